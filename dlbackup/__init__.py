@@ -1,0 +1,29 @@
+"""
+Backups that prove themselves, restores and safe migrations for DuckLake catalogs.
+
+The public API: the verbs of the command line, the records that they return, and the error tree.
+"""
+
+from dlbackup.dump import Backup, dump
+from dlbackup.errors import DlbackupError
+from dlbackup.info import Info, info
+from dlbackup.migrate import migrate
+from dlbackup.migration import MigrateOptions, Migration
+from dlbackup.restore import Restored, RestoreOptions, restore
+from dlbackup.verify import Verification, verify
+
+__all__ = [
+    "Backup",
+    "DlbackupError",
+    "Info",
+    "MigrateOptions",
+    "Migration",
+    "RestoreOptions",
+    "Restored",
+    "Verification",
+    "dump",
+    "info",
+    "migrate",
+    "restore",
+    "verify",
+]

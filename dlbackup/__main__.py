@@ -1,0 +1,8 @@
+"""Run dlbackup as `python -m dlbackup`."""
+
+import sys
+
+from dlbackup.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

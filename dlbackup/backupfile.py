@@ -1,0 +1,347 @@
+"""
+A whole backup: header, tables, rows, manifest; the writer, and a reader that accepts nothing else.
+
+The text of a backup is a function of its manifest and its rows. The reader makes every expected
+statement again and compares it byte for byte, so nothing can be hidden between statements; rows are
+proved to be constants only. Reading never needs more memory than a frame and the manifest.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from dlbackup.errors import Corrupt, StorageError, UnknownFormat, UnsafeStatement
+from dlbackup.frames import Frame, FrameWriter, Sink, locate, read_frame
+from dlbackup.records import decode, encode
+from dlbackup.rows import END, SEPARATOR, ShapeCheck, add_digests, digest, find_end, insert_header, split
+from dlbackup.statements import SETTINGS, check_table, definition, finishing, ownership
+from dlbackup.tables import Rows, Table
+
+FORMAT = 1
+LEVEL = 3
+"""zstd's own default; levels 1 and 2 are up to a tenth faster and give larger files."""
+_FIRST_LINE = b"-- dlbackup 1\n"
+_MANIFEST_LINE = b"-- dlbackup manifest\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a backup was taken: no host, user or password."""
+
+    database: str
+    schema: str
+    server_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """
+    The first thing in a backup, repeated in its manifest.
+
+    Args:
+        spec_version: empty where the catalog names none, or several.
+        snapshot_id: the newest snapshot, None where there is none.
+        created: UTC, ISO 8601.
+    """
+
+    format: int
+    spec_version: str
+    snapshot_id: int | None
+    snapshot_time: str | None
+    created: str
+    tool: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One table in the manifest: its definition, what it holds, and the frames that its statements are in."""
+
+    table: Table
+    rows: int
+    digest: str
+    first_frame: int
+    last_frame: int
+
+    @property
+    def content(self) -> Rows:
+        """The rows as a comparable record."""
+        return Rows(self.rows, int(self.digest, 16))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a backup holds. `left_out` names what belongs to the tables but can't be carried."""
+
+    header: Header
+    tables: tuple[Entry, ...]
+    frames: tuple[Frame, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return sum(entry.rows for entry in self.tables)
+
+    @property
+    def contents(self) -> dict[str, Rows]:
+        """Row counts and digests by table name."""
+        return {entry.table.name: entry.content for entry in self.tables}
+
+
+VERIFIER = object()
+"""What `dlbackup.verify` shows to make a VerifiedBackup. Nothing else may use it; a test reads the sources."""
+
+
+class VerifiedBackup:
+    """A backup that passed verification. Only `dlbackup.verify` makes one; attaching with migration asks for it."""
+
+    def __init__(self, path: Path, manifest: Manifest, *, proof: object) -> None:
+        if proof is not VERIFIER:
+            raise TypeError("only dlbackup.verify makes a VerifiedBackup")
+        self.path, self.manifest = path, manifest
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """The checked rows of one INSERT."""
+
+    entry: Entry
+    rows: list[bytes]
+
+
+class BackupWriter:
+    """Writes one backup to a sink: `begin` a table, give its rows, and so on; `finish` at the end."""
+
+    def __init__(self, sink: Sink, header: Header, level: int = LEVEL) -> None:
+        self._header = header
+        self._entries: list[Entry] = []
+        self._out = FrameWriter(sink, level)
+        for statement in _prologue(header):
+            self._out.write(statement)
+
+    def __enter__(self) -> "BackupWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._out.__exit__(kind, exc, trace)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file so far."""
+        return self._out.sha256.hexdigest()
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes written so far."""
+        return self._out.written
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of text so far."""
+        return self._out.text_bytes
+
+    def write_table(self, table: Table, blocks: Iterator[Sequence[bytes | memoryview]]) -> Rows:
+        """Write a table and its rows; each block becomes one INSERT. Returns what was written."""
+        first = last = self._out.index
+        self._out.write(definition(table).encode())
+        header = insert_header(table)
+        count = total = 0
+        for block in blocks:
+            last = self._out.index
+            self._out.write(header + SEPARATOR.join(block) + END, len(block))
+            count += len(block)
+            total = add_digests(total, digest(block))
+        self._entries.append(Entry(table, count, f"{total:016x}", first, last))
+        return Rows(count, total)
+
+    def finish(self, left_out: Sequence[str] = ()) -> Manifest:
+        """Write what follows the rows, the manifest, the seal and the seek table."""
+        for statement in _epilogue([entry.table for entry in self._entries]):
+            self._out.write(statement)
+        self._out.settle()
+        manifest = Manifest(self._header, tuple(self._entries), tuple(self._out.frames), tuple(left_out))
+        self._out.write(_MANIFEST_LINE + b"-- " + _json(manifest) + b"\n")
+        self._out.close()
+        return manifest
+
+
+def _json(record: object) -> bytes:
+    return json.dumps(encode(record), ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def _prologue(header: Header) -> list[bytes]:
+    return [_FIRST_LINE, b"-- " + _json(header) + b"\n", SETTINGS.encode(), b"BEGIN;\n"]
+
+
+def _epilogue(tables: Sequence[Table]) -> Iterator[bytes]:
+    for table in tables:
+        for statement in finishing(table):
+            yield statement.encode()
+    yield b"COMMIT;\n"
+    for table in tables:
+        for statement in ownership(table):
+            yield statement.encode()
+
+
+class BackupReader:
+    """
+    Reads one backup. Opening reads the manifest; `scan` reads and proves everything else.
+
+    Raises:
+        StorageError: the file can't be opened.
+        BackupError: its end is not that of a finished, undamaged backup.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.row_shapes = 0
+        try:
+            self._file: BinaryIO = path.open("rb")
+        except OSError as exc:
+            raise StorageError(f"can't read {path}: {exc.strerror}") from exc
+        try:
+            self.manifest = self._read_manifest()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> "BackupReader":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+    def _read_manifest(self) -> Manifest:
+        try:
+            frames = locate(self._file)
+        except OSError as exc:
+            raise StorageError(f"can't read {self.path}: {exc.strerror}") from exc
+        text = read_frame(self._file, frames[-1])
+        lines = text.split(b"\n")
+        if len(lines) != 3 or lines[0] + b"\n" != _MANIFEST_LINE or lines[2] or not lines[1].startswith(b"-- {"):
+            raise UnknownFormat("not a dlbackup backup: its last frame is not a manifest")
+        try:
+            value = json.loads(lines[1][3:])
+            found = value["header"]["format"]
+            if found != FORMAT:
+                raise UnknownFormat(
+                    f"the backup has format {found!r}; this dlbackup reads format {FORMAT}",
+                    "use a newer dlbackup",
+                )
+            manifest = decode(Manifest, value)
+            for entry in manifest.tables:
+                int(entry.digest, 16)
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
+            raise Corrupt(f"the manifest is malformed: {exc}") from exc
+        if lines[1] != b"-- " + _json(manifest):
+            raise Corrupt("the manifest is not as dlbackup writes it")
+        located = [(frame.offset, frame.size, frame.text_size) for frame in frames[:-1]]
+        if [(frame.offset, frame.size, frame.text_size) for frame in manifest.frames] != located:
+            raise Corrupt("manifest and seek table disagree about the frames")
+        names = [entry.table.name for entry in manifest.tables]
+        if len(set(names)) != len(names):
+            raise Corrupt("the manifest names a table twice")
+        return manifest
+
+    def scan(self) -> Iterator[Entry | RowBlock]:
+        """
+        Read the whole backup in order, proving it: yields each table's entry, then its rows in blocks.
+
+        What was yielded is proved to be constants of the frame's digest; that a table has all its rows is
+        known when the next entry comes or the iteration ends without an error.
+
+        Raises:
+            BackupError: at the first thing that isn't as dlbackup would have written it.
+        """
+        for entry in self.manifest.tables:
+            check_table(entry.table)
+        text = _Text(self._file, self.manifest.frames)
+        for statement in _prologue(self.manifest.header):
+            text.expect(statement)
+        for entry in self.manifest.tables:
+            text.expect(definition(entry.table).encode())
+            text.expect_frame(entry, entry.first_frame)
+            yield entry
+            shape = ShapeCheck(entry.table)
+            yield from _scan_rows(text, entry, shape)
+            self.row_shapes += len(shape.seen)
+        for statement in _epilogue([entry.table for entry in self.manifest.tables]):
+            text.expect(statement)
+        text.expect_nothing()
+
+
+def _scan_rows(text: "_Text", entry: Entry, shape: ShapeCheck) -> Iterator[RowBlock]:
+    header = insert_header(entry.table)
+    count = total = 0
+    while text.at(header):
+        body = text.take_body(header)
+        shape.check(body)
+        rows = split(body)
+        text.count_rows(len(rows))
+        count += len(rows)
+        total = add_digests(total, digest(rows))
+        yield RowBlock(entry, rows)
+    name = entry.table.name
+    text.expect_frame(entry, entry.last_frame)
+    if count != entry.rows:
+        raise Corrupt(f"table {name}: {count} rows read, {entry.rows} in the manifest")
+    if total != entry.content.digest:
+        raise Corrupt(f"table {name}: the rows are not the ones in the manifest (their digest differs)")
+
+
+class _Text:
+    """The statements of a backup, one after the other, across frames."""
+
+    def __init__(self, file: BinaryIO, frames: Sequence[Frame]) -> None:
+        self._file, self._frames = file, frames
+        self._number = -1  # of the frame that is being read
+        self._taken_from = -1  # of the frame that the last statement was in
+        self._text = b""
+        self._position = 0
+        self._rows = 0
+
+    def expect(self, statement: bytes) -> None:
+        if not self.at(statement):
+            found = self._text[self._position : self._position + 80]
+            raise UnsafeStatement(
+                f"the backup holds something else than dlbackup writes in frame {max(self._number, 0)}: {found!r}"
+            )
+        self._position += len(statement)
+        self._taken_from = self._number
+
+    def expect_frame(self, entry: Entry, number: int) -> None:
+        if self._taken_from != number:
+            raise Corrupt(f"table {entry.table.name} is not in the frames that the manifest says")
+
+    def expect_nothing(self) -> None:
+        if self._position < len(self._text) or self._number + 1 < len(self._frames):
+            raise UnsafeStatement("the backup holds something after its last statement")
+        self._end_frame()
+
+    def at(self, statement: bytes) -> bool:
+        while self._position == len(self._text) and self._number + 1 < len(self._frames):
+            self._end_frame()
+            self._number += 1
+            self._text = read_frame(self._file, self._frames[self._number])
+            self._position = self._rows = 0
+        return self._text.startswith(statement, self._position)
+
+    def take_body(self, header: bytes) -> bytes:
+        start = self._position + len(header)
+        end = find_end(self._text, start)
+        self._position = end + len(END)
+        self._taken_from = self._number
+        return self._text[start:end]
+
+    def count_rows(self, rows: int) -> None:
+        self._rows += rows
+
+    def _end_frame(self) -> None:
+        if self._number >= 0 and self._rows != self._frames[self._number].rows:
+            raise Corrupt(f"frame {self._number} does not hold the rows that the manifest says")

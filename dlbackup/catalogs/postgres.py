@@ -1,0 +1,220 @@
+"""
+A catalog on PostgreSQL: where it is, and one consistent view of it.
+
+Reading takes locks for as long as one table is read: a savepoint around each gives them back while the
+REPEATABLE READ snapshot stays. So a dump never makes a writer wait for long, not even one that drops
+a table, and 20,000 tables need no more locks than one. What the snapshot doesn't protect, a table
+dropped or rewritten in between, is noticed and reported as `MovedOn`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
+
+import psycopg
+from psycopg import pq
+from psycopg.errors import error_from_result
+
+from dlbackup.address import Address
+from dlbackup.backupfile import Source
+from dlbackup.catalogs import Block, Head
+from dlbackup.catalogs.definitions import Definitions, find_schema, read_definitions
+from dlbackup.catalogs.sessions import Session, connect, translated
+from dlbackup.errors import MovedOn
+from dlbackup.rows import STATEMENT_BYTES, STATEMENT_ROWS
+from dlbackup.statements import SETTINGS, quote_identifier
+from dlbackup.tables import INTEGERS, Rows, Table
+
+LOCK_TIMEOUT_MS = 10_000
+"""How long a reader waits behind somebody's ACCESS EXCLUSIVE lock, such as a migration's."""
+
+_LOCAL_SETTINGS = SETTINGS.replace("SET ", "SET LOCAL ") + (
+    "SET LOCAL jit = off;\n"
+    "SET LOCAL row_security = off;\n"
+    "SET LOCAL synchronize_seqscans = off;\n"
+    "SET LOCAL idle_in_transaction_session_timeout = 0;\n"
+)
+
+
+class PostgresCatalog:
+    """One catalog: a schema of a database. Holds one session, closed by `with`."""
+
+    def __init__(self, address: Address, session: Session, schema: str) -> None:
+        self.address, self.session, self.schema = address, session, schema
+
+    @classmethod
+    @contextmanager
+    def open(cls, address: Address, schema: str | None = None) -> Iterator["PostgresCatalog"]:
+        """Connect and find the catalog; `schema` names it where the database holds several."""
+        session = connect(address)
+        try:
+            with translated(address, "looking for the catalog"):
+                found = find_schema(session, schema)
+            yield cls(address, session, found)
+        finally:
+            session.close()
+
+    @contextmanager
+    def snapshot(self) -> Iterator["PostgresSnapshot"]:
+        """Open one consistent view. Errors of the server inside the block are translated."""
+        doing = f"reading the catalog in schema {self.schema}"
+        with translated(self.address, doing), self.session.transaction():
+            self.session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            self.session.execute(_LOCAL_SETTINGS + f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+            self.session.execute("SET LOCAL search_path = ''")
+            yield PostgresSnapshot.begin(self.session, self.schema)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresSnapshot:
+    """A `Snapshot` on an open REPEATABLE READ transaction."""
+
+    session: Session
+    schema: str
+    source: Source
+    head: Head
+    definitions: Definitions
+
+    @classmethod
+    def begin(cls, session: Session, schema: str) -> "PostgresSnapshot":
+        """Take the snapshot by reading head and definitions."""
+        session.execute("SAVEPOINT dlbackup")
+        database, version = one(session, "select current_database(), current_setting('server_version')")
+        definitions = read_definitions(session, schema)
+        head = read_head(session, schema, definitions)
+        session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        return cls(session, schema, Source(database, schema, version), head, definitions)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables' definitions, in the order of their names' bytes."""
+        return self.definitions.tables
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What belongs to the tables but is not in their records."""
+        return self.definitions.left_out
+
+    def rows(self, table: Table) -> Iterator[Block]:
+        """
+        Yield a table's rows in blocks fit for one INSERT.
+
+        Raises:
+            MovedOn: the table was dropped or rewritten since the snapshot, which doesn't protect from that.
+        """
+        yield from copy_out(self.session, self.schema, table)
+        (filenode,) = one(self.session, "select pg_relation_filenode(%s::oid)", self.definitions.oids[table.name])
+        self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        if filenode != self.definitions.filenodes[table.name]:
+            raise MovedOn(f"table {table.name} was rewritten while the catalog was read", "try again")
+
+    def contents(self, tables: tuple[Table, ...] | None = None) -> dict[str, Rows]:
+        """Read all rows and return counts and digests by table name."""
+        from dlbackup.rows import add_digests, digest
+
+        found = {}
+        for table in self.tables if tables is None else tables:
+            count = total = 0
+            for block in self.rows(table):
+                count += len(block)
+                total = add_digests(total, digest(block))
+            found[table.name] = Rows(count, total)
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows by table name, counted by the server."""
+        counts = {}
+        for table in self.tables:
+            counts[table.name] = one(self.session, f"select count(*) from {qualified(self.schema, table.name)}")[0]
+            self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        return counts
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a query in which `{s}` stands for the quoted schema."""
+        rows = self.session.execute(sql.replace("{s}", quote_identifier(self.schema)).encode()).fetchall()
+        self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        return rows
+
+
+def one(session: Session, sql: str, *parameters: object) -> tuple[Any, ...]:
+    """Return the only row of a query."""
+    row = session.execute(sql.encode(), parameters or None).fetchone()
+    if row is None:
+        raise psycopg.DataError(f"no row from: {sql[:80]}")
+    return row
+
+
+def qualified(schema: str, table: str) -> str:
+    """Return the quoted, schema-qualified name of a table."""
+    return f"{quote_identifier(schema)}.{quote_identifier(table)}"
+
+
+def read_head(session: Session, schema: str, definitions: Definitions) -> Head:
+    """Read version and newest snapshot in the session's transaction; tolerate what a damaged catalog lacks."""
+    columns = {table.name: table.column_names for table in definitions.tables}
+    versions: tuple[str, ...] = ()
+    if {"key", "value"} <= set(columns.get("ducklake_metadata", ())):
+        scope = " and scope is null" if "scope" in columns["ducklake_metadata"] else ""
+        metadata = qualified(schema, "ducklake_metadata")
+        rows = session.execute(f"select value from {metadata} where key = 'version'{scope} order by 1".encode())
+        versions = tuple(row[0] for row in rows)
+    snapshot_id = snapshot_time = None
+    if {"snapshot_id", "snapshot_time"} <= set(columns.get("ducklake_snapshot", ())):
+        newest = session.execute(
+            "select snapshot_id, to_char(snapshot_time at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+            f" from {qualified(schema, 'ducklake_snapshot')} order by snapshot_id desc limit 1".encode()
+        ).fetchone()
+        snapshot_id, snapshot_time = newest or (None, None)
+    return Head(versions, snapshot_id, snapshot_time)
+
+
+def copy_out(session: Session, schema: str, table: Table) -> Iterator[Block]:
+    """
+    Yield the texts of a table's rows, formatted by the server, in blocks fit for one INSERT.
+
+    Left before its end, it closes the session: a COPY can't be abandoned otherwise.
+    """
+    columns, forced = [], []
+    for column in table.columns:
+        name = quote_identifier(column.name)
+        columns.append(f"{name}::text AS {name}" if column.type == "boolean" else name)
+        if column.type not in INTEGERS and column.type != "boolean":
+            forced.append(name)
+    force = f", FORCE_QUOTE ({', '.join(forced)})" if forced else ""
+    query = (
+        f"COPY (SELECT {', '.join(columns)} FROM {qualified(schema, table.name)}) TO STDOUT"
+        f" (FORMAT csv, QUOTE '''', NULL 'NULL'{force})"
+    )
+    connection = session.pgconn
+    result = connection.exec_(query.encode())
+    if result.status != pq.ExecStatus.COPY_OUT:
+        raise error_from_result(result, "utf-8")
+    count = size = 0
+    block: list[bytes | memoryview] = []
+    ended = False
+    try:
+        for length, row in map(connection.get_copy_data, repeat(0)):
+            if length < 0:
+                break
+            block.append(row)
+            size += length
+            if size >= STATEMENT_BYTES or len(block) == STATEMENT_ROWS:
+                count += len(block)
+                yield block
+                block, size = [], 0
+        ended = True
+        result = connection.get_result() or result
+        if result.status != pq.ExecStatus.COMMAND_OK:
+            raise error_from_result(result, "utf-8")
+        while connection.get_result():
+            pass
+        count += len(block)
+        if count != result.command_tuples:
+            raise psycopg.DataError(f"{count} rows arrived of {result.command_tuples} in table {table.name}")
+        if block:
+            yield block
+    finally:
+        if not ended:
+            session.close()

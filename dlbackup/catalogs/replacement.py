@@ -1,0 +1,163 @@
+"""
+A place to restore into: one transaction on PostgreSQL that makes a catalog, or leaves everything as it was.
+
+A catalog that is in the way is moved as it is, keys, indexes and all, into a schema of its own named
+`dlbackup_replaced_<time>_<schema>`. Other tables of the schema stay where they are.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from dlbackup.address import Address
+from dlbackup.catalogs import Block, Head
+from dlbackup.catalogs.definitions import Definitions, read_definitions
+from dlbackup.catalogs.postgres import copy_out, one, qualified, read_head
+from dlbackup.catalogs.sessions import Session, translated
+from dlbackup.rows import add_digests, digest
+from dlbackup.statements import SETTINGS, definition, finishing, ownership, quote_identifier
+from dlbackup.tables import Rows, Table, by_name
+
+LOCK_TIMEOUT_MS = 10_000
+_NAME_BYTES = 63
+
+_LOCAL_SETTINGS = SETTINGS.replace("SET ", "SET LOCAL ") + (
+    "SET LOCAL jit = off;\n"
+    "SET LOCAL row_security = off;\n"
+    "SET LOCAL idle_in_transaction_session_timeout = 0;\n"
+    f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};\n"
+)
+
+
+@dataclass(slots=True)
+class PostgresPlace:
+    """
+    A `Place` on an open transaction.
+
+    Args:
+        existing: the catalog tables that stand there now.
+        head: what they say of themselves.
+        replaced: the schema that they were moved into.
+    """
+
+    session: Session
+    schema: str
+    existing: Definitions
+    head: Head
+    owner: bool = True
+    privileges: bool = True
+    replaced: str | None = None
+    _names: list[str] = field(default_factory=list)
+
+    def clear(self, *, drop: bool) -> None:
+        """Move the existing tables aside, or drop them."""
+        names = [table.name for table in self.existing.tables]
+        if drop:
+            listed = ", ".join(qualified(self.schema, name) for name in names)
+            self.session.execute(f"DROP TABLE {listed}".encode())
+            return
+        self.replaced = aside_name(self.schema)
+        self.session.execute(f"CREATE SCHEMA {quote_identifier(self.replaced)}".encode())
+        for name in names:
+            self.session.execute(
+                f"ALTER TABLE {qualified(self.schema, name)} SET SCHEMA {quote_identifier(self.replaced)}".encode()
+            )
+
+    def create(self, table: Table) -> None:
+        """Create a table with its keys."""
+        self.session.execute(definition(table).encode())
+        self._names.append(table.name)
+
+    def load(self, table: Table, blocks: Iterable[Block]) -> int:
+        """Load rows; return how many the server says it took."""
+        columns = ", ".join(quote_identifier(name) for name in table.column_names)
+        query = f"COPY {quote_identifier(table.name)} ({columns}) FROM STDIN (FORMAT csv, QUOTE '''', NULL 'NULL')"
+        with self.session.cursor() as cursor:
+            with cursor.copy(query.encode()) as copy:
+                for block in blocks:
+                    copy.write(b"".join(block))
+            return cursor.rowcount
+
+    def finish(self, tables: Sequence[Table]) -> None:
+        """Make indexes, comments, owners and grants; take away what default privileges gave."""
+        for table in tables:
+            for statement in finishing(table):
+                self.session.execute(statement.encode())
+        if self.privileges:
+            self._revoke_defaults()
+        for table in tables:
+            for statement in ownership(table):
+                self.session.execute(statement.encode())
+
+    def _revoke_defaults(self) -> None:
+        granted = self.session.execute(
+            "select distinct c.relname, coalesce(r.rolname, '') from pg_class c cross join aclexplode(c.relacl) x"
+            " left join pg_roles r on r.oid = x.grantee"
+            " where c.relnamespace = %s::regnamespace and c.relname = any(%s) and x.grantee <> c.relowner",
+            [quote_identifier(self.schema), self._names],
+        ).fetchall()
+        for table, role in granted:
+            whom = quote_identifier(role) if role else "PUBLIC"
+            self.session.execute(f"REVOKE ALL ON TABLE {quote_identifier(table)} FROM {whom}".encode())
+
+    def read_back(self, table: Table) -> Rows:
+        """Read every row of a table again."""
+        count = total = 0
+        for block in copy_out(self.session, self.schema, table):
+            count += len(block)
+            total = add_digests(total, digest(block))
+        return Rows(count, total)
+
+    def definitions(self) -> tuple[Table, ...]:
+        """Return the tables as the server has them now."""
+        self.session.execute("SET LOCAL search_path = ''")
+        return read_definitions(self.session, self.schema).tables
+
+    def set_data_path(self, path: str) -> int:
+        """Change the lake's data path; return how many rows that were."""
+        metadata = qualified(self.schema, "ducklake_metadata")
+        scope = " and scope is null" if "scope" in by_name(self.definitions())["ducklake_metadata"].column_names else ""
+        return self.session.execute(
+            f"update {metadata} set value = %s where key = 'data_path'{scope}".encode(), [path]
+        ).rowcount
+
+    def missing_roles(self, names: Iterable[str]) -> list[str]:
+        """Return which of the roles the server doesn't have."""
+        wanted = sorted(set(names))
+        rows = self.session.execute(
+            "select name from unnest(%s::text[]) name where not exists (select from pg_roles where rolname = name)",
+            [wanted],
+        )
+        return [row[0] for row in rows]
+
+
+def aside_name(schema: str, kind: str = "replaced") -> str:
+    """Return the name of a schema that dlbackup makes for itself, within PostgreSQL's 63 bytes."""
+    name = f"dlbackup_{kind}_{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}_{schema}"
+    return name.encode()[:_NAME_BYTES].decode(errors="ignore")
+
+
+@contextmanager
+def open_place(session: Session, address: Address, schema: str) -> Iterator[PostgresPlace]:
+    """
+    Begin the transaction (nested in one that is open already) and lock what stands there.
+
+    Raises:
+        CatalogError: the schema can't be made.
+        Locked: its tables can't be had within ten seconds.
+    """
+    with translated(address, f"restoring into schema {schema}"), session.transaction():
+        session.execute(_LOCAL_SETTINGS.encode())
+        exists = one(session, "select exists (select from pg_namespace where nspname = %s)", schema)[0]
+        if not exists:
+            session.execute(f"CREATE SCHEMA {quote_identifier(schema)}".encode())
+        session.execute("SET LOCAL search_path = ''")
+        existing = read_definitions(session, schema)
+        if existing.tables:
+            listed = ", ".join(qualified(schema, table.name) for table in existing.tables)
+            session.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE".encode())
+            existing = read_definitions(session, schema)
+        head = read_head(session, schema, existing)
+        session.execute(f"SET LOCAL search_path = {quote_identifier(schema)}".encode())
+        yield PostgresPlace(session, schema, existing, head)

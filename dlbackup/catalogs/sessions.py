@@ -1,0 +1,106 @@
+"""
+Sessions on a PostgreSQL server: how dlbackup connects, and what psycopg's errors mean to a user.
+
+Every psycopg error that leaves layer 3 goes through `translated`, which keeps secrets out of messages.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict
+
+from dlbackup.address import Address, conninfo, scrub
+from dlbackup.errors import CatalogError, DlbackupError, Locked, MovedOn, Unreachable, UsageError
+
+Session = psycopg.Connection[tuple[Any, ...]]
+
+_DEFAULTS = {
+    "keepalives": "1",
+    "keepalives_idle": "60",
+    "keepalives_interval": "10",
+    "keepalives_count": "5",
+}
+_CONNECT_TIMEOUT_S = "10"
+
+
+def parameters_for(address: Address, name: str = "dlbackup") -> dict[str, str]:
+    """Return libpq parameters: the user's own, and dlbackup's where neither address nor environment speaks."""
+    defaults = dict(_DEFAULTS)
+    if "PGCONNECT_TIMEOUT" not in os.environ:
+        defaults["connect_timeout"] = _CONNECT_TIMEOUT_S
+    return defaults | {"fallback_application_name": name} | address.parameters
+
+
+def connect(address: Address, name: str = "dlbackup") -> Session:
+    """
+    Open an autocommit session; the caller closes it.
+
+    Raises:
+        UsageError: libpq doesn't know a parameter of the address.
+        Unreachable: no server, no such database, or not let in.
+    """
+    parameters = parameters_for(address, name)
+    try:
+        conninfo_to_dict(conninfo(parameters))
+    except psycopg.ProgrammingError as exc:
+        raise UsageError(f"the address is not valid: {_text(exc, address)}") from None
+    try:
+        return psycopg.connect(conninfo(parameters), autocommit=True, prepare_threshold=None, client_encoding="utf8")
+    except psycopg.OperationalError as exc:
+        text = _text(exc, address)
+        raise Unreachable(f"can't connect to {address}: {text}", _connect_hint(text)) from None
+    except psycopg.Error as exc:
+        raise Unreachable(f"can't connect to {address}: {_text(exc, address)}") from None
+
+
+def _connect_hint(text: str) -> str:
+    if "password" in text:
+        return "give the password by PGPASSWORD, a password file (PGPASSFILE) or the address"
+    if "does not exist" in text and "database" in text:
+        return "create the database first, or name another one with dbname="
+    if "does not exist" in text:
+        return "name an existing role with user="
+    return "check host and port, and that the server runs and lets this machine in"
+
+
+def _text(exc: psycopg.Error, address: Address) -> str:
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    # libpq says which address it tried, then why: the reason is what helps.
+    text = "; ".join(lines) if lines else type(exc).__name__
+    return scrub(text, address, os.environ.get("PGPASSWORD", ""))
+
+
+@contextmanager
+def translated(address: Address, doing: str) -> Iterator[None]:
+    """Turn psycopg's errors into dlbackup's; `doing` says what was under way, e.g. `reading the catalog`."""
+    try:
+        yield
+    except psycopg.Error as exc:
+        raise _translate(exc, address, doing) from exc
+
+
+def _translate(exc: psycopg.Error, address: Address, doing: str) -> DlbackupError:
+    text = f"{doing}: {_text(exc, address)}"
+    match exc:
+        case pg.UndefinedTable() | pg.UndefinedColumn() | pg.InvalidSchemaName():
+            return MovedOn(text, "the catalog was changed in the middle; try again")
+        case pg.LockNotAvailable() | pg.DeadlockDetected():
+            return Locked(text, "another session holds a lock on the catalog; try again when it is done")
+        case pg.InsufficientPrivilege():
+            return CatalogError(text, "use the role that owns the catalog, or have the rights granted")
+        case pg.OutOfMemory() if "shared memory" in str(exc):
+            return CatalogError(text, "the server has no room for more locks: raise max_locks_per_transaction")
+        case pg.DiskFull():
+            return CatalogError(text, "the server's disk is full")
+        case psycopg.OperationalError() | psycopg.InterfaceError():
+            return Unreachable(text, "the connection was lost; nothing that was not committed is kept")
+    return CatalogError(text)
+
+
+def quoted_text(session: Session, text: str) -> str:
+    """Return `text` as a literal for statements that take no parameters."""
+    return psycopg.sql.Literal(text).as_string(session)

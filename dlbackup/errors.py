@@ -1,0 +1,170 @@
+"""
+The error tree: everything that dlbackup refuses or fails at, with exit code and hint.
+
+    DlbackupError 1 ─┬─ UsageError 2
+                     ├─ CatalogError 1 (Unreachable, NotALake, UnknownVersion, Ambiguous, Unsupported)
+                     ├─ BackupError 3 (Unfinished, Corrupt, UnknownFormat, UnsafeStatement, NotVerified)
+                     ├─ Refused 4 (NotEmpty, NewerSnapshots, ClientsConnected, NotOwner, ...)
+                     ├─ StorageError 1
+                     ├─ EngineError 1
+                     ├─ MigrationError (Unchanged 5, RolledBack 6, NeedsPerson 7)
+                     └─ Interrupted 130
+
+A message is lower case without a full stop: what failed, on which object, with which values.
+The hint says what to do next. Neither ever holds a password.
+"""
+
+
+class DlbackupError(Exception):
+    """Base of all errors that a user can meet; `exit_code` is the process's exit status."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.result: object | None = None
+        """A record of what was found or done until then, where there is one."""
+
+
+class UsageError(DlbackupError):
+    """The command line or an address makes no sense."""
+
+    exit_code = 2
+
+
+class CatalogError(DlbackupError):
+    """A catalog can't be read or written; nothing was changed."""
+
+
+class Unreachable(CatalogError):
+    """The server, the database or the right to connect is missing."""
+
+
+class NotALake(CatalogError):
+    """There is no DuckLake catalog at the address."""
+
+
+class UnknownVersion(CatalogError):
+    """The catalog has no spec version, or one that can't be handled."""
+
+
+class Ambiguous(CatalogError):
+    """The address fits several catalogs."""
+
+
+class Unsupported(CatalogError):
+    """The catalog holds something that a backup can't carry, or is of a kind not supported yet."""
+
+
+class MovedOn(CatalogError):
+    """The catalog's tables were changed again and again while they were read."""
+
+
+class BackupError(DlbackupError):
+    """A backup is damaged, unfinished, or not what dlbackup would have written."""
+
+    exit_code = 3
+
+
+class Unfinished(BackupError):
+    """The file ends before its manifest and seek table."""
+
+
+class Corrupt(BackupError):
+    """A byte of the backup isn't what it was when it was written."""
+
+
+class UnknownFormat(BackupError):
+    """The file isn't a dlbackup backup, or one of a newer format."""
+
+
+class UnsafeStatement(BackupError):
+    """The backup holds a statement that dlbackup would not have written."""
+
+
+class NotVerified(BackupError):
+    """The backup is whole, but what it holds doesn't pass verification."""
+
+
+class Refused(DlbackupError):
+    """It could be done, but would be unsafe; the hint names the option that accepts the risk, if any."""
+
+    exit_code = 4
+
+
+class NotEmpty(Refused):
+    """The place to restore into already holds a catalog."""
+
+
+class NewerSnapshots(Refused):
+    """The catalog holds snapshots that the backup doesn't."""
+
+
+class ClientsConnected(Refused):
+    """Other clients are connected to the catalog's database."""
+
+
+class NotOwner(Refused):
+    """The role may not do what the job needs."""
+
+
+class MigratorRuns(Refused):
+    """Another migration or restore of the same catalog is under way."""
+
+
+class Locked(Refused):
+    """Somebody holds a lock that the job needs."""
+
+
+class HasDependents(Refused):
+    """Objects depend on catalog tables that a backup can't carry."""
+
+
+class CannotMigrate(Refused):
+    """The engine can't bring this catalog to that version."""
+
+
+class Pooled(Refused):
+    """A transaction-pooling proxy is between dlbackup and the server."""
+
+
+class WouldLose(Refused):
+    """The engine's migration is known to lose something that this lake has."""
+
+
+class StorageError(DlbackupError):
+    """A file can't be read or written where the user wants it."""
+
+
+class EngineError(DlbackupError):
+    """DuckDB or one of its extensions is missing or failed outside a migration."""
+
+
+class MigrationError(DlbackupError):
+    """A migration began and did not succeed."""
+
+
+class Unchanged(MigrationError):
+    """The migration failed and the catalog is as it was: proved by comparing it with the backup."""
+
+    exit_code = 5
+
+
+class RolledBack(MigrationError):
+    """The migration failed after changes, and the backup was restored and compared."""
+
+    exit_code = 6
+
+
+class NeedsPerson(MigrationError):
+    """The state can't be proved or mended by the tool; the message says what to do."""
+
+    exit_code = 7
+
+
+class Interrupted(DlbackupError):
+    """The user or the system asked to stop (SIGINT, SIGTERM)."""
+
+    exit_code = 130

@@ -1,0 +1,167 @@
+"""
+The fence on PostgreSQL: what keeps commits out while a migration runs, and who else is connected.
+
+`LOCK TABLE ducklake_snapshot IN SHARE MODE` in an open transaction: every DuckLake commit inserts into
+that table, so commits wait and reads go on; an engine's own migration never locks it (ducklake.md, 10).
+The lock is gone with the session. One advisory lock per catalog keeps migrators and restores apart.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+import xxhash
+
+from dlbackup.address import Address
+from dlbackup.catalogs.postgres import one, qualified
+from dlbackup.catalogs.sessions import Session, translated
+from dlbackup.errors import CatalogError, ClientsConnected, Locked, MigratorRuns, Pooled
+from dlbackup.migration import Client
+
+_LOCK_CLASS = 0x444C4B42  # "DLKB"
+_POLL_S = 0.05
+
+
+def other_clients(session: Session, schema: str, own: frozenset[int]) -> tuple[Client, ...]:
+    """Return the client sessions on the database but for `own` backends, oldest first."""
+    rows = session.execute(
+        "select a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),"
+        " coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.backend_start)::float8, 0),"
+        " exists (select from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on"
+        "         n.oid = c.relnamespace where l.pid = a.pid and n.nspname = %s and c.relname like 'ducklake\\_%%')"
+        " from pg_stat_activity a where a.datname = current_database() and a.backend_type = 'client backend'"
+        " and a.pid <> pg_backend_pid() and a.pid <> all(%s) order by a.backend_start, a.pid",
+        [schema, list(own)],
+    )
+    return tuple(Client(*row) for row in rows)
+
+
+def end_clients(session: Session, pids: list[int], timeout_s: float = 10.0) -> None:
+    """
+    End backends and wait until they are gone.
+
+    Raises:
+        CatalogError: one can't be ended.
+    """
+    until = time.monotonic() + timeout_s
+    while pids:
+        try:
+            session.execute("select pg_terminate_backend(pid) from pg_stat_activity where pid = any(%s)", [pids])
+        except psycopg.errors.InsufficientPrivilege as exc:
+            raise CatalogError(
+                "no right to end other sessions", "use a role with pg_signal_backend, or close the clients"
+            ) from exc
+        rows = session.execute("select pid from pg_stat_activity where pid = any(%s)", [pids]).fetchall()
+        pids = [row[0] for row in rows]
+        if pids and time.monotonic() > until:
+            raise CatalogError(f"the sessions {', '.join(map(str, pids))} do not end")
+        time.sleep(_POLL_S if pids else 0)
+
+
+def settle_clients(
+    session: Session, schema: str, own: frozenset[int], *, ignore: bool, terminate: bool
+) -> tuple[Client, ...]:
+    """
+    Refuse, end or accept other clients, as the user chose; return those that were there.
+
+    Raises:
+        ClientsConnected: there are some, and the user chose nothing.
+    """
+    clients = other_clients(session, schema, own)
+    if clients and terminate:
+        end_clients(session, [client.pid for client in clients])
+    elif clients and not ignore:
+        shown = "; ".join(str(client) for client in clients[:5])
+        more = f"; and {len(clients) - 5} more" if len(clients) > 5 else ""
+        count = "1 other client is" if len(clients) == 1 else f"{len(clients)} other clients are"
+        raise ClientsConnected(
+            f"{count} connected to the database: {shown}{more}",
+            "close them, or end them with --terminate-clients, or accept with --ignore-clients that attached"
+            " DuckLake clients go on with a stale view of the catalog",
+        )
+    return clients
+
+
+def end_by_name(session: Session, name: str) -> None:
+    """End all backends with that application_name and wait until their locks are gone."""
+    rows = session.execute("select pid from pg_stat_activity where application_name = %s", [name]).fetchall()
+    end_clients(session, [row[0] for row in rows], timeout_s=30.0)
+
+
+@contextmanager
+def only_migrator(session: Session, schema: str) -> Iterator[None]:
+    """
+    Hold the catalog's advisory lock.
+
+    Raises:
+        MigratorRuns: somebody else holds it.
+        Pooled: the session isn't ours alone, so that no lock in it can be trusted.
+    """
+    if one(session, "select pg_backend_pid()")[0] != session.pgconn.backend_pid:
+        raise Pooled(
+            "a transaction-pooling proxy (such as PgBouncer) is between dlbackup and the server",
+            "connect to the server itself",
+        )
+    key = lock_key(schema)
+    if not one(session, "select pg_try_advisory_lock(%s)", key)[0]:
+        raise MigratorRuns(
+            f"another migration or restore of the catalog in schema {schema} is running",
+            "wait until it is done",
+        )
+    try:
+        yield
+    finally:
+        if not session.closed:
+            session.execute("select pg_advisory_unlock(%s)", [key])
+
+
+def lock_key(schema: str) -> int:
+    """Return the advisory lock key of a schema; advisory locks are per database already."""
+    return (_LOCK_CLASS << 32) | xxhash.xxh32_intdigest(schema.encode())
+
+
+class Fence:
+    """A fence that stands: the session whose transaction holds it, and since when."""
+
+    def __init__(self, session: Session, schema: str) -> None:
+        self.session, self.schema = session, schema
+        self.since = time.monotonic()
+
+    def stands(self) -> bool:
+        """Tell whether the session still holds its lock."""
+        try:
+            self.session.execute("select 1")
+        except psycopg.Error:
+            return False
+        return True
+
+    def waiting(self) -> list[int]:
+        """Return the backends that wait for a lock on ducklake_snapshot."""
+        rows = self.session.execute(
+            "select l.pid from pg_locks l where l.relation = %s::regclass and not l.granted",
+            [qualified(self.schema, "ducklake_snapshot")],
+        )
+        return [row[0] for row in rows]
+
+
+@contextmanager
+def raise_fence(session: Session, address: Address, schema: str, lock_timeout_ms: int) -> Iterator[Fence]:
+    """
+    Put up the fence; it falls when the block ends.
+
+    Raises:
+        Locked: it could not be had within the timeout.
+    """
+    with translated(address, "putting up the fence"), session.transaction():
+        session.execute("SET LOCAL statement_timeout = 0")
+        session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        session.execute(f"SET LOCAL lock_timeout = {int(lock_timeout_ms)}")
+        try:
+            session.execute(f"LOCK TABLE {qualified(schema, 'ducklake_snapshot')} IN SHARE MODE".encode())
+        except psycopg.errors.LockNotAvailable as exc:
+            raise Locked(
+                f"a commit or another session held ducklake_snapshot for {lock_timeout_ms / 1000:g} s",
+                "try again, or give --lock-timeout more seconds",
+            ) from exc
+        yield Fence(session, schema)

@@ -1,0 +1,302 @@
+"""
+The migration of a catalog on PostgreSQL, stage by stage, and its undo.
+
+Nothing reaches *attach* without a `VerifiedBackup` of exactly the state under the fence. Every end is
+named: migrated, current, refused, unchanged (proved), rolled back (proved), or a person is needed.
+"""
+
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import psycopg
+
+from dlbackup import spec
+from dlbackup.address import Address
+from dlbackup.aftercare import known_losses
+from dlbackup.backupfile import BackupReader, VerifiedBackup
+from dlbackup.catalogs import open_catalog
+from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot, one
+from dlbackup.catalogs.sessions import Session, connect
+from dlbackup.dump import dump_catalog
+from dlbackup.engine import Engine, Target, attach_migrating, check_opens, probe
+from dlbackup.errors import (
+    CatalogError,
+    DlbackupError,
+    HasDependents,
+    MigrationError,
+    NeedsPerson,
+    NotOwner,
+    RolledBack,
+    Unchanged,
+    WouldLose,
+)
+from dlbackup.fence import Fence, end_by_name, end_clients, only_migrator, raise_fence, settle_clients
+from dlbackup.migration import (
+    Client,
+    MigrateOptions,
+    Migration,
+    Outcome,
+    Stage,
+    Step,
+    lost_rows,
+    next_step,
+    state_of,
+)
+from dlbackup.progress import Event, OnEvent
+from dlbackup.restore import RestoreOptions, restore_into
+from dlbackup.tables import Rows, Table
+from dlbackup.verify import prove
+
+
+def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) -> Migration:
+    """Migrate the catalog at an address; see `dlbackup.migrate.migrate`."""
+    run = _Run(on_event)
+    with open_catalog(address, options.metadata_schema) as catalog:
+        with run.stage("look"):
+            engine = probe(options.engine)
+            with catalog.snapshot() as snapshot:
+                step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, options.to)
+            if step is None:
+                return run.result("current", engine.spec_version, engine.spec_version, snapshot.head.snapshot_id)
+        with only_migrator(catalog.session, catalog.schema):
+            return _Pipeline(catalog, engine, step, options, run).migrate()
+
+
+_DOING = {
+    "look": "reading the catalog's version and asking the engine for its own",
+    "check": "looking for what stands in the way",
+    "dump": "writing the backup",
+    "verify": "proving the backup",
+    "same-state": "commits wait now; comparing the catalog with the backup",
+    "attach": "the engine migrates",
+    "post-check": "checking the migrated catalog",
+    "undo": "finding out what the failure left, and putting it right",
+}
+
+
+class _Run:
+    """Stage times and what the result needs, whatever the end is."""
+
+    def __init__(self, on_event: OnEvent) -> None:
+        self.on_event = on_event
+        self.stages: list[Stage] = []
+        self.backup: str | None = None
+        self.pause_s = 0.0
+        self.stale: tuple[Client, ...] = ()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        self.on_event(Event(name, _DOING[name]))
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages.append(Stage(name, round(time.monotonic() - begun, 3)))
+
+    def result(self, outcome: Outcome, before: str, after: str, snapshot_id: int | None) -> Migration:
+        return Migration(
+            outcome,
+            before,
+            after,
+            snapshot_id,
+            self.backup,
+            tuple(self.stages),
+            (),
+            round(self.pause_s, 3),
+            self.stale,
+        )
+
+
+@dataclass(slots=True)
+class _Pipeline:
+    catalog: PostgresCatalog
+    engine: Engine
+    step: Step
+    options: MigrateOptions
+    run: _Run
+
+    def migrate(self) -> Migration:
+        self._refuse_what_is_unsafe()
+        with self._own_session() as session:
+            own = frozenset({self.catalog.session.info.backend_pid, session.info.backend_pid})
+            clients = settle_clients(
+                session,
+                self.catalog.schema,
+                own,
+                ignore=self.options.ignore_clients,
+                terminate=self.options.terminate_clients,
+            )
+            self.run.stale = () if self.options.terminate_clients else clients
+            backup = self._back_up()
+            failure = self._migrate_fenced(session, backup)
+        if failure is not None:
+            raise failure
+        return self.run.result(
+            "migrated", self.step.from_version, self.step.to_version, backup.manifest.header.snapshot_id
+        )
+
+    def _refuse_what_is_unsafe(self) -> None:
+        with self.run.stage("check"), self.catalog.snapshot() as snapshot:
+            if snapshot.head.spec_version != self.step.from_version:
+                raise CatalogError("the catalog was migrated by somebody else in this moment", "look again")
+            _check_rights(snapshot)
+            if snapshot.left_out:
+                raise HasDependents(
+                    f"an undo would lose or break: {'; '.join(snapshot.left_out[:5])}",
+                    "drop what is named, and make it again after the migration",
+                )
+            losses = known_losses(snapshot, self.step)
+            blocking = [loss for loss in losses if loss.rule not in self.options.accept_loss]
+            if blocking:
+                raise WouldLose(
+                    "the engine's migration would lose something: "
+                    + "; ".join(f"{loss.rule}: {loss.message}" for loss in blocking),
+                    "accept it by name with "
+                    + " ".join(f"--accept-loss {loss.rule}" for loss in blocking)
+                    + ", or wait for a version of dlbackup that mends it",
+                )
+
+    @contextmanager
+    def _own_session(self) -> Iterator[Session]:
+        session = connect(self.catalog.address, "dlbackup-fence")
+        try:
+            yield session
+        finally:
+            session.close()
+
+    def _back_up(self) -> VerifiedBackup:
+        with self.run.stage("dump"):
+            backup = dump_catalog(
+                self.catalog.address, self.options.backup_dir, self.catalog.schema, on_event=self.run.on_event
+            )
+            self.run.backup = backup.path
+        with self.run.stage("verify"):
+            verified, _ = prove(backup, on_event=self.run.on_event)
+        return verified
+
+    def _migrate_fenced(self, session: Session, backup: VerifiedBackup) -> MigrationError | None:
+        """Do all that happens under the fence; return the failure once its consequences are dealt with."""
+        address, schema = self.catalog.address, self.catalog.schema
+        timeout_ms = int(self.options.lock_timeout_s * 1000)
+        with ExitStack() as held, raise_fence(session, address, schema, timeout_ms) as fence:
+            try:
+                with self.run.stage("same-state"):
+                    if self._state() != state_of(backup):
+                        backup = self._back_up()
+                target = Target(address, schema, f"dlbackup-engine-{secrets.token_hex(6)}", timeout_ms)
+                try:
+                    with self.run.stage("attach"):
+                        attach_migrating(self.engine, backup, target, self.options.attach_timeout_s)
+                    with self.run.stage("post-check"):
+                        self._post_check(backup, target)
+                except (DlbackupError, psycopg.Error, KeyboardInterrupt) as exc:
+                    held.enter_context(_signals_held())
+                    with self.run.stage("undo"):
+                        return self._undo(fence, backup, target, exc)
+                held.enter_context(_signals_held())
+                end_clients(self.catalog.session, fence.waiting())
+            finally:
+                self.run.pause_s = time.monotonic() - fence.since
+        return None
+
+    def _state(self) -> tuple[tuple[Table, ...], dict[str, Rows]]:
+        with self.catalog.snapshot() as snapshot:
+            return snapshot.tables, snapshot.contents()
+
+    def _post_check(self, backup: VerifiedBackup, target: Target) -> None:
+        with self.catalog.snapshot() as snapshot:
+            if snapshot.head.spec_version != self.step.to_version:
+                raise CatalogError(f"the engine left spec version {snapshot.head.spec_version!r} behind")
+            problems = lost_rows(backup, snapshot.tables, snapshot.contents())
+            problems += [
+                finding.message
+                for finding in spec.differences(self.step.to_version, snapshot.tables)
+                if finding.severity == "error"
+            ]
+            if problems:
+                raise CatalogError(f"the migrated catalog is not what it should be: {'; '.join(problems[:5])}")
+            oldest, newest = snapshot.query("select min(snapshot_id), max(snapshot_id) from {s}.ducklake_snapshot")[0]
+        check_opens(self.engine, target, (oldest, newest), self.options.attach_timeout_s)
+
+    def _undo(self, fence: Fence, backup: VerifiedBackup, target: Target, cause: BaseException) -> MigrationError:
+        """Find out what the failure left, put it right under the fence, and say so as an error to raise."""
+        reason = cause.message if isinstance(cause, DlbackupError) else f"{type(cause).__name__}: {cause}"
+        by_hand = f"dlbackup restore {backup.path} {self.catalog.address} --replace"
+        try:
+            end_by_name(self.catalog.session, target.name)
+            if self._state() == state_of(backup):
+                return self._failure(
+                    Unchanged(
+                        f"the migration failed and the catalog is as it was: {reason}",
+                        "backup and catalog agree in every definition and row; see the reason, then try again",
+                    ),
+                    "unchanged",
+                    backup,
+                )
+            if not fence.stands():
+                raise CatalogError("the fence was lost, so that others may have committed since")
+            with BackupReader(backup.path) as reader:
+                options = RestoreOptions(replace=True, drop_replaced=True)
+                restore_into(fence.session, self.catalog.address, self.catalog.schema, reader, options)
+        except (DlbackupError, psycopg.Error) as exc:
+            why = exc.message if isinstance(exc, DlbackupError) else str(exc)
+            return self._failure(
+                NeedsPerson(
+                    f"the migration failed ({reason}) and could not be undone: {why}",
+                    f"keep all clients away; look at the catalog with dlbackup info; then {by_hand}",
+                ),
+                "needs-person",
+                backup,
+            )
+        return self._failure(
+            RolledBack(
+                f"the migration failed after it had changed the catalog, and the backup was restored: {reason}",
+                "every definition and row was read back and is as in the backup; clients must attach again",
+            ),
+            "rolled-back",
+            backup,
+        )
+
+    def _failure(self, error: MigrationError, outcome: Outcome, backup: VerifiedBackup) -> MigrationError:
+        before = self.step.from_version
+        error.result = self.run.result(outcome, before, before, backup.manifest.header.snapshot_id)
+        return error
+
+
+def _check_rights(snapshot: PostgresSnapshot) -> None:
+    owners = sorted({table.owner for table in snapshot.tables})
+    session = snapshot.session
+    rows = session.execute(
+        "select r from unnest(%s::text[]) r where not pg_has_role(current_user, r::name, 'USAGE')", [owners]
+    ).fetchall()
+    foreign = [table.name for table in snapshot.tables if (table.owner,) in rows]
+    me = one(session, "select current_user")[0]
+    if foreign:
+        raise NotOwner(
+            f"{me} does not own {', '.join(foreign[:3])}{' and others' if len(foreign) > 3 else ''}"
+            f" (owner: {', '.join(row[0] for row in rows)}): the engine alters the catalog's tables",
+            "migrate as the owner, or as a member of that role",
+        )
+    schema, database = one(
+        session,
+        "select has_schema_privilege(%s::text, 'CREATE'), has_database_privilege(current_database(), 'TEMP')",
+        snapshot.schema,
+    )
+    if not schema or not database:
+        what = f"CREATE on schema {snapshot.schema}" if not schema else "TEMP on the database"
+        raise NotOwner(f"{me} has no right of {what}, which the engine's migration needs", f"grant {what} to {me}")
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let no signal come between what was done to the catalog and its commit; it is delivered afterwards."""
+    signals = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,0 +1,274 @@
+"""
+A backup becomes a catalog again: in an empty or explicitly replaced place, in one transaction.
+
+Every byte of the backup is proved before it is used, and nothing in it is executed as it stands: tables
+are made from checked records, rows go through COPY. Before the commit, definitions and every row are
+read back and compared with the manifest.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlbackup.address import Address, parse_address
+from dlbackup.backupfile import BackupReader, Entry, Manifest, RowBlock
+from dlbackup.errors import CatalogError, HasDependents, NewerSnapshots, NotEmpty, UsageError
+from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
+from dlbackup.tables import Table, by_name
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.replacement import PostgresPlace
+    from dlbackup.catalogs.sessions import Session
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """
+    What the user accepts and wants; the defaults are the safe choices.
+
+    Args:
+        metadata_schema: where to restore; by default where the catalog is, else the schema of the backup.
+        replace: a catalog that stands there may be replaced.
+        drop_replaced: it is dropped instead of being kept aside.
+        discard_newer: snapshots that the backup doesn't have may be lost.
+        owner: give the tables to the owners that they had.
+        privileges: grant what was granted.
+        data_path: where the data files are now; None leaves what the backup says.
+        read_back: read every row again before the commit.
+    """
+
+    metadata_schema: str | None = None
+    replace: bool = False
+    drop_replaced: bool = False
+    discard_newer: bool = False
+    owner: bool = True
+    privileges: bool = True
+    data_path: str | None = None
+    read_back: bool = True
+    terminate_clients: bool = False
+    ignore_clients: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """
+    What was restored.
+
+    Args:
+        replaced: the schema in which the previous catalog is kept, or None.
+    """
+
+    spec_version: str
+    snapshot_id: int | None
+    tables: int
+    rows: int
+    replaced: str | None
+    seconds: float
+    schema: str = ""
+
+
+def restore(
+    backup: str | Path, address: str, options: RestoreOptions | None = None, *, on_event: OnEvent = ignore
+) -> Restored:
+    """
+    Restore a backup; nothing is changed unless all of it succeeds.
+
+    Raises:
+        BackupError: the backup is damaged or holds what dlbackup would not have written.
+        Refused: a catalog stands there, has newer snapshots, dependents or clients, and no option accepts that.
+        CatalogError: the server can't be reached or does not take it.
+    """
+    from dlbackup.catalogs.sessions import connect
+    from dlbackup.fence import only_migrator, settle_clients
+
+    begun = time.monotonic()
+    options = options or RestoreOptions()
+    where = _postgres(parse_address(address))
+    with BackupReader(Path(backup)) as reader:
+        session = connect(where)
+        try:
+            schema = _choose_schema(session, reader.manifest, options)
+            with only_migrator(session, schema):
+                if options.replace:
+                    settle_clients(
+                        session,
+                        schema,
+                        frozenset(),
+                        ignore=options.ignore_clients,
+                        terminate=options.terminate_clients,
+                    )
+                replaced = restore_into(session, where, schema, reader, options, on_event)
+        finally:
+            session.close()
+    header = reader.manifest.header
+    return Restored(
+        header.spec_version,
+        header.snapshot_id,
+        len(reader.manifest.tables),
+        reader.manifest.rows,
+        replaced,
+        round(time.monotonic() - begun, 3),
+        schema,
+    )
+
+
+def _postgres(address: Address) -> Address:
+    if address.kind != "postgres":
+        raise UsageError(f"this version of dlbackup restores to PostgreSQL only, not to {address}")
+    return address
+
+
+def _choose_schema(session: "Session", manifest: Manifest, options: RestoreOptions) -> str:
+    from dlbackup.catalogs.definitions import catalog_schemas, find_schema
+
+    if options.metadata_schema is not None:
+        return options.metadata_schema
+    own = manifest.header.source.schema
+    found = [name for name in catalog_schemas(session) if not name.startswith("dlbackup_")]
+    if not options.replace or not found:
+        return own
+    return find_schema(session, None)
+
+
+def restore_into(
+    session: "Session",
+    address: Address,
+    schema: str,
+    reader: BackupReader,
+    options: RestoreOptions,
+    on_event: OnEvent = ignore,
+) -> str | None:
+    """Restore on an open session, inside its transaction if it has one; return where the old catalog is."""
+    from dlbackup.catalogs.replacement import open_place
+
+    with open_place(session, address, schema) as place:
+        place.owner, place.privileges = options.owner, options.privileges
+        tables = [_wanted(entry.table, options) for entry in reader.manifest.tables]
+        _check_roles(place, tables)
+        _clear(place, reader.manifest, options)
+        _load(place, reader, options, on_event)
+        on_event(Event("restore", "making indexes, owners and grants"))
+        place.finish(tables)
+        _prove(place, tables, reader.manifest, options, on_event)
+        if options.data_path is not None:
+            _move_data(place, options.data_path)
+        return place.replaced
+
+
+def _wanted(table: Table, options: RestoreOptions) -> Table:
+    if not options.privileges:
+        table = table.without_grants()
+    return table if options.owner else table.without_owner()
+
+
+def _check_roles(place: "PostgresPlace", tables: list[Table]) -> None:
+    names = {table.owner for table in tables}
+    for table in tables:
+        names |= {grant.grantee for grant in table.grants or ()}
+        names |= {grant.grantee for column in table.columns for grant in column.grants}
+    if missing := place.missing_roles(names - {""}):
+        raise CatalogError(
+            f"the server has no role {', '.join(missing)}, to which the backup's tables belong or are granted",
+            "create the roles, or restore with --no-owner and --no-privileges",
+        )
+
+
+def _clear(place: "PostgresPlace", manifest: Manifest, options: RestoreOptions) -> None:
+    if not place.existing.tables:
+        return
+    if not options.replace:
+        raise NotEmpty(
+            f"schema {place.schema} already holds {len(place.existing.tables)} catalog tables",
+            "name another place with --metadata-schema, or put the backup in its place with --replace",
+        )
+    there, ours = place.head.snapshot_id, manifest.header.snapshot_id
+    if not options.discard_newer and there is not None and (ours is None or there > ours):
+        raise NewerSnapshots(
+            f"the catalog has snapshots that the backup has not: its newest is {there}"
+            f" (of {place.head.snapshot_time}), the backup's is {ours}",
+            "dump it first; --discard-newer accepts that they are replaced",
+        )
+    if place.existing.left_out:
+        raise HasDependents(
+            f"replacing the catalog would lose or break: {'; '.join(place.existing.left_out[:5])}",
+            "drop what is named, and make it again after the restore",
+        )
+    place.clear(drop=options.drop_replaced)
+
+
+def _load(place: "PostgresPlace", reader: BackupReader, options: RestoreOptions, on_event: OnEvent) -> None:
+    """Create and fill the tables, in the order of the backup."""
+    stream = reader.scan()
+    item = next(stream, None)
+    done = reported = 0
+    while item is not None:
+        if not isinstance(item, Entry):
+            raise AssertionError("rows come after their table's entry")
+        entry, item = item, None
+        place.create(_wanted(entry.table, options))
+        following: list[Entry] = []
+        taken = place.load(entry.table, _blocks(stream, following)) if entry.rows else _no_rows(stream, following)
+        if taken != entry.rows:
+            raise CatalogError(f"table {entry.table.name}: the server took {taken} rows of {entry.rows}")
+        done += taken
+        if done - reported >= PROGRESS_ROWS:
+            reported = done
+            on_event(Event("restore", f"{done} of {reader.manifest.rows} rows", done, reader.manifest.rows))
+        item = following[0] if following else None
+
+
+def _blocks(stream: Iterator[Entry | RowBlock], following: list[Entry]) -> Iterator[list[bytes]]:
+    """Yield the rows of one table; the entry that comes after them goes into `following`."""
+    for item in stream:
+        if isinstance(item, Entry):
+            following.append(item)
+            return
+        yield item.rows
+
+
+def _no_rows(stream: Iterator[Entry | RowBlock], following: list[Entry]) -> int:
+    return sum(len(rows) for rows in _blocks(stream, following))
+
+
+def _prove(
+    place: "PostgresPlace",
+    tables: list[Table],
+    manifest: Manifest,
+    options: RestoreOptions,
+    on_event: OnEvent,
+) -> None:
+    """Compare what the server has now with the backup, before anything is committed."""
+    found = by_name(_wanted(table, options) for table in place.definitions())
+    for table in tables:
+        there = found.pop(table.name, None)
+        if there != table:
+            raise CatalogError(
+                f"the server made another table {table.name} than the backup has: {_difference(table, there)}",
+                "restore to the PostgreSQL version that the backup is from",
+            )
+    if found:
+        raise CatalogError(f"schema {place.schema} holds more catalog tables than the backup: {', '.join(found)}")
+    if not options.read_back:
+        return
+    on_event(Event("restore", "reading every row back and comparing it with the backup"))
+    for entry in manifest.tables:
+        if entry.rows and place.read_back(entry.table) != entry.content:
+            raise CatalogError(f"table {entry.table.name}: the server gives back other rows than it was given")
+
+
+def _difference(wanted: Table, found: Table | None) -> str:
+    if found is None:
+        return "it is missing"
+    for name in Table.__dataclass_fields__:
+        if getattr(wanted, name) != getattr(found, name):
+            return f"{name} is {getattr(found, name)!r}, not {getattr(wanted, name)!r}"[:400]
+    return "nothing"
+
+
+def _move_data(place: "PostgresPlace", path: str) -> None:
+    if not path:
+        raise UsageError("--data-path is empty")
+    if place.set_data_path(path if path.endswith("/") else path + "/") != 1:
+        raise CatalogError("the catalog has no data_path of its own to be changed")

@@ -1,0 +1,184 @@
+"""
+Rows as SQL text and back: joining, splitting, digests, and the proof that a row is nothing but values.
+
+The inside of a VALUES list is CSV as PostgreSQL's COPY writes and reads it (quote `'`, NULL bare).
+A row's text is what stands between two separators, its closing line feed included. A literal may hold
+a line that looks like the separator, so a boundary counts only where the quotes before it are even.
+"""
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+import xxhash
+
+from dlbackup.errors import Corrupt, UnsafeStatement
+from dlbackup.statements import quote_identifier
+from dlbackup.tables import INTEGERS, Table
+
+SEPARATOR = b"),(\n"
+END = b");\n"
+STATEMENT_ROWS = 1000
+"""Rows of one INSERT at most; 256 to 2,000 made no measurable difference."""
+STATEMENT_BYTES = 1 << 18
+"""Text after which an INSERT is closed early, so that a statement with long rows stays readable."""
+
+_MODULUS = 1 << 64
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+
+
+def insert_header(table: Table) -> bytes:
+    """Return the INSERT statement's text up to the first row."""
+    columns = ", ".join(quote_identifier(name) for name in table.column_names)
+    return f"INSERT INTO {quote_identifier(table.name)} ({columns}) VALUES (\n".encode()
+
+
+def digest(rows: Iterable[bytes | memoryview]) -> int:
+    """
+    Return the sum modulo 2^64 of xxh3-64 over each row's text.
+
+    A table is a set of rows without an order, so this is one too: adding digests of parts gives the
+    digest of the whole.
+    """
+    return sum(map(xxhash.xxh3_64_intdigest, rows)) % _MODULUS
+
+
+def add_digests(one: int, other: int) -> int:
+    """Return the digest of two sets of rows together."""
+    return (one + other) % _MODULUS
+
+
+def find_end(text: bytes, start: int) -> int:
+    """
+    Return where the VALUES list that begins at `start` ends: the offset of its closing `);`.
+
+    Raises:
+        Corrupt: there is no end with an even number of quotes before it.
+    """
+    quotes = 0
+    counted = start
+    while True:
+        hit = text.find(b"\n" + END, counted)
+        if hit < 0:
+            raise Corrupt("a statement has no end")
+        quotes += text.count(b"'", counted, hit)
+        if quotes % 2 == 0:
+            return hit + 1
+        counted = hit + 1
+
+
+def split(body: bytes) -> list[bytes]:
+    """
+    Split a VALUES list into its rows' texts.
+
+    Raises:
+        Corrupt: a literal is not closed.
+    """
+    pieces = body.split(SEPARATOR)
+    if len(pieces) == 1 or b"''".join(body.split(b"'")[::2]).count(SEPARATOR) == len(pieces) - 1:
+        return pieces
+    rows: list[bytes] = []
+    row = b""
+    for piece in pieces:
+        row = row + SEPARATOR + piece if row else piece
+        if row.count(b"'") % 2 == 0:
+            rows.append(row)
+            row = b""
+    if row:
+        raise Corrupt("a literal is not closed")
+    return rows
+
+
+def shapes(body: bytes) -> set[bytes]:
+    """
+    Return the distinct shapes of the rows in a VALUES list.
+
+    A shape is the row without the inside of its literals and with every number as `0`: three million
+    rows have a few dozen. Whatever is not inside a literal shows in the shape.
+
+    Raises:
+        Corrupt: a literal is not closed.
+    """
+    pieces = body.split(b"'")
+    if len(pieces) % 2 == 0:
+        raise Corrupt("a literal is not closed")
+    skeleton = b"''".join(pieces[::2])
+    while b"''''" in skeleton:  # a doubled quote inside a literal
+        skeleton = skeleton.replace(b"''''", b"''")
+    skeleton = skeleton.translate(_DIGITS)
+    while b"00" in skeleton:
+        skeleton = skeleton.replace(b"00", b"0")
+    return set(skeleton.split(SEPARATOR))
+
+
+class ShapeCheck:
+    """Proves that the rows of one table are values of the right number and kind, and nothing else."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._pattern = re.compile(b",".join(_value_pattern(column.type) for column in table.columns) + b"\n")
+        self.seen: set[bytes] = set()
+
+    def check(self, body: bytes) -> None:
+        """
+        Check every row of a VALUES list.
+
+        Raises:
+            Corrupt: not UTF-8, a NUL byte, or an open literal.
+            UnsafeStatement: a row is not a list of constants that fit the table.
+        """
+        if b"\0" in body:
+            raise Corrupt(f"table {self._table.name} holds a NUL byte")
+        if not body.isascii():
+            try:
+                body.decode()
+            except UnicodeDecodeError as exc:
+                raise Corrupt(f"table {self._table.name} holds text that is not UTF-8") from exc
+        for shape in shapes(body) - self.seen:
+            if not self._pattern.fullmatch(shape) or not _is_tuple_of_constants(shape, len(self._table.columns)):
+                raise UnsafeStatement(
+                    f"table {self._table.name} holds a row that is not a list of its values: {shape[:120]!r}"
+                )
+            self.seen.add(shape)
+
+
+def _value_pattern(column_type: str) -> bytes:
+    if column_type in INTEGERS:
+        return rb"(?:-?0|NULL)"
+    if column_type == "boolean":
+        return rb"(?:true|false|NULL)"
+    return rb"(?:''|NULL)"
+
+
+@cache
+def _is_tuple_of_constants(shape: bytes, width: int) -> bool:
+    import sqlglot
+    from sqlglot import exp
+
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
+    try:
+        (tree,) = sqlglot.parse(f"({shape.decode()})", read="postgres")
+    except (sqlglot.errors.SqlglotError, ValueError):
+        return False
+    if isinstance(tree, exp.Paren):
+        values: Sequence[exp.Expression] = [tree.this]
+    elif isinstance(tree, exp.Tuple):
+        values = tree.expressions
+    else:
+        return False
+    constants = (exp.Literal, exp.Null, exp.Boolean)
+    return len(values) == width and all(
+        isinstance(value.this if isinstance(value, exp.Neg) else value, constants) for value in values
+    )
+
+
+def parse(row: bytes) -> tuple[str | None, ...]:
+    """Return the values of a checked row as text, None for NULL."""
+    values: list[str | None] = []
+    for match in re.finditer(rb"'((?:[^']|'')*)'|([^',\n]+)", row):
+        if match[1] is not None:
+            values.append(match[1].replace(b"''", b"'").decode())
+        else:
+            values.append(None if match[2] == b"NULL" else match[2].decode())
+    return tuple(values)

@@ -1,0 +1,286 @@
+"""
+Definitions as SQL text, and the answer to "is this a statement that dlbackup would have written?".
+
+Only this module writes the SQL of a backup. A statement is safe when it is, byte for byte, what
+`definition`, `finishing` or `ownership` makes of a table record, and when sqlglot finds nothing in it
+but the allowed node types over that one table. Texts that PostgreSQL printed (types, defaults,
+constraints, indexes) are the only part that isn't made of quoted names and literals, so they are
+what the second check is for.
+"""
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from dlbackup.errors import UnsafeStatement
+from dlbackup.tables import PREFIX, Column, Constraint, Grant, Index, Table
+
+SETTINGS = (
+    "SET client_encoding = 'UTF8';\n"
+    "SET standard_conforming_strings = on;\n"
+    "SET datestyle = 'ISO, YMD';\n"
+    "SET intervalstyle = 'postgres';\n"
+    "SET timezone = 'UTC';\n"
+    "SET extra_float_digits = 3;\n"
+    "SET bytea_output = 'hex';\n"
+    "SET statement_timeout = 0;\n"
+    "SET lock_timeout = 0;\n"
+)
+"""Set by us and never inherited, so that the same rows are the same bytes on every server."""
+
+PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"})
+
+_NAME = r'"(?:[^"\0]|"")+"'
+_TEXT = r"'(?:[^'\0]|'')*'"
+# sqlglot has no grammar for these three; they hold nothing but quoted names and literals.
+_TEMPLATES = re.compile(
+    rf"ALTER TABLE {_NAME} OWNER TO {_NAME}"
+    rf"|ALTER TABLE {_NAME} REPLICA IDENTITY (?:FULL|NOTHING|USING INDEX {_NAME})"
+    rf"|COMMENT ON CONSTRAINT {_NAME} ON {_NAME} IS {_TEXT}"
+)
+_TYPE = re.compile(r"[a-z][a-z0-9 ]*(?:\(\d+(?:,-?\d+)?\))?(?: with(?:out)? time zone)?(?:\[\])?")
+_SERIAL = frozenset({"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"})
+# Quoted names, plain literals (no E'', U&'', B'', X'' and no dollar quotes), words, numbers, operators.
+_EXPRESSION = re.compile(
+    rf"""(?:{_NAME}|(?<![A-Za-z0-9_&$]){_TEXT}|[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|[()\[\],:=<>+*/%~!| ]|-(?!-))*"""
+)
+
+
+def quote_identifier(name: str) -> str:
+    """Return `name` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(text: str) -> str:
+    """Return `text` as a standard SQL literal (read with standard_conforming_strings on)."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def definition(table: Table) -> str:
+    """Return the CREATE TABLE statement, keys and checks inside, with its closing line feed."""
+    parts = [_column(column) for column in table.columns]
+    parts += [f"CONSTRAINT {quote_identifier(c.name)} {c.definition}" for c in table.constraints]
+    return f"CREATE TABLE {quote_identifier(table.name)} (\n    " + ",\n    ".join(parts) + "\n);\n"
+
+
+def finishing(table: Table) -> list[str]:
+    """Return what follows the rows: indexes, comments, storage parameters, replica identity."""
+    name = quote_identifier(table.name)
+    done = [
+        f"CREATE {'UNIQUE ' if i.unique else ''}INDEX {quote_identifier(i.name)} ON {name} {i.definition};\n"
+        for i in table.indexes
+    ]
+    if table.comment is not None:
+        done.append(f"COMMENT ON TABLE {name} IS {quote_literal(table.comment)};\n")
+    done += [
+        f"COMMENT ON COLUMN {name}.{quote_identifier(c.name)} IS {quote_literal(c.comment)};\n"
+        for c in table.columns
+        if c.comment is not None
+    ]
+    done += [
+        f"COMMENT ON CONSTRAINT {quote_identifier(c.name)} ON {name} IS {quote_literal(c.comment)};\n"
+        for c in table.constraints
+        if c.comment is not None
+    ]
+    done += [
+        f"COMMENT ON INDEX {quote_identifier(i.name)} IS {quote_literal(i.comment)};\n"
+        for i in table.indexes
+        if i.comment is not None
+    ]
+    if table.options:
+        settings = ", ".join(f"{key} = {quote_literal(value)}" for key, value in table.options)
+        done.append(f"ALTER TABLE {name} SET ({settings});\n")
+    if table.replica_identity.startswith("index "):
+        index = quote_identifier(table.replica_identity.removeprefix("index "))
+        done.append(f"ALTER TABLE {name} REPLICA IDENTITY USING INDEX {index};\n")
+    elif table.replica_identity != "default":
+        done.append(f"ALTER TABLE {name} REPLICA IDENTITY {table.replica_identity.upper()};\n")
+    return done
+
+
+def ownership(table: Table) -> list[str]:
+    """Return the statements that set owner and privileges."""
+    name = quote_identifier(table.name)
+    done = [f"ALTER TABLE {name} OWNER TO {quote_identifier(table.owner)};\n"] if table.owner else []
+    if table.grants is not None:
+        done.append(f"REVOKE ALL ON TABLE {name} FROM PUBLIC;\n")
+        if table.owner:
+            done.append(f"REVOKE ALL ON TABLE {name} FROM {quote_identifier(table.owner)};\n")
+        done += [_grant(grant, name, "") for grant in table.grants]
+    for column in table.columns:
+        done += [_grant(grant, name, f" ({quote_identifier(column.name)})") for grant in column.grants]
+    return done
+
+
+def _column(column: Column) -> str:
+    text = f"{quote_identifier(column.name)} {column.type}"
+    if column.collation is not None:
+        text += f" COLLATE {quote_identifier(column.collation)}"
+    if column.default is not None:
+        text += f" DEFAULT {column.default}"
+    return text + (" NOT NULL" if column.not_null else "")
+
+
+def _grant(grant: Grant, table: str, columns: str) -> str:
+    what = ", ".join(privilege + columns for privilege in grant.privileges)
+    whom = quote_identifier(grant.grantee) if grant.grantee else "PUBLIC"
+    return f"GRANT {what} ON TABLE {table} TO {whom}{' WITH GRANT OPTION' if grant.grantable else ''};\n"
+
+
+def split_unsafe(table: Table) -> tuple[Table, list[str]]:
+    """
+    Part a live table's definition into what a backup can carry and the names of what it can't.
+
+    Left out are defaults, constraints and indexes that call functions outside a small set: replaying
+    them would run code that the backup only names.
+
+    Raises:
+        UnsafeStatement: a column's type is not a built-in one, so its rows could not be restored.
+    """
+    bare = replace(table, constraints=(), indexes=(), columns=tuple(_bare(c) for c in table.columns))
+    check_table(bare)
+    left_out: list[str] = []
+
+    def keep(part: Column | Constraint | Index, alone: Table, what: str) -> bool:
+        try:
+            check_table(alone)
+        except UnsafeStatement:
+            left_out.append(f"{what} of table {table.name}")
+            return False
+        return True
+
+    columns = tuple(
+        c if c.default is None or keep(c, replace(bare, columns=(c,)), f"default of column {c.name}") else _bare(c)
+        for c in table.columns
+    )
+    constraints = tuple(
+        c for c in table.constraints if keep(c, replace(bare, constraints=(c,)), f"constraint {c.name}")
+    )
+    indexes = tuple(i for i in table.indexes if keep(i, replace(bare, indexes=(i,)), f"index {i.name}"))
+    return replace(table, columns=columns, constraints=constraints, indexes=indexes), left_out
+
+
+def _bare(column: Column) -> Column:
+    return replace(column, default=None)
+
+
+def check_table(table: Table) -> None:
+    """
+    Refuse a definition that dlbackup would not have written.
+
+    Raises:
+        UnsafeStatement: names the statement's beginning.
+    """
+    if not table.name.startswith(PREFIX):
+        raise UnsafeStatement(f"table {table.name!r} is not a catalog table")
+    if not table.columns:
+        raise UnsafeStatement(f"table {table.name} has no columns")
+    for text in _names(table):
+        if not text or "\0" in text:
+            raise UnsafeStatement(f"table {table.name} holds an impossible name: {text!r}")
+    for column in table.columns:
+        if not _TYPE.fullmatch(column.type) or column.type in _SERIAL:
+            raise UnsafeStatement(
+                f"column {column.name} of table {table.name} has a type that a backup can't carry: {column.type}"
+            )
+    for text in _expressions(table):
+        if not _EXPRESSION.fullmatch(text) or "/*" in text:
+            raise UnsafeStatement(f"table {table.name} holds an expression outside the allow-list: {text[:80]}")
+    for key, _ in table.options:
+        if not re.fullmatch(r"[a-z_][a-z0-9_.]*", key):
+            raise UnsafeStatement(f"table {table.name} has a strange storage parameter: {key[:80]}")
+    for grant in (*(table.grants or ()), *(g for c in table.columns for g in c.grants)):
+        if not grant.privileges or not PRIVILEGES.issuperset(grant.privileges):
+            raise UnsafeStatement(f"table {table.name} grants something unknown: {grant.privileges}")
+    for statement in (definition(table), *finishing(table), *ownership(table)):
+        _check_statement(statement.removesuffix(";\n"), table)
+
+
+def _names(table: Table) -> Iterator[str]:
+    yield table.name
+    yield from (column.name for column in table.columns)
+    yield from (constraint.name for constraint in table.constraints)
+    yield from (index.name for index in table.indexes)
+    yield from (column.collation for column in table.columns if column.collation is not None)
+
+
+def _expressions(table: Table) -> Iterator[str]:
+    yield from (column.default for column in table.columns if column.default is not None)
+    yield from (constraint.definition for constraint in table.constraints)
+    yield from (index.definition for index in table.indexes)
+
+
+def _check_statement(statement: str, table: Table) -> None:
+    if _TEMPLATES.fullmatch(statement):
+        return
+    # Ten thousand inlined tables differ in their numbers only, and a number can't make a statement unsafe.
+    shape = re.sub(r"[0-9]+", "0", statement)
+    columns = tuple(re.sub(r"[0-9]+", "0", column.name) for column in table.columns)
+    problem = _problem(shape, re.sub(r"[0-9]+", "0", table.name), columns)
+    if problem:
+        raise UnsafeStatement(f"table {table.name}: {problem}: {statement[:120]}")
+
+
+@cache
+def _problem(statement: str, table: str, columns: tuple[str, ...]) -> str:
+    import sqlglot
+    from sqlglot import exp
+
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
+    try:
+        trees = sqlglot.parse(statement, read="postgres")
+    except sqlglot.errors.SqlglotError as exc:
+        return f"not understood ({str(exc).splitlines()[0][:120]})"
+    if len(trees) != 1 or trees[0] is None:
+        return "not exactly one statement"
+    tree = trees[0]
+    allowed = _allowed_nodes()
+    if type(tree) not in allowed:
+        return f"a {type(tree).__name__} statement is not allowed"
+    for node in tree.walk():
+        if type(node) not in allowed[type(tree)]:
+            return f"{type(node).__name__} is not allowed"
+        if node.comments:
+            return "comments are not allowed"
+        if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.USERDEFINED:
+            return "only built-in types are allowed"
+    named = {node.name for node in tree.find_all(exp.Table)}
+    if isinstance(tree, exp.Comment):
+        return ""  # names a table, a column or an index of it; rendered from the record
+    if named != {table}:
+        return f"names other tables than its own: {sorted(named)}"
+    if isinstance(tree, exp.Create) and tree.kind == "TABLE":
+        defined = tuple(node.name for node in tree.find_all(exp.ColumnDef))
+        return "" if defined == columns else "defines other columns than its own"
+    if isinstance(tree, exp.Create) and tree.kind != "INDEX":
+        return f"CREATE {tree.kind} is not allowed"
+    return ""
+
+
+@cache
+def _allowed_nodes() -> dict[type[Any], frozenset[type[Any]]]:
+    from sqlglot import exp
+
+    names = {exp.Table, exp.Identifier, exp.Column, exp.Literal}
+    expression = names | {
+        exp.Add, exp.And, exp.Any, exp.Array, exp.Between, exp.Boolean, exp.Cast, exp.Coalesce, exp.DataType,
+        exp.DataTypeParam, exp.Div, exp.EQ, exp.GT, exp.GTE, exp.In, exp.Is, exp.LT, exp.LTE, exp.Length, exp.Like,
+        exp.Lower, exp.Mod, exp.Mul, exp.NEQ, exp.Neg, exp.Not, exp.Null, exp.Or, exp.Paren, exp.Sub, exp.Upper,
+    }  # fmt: skip
+    create = expression | {
+        exp.CheckColumnConstraint, exp.CollateColumnConstraint, exp.ColumnConstraint, exp.ColumnDef, exp.Constraint,
+        exp.Create, exp.DefaultColumnConstraint, exp.Index, exp.IndexParameters, exp.NotNullColumnConstraint,
+        exp.Opclass, exp.Ordered, exp.PrimaryKey, exp.Property, exp.Schema, exp.UniqueColumnConstraint, exp.Var,
+        exp.Where,
+    }  # fmt: skip
+    grant = names | {exp.GrantPrincipal, exp.GrantPrivilege, exp.Var}
+    return {
+        exp.Create: frozenset(create),
+        exp.Comment: frozenset(names | {exp.Comment}),
+        exp.Grant: frozenset(grant | {exp.Grant}),
+        exp.Revoke: frozenset(grant | {exp.Revoke}),
+        exp.Alter: frozenset(names | {exp.Alter, exp.AlterSet, exp.EQ}),
+    }

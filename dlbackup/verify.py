@@ -1,0 +1,144 @@
+"""
+Prove a backup good: its bytes, its statements, its conformance to the spec version, its head snapshot.
+
+A backup that can't be read to its end raises; one that can, but holds a catalog that isn't as it should
+be, gets findings. Only here is a `VerifiedBackup` made.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlbackup import spec
+from dlbackup.backupfile import VERIFIER, BackupReader, Manifest, RowBlock, VerifiedBackup
+from dlbackup.dump import Backup
+from dlbackup.errors import BackupError, Corrupt, NotVerified
+from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
+from dlbackup.rows import parse
+from dlbackup.tables import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """
+    What verification found.
+
+    Args:
+        ok: no finding is an error.
+        row_shapes: distinct shapes of rows that were parsed.
+    """
+
+    path: str
+    ok: bool
+    spec_version: str | None
+    snapshot_id: int | None
+    tables: int
+    rows: int
+    row_shapes: int
+    findings: tuple[Finding, ...]
+    seconds: float
+
+
+def verify(backup: str | Path | Backup, *, on_event: OnEvent = ignore) -> Verification:
+    """
+    Read a whole backup and say whether it is good; damage is a finding too.
+
+    Raises:
+        StorageError: the file can't be read.
+    """
+    begun = time.monotonic()
+    path = Path(backup.path if isinstance(backup, Backup) else backup)
+    try:
+        _, report = _examine(path, begun, on_event)
+    except BackupError as exc:
+        rule = type(exc).__name__.lower()
+        message = exc.message + (f" ({exc.hint})" if exc.hint else "")
+        findings = (Finding("error", rule, message),)
+        return Verification(str(path), False, None, None, 0, 0, 0, findings, round(time.monotonic() - begun, 3))
+    return report
+
+
+def prove(backup: Backup, *, on_event: OnEvent = ignore) -> tuple[VerifiedBackup, Verification]:
+    """
+    Verify what `dump` has just written and return the proof that attaching with migration asks for.
+
+    Raises:
+        BackupError: it is not good.
+    """
+    path = Path(backup.path)
+    manifest, report = _examine(path, time.monotonic(), on_event)
+    if not report.ok:
+        errors = [finding.message for finding in report.findings if finding.severity == "error"]
+        raise NotVerified(f"the backup does not verify: {'; '.join(errors[:3])}", "see dlbackup verify")
+    if manifest.contents != backup.contents:
+        raise Corrupt("the backup in the file is not the one that was written")
+    return VerifiedBackup(path, manifest, proof=VERIFIER), report
+
+
+def _examine(path: Path, begun: float, on_event: OnEvent) -> tuple[Manifest, Verification]:
+    with BackupReader(path) as reader:
+        manifest = reader.manifest
+        catalog = _Content()
+        done = 0
+        for item in reader.scan():
+            if isinstance(item, RowBlock):
+                catalog.see(item)
+                done += len(item.rows)
+                if done % PROGRESS_ROWS < len(item.rows):
+                    on_event(Event("verify", f"{done} rows of {manifest.rows}", done, manifest.rows))
+        shapes = reader.row_shapes
+    header = manifest.header
+    findings = spec.differences(header.spec_version, tuple(entry.table for entry in manifest.tables))
+    findings += catalog.findings(manifest)
+    findings += [Finding("warning", "left-out", f"not in the backup: {what}") for what in manifest.left_out]
+    findings.sort(key=lambda finding: finding.severity)
+    ok = all(finding.severity != "error" for finding in findings)
+    return manifest, Verification(
+        str(path),
+        ok,
+        header.spec_version,
+        header.snapshot_id,
+        len(manifest.tables),
+        manifest.rows,
+        shapes,
+        tuple(findings),
+        round(time.monotonic() - begun, 3),
+    )
+
+
+class _Content:
+    """The few values that say whether the catalog has one version and one head snapshot."""
+
+    def __init__(self) -> None:
+        self.versions: list[str | None] = []
+        self.snapshots: dict[str | None, int] = {}
+
+    def see(self, block: RowBlock) -> None:
+        table = block.entry.table
+        names = table.column_names
+        if table.name == "ducklake_metadata":
+            for row in block.rows:
+                values = dict(zip(names, parse(row), strict=True))
+                if values.get("key") == "version" and values.get("scope") is None:
+                    self.versions.append(values.get("value"))
+        elif table.name == "ducklake_snapshot" and "snapshot_id" in names:
+            place = names.index("snapshot_id")
+            for row in block.rows:
+                snapshot = parse(row)[place]
+                self.snapshots[snapshot] = self.snapshots.get(snapshot, 0) + 1
+
+    def findings(self, manifest: Manifest) -> list[Finding]:
+        """Return what is wrong with version and snapshots."""
+        header, found = manifest.header, []
+        if self.versions != [header.spec_version]:
+            text = f"ducklake_metadata names the versions {self.versions}, not one, or not {header.spec_version!r}"
+            found.append(Finding("error", "one-version", text))
+        doubled = [snapshot for snapshot, count in self.snapshots.items() if count > 1 or snapshot is None]
+        if doubled:
+            text = f"ducklake_snapshot holds snapshot {doubled[0]} {self.snapshots[doubled[0]]} times"
+            found.append(Finding("error", "one-head-snapshot", text))
+        ids = [int(snapshot) for snapshot in self.snapshots if snapshot is not None]
+        if not ids or max(ids) != header.snapshot_id:
+            text = f"the newest snapshot is {max(ids, default=None)}, the header says {header.snapshot_id}"
+            found.append(Finding("error", "one-head-snapshot", text))
+        return found
