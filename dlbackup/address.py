@@ -8,7 +8,7 @@ else, so that no message, file name or log can hold a password.
 import re
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
 from dlbackup.errors import UsageError
 
@@ -49,7 +49,7 @@ class Address:
         if self.kind != "postgres":
             return f"{self.kind}:{self.path}"
         shown = [f"{key}={_quoted(self.parameters[key])}" for key in _SHOWN if self.parameters.get(key)]
-        return "postgres:" + " ".join(shown)
+        return "postgres:" + _masked(" ".join(shown))  # a dbname may be a whole URI
 
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must not appear in any output, longest first."""
@@ -86,7 +86,12 @@ def scrub(message: str, address: Address, *more: str) -> str:
     for secret in (*address.secrets(), *more):
         if secret:
             message = message.replace(secret, "***")
-    return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", message)
+    return _masked(message)
+
+
+def _masked(text: str) -> str:
+    text = re.sub(r"(?<=://)[^/@\s]*@", "***@", text)
+    return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", text)
 
 
 def conninfo(parameters: dict[str, str]) -> str:
@@ -105,6 +110,8 @@ def _beginning(text: str) -> str:
     return re.split(r"[:=@/\s]", text, maxsplit=1)[0][:20]
 
 
+# As libpq reads it: no fragment, `+` is a plus sign, and the first `/` ends user and password.
+_URI = re.compile(r"postgres(?:ql)?://(?:([^/]*)@)?([^/?@]*)(?:/([^?]*))?(?:\?(.*))?", re.DOTALL)
 _KEYWORD = re.compile(
     r"\s*([A-Za-z_]\w*)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*)|(?=\s|$))", re.DOTALL
 )
@@ -128,12 +135,16 @@ def _parse_keywords(text: str) -> dict[str, str]:
 
 
 def _parse_uri(text: str) -> dict[str, str]:
-    try:
-        parts = urlsplit(text)
-        query = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
-    except ValueError as exc:
-        raise UsageError("the address is not a valid URI", _HINT) from exc
-    user_part, _, hosts = parts.netloc.rpartition("@")
+    uri = _URI.fullmatch(text)
+    pairs = [pair.partition("=") for pair in (uri[4] or "").split("&") if pair] if uri else []
+    bad_escape = re.search(r"%(?![0-9A-Fa-f]{2})|%00", text)
+    if uri is None or bad_escape or not all(separator for _, separator, _ in pairs):
+        raise UsageError("the address is not a valid URI", _HINT)
+    query = {unquote(key): unquote(value) for key, _, value in pairs}
+    if query.get("ssl") == "true":  # JDBC's word, which libpq takes in URIs
+        del query["ssl"]
+        query["sslmode"] = "require"
+    user_part, hosts = uri[1] or "", uri[2]
     user, _, password = user_part.partition(":")
     names, ports = [], []
     for host in hosts.split(","):
@@ -147,6 +158,6 @@ def _parse_uri(text: str) -> dict[str, str]:
         "port": ",".join(ports) if any(ports) else "",
         "user": unquote(user),
         "password": unquote(password),
-        "dbname": unquote(parts.path.removeprefix("/")),
+        "dbname": unquote(uri[3] or ""),
     }
-    return {key: value for key, value in parameters.items() if value} | dict(query)
+    return {key: value for key, value in parameters.items() if value} | query

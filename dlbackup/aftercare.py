@@ -1,65 +1,139 @@
 """
-What engines' migrations are known to lose without a word, as named rules with a detection in plain SQL.
+What engines' migrations are known to lose without a word, as named rules: how it is found, and mended.
 
-A rule that applies blocks the migration until the user accepts that loss by name. The facts behind each
-rule are in docs/losses.md; every rule was reproduced with the real engines.
+A rule finds what a migration would lose in plain SQL, remembers what the mend will need, and mends in one
+transaction after the engine is done. What can't be mended exactly blocks the migration until the user
+accepts that loss by name. The facts are in docs/losses.md; each rule was reproduced with real engines.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from dlbackup.migration import Step
+from dlbackup.statements import quote_identifier
 from dlbackup.tables import by_name, inlined_table_id
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres import PostgresSnapshot
+    from dlbackup.catalogs.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What would be lost: the rule, how many rows or tables it is about, and what it means to the user."""
+    """
+    What a migration would lose.
+
+    Args:
+        rows: how many rows or tables it is about.
+        part: the part of the fingerprint that it changes; empty when it shows in none.
+        mendable: whether `mend` puts it right.
+        before: what the mend needs from the catalog as it was before.
+    """
 
     rule: str
     rows: int
     message: str
+    part: str
+    mendable: bool
+    before: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One known loss; `detect` counts what is affected in a catalog before the migration."""
+    """
+    One known loss.
+
+    Args:
+        find: returns what is affected in a catalog before the migration: one item for each row or table.
+        mend: puts it right in a migrated catalog, given a session, the schema and what was found; returns
+            how many rows or tables it touched. None where nothing can.
+    """
 
     name: str
     applies: Callable[[Step], bool]
-    detect: Callable[["PostgresSnapshot"], int]
+    find: Callable[["PostgresSnapshot"], list[Any]]
     message: str
+    part: str = ""
+    mend: Callable[["Session", str, list[Any]], int] | None = None
 
 
 def known_losses(snapshot: "PostgresSnapshot", step: Step) -> tuple[Loss, ...]:
     """Return what this migration of this catalog would lose."""
     return tuple(
-        Loss(rule.name, rows, rule.message.format(rows=rows))
+        Loss(rule.name, len(found), rule.message.format(rows=len(found)), rule.part, rule.mend is not None, found)
         for rule in RULES
-        if rule.applies(step) and (rows := rule.detect(snapshot))
+        if rule.applies(step) and (found := rule.find(snapshot))
     )
 
 
-def _partial_lists(snapshot: "PostgresSnapshot") -> int:
-    if "partial_file_info" not in by_name(snapshot.tables)["ducklake_data_file"].column_names:
-        return 0
+def mend(session: "Session", schema: str, losses: tuple[Loss, ...]) -> list[tuple[str, int]]:
+    """Put right what can be, in the session's open transaction; return rules and how much each touched."""
+    rules = {rule.name: rule for rule in RULES}
+    done = []
+    for loss in losses:
+        rule = rules[loss.rule]
+        if rule.mend is not None:
+            done.append((loss.rule, rule.mend(session, schema, loss.before)))
+    return done
+
+
+def _ascends(text: str) -> bool:
+    """Tell whether a list `snapshot:rows|...` rises, as a merge of plain files leaves it; a commit may write several."""
+    if not re.fullmatch(r"\d+:\d+(?:\|\d+:\d+)*", text):
+        return False
+    items = [tuple(map(int, item.split(":"))) for item in text.split("|")]
+    return all(one[0] <= two[0] and one[1] < two[1] for one, two in pairwise(items))
+
+
+def _lists(snapshot: "PostgresSnapshot") -> list[tuple[int, str]]:
+    data_file = by_name(snapshot.tables).get("ducklake_data_file")
+    if data_file is None or "partial_file_info" not in data_file.column_names:
+        return []
     sql = (
-        "select count(*) from {s}.ducklake_data_file"
-        " where partial_file_info is not null and partial_file_info not like 'partial_max:%'"
+        "select data_file_id, partial_file_info from {s}.ducklake_data_file"
+        " where partial_file_info is not null and partial_file_info not like 'partial_max:%' order by 1"
     )
-    return int(snapshot.query(sql)[0][0])
+    return [(row[0], row[1]) for row in snapshot.query(sql)]
 
 
-_CHANGED_TYPES = frozenset({"json", "date", "timestamp without time zone", "timestamp with time zone"})
-_TEXT_TYPES = frozenset({"varchar", "json"})
+def _rising_lists(snapshot: "PostgresSnapshot") -> list[Any]:
+    return [(file, max(map(int, re.findall(r"(\d+):", text)))) for file, text in _lists(snapshot) if _ascends(text)]
 
 
-def _old_inlined_tables(snapshot: "PostgresSnapshot") -> int:
-    """Count the inlined tables that new rows would go into and that the new engine writes differently."""
+def _other_lists(snapshot: "PostgresSnapshot") -> list[Any]:
+    return [file for file, text in _lists(snapshot) if not _ascends(text)]
+
+
+def _set_partial_max(session: "Session", schema: str, found: list[Any]) -> int:
+    files, newest = [item[0] for item in found], [item[1] for item in found]
+    return session.execute(
+        f"update {quote_identifier(schema)}.ducklake_data_file f set partial_max = x.newest"
+        " from unnest(%s::bigint[], %s::bigint[]) as x (file, newest) where f.data_file_id = x.file".encode(),
+        [files, newest],
+    ).rowcount
+
+
+# How DuckDB 1.5 stores a column, given the lake's type and the type that 1.4 gave it; `{c}` is the column.
+# PostgreSQL writes `0044-03-15 10:00:00 BC`, DuckDB `0044-03-15 (BC) 10:00:00`.
+_TO_BYTES = "bytea USING convert_to({c}::text, 'UTF8')"
+_TO_TEXT = r"character varying USING regexp_replace({c}::text, '^(\S+)( .*)? BC$', '\1 (BC)\2')"
+_CONVERSIONS = {
+    ("varchar", "character varying"): _TO_BYTES,
+    ("json", "character varying"): _TO_BYTES,
+    ("json", "json"): _TO_BYTES,
+    ("date", "date"): _TO_TEXT,
+    ("timestamp", "timestamp without time zone"): _TO_TEXT,
+    ("timestamptz", "timestamp with time zone"): _TO_TEXT,
+    ("float32", "double precision"): "real USING {c}::real",
+}
+_SYSTEM_COLUMNS = 3
+
+
+def _old_inlined_tables(snapshot: "PostgresSnapshot") -> list[Any]:
+    """Return (table, [(column, conversion)]) for the inlined tables that new rows would go into."""
     tables = by_name(snapshot.tables)
     current = snapshot.query(
         "select distinct on (i.table_id) i.table_name from {s}.ducklake_inlined_data_tables i"
@@ -71,25 +145,49 @@ def _old_inlined_tables(snapshot: "PostgresSnapshot") -> int:
         " where end_snapshot is null and parent_column is null"
     )
     types = {(table, name): type_ for table, name, type_ in columns}
-    affected = 0
-    for (name,) in current:
-        if name not in tables:
-            continue
+    found = []
+    for name in (row[0] for row in current if row[0] in tables):
         table_id = inlined_table_id(name)
-        affected += any(
-            column.type in _CHANGED_TYPES
-            or (column.type == "character varying" and types.get((table_id, column.name), "varchar") in _TEXT_TYPES)
-            for column in tables[name].columns[3:]
+        conversions = [
+            (column.name, _CONVERSIONS[types[table_id, column.name], column.type])
+            for column in tables[name].columns[_SYSTEM_COLUMNS:]
+            if (types.get((table_id, column.name), ""), column.type) in _CONVERSIONS
+        ]
+        if conversions:
+            found.append((name, conversions))
+    return found
+
+
+def _convert_inlined(session: "Session", schema: str, found: list[Any]) -> int:
+    for table, conversions in found:
+        actions = ", ".join(
+            f"ALTER COLUMN {quote_identifier(name)} TYPE {how.format(c=quote_identifier(name))}"
+            for name, how in conversions
         )
-    return affected
+        session.execute(f"ALTER TABLE {quote_identifier(schema)}.{quote_identifier(table)} {actions}".encode())
+    return len(found)
+
+
+def _columns(snapshot: "PostgresSnapshot") -> list[Any]:
+    return snapshot.query("select column_id from {s}.ducklake_column")
 
 
 RULES = (
     Rule(
         "partial-file-lists",
         lambda step: step.crosses("0.4"),
-        _partial_lists,
+        _rising_lists,
         "{rows} compacted data files would lose the list of their snapshots: time travel shows too many rows",
+        "ducklake_data_file",
+        _set_partial_max,
+    ),
+    Rule(
+        "unordered-partial-files",
+        lambda step: step.crosses("0.4"),
+        _other_lists,
+        "{rows} compacted data files have lists of snapshots that the new layout can't express: time travel over"
+        " them shows too many rows, or rows twice",
+        "ducklake_data_file",
     ),
     Rule(
         "inlined-types",
@@ -97,11 +195,13 @@ RULES = (
         _old_inlined_tables,
         "{rows} inlined tables keep column types that the new engine misuses: new text comes back as \\x...,"
         " new dates are refused",
+        mend=_convert_inlined,
     ),
     Rule(
         "unreadable-defaults",
         lambda step: step.crosses("0.4") and step.duckdb_version in ("1.5.0", "1.5.1"),
-        lambda snapshot: int(snapshot.query("select count(*) from {s}.ducklake_column")[0][0]),
+        _columns,
         "DuckDB 1.5.0 and 1.5.1 leave {rows} columns without a default type: every read fails afterwards",
+        "ducklake_column",
     ),
 )

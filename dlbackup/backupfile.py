@@ -7,18 +7,20 @@ proved to be constants only. Reading never needs more memory than a frame and th
 """
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
+from typing import BinaryIO, final
 
 from dlbackup.errors import Corrupt, StorageError, UnknownFormat, UnsafeStatement
+from dlbackup.fingerprint import Fingerprint
 from dlbackup.frames import Frame, FrameWriter, Sink, locate, read_frame
 from dlbackup.records import decode, encode
-from dlbackup.rows import END, SEPARATOR, ShapeCheck, add_digests, digest, find_end, insert_header, split
+from dlbackup.rows import END, SEPARATOR, Block, ShapeCheck, add_digests, digest, find_end, insert_header, split
 from dlbackup.statements import SETTINGS, check_table, definition, finishing, ownership
-from dlbackup.tables import Rows, Table
+from dlbackup.tables import Kind, Rows, Table
 
 FORMAT = 1
 LEVEL = 3
@@ -61,6 +63,7 @@ class Entry:
     """One table in the manifest: its definition, what it holds, and the frames that its statements are in."""
 
     table: Table
+    kind: Kind
     rows: int
     digest: str
     first_frame: int
@@ -74,12 +77,13 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup holds. `left_out` names what belongs to the tables but can't be carried."""
+    """What a backup holds and means. `left_out` names what belongs to the tables but can't be carried."""
 
     header: Header
     tables: tuple[Entry, ...]
     frames: tuple[Frame, ...]
     left_out: tuple[str, ...] = ()
+    fingerprint: Fingerprint | None = None
 
     @property
     def rows(self) -> int:
@@ -96,6 +100,7 @@ VERIFIER = object()
 """What `dlbackup.verify` shows to make a VerifiedBackup. Nothing else may use it; a test reads the sources."""
 
 
+@final
 class VerifiedBackup:
     """A backup that passed verification. Only `dlbackup.verify` makes one; attaching with migration asks for it."""
 
@@ -111,6 +116,7 @@ class RowBlock:
 
     entry: Entry
     rows: list[bytes]
+    digest: int
 
 
 class BackupWriter:
@@ -146,8 +152,15 @@ class BackupWriter:
         """Bytes of text so far."""
         return self._out.text_bytes
 
-    def write_table(self, table: Table, blocks: Iterator[Sequence[bytes | memoryview]]) -> Rows:
-        """Write a table and its rows; each block becomes one INSERT. Returns what was written."""
+    def write_table(
+        self, table: Table, blocks: Iterator[Block], seen: Callable[[Block, int], None] | None = None
+    ) -> Rows:
+        """
+        Write a table and its rows; each block becomes one INSERT. Returns what was written.
+
+        Args:
+            seen: is told each block and its digest.
+        """
         first = last = self._out.index
         self._out.write(definition(table).encode())
         header = insert_header(table)
@@ -155,17 +168,20 @@ class BackupWriter:
         for block in blocks:
             last = self._out.index
             self._out.write(header + SEPARATOR.join(block) + END, len(block))
+            part = digest(block)
             count += len(block)
-            total = add_digests(total, digest(block))
-        self._entries.append(Entry(table, count, f"{total:016x}", first, last))
+            total = add_digests(total, part)
+            if seen is not None:
+                seen(block, part)
+        self._entries.append(Entry(table, table.kind, count, f"{total:016x}", first, last))
         return Rows(count, total)
 
-    def finish(self, left_out: Sequence[str] = ()) -> Manifest:
+    def finish(self, left_out: Sequence[str] = (), fingerprint: Fingerprint | None = None) -> Manifest:
         """Write what follows the rows, the manifest, the seal and the seek table."""
         for statement in _epilogue([entry.table for entry in self._entries]):
             self._out.write(statement)
         self._out.settle()
-        manifest = Manifest(self._header, tuple(self._entries), tuple(self._out.frames), tuple(left_out))
+        manifest = Manifest(self._header, tuple(self._entries), tuple(self._out.frames), tuple(left_out), fingerprint)
         self._out.write(_MANIFEST_LINE + b"-- " + _json(manifest) + b"\n")
         self._out.close()
         return manifest
@@ -236,17 +252,19 @@ class BackupReader:
                 )
             manifest = decode(Manifest, value)
             for entry in manifest.tables:
-                int(entry.digest, 16)
+                if not re.fullmatch("[0-9a-f]{16}", entry.digest):
+                    raise ValueError(f"{entry.digest!r} is not a digest")
+            written = _json(manifest)
         except (ValueError, KeyError, TypeError, RecursionError) as exc:
             raise Corrupt(f"the manifest is malformed: {exc}") from exc
-        if lines[1] != b"-- " + _json(manifest):
+        if lines[1] != b"-- " + written:
             raise Corrupt("the manifest is not as dlbackup writes it")
         located = [(frame.offset, frame.size, frame.text_size) for frame in frames[:-1]]
         if [(frame.offset, frame.size, frame.text_size) for frame in manifest.frames] != located:
             raise Corrupt("manifest and seek table disagree about the frames")
         names = [entry.table.name for entry in manifest.tables]
-        if len(set(names)) != len(names):
-            raise Corrupt("the manifest names a table twice")
+        if len(set(names)) != len(names) or any(entry.kind != entry.table.kind for entry in manifest.tables):
+            raise Corrupt("the manifest names a table twice, or by the wrong kind")
         return manifest
 
     def scan(self) -> Iterator[Entry | RowBlock]:
@@ -284,9 +302,10 @@ def _scan_rows(text: "_Text", entry: Entry, shape: ShapeCheck) -> Iterator[RowBl
         shape.check(body)
         rows = split(body)
         text.count_rows(len(rows))
+        part = digest(rows)
         count += len(rows)
-        total = add_digests(total, digest(rows))
-        yield RowBlock(entry, rows)
+        total = add_digests(total, part)
+        yield RowBlock(entry, rows, part)
     name = entry.table.name
     text.expect_frame(entry, entry.last_frame)
     if count != entry.rows:

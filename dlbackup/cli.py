@@ -307,6 +307,10 @@ def _add_migrate(commands: _Commands) -> None:
         help="the python of the environment whose DuckDB migrates (default: this one)",
     )
     add(
+        "--no-rehearsal", dest="rehearsal", action="store_false", help="do not migrate a copy in a scratch schema first"
+    )
+    add("--no-mend", dest="mend", action="store_false", help="refuse a lake that the engine's migration would damage")
+    add(
         "--accept-loss",
         action="append",
         default=[],
@@ -347,6 +351,8 @@ def _migrate(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, st
             backup_dir=options.backup_dir,
             to=options.to,
             engine=Path(options.engine) if options.engine else None,
+            rehearsal=options.rehearsal,
+            mend=options.mend,
             accept_loss=tuple(options.accept_loss),
             terminate_clients=options.terminate_clients,
             ignore_clients=options.ignore_clients,
@@ -366,6 +372,8 @@ def _migrate(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, st
         f"writers waited {result.writer_pause_seconds:.1f} s at most\n"
         f"the way back: dlbackup restore {result.backup} ADDRESS --replace"
     )
+    for mend in result.mends:
+        text += f"\nmended {mend.rule}: {_count(mend.rows, 'place')}"
     for client in result.stale_clients:
         text += f"\nstale client, must attach again: {client}"
     return result, text, None
@@ -375,17 +383,20 @@ def _add_info(commands: _Commands) -> None:
     more = "Looks with plain SQL, or at a backup's manifest, and changes nothing."
     parser = _command(commands, "info", "say what is in a catalog or a backup", more, _info)
     parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup file, or {_ADDRESS}")
+    parser.add_argument("--fingerprint", action="store_true", help="compute what the lake means; reads all rows")
     _schema_option(parser)
 
 
 def _info(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
-    found = info(options.target, metadata_schema=options.metadata_schema)
+    found = info(options.target, metadata_schema=options.metadata_schema, fingerprint=options.fingerprint)
     lines = [
         f"{found.kind} of DuckLake {found.spec_version or 'without a version'} (opened by {found.engine})",
         f"snapshot  {found.snapshot_id} of {found.snapshot_time}",
         f"content   {_count(found.tables, 'table')}, {_count(found.rows, 'row')}, {_size(found.bytes)}",
         f"source    database {found.database}, schema {found.schema}, PostgreSQL {found.server_version}",
     ]
+    if found.fingerprint:
+        lines.append(f"meaning   {found.fingerprint}")
     if found.created:
         lines.append(f"taken     {found.created}")
     lines += [f"left out  {what}" for what in found.left_out]

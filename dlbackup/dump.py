@@ -16,10 +16,12 @@ from pathlib import Path
 
 from dlbackup.address import Address, parse_address
 from dlbackup.backupfile import FORMAT, LEVEL, BackupWriter, Header, Manifest
-from dlbackup.catalogs import Block, Snapshot, open_catalog
+from dlbackup.catalogs import Snapshot, open_catalog
 from dlbackup.errors import MovedOn, StorageError, UsageError
+from dlbackup.fingerprint import Fingerprinter
 from dlbackup.frames import Sink
 from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
+from dlbackup.rows import Block, uncollected
 from dlbackup.stores import create, storage_errors
 from dlbackup.tables import Rows
 
@@ -36,6 +38,7 @@ class Backup:
         path: the file; `-` for standard output.
         sha256: of the file.
         left_out: what belongs to the tables but can't be carried, by name.
+        fingerprint: what the lake means, whatever its spec version.
     """
 
     path: str
@@ -49,6 +52,7 @@ class Backup:
     sha256: str
     seconds: float
     left_out: tuple[str, ...] = ()
+    fingerprint: str = ""
     contents: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -96,7 +100,7 @@ def _dump_once(address: Address, to: str | Path, schema: str | None, level: int,
         for what in snapshot.left_out:
             on_event(Event("dump", f"not in the backup: {what}", warning=True))
         header = _header(snapshot)
-        with _sink(to, header) as (path, sink), BackupWriter(sink, header, level) as writer:
+        with _sink(to, header) as (path, sink), BackupWriter(sink, header, level) as writer, uncollected():
             manifest = _write(writer, snapshot, on_event)
         return Backup(
             path,
@@ -110,6 +114,7 @@ def _dump_once(address: Address, to: str | Path, schema: str | None, level: int,
             writer.sha256,
             round(time.monotonic() - begun, 3),
             manifest.left_out,
+            manifest.fingerprint.value if manifest.fingerprint else "",
             manifest.contents,
         )
 
@@ -162,11 +167,13 @@ def _unused(path: Path) -> Path:
 
 def _write(writer: BackupWriter, snapshot: Snapshot, on_event: OnEvent) -> Manifest:
     rows = 0
+    fingerprint = Fingerprinter(snapshot.head.spec_version)
     for table in snapshot.tables:
+        fingerprint.begin(table)
         blocks = _counted(snapshot.rows(table), rows, on_event)
-        rows += writer.write_table(table, blocks).count
+        rows += writer.write_table(table, blocks, fingerprint.add).count
     on_event(Event("dump", f"{len(snapshot.tables)} tables, {rows} rows read", rows))
-    return writer.finish(snapshot.left_out)
+    return writer.finish(snapshot.left_out, fingerprint.result())
 
 
 def _counted(blocks: Iterator[Block], before: int, on_event: OnEvent) -> Iterator[Block]:

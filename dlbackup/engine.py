@@ -25,7 +25,7 @@ from dlbackup.catalogs.sessions import parameters_for
 from dlbackup.errors import EngineError
 
 PROBE_TIMEOUT_S = 60.0
-_ANSWER_BYTES = 1 << 16
+_ANSWER_BYTES = 1 << 20
 
 
 class AttachFailed(EngineError):
@@ -136,7 +136,7 @@ def attach_migrating(engine: Engine, backup: VerifiedBackup, target: Target, dea
     Raises:
         AttachFailed: the engine failed, crashed or took too long; says nothing about the catalog.
     """
-    if not isinstance(backup, VerifiedBackup):
+    if type(backup) is not VerifiedBackup:
         raise TypeError("attaching with migration needs a VerifiedBackup")
     statement = attach_statement(target, AUTOMATIC_MIGRATION=True)
     _run(engine.python, _job(target, [statement, 'DETACH "lake"']), deadline_s, target)
@@ -188,15 +188,20 @@ def _run(python: Path, job: dict[str, Any], deadline_s: float, target: Target | 
                 pipe.close()
     if text is None:
         raise AttachFailed(f"the engine did not answer within {deadline_s:g} s and was ended")
+    match _parsed(text):
+        case {"results": list(results)}:
+            return results
+        case {"error": {"type": str(kind), "message": str(message)}}:
+            message = f"{kind}: {message}"
+            raise AttachFailed(scrub(message, target.address) if target else message)
+    raise AttachFailed(f"the engine {_how_it_ended(status)}")
+
+
+def _parsed(text: bytes) -> object:
     try:
-        answer = json.loads(text)
+        return json.loads(text)
     except ValueError:
-        raise AttachFailed(f"the engine {_how_it_ended(status)}") from None
-    if "error" in answer:
-        message = f"{answer['error']['type']}: {answer['error']['message']}"
-        raise AttachFailed(scrub(message, target.address) if target else message)
-    results: list[Any] = answer["results"]
-    return results
+        return None
 
 
 def _exchange(child: "subprocess.Popen[bytes]", job: bytes, deadline_s: float) -> bytes | None:
@@ -212,13 +217,15 @@ def _exchange(child: "subprocess.Popen[bytes]", job: bytes, deadline_s: float) -
     text = b""
     with selectors.DefaultSelector() as selector:
         selector.register(child.stdout, selectors.EVENT_READ)
-        while True:
-            if not selector.select(max(0.0, until - time.monotonic())):
+        while len(text) <= _ANSWER_BYTES:
+            rest_s = until - time.monotonic()
+            if rest_s <= 0 or not selector.select(rest_s):
                 return None
             piece = os.read(child.stdout.fileno(), _ANSWER_BYTES)
             if not piece:
                 return text
             text += piece
+    raise AttachFailed(f"the engine answered more than {_ANSWER_BYTES} bytes and was ended")
 
 
 def _how_it_ended(status: int) -> str:

@@ -134,6 +134,10 @@ class WouldLose(Refused):
     """The engine's migration is known to lose something that this lake has."""
 
 
+class RehearsalFailed(CatalogError):
+    """The migration failed on a copy of the catalog; the catalog itself was not touched."""
+
+
 class StorageError(DlbackupError):
     """A file can't be read or written where the user wants it."""
 

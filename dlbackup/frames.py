@@ -197,6 +197,8 @@ def read_frame(file: BinaryIO, frame: Frame) -> bytes:
     where = f"the frame at byte {frame.offset}"
     if len(data) != frame.size or hashlib.sha256(data).hexdigest() != frame.sha256:
         raise Corrupt(f"{where} is damaged: its SHA-256 is not the one in the manifest")
+    if not data.startswith(ZSTD_MAGIC):
+        raise Corrupt(f"{where} is not a frame of text")
     if frame.text_size > MAX_FRAME_BYTES:
         raise Corrupt(f"{where} claims an impossible size: {frame.text_size} bytes")
     try:

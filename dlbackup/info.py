@@ -24,6 +24,7 @@ class Info:
         created: of a backup.
         bytes: of the catalog's tables with their indexes, or of the backup file.
         engine: which DuckDB opens it without migrating it.
+        fingerprint: what the lake means; of a catalog only when asked for, since it reads all rows.
     """
 
     kind: Literal["catalog", "backup"]
@@ -39,11 +40,15 @@ class Info:
     engine: str
     created: str | None = None
     left_out: tuple[str, ...] = ()
+    fingerprint: str | None = None
 
 
-def info(target: str, *, metadata_schema: str | None = None) -> Info:
+def info(target: str, *, metadata_schema: str | None = None, fingerprint: bool = False) -> Info:
     """
     Say what is at an address, or in a backup if `target` is an existing file that isn't a catalog.
+
+    Args:
+        fingerprint: read all rows of a catalog and compute it.
 
     Raises:
         CatalogError, BackupError, UsageError: as for reading either.
@@ -51,7 +56,7 @@ def info(target: str, *, metadata_schema: str | None = None) -> Info:
     path = Path(target)
     if target.endswith(".zst") or (path.is_file() and not target.endswith((".ducklake", ".duckdb", ".db"))):
         return _of_backup(path)
-    return _of_catalog(target, metadata_schema)
+    return _of_catalog(target, metadata_schema, fingerprint)
 
 
 def _engine(version: str) -> str:
@@ -76,10 +81,11 @@ def _of_backup(path: Path) -> Info:
         _engine(header.spec_version),
         header.created,
         manifest.left_out,
+        manifest.fingerprint.value if manifest.fingerprint else None,
     )
 
 
-def _of_catalog(target: str, schema: str | None) -> Info:
+def _of_catalog(target: str, schema: str | None, fingerprint: bool) -> Info:
     with open_catalog(parse_address(target), schema) as catalog, catalog.snapshot() as snapshot:
         head, source = snapshot.head, snapshot.source
         counts = snapshot.counts()
@@ -101,4 +107,5 @@ def _of_catalog(target: str, schema: str | None) -> Info:
             _engine(head.spec_version),
             None,
             snapshot.left_out,
+            snapshot.read()[1].value if fingerprint else None,
         )

@@ -11,12 +11,12 @@ from typing import Literal
 from dlbackup import spec
 from dlbackup.backupfile import VerifiedBackup
 from dlbackup.errors import CannotMigrate, UnknownVersion
+from dlbackup.fingerprint import RENAMED, Fingerprint
 from dlbackup.tables import Rows, Table
 
 Outcome = Literal["migrated", "current", "unchanged", "rolled-back", "needs-person"]
 
-# Tables that a migration renames, and tables whose rows it rewrites.
-_RENAMED = {"ducklake_file_column_statistics": "ducklake_file_column_stats"}
+# Tables whose rows a migration rewrites.
 _REWRITTEN = frozenset({"ducklake_metadata", "ducklake_schema_versions"})
 
 
@@ -46,6 +46,8 @@ class MigrateOptions:
     Args:
         to: the version to reach; by default the engine's newest.
         engine: the Python of the environment with the engine; by default this one.
+        rehearsal: migrate a copy in a scratch schema first.
+        mend: put right what the engine is known to lose; without it, such a lake is refused.
         accept_loss: names of known losses that may happen.
         lock_timeout_s: how long the fence and the engine wait for one lock.
         attach_timeout_s: after which the engine is ended.
@@ -55,6 +57,8 @@ class MigrateOptions:
     backup_dir: str | Path = "."
     to: str | None = None
     engine: Path | None = None
+    rehearsal: bool = True
+    mend: bool = True
     accept_loss: tuple[str, ...] = ()
     terminate_clients: bool = False
     ignore_clients: bool = False
@@ -174,7 +178,7 @@ def lost_rows(backup: VerifiedBackup, tables: tuple[Table, ...], contents: dict[
     problems = []
     after = {table.name: table for table in tables}
     for entry in backup.manifest.tables:
-        name = _RENAMED.get(entry.table.name, entry.table.name)
+        name = RENAMED.get(entry.table.name, entry.table.name)
         if name not in after:
             problems.append(f"table {name} is gone")
         elif name in _REWRITTEN:
@@ -184,6 +188,16 @@ def lost_rows(backup: VerifiedBackup, tables: tuple[Table, ...], contents: dict[
         elif _columns(after[name]) == _columns(entry.table) and contents[name] != entry.content:
             problems.append(f"table {name} has other rows than before")
     return problems
+
+
+def changed_meaning(backup: VerifiedBackup, after: Fingerprint, accepted: frozenset[str]) -> list[str]:
+    """Say which parts of the lake's meaning a migration changed, but for those that were accepted."""
+    before = backup.manifest.fingerprint
+    if before is None:
+        return []
+    return [
+        f"the lake means something else: {text}" for part, text in before.differences(after) if part not in accepted
+    ]
 
 
 def _columns(table: Table) -> tuple[tuple[str, str], ...]:

@@ -5,7 +5,6 @@ Nothing reaches *attach* without a `VerifiedBackup` of exactly the state under t
 named: migrated, current, refused, unchanged (proved), rolled back (proved), or a person is needed.
 """
 
-import secrets
 import signal
 import time
 from collections.abc import Iterator
@@ -14,15 +13,14 @@ from dataclasses import dataclass
 
 import psycopg
 
-from dlbackup import spec
 from dlbackup.address import Address
-from dlbackup.aftercare import known_losses
+from dlbackup.aftercare import Loss, known_losses
 from dlbackup.backupfile import BackupReader, VerifiedBackup
 from dlbackup.catalogs import open_catalog
 from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot, one
 from dlbackup.catalogs.sessions import Session, connect
 from dlbackup.dump import dump_catalog
-from dlbackup.engine import Engine, Target, attach_migrating, check_opens, probe
+from dlbackup.engine import Engine, Target, probe
 from dlbackup.errors import (
     CatalogError,
     DlbackupError,
@@ -37,16 +35,17 @@ from dlbackup.errors import (
 from dlbackup.fence import Fence, end_by_name, end_clients, only_migrator, raise_fence, settle_clients
 from dlbackup.migration import (
     Client,
+    Mend,
     MigrateOptions,
     Migration,
     Outcome,
     Stage,
     Step,
-    lost_rows,
     next_step,
     state_of,
 )
 from dlbackup.progress import Event, OnEvent
+from dlbackup.rehearsal import Passage, attempt, examine, rehearse
 from dlbackup.restore import RestoreOptions, restore_into
 from dlbackup.tables import Rows, Table
 from dlbackup.verify import prove
@@ -71,6 +70,7 @@ _DOING = {
     "check": "looking for what stands in the way",
     "dump": "writing the backup",
     "verify": "proving the backup",
+    "rehearsal": "migrating a copy in a scratch schema",
     "same-state": "commits wait now; comparing the catalog with the backup",
     "attach": "the engine migrates",
     "post-check": "checking the migrated catalog",
@@ -87,6 +87,7 @@ class _Run:
         self.backup: str | None = None
         self.pause_s = 0.0
         self.stale: tuple[Client, ...] = ()
+        self.mends: tuple[Mend, ...] = ()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -105,7 +106,7 @@ class _Run:
             snapshot_id,
             self.backup,
             tuple(self.stages),
-            (),
+            self.mends,
             round(self.pause_s, 3),
             self.stale,
         )
@@ -118,6 +119,7 @@ class _Pipeline:
     step: Step
     options: MigrateOptions
     run: _Run
+    losses: tuple[Loss, ...] = ()
 
     def migrate(self) -> Migration:
         self._refuse_what_is_unsafe()
@@ -132,6 +134,9 @@ class _Pipeline:
             )
             self.run.stale = () if self.options.terminate_clients else clients
             backup = self._back_up()
+            if self.options.rehearsal:
+                with self.run.stage("rehearsal"):
+                    rehearse(self._passage(), self.catalog.address, self.catalog.schema, backup)
             failure = self._migrate_fenced(session, backup)
         if failure is not None:
             raise failure
@@ -149,16 +154,32 @@ class _Pipeline:
                     f"an undo would lose or break: {'; '.join(snapshot.left_out[:5])}",
                     "drop what is named, and make it again after the migration",
                 )
-            losses = known_losses(snapshot, self.step)
-            blocking = [loss for loss in losses if loss.rule not in self.options.accept_loss]
-            if blocking:
-                raise WouldLose(
-                    "the engine's migration would lose something: "
-                    + "; ".join(f"{loss.rule}: {loss.message}" for loss in blocking),
-                    "accept it by name with "
-                    + " ".join(f"--accept-loss {loss.rule}" for loss in blocking)
-                    + ", or wait for a version of dlbackup that mends it",
-                )
+            self._settle_losses(snapshot)
+
+    def _settle_losses(self, snapshot: PostgresSnapshot) -> None:
+        """Find what the migration would lose; refuse what is neither mended nor accepted."""
+        self.losses = known_losses(snapshot, self.step)
+        blocking = [loss for loss in self.losses if loss not in self._to_mend and not self._accepts(loss)]
+        if blocking:
+            raise WouldLose(
+                "the engine's migration would lose something: "
+                + "; ".join(f"{loss.rule}: {loss.message}" for loss in blocking),
+                "accept it by name with " + " ".join(f"--accept-loss {loss.rule}" for loss in blocking),
+            )
+
+    def _accepts(self, loss: Loss) -> bool:
+        return loss.rule in self.options.accept_loss
+
+    @property
+    def _to_mend(self) -> tuple[Loss, ...]:
+        return tuple(loss for loss in self.losses if loss.mendable) if self.options.mend else ()
+
+    def _passage(self) -> Passage:
+        accepted = frozenset(loss.part for loss in self.losses if loss not in self._to_mend)
+        options = self.options
+        return Passage(
+            self.engine, self.step, self._to_mend, accepted, options.lock_timeout_s, options.attach_timeout_s
+        )
 
     @contextmanager
     def _own_session(self) -> Iterator[Session]:
@@ -187,12 +208,15 @@ class _Pipeline:
                 with self.run.stage("same-state"):
                     if self._state() != state_of(backup):
                         backup = self._back_up()
-                target = Target(address, schema, f"dlbackup-engine-{secrets.token_hex(6)}", timeout_ms)
+                        with self.catalog.snapshot() as snapshot:
+                            self._settle_losses(snapshot)
+                passage = self._passage()
+                target = passage.target(address, schema)
                 try:
                     with self.run.stage("attach"):
-                        attach_migrating(self.engine, backup, target, self.options.attach_timeout_s)
+                        self.run.mends = attempt(passage, self.catalog, backup, target)
                     with self.run.stage("post-check"):
-                        self._post_check(backup, target)
+                        examine(passage, self.catalog, backup, target)
                 except (DlbackupError, psycopg.Error, KeyboardInterrupt) as exc:
                     held.enter_context(_signals_held())
                     with self.run.stage("undo"):
@@ -206,21 +230,6 @@ class _Pipeline:
     def _state(self) -> tuple[tuple[Table, ...], dict[str, Rows]]:
         with self.catalog.snapshot() as snapshot:
             return snapshot.tables, snapshot.contents()
-
-    def _post_check(self, backup: VerifiedBackup, target: Target) -> None:
-        with self.catalog.snapshot() as snapshot:
-            if snapshot.head.spec_version != self.step.to_version:
-                raise CatalogError(f"the engine left spec version {snapshot.head.spec_version!r} behind")
-            problems = lost_rows(backup, snapshot.tables, snapshot.contents())
-            problems += [
-                finding.message
-                for finding in spec.differences(self.step.to_version, snapshot.tables)
-                if finding.severity == "error"
-            ]
-            if problems:
-                raise CatalogError(f"the migrated catalog is not what it should be: {'; '.join(problems[:5])}")
-            oldest, newest = snapshot.query("select min(snapshot_id), max(snapshot_id) from {s}.ducklake_snapshot")[0]
-        check_opens(self.engine, target, (oldest, newest), self.options.attach_timeout_s)
 
     def _undo(self, fence: Fence, backup: VerifiedBackup, target: Target, cause: BaseException) -> MigrationError:
         """Find out what the failure left, put it right under the fence, and say so as an error to raise."""

@@ -16,6 +16,7 @@ from dlbackup.address import Address, parse_address
 from dlbackup.backupfile import BackupReader, Entry, Manifest, RowBlock
 from dlbackup.errors import CatalogError, HasDependents, NewerSnapshots, NotEmpty, UsageError
 from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
+from dlbackup.rows import uncollected
 from dlbackup.tables import Table, by_name
 
 if TYPE_CHECKING:
@@ -148,10 +149,12 @@ def restore_into(
         tables = [_wanted(entry.table, options) for entry in reader.manifest.tables]
         _check_roles(place, tables)
         _clear(place, reader.manifest, options)
-        _load(place, reader, options, on_event)
+        with uncollected():
+            _load(place, reader, options, on_event)
         on_event(Event("restore", "making indexes, owners and grants"))
         place.finish(tables)
-        _prove(place, tables, reader.manifest, options, on_event)
+        with uncollected():
+            _prove(place, tables, reader.manifest, options, on_event)
         if options.data_path is not None:
             _move_data(place, options.data_path)
         return place.replaced

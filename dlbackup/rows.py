@@ -6,9 +6,11 @@ A row's text is what stands between two separators, its closing line feed includ
 a line that looks like the separator, so a boundary counts only where the quotes before it are even.
 """
 
+import gc
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 
 import xxhash
@@ -16,6 +18,9 @@ import xxhash
 from dlbackup.errors import Corrupt, UnsafeStatement
 from dlbackup.statements import quote_identifier
 from dlbackup.tables import INTEGERS, Table
+
+Block = Sequence[bytes | memoryview]
+"""Texts of some rows of one table, fit for one INSERT."""
 
 SEPARATOR = b"),(\n"
 END = b");\n"
@@ -26,6 +31,23 @@ STATEMENT_BYTES = 1 << 18
 
 _MODULUS = 1 << 64
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """
+    Pause the cyclic garbage collector around a loop over rows.
+
+    Blocks of rows hold no cycles, but their number makes the collector run all the time: it took a third of
+    a dump's processor time (3.3 million rows, 4.6 s with it, 2.9 s without).
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def insert_header(table: Table) -> bytes:
@@ -98,7 +120,7 @@ def shapes(body: bytes) -> set[bytes]:
     rows have a few dozen. Whatever is not inside a literal shows in the shape.
 
     Raises:
-        Corrupt: a literal is not closed.
+        Corrupt: a literal is not closed, or a number is longer than any that an integer column holds.
     """
     pieces = body.split(b"'")
     if len(pieces) % 2 == 0:
@@ -107,6 +129,8 @@ def shapes(body: bytes) -> set[bytes]:
     while b"''''" in skeleton:  # a doubled quote inside a literal
         skeleton = skeleton.replace(b"''''", b"''")
     skeleton = skeleton.translate(_DIGITS)
+    if b"0" * 20 in skeleton:
+        raise Corrupt("a number is too large for any integer")
     while b"00" in skeleton:
         skeleton = skeleton.replace(b"00", b"0")
     return set(skeleton.split(SEPARATOR))

@@ -23,30 +23,49 @@ SETTINGS = (
     "SET standard_conforming_strings = on;\n"
     "SET datestyle = 'ISO, YMD';\n"
     "SET intervalstyle = 'postgres';\n"
-    "SET timezone = 'UTC';\n"
+    "SET timezone = 'GMT';\n"
     "SET extra_float_digits = 3;\n"
     "SET bytea_output = 'hex';\n"
     "SET statement_timeout = 0;\n"
     "SET lock_timeout = 0;\n"
 )
-"""Set by us and never inherited, so that the same rows are the same bytes on every server."""
+"""
+Set by us and never inherited, so that the same rows are the same bytes on every server.
+
+GMT is built into PostgreSQL and prints as UTC does; a server without a time zone database knows no UTC.
+"""
 
 PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"})
 
-_NAME = r'"(?:[^"\0]|"")+"'
-_TEXT = r"'(?:[^'\0]|'')*'"
+# Possessive, so that no text, however hostile, takes more than linear time to be refused.
+_NAME = r'"(?:[^"\0]|"")++"'
+_TEXT = r"'(?:[^'\0]|'')*+'"
 # sqlglot has no grammar for these three; they hold nothing but quoted names and literals.
 _TEMPLATES = re.compile(
     rf"ALTER TABLE {_NAME} OWNER TO {_NAME}"
     rf"|ALTER TABLE {_NAME} REPLICA IDENTITY (?:FULL|NOTHING|USING INDEX {_NAME})"
     rf"|COMMENT ON CONSTRAINT {_NAME} ON {_NAME} IS {_TEXT}"
 )
-_TYPE = re.compile(r"[a-z][a-z0-9 ]*(?:\(\d+(?:,-?\d+)?\))?(?: with(?:out)? time zone)?(?:\[\])?")
-_SERIAL = frozenset({"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"})
-# Quoted names, plain literals (no E'', U&'', B'', X'' and no dollar quotes), words, numbers, operators.
-_EXPRESSION = re.compile(
-    rf"""(?:{_NAME}|(?<![A-Za-z0-9_&$]){_TEXT}|[A-Za-z_][A-Za-z0-9_]*|[0-9.]+|[()\[\],:=<>+*/%~!| ]|-(?!-))*"""
+# Types of pg_catalog only, as format_type prints them: sqlglot knows names that another schema could define.
+_TYPE = (
+    r"(?:smallint|integer|bigint|boolean|real|double precision|money|text|name|bytea|uuid|jsonb?|xml|date|inet|point"
+    r"|interval(?:\([0-9]\))?|(?:numeric|character varying|character|bpchar|bit)(?:\([0-9]+(?:,-?[0-9]+)?\))?"
+    r"|time(?:stamp)?(?:\([0-9]\))? with(?:out)? time zone)(?:\[\])?"
 )
+# What may stand before a parenthesis. Another name there would be a function, and it might not be PostgreSQL's own.
+_CALLED = (
+    "CHECK|KEY|UNIQUE|DISTINCT|INCLUDE|WITH|WHERE|AND|OR|NOT|ANY|IN|COALESCE|lower|upper|length|char_length|mod"
+    "|btree|hash|gist|gin|brin|spgist"
+)
+# Quoted names, plain literals (no E'', U&'', B'', X'' and no dollar quotes), words, numbers, casts and operators;
+# no dots between names, no type names before literals.
+_EXPRESSION = re.compile(
+    rf"""(?:{_NAME}(?! *\()|(?<![A-Za-z0-9_&$]){_TEXT}|(?:{_CALLED})(?= *\()|[A-Za-z_][A-Za-z0-9_]*+(?! *[('])"""
+    rf"""|[0-9]++(?:\.[0-9]++)?|::{_TYPE}(?![A-Za-z0-9_])|[()\[\], ]|(?:[-+*/%=<>]|<=|>=|<>|!?~~)(?![-+*/%=<>!~|]))*+"""
+)
+_CONSTRAINT = r"(?:PRIMARY KEY|UNIQUE(?: NULLS NOT DISTINCT)?|CHECK) \("
+_INDEX = r"USING [a-z]+ \("
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def quote_identifier(name: str) -> str:
@@ -182,12 +201,12 @@ def check_table(table: Table) -> None:
         if not text or "\0" in text:
             raise UnsafeStatement(f"table {table.name} holds an impossible name: {text!r}")
     for column in table.columns:
-        if not _TYPE.fullmatch(column.type) or column.type in _SERIAL:
+        if not re.fullmatch(_TYPE, column.type):
             raise UnsafeStatement(
                 f"column {column.name} of table {table.name} has a type that a backup can't carry: {column.type}"
             )
-    for text in _expressions(table):
-        if not _EXPRESSION.fullmatch(text) or "/*" in text:
+    for text, beginning in _expressions(table):
+        if not (re.match(beginning, text) and _EXPRESSION.fullmatch(text) and _stays_in_place(text)):
             raise UnsafeStatement(f"table {table.name} holds an expression outside the allow-list: {text[:80]}")
     for key, _ in table.options:
         if not re.fullmatch(r"[a-z_][a-z0-9_.]*", key):
@@ -207,31 +226,48 @@ def _names(table: Table) -> Iterator[str]:
     yield from (column.collation for column in table.columns if column.collation is not None)
 
 
-def _expressions(table: Table) -> Iterator[str]:
-    yield from (column.default for column in table.columns if column.default is not None)
-    yield from (constraint.definition for constraint in table.constraints)
-    yield from (index.definition for index in table.indexes)
+def _expressions(table: Table) -> Iterator[tuple[str, str]]:
+    yield from ((column.default, "") for column in table.columns if column.default is not None)
+    yield from ((constraint.definition, _CONSTRAINT) for constraint in table.constraints)
+    yield from ((index.definition, _INDEX) for index in table.indexes)
+
+
+def _stays_in_place(text: str) -> bool:
+    """Tell whether no parenthesis of `text` closes one before it, and no comma begins another definition."""
+    depth = 0
+    for sign in re.sub(rf"{_NAME}|{_TEXT}|[^()\[\],]", "", text):
+        depth += (sign in "([") - (sign in ")]")
+        if depth < 0 or (sign == "," and not depth):
+            return False
+    return not depth
 
 
 def _check_statement(statement: str, table: Table) -> None:
+    if _UNSTORABLE.search(statement):
+        raise UnsafeStatement(f"table {table.name!r} holds a character that PostgreSQL can't store")
     if _TEMPLATES.fullmatch(statement):
         return
     # Ten thousand inlined tables differ in their numbers only, and a number can't make a statement unsafe.
     shape = re.sub(r"[0-9]+", "0", statement)
-    columns = tuple(re.sub(r"[0-9]+", "0", column.name) for column in table.columns)
+    columns = tuple(
+        (re.sub(r"[0-9]+", "0", c.name), sum((c.not_null, c.default is not None, c.collation is not None)))
+        for c in table.columns
+    )
     problem = _problem(shape, re.sub(r"[0-9]+", "0", table.name), columns)
     if problem:
         raise UnsafeStatement(f"table {table.name}: {problem}: {statement[:120]}")
 
 
 @cache
-def _problem(statement: str, table: str, columns: tuple[str, ...]) -> str:
+def _problem(statement: str, table: str, columns: tuple[tuple[str, int], ...]) -> str:
     import sqlglot
     from sqlglot import exp
 
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
     try:
         trees = sqlglot.parse(statement, read="postgres")
+    except RecursionError:
+        return "too deep"
     except sqlglot.errors.SqlglotError as exc:
         return f"not understood ({str(exc).splitlines()[0][:120]})"
     if len(trees) != 1 or trees[0] is None:
@@ -247,17 +283,25 @@ def _problem(statement: str, table: str, columns: tuple[str, ...]) -> str:
             return "comments are not allowed"
         if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.USERDEFINED:
             return "only built-in types are allowed"
-    named = {node.name for node in tree.find_all(exp.Table)}
+    named = {node.name for node in tree.find_all(exp.Table) if not _is_pattern_class(node)}
     if isinstance(tree, exp.Comment):
         return ""  # names a table, a column or an index of it; rendered from the record
     if named != {table}:
         return f"names other tables than its own: {sorted(named)}"
     if isinstance(tree, exp.Create) and tree.kind == "TABLE":
-        defined = tuple(node.name for node in tree.find_all(exp.ColumnDef))
+        defined = tuple((node.name, len(node.args["constraints"])) for node in tree.find_all(exp.ColumnDef))
         return "" if defined == columns else "defines other columns than its own"
     if isinstance(tree, exp.Create) and tree.kind != "INDEX":
         return f"CREATE {tree.kind} is not allowed"
     return ""
+
+
+def _is_pattern_class(node: Any) -> bool:
+    """Tell whether sqlglot took one of PostgreSQL's own operator classes in an index for a table."""
+    from sqlglot import exp
+
+    classes = ("text_pattern_ops", "varchar_pattern_ops", "bpchar_pattern_ops")
+    return isinstance(node.parent, exp.Opclass) and node.sql() in classes
 
 
 @cache

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlbackup import spec
-from dlbackup.backupfile import VERIFIER, BackupReader, Manifest, RowBlock, VerifiedBackup
+from dlbackup.backupfile import VERIFIER, BackupReader, Entry, Manifest, RowBlock, VerifiedBackup
 from dlbackup.dump import Backup
 from dlbackup.errors import BackupError, Corrupt, NotVerified
+from dlbackup.fingerprint import Fingerprinter
 from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
-from dlbackup.rows import parse
-from dlbackup.tables import Finding
+from dlbackup.rows import parse, uncollected
+from dlbackup.tables import INTEGERS, Finding, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +77,23 @@ def prove(backup: Backup, *, on_event: OnEvent = ignore) -> tuple[VerifiedBackup
 
 
 def _examine(path: Path, begun: float, on_event: OnEvent) -> tuple[Manifest, Verification]:
-    with BackupReader(path) as reader:
+    with BackupReader(path) as reader, uncollected():
         manifest = reader.manifest
         catalog = _Content()
+        fingerprint = Fingerprinter(manifest.header.spec_version)
         done = 0
         for item in reader.scan():
-            if isinstance(item, RowBlock):
+            if isinstance(item, Entry):
+                fingerprint.begin(item.table)
+            else:
                 catalog.see(item)
+                fingerprint.add(item.rows, item.digest)
                 done += len(item.rows)
                 if done % PROGRESS_ROWS < len(item.rows):
                     on_event(Event("verify", f"{done} rows of {manifest.rows}", done, manifest.rows))
         shapes = reader.row_shapes
+    if manifest.fingerprint is not None and fingerprint.result() != manifest.fingerprint:
+        raise Corrupt("the fingerprint in the manifest is not that of the rows")
     header = manifest.header
     findings = spec.differences(header.spec_version, tuple(entry.table for entry in manifest.tables))
     findings += catalog.findings(manifest)
@@ -121,7 +128,7 @@ class _Content:
                 values = dict(zip(names, parse(row), strict=True))
                 if values.get("key") == "version" and values.get("scope") is None:
                     self.versions.append(values.get("value"))
-        elif table.name == "ducklake_snapshot" and "snapshot_id" in names:
+        elif table.name == "ducklake_snapshot" and _holds_integers(table, "snapshot_id"):
             place = names.index("snapshot_id")
             for row in block.rows:
                 snapshot = parse(row)[place]
@@ -142,3 +149,7 @@ class _Content:
             text = f"the newest snapshot is {max(ids, default=None)}, the header says {header.snapshot_id}"
             found.append(Finding("error", "one-head-snapshot", text))
         return found
+
+
+def _holds_integers(table: Table, name: str) -> bool:
+    return any(column.name == name and column.type in INTEGERS for column in table.columns)

@@ -4,7 +4,7 @@ Catalogs by address: what can be asked of any backend, and which one an address 
 A `Snapshot` is one consistent view for reading. Drivers are imported when an address asks for them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 from dlbackup.address import Address
 from dlbackup.backupfile import Source
 from dlbackup.errors import Unsupported
+from dlbackup.rows import Block
 from dlbackup.tables import Table
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres import PostgresCatalog
-
-Block = Sequence[bytes | memoryview]
-
 
 @dataclass(frozen=True, slots=True)
 class Head:

@@ -27,6 +27,8 @@ select c.oid, c.relname, c.relkind, pg_get_userbyid(c.relowner), obj_description
          case when c.relam not in (select oid from pg_am where amname = 'heap') then 'the access method' end,
          case when c.relrowsecurity then 'row-level security' end,
          case when c.reloftype <> 0 then 'the type it is of' end,
+         case when exists (select from pg_class t where t.oid = c.reltoastrelid and t.reloptions is not null)
+              then 'the TOAST storage parameters' end,
          case when exists (select from pg_inherits where c.oid in (inhrelid, inhparent)) then 'inheritance' end,
          case when exists (select from pg_index where indrelid = c.oid and indisclustered) then 'the CLUSTER mark' end
        ], null)
@@ -87,7 +89,8 @@ where i.indrelid = any(%s) and i.indisreplident
 """
 
 # All that hangs on the tables and is none of the kinds that a record holds: views, triggers, policies,
-# rules, publications, foreign keys from either side, extended statistics, owned sequences, functions.
+# rules, publications, foreign keys from either side, extended statistics, owned sequences, functions, uses
+# of a table's row type; and what belongs to a constraint's index, which its definition does not say.
 _DEPENDENTS = """
 select distinct d.refobjid, pg_describe_object(d.classid, d.objid, d.objsubid)
 from pg_depend d
@@ -98,6 +101,17 @@ where d.refclassid = 'pg_class'::regclass and d.refobjid = any(%(oids)s) and d.d
   and not (d.classid = 'pg_constraint'::regclass
            and d.objid in (select oid from pg_constraint
                            where conrelid = any(%(oids)s) and contype in ('p', 'u', 'c', 'n')))
+union
+select t.oid, pg_describe_object(d.classid, d.objid, d.objsubid)
+from pg_depend d join pg_type y on y.oid = d.refobjid
+join pg_class t on t.reltype in (y.oid, y.typelem)
+where d.refclassid = 'pg_type'::regclass and t.oid = any(%(oids)s) and d.deptype in ('n', 'a')
+union
+select i.indrelid, format('what was set or said of index %%s itself', c.relname)
+from pg_index i join pg_class c on c.oid = i.indexrelid
+where i.indrelid = any(%(oids)s)
+  and (c.reltablespace <> 0 or (c.reloptions is not null or obj_description(c.oid, 'pg_class') is not null)
+       and exists (select from pg_constraint where conindid = c.oid and conrelid = i.indrelid))
 """
 
 

@@ -19,11 +19,12 @@ from psycopg.errors import error_from_result
 
 from dlbackup.address import Address
 from dlbackup.backupfile import Source
-from dlbackup.catalogs import Block, Head
+from dlbackup.catalogs import Head
 from dlbackup.catalogs.definitions import Definitions, find_schema, read_definitions
 from dlbackup.catalogs.sessions import Session, connect, translated
 from dlbackup.errors import MovedOn
-from dlbackup.rows import STATEMENT_BYTES, STATEMENT_ROWS
+from dlbackup.fingerprint import Fingerprint, Fingerprinter
+from dlbackup.rows import STATEMENT_BYTES, STATEMENT_ROWS, Block, add_digests, digest, uncollected
 from dlbackup.statements import SETTINGS, quote_identifier
 from dlbackup.tables import INTEGERS, Rows, Table
 
@@ -33,6 +34,7 @@ LOCK_TIMEOUT_MS = 10_000
 _LOCAL_SETTINGS = SETTINGS.replace("SET ", "SET LOCAL ") + (
     "SET LOCAL jit = off;\n"
     "SET LOCAL row_security = off;\n"
+    "SET LOCAL quote_all_identifiers = off;\n"
     "SET LOCAL synchronize_seqscans = off;\n"
     "SET LOCAL idle_in_transaction_session_timeout = 0;\n"
 )
@@ -110,18 +112,25 @@ class PostgresSnapshot:
         if filenode != self.definitions.filenodes[table.name]:
             raise MovedOn(f"table {table.name} was rewritten while the catalog was read", "try again")
 
-    def contents(self, tables: tuple[Table, ...] | None = None) -> dict[str, Rows]:
-        """Read all rows and return counts and digests by table name."""
-        from dlbackup.rows import add_digests, digest
+    def contents(self) -> dict[str, Rows]:
+        """Read all rows; return counts and digests by table name."""
+        return self.read()[0]
 
+    def read(self) -> tuple[dict[str, Rows], Fingerprint]:
+        """Read all rows; return counts and digests by table name, and the fingerprint."""
         found = {}
-        for table in self.tables if tables is None else tables:
-            count = total = 0
-            for block in self.rows(table):
-                count += len(block)
-                total = add_digests(total, digest(block))
-            found[table.name] = Rows(count, total)
-        return found
+        fingerprint = Fingerprinter(self.head.spec_version)
+        with uncollected():
+            for table in self.tables:
+                fingerprint.begin(table)
+                count = total = 0
+                for block in self.rows(table):
+                    part = digest(block)
+                    count += len(block)
+                    total = add_digests(total, part)
+                    fingerprint.add(block, part)
+                found[table.name] = Rows(count, total)
+        return found, fingerprint.result()
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows by table name, counted by the server."""

@@ -11,20 +11,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from dlbackup.address import Address
-from dlbackup.catalogs import Block, Head
+from dlbackup.catalogs import Head
 from dlbackup.catalogs.definitions import Definitions, read_definitions
 from dlbackup.catalogs.postgres import copy_out, one, qualified, read_head
 from dlbackup.catalogs.sessions import Session, translated
-from dlbackup.rows import add_digests, digest
+from dlbackup.rows import Block, add_digests, digest
 from dlbackup.statements import SETTINGS, definition, finishing, ownership, quote_identifier
 from dlbackup.tables import Rows, Table, by_name
 
 LOCK_TIMEOUT_MS = 10_000
 _NAME_BYTES = 63
 
-_LOCAL_SETTINGS = SETTINGS.replace("SET ", "SET LOCAL ") + (
+LOCAL_SETTINGS = SETTINGS.replace("SET ", "SET LOCAL ") + (
     "SET LOCAL jit = off;\n"
     "SET LOCAL row_security = off;\n"
+    "SET LOCAL quote_all_identifiers = off;\n"
     "SET LOCAL idle_in_transaction_session_timeout = 0;\n"
     f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};\n"
 )
@@ -91,11 +92,15 @@ class PostgresPlace:
                 self.session.execute(statement.encode())
 
     def _revoke_defaults(self) -> None:
+        where = "c.relnamespace = %s::regnamespace and c.relname = any(%s)"
+        place = [quote_identifier(self.schema), self._names]
+        query = f"select c.relname from pg_class c where {where} and c.relacl is not null"
+        for (table,) in self.session.execute(query.encode(), place).fetchall():
+            self.session.execute(f"GRANT ALL ON TABLE {quote_identifier(table)} TO CURRENT_USER".encode())
         granted = self.session.execute(
             "select distinct c.relname, coalesce(r.rolname, '') from pg_class c cross join aclexplode(c.relacl) x"
-            " left join pg_roles r on r.oid = x.grantee"
-            " where c.relnamespace = %s::regnamespace and c.relname = any(%s) and x.grantee <> c.relowner",
-            [quote_identifier(self.schema), self._names],
+            f" left join pg_roles r on r.oid = x.grantee where {where} and x.grantee <> c.relowner".encode(),
+            place,
         ).fetchall()
         for table, role in granted:
             whom = quote_identifier(role) if role else "PUBLIC"
@@ -116,7 +121,7 @@ class PostgresPlace:
 
     def set_data_path(self, path: str) -> int:
         """Change the lake's data path; return how many rows that were."""
-        metadata = qualified(self.schema, "ducklake_metadata")
+        metadata = qualified(self.schema, "ducklake_metadata").replace("%", "%%")  # it stands beside a parameter
         scope = " and scope is null" if "scope" in by_name(self.definitions())["ducklake_metadata"].column_names else ""
         return self.session.execute(
             f"update {metadata} set value = %s where key = 'data_path'{scope}".encode(), [path]
@@ -148,7 +153,7 @@ def open_place(session: Session, address: Address, schema: str) -> Iterator[Post
         Locked: its tables can't be had within ten seconds.
     """
     with translated(address, f"restoring into schema {schema}"), session.transaction():
-        session.execute(_LOCAL_SETTINGS.encode())
+        session.execute(LOCAL_SETTINGS.encode())
         exists = one(session, "select exists (select from pg_namespace where nspname = %s)", schema)[0]
         if not exists:
             session.execute(f"CREATE SCHEMA {quote_identifier(schema)}".encode())

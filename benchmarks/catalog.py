@@ -1,0 +1,73 @@
+"""
+Make a large catalog: the fixed tables of spec version 0.3 and N rows of file statistics.
+
+    python benchmarks/catalog.py ADDRESS [ROWS]
+
+The rows are what a lake of wide tables has: ten columns a file, min and max values of several kinds. The
+database must be empty; it is made from the schema files, without any engine.
+"""
+
+import sys
+
+from dlbackup import spec
+from dlbackup.address import parse_address
+from dlbackup.catalogs.sessions import Session, connect
+from dlbackup.statements import definition
+
+COLUMNS = 10
+
+_SMALL = """
+insert into ducklake_metadata values ('version', '0.3', null, null), ('created_by', 'benchmark', null, null),
+  ('data_path', 'files/', null, null), ('encrypted', 'false', null, null);
+insert into ducklake_schema values (0, gen_random_uuid(), 0, null, 'main', 'main/', true);
+insert into ducklake_table select t, gen_random_uuid(), 1, null, 0, 'table_' || t, 'table_' || t || '/', true
+  from generate_series(1, 50) t;
+insert into ducklake_column select c, 1, null, t, c, 'column_' || c, 'varchar', null, null, true, null
+  from generate_series(1, 50) t, generate_series(1, 10) c;
+"""
+
+_LARGE = """
+insert into ducklake_snapshot
+  select s, timestamptz '2025-01-01 00:00:00.123456+00' + s * interval '7.25 seconds', 1, 100, s * 100
+  from generate_series(0::bigint, %(files)s / 100) s;
+insert into ducklake_snapshot_changes
+  select s, 'inserted_into_table:' || 1 + s %% 50, null, null, null from generate_series(0::bigint, %(files)s / 100) s;
+insert into ducklake_data_file
+  select f, 1 + f %% 50, 1 + f / 100, null, null, 'ducklake-' || gen_random_uuid() || '.parquet', true, 'parquet',
+         1000 + f %% 977, 100000 + f * 7 %% 90001, 1200 + f %% 100, f * 1000, null, null, null, null
+  from generate_series(0::bigint, %(files)s - 1) f;
+insert into ducklake_file_column_stats
+  select f, 1 + f %% 50, c, 1000 + (f * 31 + c * 7) %% 50000, 1000 + f %% 977, (f + c) %% 13,
+         case c %% 4 when 0 then (f * 7919 %% 100000)::text
+                     when 1 then 'customer-' || lpad((f * 104729 %% 1000000)::text, 7, '0')
+                     when 2 then (timestamp '2024-01-01' + f * interval '1 minute')::text
+                     else ((f * 15485863 %% 1000000) / 997.0)::float8::text end,
+         case c %% 4 when 0 then (f * 7919 %% 100000 + 1000)::text
+                     when 1 then 'customer-' || lpad((f * 104729 %% 1000000 + 5000)::text, 7, '0')
+                     when 2 then (timestamp '2024-01-01' + f * interval '1 minute' + interval '1 day')::text
+                     else ((f * 15485863 %% 1000000 + 70000) / 997.0)::float8::text end,
+         case c %% 4 when 3 then false end, null
+  from generate_series(0::bigint, %(files)s - 1) f, generate_series(1, 10) c;
+"""
+
+
+def make(session: Session, rows: int) -> None:
+    """Make the catalog with about `rows` rows of statistics in the session's database."""
+    for table in spec.load("0.3").values():
+        session.execute(definition(table).encode())
+    session.execute(_SMALL)
+    files = rows // COLUMNS
+    for statement in _LARGE.split(";\n"):
+        if statement.strip():
+            session.execute(statement.encode(), {"files": files})
+    session.execute("vacuum analyze")
+
+
+def main() -> None:
+    address, rows = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3_000_000
+    with connect(parse_address(address)) as session:
+        make(session, rows)
+
+
+if __name__ == "__main__":
+    main()

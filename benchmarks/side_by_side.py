@@ -1,0 +1,120 @@
+"""
+Run dlbackup and what people would use instead, in turn, on one catalog, and print ratios of medians.
+
+    python benchmarks/side_by_side.py DATABASE FOLDER [--runs 5] [--jobs dump,restore,verify]
+
+libpq's environment says where the server is; DATABASE was made by `benchmarks/catalog.py`, and the scratch
+database `<DATABASE>_restored` is made and dropped here. pg_dump, psql, pg_restore and zstd must be on PATH,
+and pg_dump must not be older than the server.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Contender:
+    """One command: how it is prepared, and what its runs took."""
+
+    name: str
+    command: str
+    prepare: Callable[[], None] = lambda: None
+    seconds: list[float] = field(default_factory=list)
+    peak_mib: float = 0.0
+
+    def run(self) -> None:
+        """Run once; the largest process of the command counts for memory."""
+        self.prepare()
+        begun = time.monotonic()
+        child = subprocess.Popen(["/bin/sh", "-c", self.command], stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        self.seconds.append(time.monotonic() - begun)
+        self.peak_mib = max(self.peak_mib, usage.ru_maxrss / 1024)
+        if status:
+            raise SystemExit(f"{self.name} failed: {self.command}")
+
+    @property
+    def median(self) -> float:
+        """Seconds."""
+        return statistics.median(self.seconds)
+
+
+def psql(database: str, sql: str) -> None:
+    subprocess.run(["psql", "-qX", "-d", database, "-c", sql], check=True, stdout=subprocess.DEVNULL)
+
+
+def dump_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    out = folder / "ours.sql.zst"
+    yield Contender(
+        "dlbackup dump",
+        f"{sys.executable} -m dlbackup dump -q postgres:dbname={database} -o {out}",
+        lambda: out.unlink(missing_ok=True),
+    )
+    yield Contender("pg_dump | zstd -3", f"pg_dump {database} | zstd -q -3 -f -o {folder}/copy.sql.zst")
+    yield Contender(
+        "pg_dump --rows-per-insert=1000 | zstd -3",
+        f"pg_dump --rows-per-insert=1000 {database} | zstd -q -3 -f -o {folder}/insert.sql.zst",
+    )
+    yield Contender("pg_dump -Fc", f"pg_dump -Fc {database} -f {folder}/custom.dump")
+
+
+def restore_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    target = f"{database}_restored"
+
+    def fresh() -> None:
+        psql("postgres", f"drop database if exists {target}")
+        psql("postgres", f"create database {target}")
+
+    ours = f"{sys.executable} -m dlbackup restore -q {folder}/ours.sql.zst postgres:dbname={target}"
+    yield Contender("dlbackup restore", ours, fresh)
+    yield Contender("dlbackup restore --no-read-back", f"{ours} --no-read-back", fresh)
+    psql_one = f"psql -qX -1 -v ON_ERROR_STOP=1 -d {target}"
+    yield Contender("zstd | psql -1, COPY dump", f"zstd -dcq {folder}/copy.sql.zst | {psql_one}", fresh)
+    yield Contender("pg_restore -j2", f"pg_restore -j2 -d {target} {folder}/custom.dump", fresh)
+    yield Contender("zstd | psql -1, INSERT dump", f"zstd -dcq {folder}/insert.sql.zst | {psql_one}", fresh)
+    yield Contender("zstd | psql of our own backup", f"zstd -dcq {folder}/ours.sql.zst | psql -qX -d {target}", fresh)
+
+
+def verify_contenders(_: str, folder: Path) -> Iterator[Contender]:
+    yield Contender("dlbackup verify", f"{sys.executable} -m dlbackup verify -q {folder}/ours.sql.zst")
+    yield Contender("zstd -t", f"zstd -tq {folder}/ours.sql.zst")
+
+
+JOBS = {"dump": dump_contenders, "restore": restore_contenders, "verify": verify_contenders}
+
+
+def report(job: str, contenders: list[Contender]) -> None:
+    print(f"\n### {job}\n\n| command | median s | min-max s | ours / this | peak MiB |\n|---|---|---|---|---|")
+    ours = contenders[0].median
+    for it in contenders:
+        spread = f"{min(it.seconds):.2f}-{max(it.seconds):.2f}"
+        print(f"| `{it.name}` | {it.median:.2f} | {spread} | {ours / it.median:.2f} | {it.peak_mib:.0f} |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("database")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--jobs", default="dump,restore,verify")
+    options = parser.parse_args()
+    for job in options.jobs.split(","):
+        contenders = list(JOBS[job](options.database, options.folder))
+        for _ in range(options.runs):
+            for contender in contenders:
+                contender.run()
+        report(job, contenders)
+        sys.stdout.flush()
+    sizes = {name: (options.folder / name).stat().st_size for name in ("ours.sql.zst", "copy.sql.zst")}
+    print(f"\nfile size: {sizes['ours.sql.zst'] / sizes['copy.sql.zst']:.3f} x that of `pg_dump | zstd -3`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""
+What a lake means, as a digest that does not change with the spec version.
+
+Every row is brought into the layout of the newest described version: columns that came later get the
+value that a good migration gives them. A table that has that layout already needs no work: its part is
+the rows digest. So the fingerprint is equal before and after every good migration, and different after
+any real change: a lost list of a partial file, or a NULL where a value belongs.
+"""
+
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from dlbackup import spec
+from dlbackup.rows import Block, add_digests, digest, parse
+from dlbackup.tables import INTEGERS, Table
+
+Canonical = Callable[[bytes], bytes | None]
+"""Turns a row's text into its canonical text; None when the row is no part of the meaning."""
+
+RENAMED = {"ducklake_file_column_statistics": "ducklake_file_column_stats"}
+"""Tables that a migration renames."""
+
+# What a good migration puts into columns that an older version doesn't have; NULL into all others.
+_LATER = {
+    ("ducklake_column", "default_value_type"): "'literal'",
+    ("ducklake_name_mapping", "is_partition"): "false",
+    ("ducklake_schema", "path"): "''",
+    ("ducklake_schema", "path_is_relative"): "true",
+    ("ducklake_table", "path"): "''",
+    ("ducklake_table", "path_is_relative"): "true",
+}
+_SCHEMA_VERSIONS = "ducklake_schema_versions"
+_DERIVED_FROM = frozenset({_SCHEMA_VERSIONS, "ducklake_snapshot", "ducklake_table"})
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The part of one table, or of all inlined rows or deletes: how many rows, and their digest."""
+
+    name: str
+    rows: int
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The parts in the order of their names, and one value over all of them."""
+
+    value: str
+    parts: tuple[Part, ...]
+
+    def differences(self, other: "Fingerprint") -> list[tuple[str, str]]:
+        """Return the names of the parts in which two fingerprints differ, and what differs in words."""
+        ours = {part.name: part for part in self.parts}
+        theirs = {part.name: part for part in other.parts}
+        return [
+            (name, f"{name}: {_rows(ours.get(name))} before, {_rows(theirs.get(name))} after")
+            for name in sorted(ours.keys() | theirs.keys())
+            if ours.get(name) != theirs.get(name)
+        ]
+
+
+def _rows(part: Part | None) -> str:
+    return f"{part.rows} rows ({part.digest})" if part else "nothing"
+
+
+class Fingerprinter:
+    """Takes all rows of one catalog: `begin` a table, `add` its rows, and so on; `result` at the end."""
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+        self._known = bool(spec.load(version))
+        self._derives = self._known and spec.is_older(version, "0.4")
+        self._parts: dict[str, Part] = {}
+        self._inlined: dict[str, list[tuple[str, int, str]]] = {"inlined rows": [], "inlined deletes": []}
+        self._lives: list[tuple[int, int, int | None]] = []  # (table_id, begin, end) of ducklake_table
+        self._versions: dict[int, int] = {}  # the first snapshot of each schema version
+        self._table: Table | None = None
+        self._canonical: Canonical | None = None
+        self._remembered = False
+        self._rows = self._total = 0
+
+    def begin(self, table: Table) -> None:
+        """Say that the rows of this table come now."""
+        self._end()
+        regular = self._known and _is_regular(table, self._version)
+        self._table, self._rows, self._total = table, 0, 0
+        self._canonical = _canonical(RENAMED.get(table.name, table.name), table) if regular else None
+        self._remembered = regular and self._derives and table.name in _DERIVED_FROM
+
+    def add(self, rows: Block, rows_digest: int) -> None:
+        """Take some rows of the table, whose own digest is known already."""
+        if self._remembered and self._table is not None:
+            self._remember(self._table, (bytes(row) for row in rows))
+        if self._canonical is None:
+            self._rows += len(rows)
+            self._total = add_digests(self._total, rows_digest)
+            return
+        texts = [text for row in rows if (text := self._canonical(bytes(row))) is not None]
+        self._rows += len(texts)
+        self._total = add_digests(self._total, digest(texts))
+
+    def result(self) -> Fingerprint:
+        """Return the fingerprint of all that was taken."""
+        self._end()
+        if self._derives:
+            self._parts[_SCHEMA_VERSIONS] = self._derived_schema_versions()
+        for name, found in self._inlined.items():
+            text = json.dumps(sorted(found)).encode()
+            rows = sum(count for _, count, _ in found)
+            self._parts[name] = Part(name, rows, hashlib.sha256(text).hexdigest()[:16])
+        parts = tuple(self._parts[name] for name in sorted(self._parts) if self._parts[name].rows)
+        text = json.dumps([(part.name, part.rows, part.digest) for part in parts]).encode()
+        return Fingerprint(hashlib.sha256(text).hexdigest()[:32], parts)
+
+    def _end(self) -> None:
+        table, self._table = self._table, None
+        if table is None or (self._remembered and table.name == _SCHEMA_VERSIONS):
+            return
+        text = f"{self._total:016x}"
+        if table.kind == "fixed":
+            name = RENAMED.get(table.name, table.name)
+            self._parts[name] = Part(name, self._rows, text)
+        elif self._rows:
+            kind = "inlined rows" if table.kind == "inlined-data" else "inlined deletes"
+            self._inlined[kind].append((table.name, self._rows, text))
+
+    def _remember(self, table: Table, rows: Iterable[bytes]) -> None:
+        """Keep what the per-table form of schema versions is derived from."""
+        place = {name: number for number, name in enumerate(table.column_names)}
+        if table.name == "ducklake_table":
+            for row in rows:
+                values = parse(row)
+                end = values[place["end_snapshot"]]
+                begin = int(values[place["begin_snapshot"]] or 0)
+                self._lives.append((int(values[place["table_id"]] or 0), begin, None if end is None else int(end)))
+        elif table.name == _SCHEMA_VERSIONS or not spec.load(self._version).get(_SCHEMA_VERSIONS):
+            snapshot = place["begin_snapshot" if table.name == _SCHEMA_VERSIONS else "snapshot_id"]
+            for row in rows:
+                values = parse(row)
+                begin, number = int(values[snapshot] or 0), int(values[place["schema_version"]] or 0)
+                self._versions[number] = min(begin, self._versions.get(number, begin))
+
+    def _derived_schema_versions(self) -> Part:
+        """Return what a good migration makes of versions that were not kept by table."""
+        count = total = 0
+        for version, begin in self._versions.items():
+            rows = [
+                f"{begin},{version},{table}\n".encode()
+                for table, born, ended in self._lives
+                if born <= begin and (ended is None or begin <= ended)
+            ]
+            count += len(rows)
+            total = add_digests(total, digest(rows))
+        return Part(_SCHEMA_VERSIONS, count, f"{total:016x}")
+
+
+def _is_regular(table: Table, version: str) -> bool:
+    """Tell whether a table has the layout of its version; a damaged one counts as it is."""
+    expected = spec.load(version).get(table.name)
+    if table.kind != "fixed":
+        return True
+    found = [(column.name, column.type) for column in table.columns]
+    return expected is not None and found == [(column.name, column.type) for column in expected.columns]
+
+
+def _canonical(name: str, table: Table) -> Canonical | None:
+    """Return how rows of this table become canonical; None where they are."""
+    if table.kind != "fixed":
+        return None if all(_is_plain(column.type) for column in table.columns) else partial(_inlined, table)
+    if name == "ducklake_metadata":
+        return partial(_without_version, table)
+    newest = spec.load(spec.described()[-1]).get(name)
+    if newest is None or newest.column_names == table.column_names:
+        return None
+    added = newest.column_names[len(table.columns) :]
+    if newest.column_names == table.column_names + added:
+        values = "".join("," + _LATER.get((name, column), "NULL") for column in added)
+        return partial(_with_suffix, values.encode() + b"\n")
+    return partial(_projected, name, table, newest)
+
+
+def _with_suffix(suffix: bytes, row: bytes) -> bytes:
+    return row[:-1] + suffix
+
+
+def _without_version(table: Table, row: bytes) -> bytes | None:
+    values = dict(zip(table.column_names, parse(row), strict=True))
+    if values["key"] == "version" and values.get("scope") is None:
+        return None
+    return json.dumps([values["key"], values["value"], values.get("scope"), values.get("scope_id")]).encode()
+
+
+def _projected(name: str, table: Table, newest: Table, row: bytes) -> bytes:
+    """Bring a row into the newest layout column by column, as text that COPY would have written."""
+    texts = dict(zip(table.column_names, _texts(row), strict=True))
+    if name == "ducklake_data_file" and "partial_max" not in texts:
+        texts["partial_max"] = partial_max(texts.get("partial_file_info", "NULL"))
+    wanted = (texts.get(column, _LATER.get((name, column), "NULL")) for column in newest.column_names)
+    return ",".join(wanted).encode() + b"\n"
+
+
+def _texts(row: bytes) -> list[str]:
+    return [match[0].decode() for match in re.finditer(rb"'(?:[^']|'')*'|[^',\n]+", row)]
+
+
+def partial_max(partial_file_info: str) -> str:
+    """
+    Return the newest snapshot that a 0.3 partial file's list names, as the text of a bigint.
+
+    Args:
+        partial_file_info: `NULL`, or a literal: `'2:5|3:10|4:15'` (snapshot:rows), or `'partial_max:4'`.
+    """
+    if partial_file_info in ("NULL", "''"):
+        return "NULL"
+    if match := re.fullmatch(r"'partial_max:(\d+)'", partial_file_info):
+        return match[1]
+    if re.fullmatch(r"'\d+:\d+(?:\|\d+:\d+)*'", partial_file_info):
+        return str(max(int(item.partition(":")[0]) for item in partial_file_info.strip("'").split("|")))
+    return partial_file_info
+
+
+def _is_plain(column_type: str) -> bool:
+    return column_type in INTEGERS or column_type in ("boolean", "numeric", "uuid", "interval")
+
+
+_BC = re.compile(r"(\d{4,}-\d\d-\d\d)( .*?)? BC")
+_FRACTION = re.compile(r"(\d{4,}-\d\d-\d\d(?: \(BC\))? \d\d:\d\d:\d\d)\.(\d*?)0+(?=$|\+)")
+
+
+def _inlined(table: Table, row: bytes) -> bytes:
+    """Bring an inlined row to its values: engines of 1.4 and 1.5 store the same ones in other types."""
+    values = parse(row)
+    canonical = [
+        value if value is None or number < 3 else _value(column.type, value)
+        for number, (column, value) in enumerate(zip(table.columns, values, strict=True))
+    ]
+    return json.dumps(canonical).encode()
+
+
+def _value(column_type: str, text: str) -> str:
+    try:
+        if column_type == "real":
+            return _double(struct.unpack("<f", struct.pack("<f", float(text)))[0])
+        if column_type == "double precision":
+            return _double(float(text))
+        if column_type == "bytea":
+            raw = bytes.fromhex(text[2:])
+            text = raw.decode()
+    except UnicodeDecodeError:
+        return raw.hex()
+    except (ValueError, OverflowError):  # not what a server prints
+        return text
+    text = _BC.sub(lambda match: f"{match[1]} (BC){match[2] or ''}", text) if text.endswith(" BC") else text
+    match = _FRACTION.search(text)
+    if match and match.start() == 0:
+        text = match[1] + (f".{match[2]}" if match[2] else "") + text[match.end() :]
+    return text.encode().hex()
+
+
+def _double(value: float) -> str:
+    return struct.pack("<d", value).hex()

@@ -1,0 +1,149 @@
+"""
+One attempt at a migration, and its rehearsal on a copy.
+
+`attempt` lets the engine migrate a schema, mends what it is known to lose, and examines the result. The
+pipeline makes it on the catalog, under the fence; `rehearse` makes it on the verified backup, restored
+into a scratch schema of the same database, which is dropped whatever happens. What would fail on the
+catalog fails there first. No data file is written or read.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dlbackup import spec
+from dlbackup.address import Address
+from dlbackup.aftercare import Loss, mend
+from dlbackup.backupfile import BackupReader, VerifiedBackup
+from dlbackup.catalogs.postgres import PostgresCatalog
+from dlbackup.catalogs.replacement import LOCAL_SETTINGS, aside_name
+from dlbackup.catalogs.sessions import Session, connect, translated
+from dlbackup.engine import Engine, Target, attach_migrating, check_opens
+from dlbackup.errors import CatalogError, DlbackupError, RehearsalFailed
+from dlbackup.fence import end_by_name
+from dlbackup.migration import Mend, Step, changed_meaning, lost_rows
+from dlbackup.restore import RestoreOptions, restore_into
+from dlbackup.statements import quote_identifier
+
+_DROP_BATCH = 500
+"""Tables dropped in one transaction: each takes up to five locks."""
+_KIND = "rehearsal"
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """
+    How a catalog is to get from one spec version to the next.
+
+    Args:
+        mends: losses that are put right after the attach.
+        accepted: parts of the fingerprint that may change, because that loss was accepted.
+        lock_timeout_s: how long the engine may wait for one lock.
+        attach_timeout_s: after which the engine is ended.
+    """
+
+    engine: Engine
+    step: Step
+    mends: tuple[Loss, ...]
+    accepted: frozenset[str]
+    lock_timeout_s: float
+    attach_timeout_s: float
+
+    def target(self, address: Address, schema: str) -> Target:
+        """Return how the engine sees a schema, with a name of its own for its backends."""
+        name = f"dlbackup-engine-{secrets.token_hex(6)}"
+        return Target(address, schema, name, int(self.lock_timeout_s * 1000))
+
+
+def attempt(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, target: Target) -> tuple[Mend, ...]:
+    """
+    Attach with migration, then mend in one transaction; return what was mended.
+
+    Raises:
+        DlbackupError: at the first thing that fails; nothing is undone here.
+    """
+    attach_migrating(passage.engine, backup, target, passage.attach_timeout_s)
+    if not passage.mends:
+        return ()
+    with translated(catalog.address, "mending what the engine lost"), catalog.session.transaction():
+        catalog.session.execute(LOCAL_SETTINGS.encode())
+        return tuple(Mend(rule, rows) for rule, rows in mend(catalog.session, catalog.schema, passage.mends))
+
+
+def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, target: Target) -> None:
+    """
+    Prove a migrated catalog: version, layout, rows, meaning, and that the engine opens it old and new.
+
+    Raises:
+        CatalogError: it isn't what it should be; AttachFailed: the engine can't open it.
+    """
+    version = passage.step.to_version
+    with catalog.snapshot() as snapshot:
+        if snapshot.head.spec_version != version:
+            raise CatalogError(f"the engine left spec version {snapshot.head.spec_version!r} behind")
+        contents, fingerprint = snapshot.read()
+        problems = lost_rows(backup, snapshot.tables, contents)
+        problems += changed_meaning(backup, fingerprint, passage.accepted)
+        findings = spec.differences(version, snapshot.tables)
+        problems += [finding.message for finding in findings if finding.severity == "error"]
+        if problems:
+            raise CatalogError(f"the migrated catalog is not what it should be: {'; '.join(problems[:5])}")
+        oldest, newest = snapshot.query("select min(snapshot_id), max(snapshot_id) from {s}.ducklake_snapshot")[0]
+    check_opens(passage.engine, target, (oldest, newest), passage.attach_timeout_s)
+
+
+def rehearse(passage: Passage, address: Address, schema: str, backup: VerifiedBackup) -> tuple[Mend, ...]:
+    """
+    Restore, migrate, mend and examine a copy of the catalog in a scratch schema; return what was mended.
+
+    Raises:
+        RehearsalFailed: what would have failed on the catalog; the catalog was not touched.
+    """
+    session = connect(address, "dlbackup-rehearsal")
+    try:
+        with _scratch(session, schema) as scratch:
+            target = passage.target(address, scratch)
+            copy = PostgresCatalog(address, session, scratch)
+            try:
+                with BackupReader(backup.path) as reader:
+                    restore_into(session, address, scratch, reader, RestoreOptions(owner=False, privileges=False))
+                mends = attempt(passage, copy, backup, target)
+                examine(passage, copy, backup, target)
+            except DlbackupError as exc:
+                raise RehearsalFailed(
+                    f"the rehearsal failed, so the catalog was not touched: {exc.message}",
+                    exc.hint or "the backup is good and kept; --no-rehearsal would try the same on the catalog itself",
+                ) from exc
+            finally:
+                end_by_name(session, target.name)
+    finally:
+        session.close()
+    return mends
+
+
+@contextmanager
+def _scratch(session: Session, schema: str) -> Iterator[str]:
+    """Name a scratch schema, drop what a killed rehearsal of this catalog left, and drop the new one at the end."""
+    name = aside_name(schema, _KIND)
+    tail = name[name.index("Z_") :]
+    for (left,) in session.execute("select nspname from pg_namespace where nspname like 'dlbackup\\_%'").fetchall():
+        if left.startswith(f"dlbackup_{_KIND}_") and left.endswith(tail):
+            drop_schema(session, left)
+    try:
+        yield name
+    finally:
+        if not session.closed:
+            drop_schema(session, name)
+
+
+def drop_schema(session: Session, name: str) -> None:
+    """Drop a schema of dlbackup's own and its tables, in batches that need few locks."""
+    while tables := session.execute(
+        "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+        f" where n.nspname = %s and c.relkind = 'r' order by 1 limit {_DROP_BATCH}",
+        [name],
+    ).fetchall():
+        listed = ", ".join(f"{quote_identifier(name)}.{quote_identifier(table)}" for (table,) in tables)
+        session.execute(f"DROP TABLE {listed}".encode())
+    session.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(name)}".encode())
