@@ -1,0 +1,59 @@
+"""The fixtures of tests with real servers, engines and lakes."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from support.cli import Cli
+from support.lakes import Lake, LakeFactory, LakeKind, Lakes
+from support.servers import Server, Servers, majors, middle_major
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests marked `every_major` once on each major."""
+    if metafunc.definition.get_closest_marker("every_major"):
+        metafunc.parametrize("server", majors(), ids=lambda major: f"pg{major}", indirect=True)
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """One server per major, started when first asked for."""
+    with Servers() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def lakes(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Lakes:
+    """The session's template lakes; they end with the servers."""
+    return Lakes(tmp_path_factory.mktemp("lakes"))
+
+
+@pytest.fixture
+def server(servers: Servers, request: pytest.FixtureRequest) -> Server:
+    """The server of the middle major, or of each in turn for tests marked `every_major`."""
+    return servers[getattr(request, "param", middle_major())]
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[str]:
+    """The URL of a new, empty database."""
+    with server.database() as url:
+        yield url
+
+
+@pytest.fixture
+def lake(lakes: Lakes, server: Server) -> Iterator[LakeFactory]:
+    """A factory: `lake("plain", "0.3")` is a copy of that lake in a database of its own."""
+    with ExitStack() as copies:
+
+        def make(kind: LakeKind, spec: str, *, schema: str = "public") -> Lake:
+            return copies.enter_context(lakes.copy(kind, spec, server, schema))
+
+        yield make
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The dlbackup command, run in the test's own folder."""
+    return Cli(tmp_path)
