@@ -49,7 +49,7 @@ class Address:
         if self.kind != "postgres":
             return f"{self.kind}:{self.path}"
         shown = [f"{key}={_quoted(self.parameters[key])}" for key in _SHOWN if self.parameters.get(key)]
-        return "postgres:" + _masked(" ".join(shown))  # a dbname may be a whole URI
+        return "postgres:" + masked(" ".join(shown))  # a dbname may be a whole URI
 
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must not appear in any output, longest first."""
@@ -86,10 +86,11 @@ def scrub(message: str, address: Address, *more: str) -> str:
     for secret in (*address.secrets(), *more):
         if secret:
             message = message.replace(secret, "***")
-    return _masked(message)
+    return masked(message)
 
 
-def _masked(text: str) -> str:
+def masked(text: str) -> str:
+    """Return `text` without what looks like a password, in a URI or as key=value."""
     text = re.sub(r"(?<=://)[^/@\s]*@", "***@", text)
     return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", text)
 

@@ -81,7 +81,7 @@ def mend(session: "Session", schema: str, losses: tuple[Loss, ...]) -> list[tupl
 
 
 def _ascends(text: str) -> bool:
-    """Tell whether a list `snapshot:rows|...` rises, as a merge of plain files leaves it, ties in snapshots included."""
+    """Tell whether a list `snapshot:rows|...` rises, as a merge of plain files leaves it; ties are right."""
     if not re.fullmatch(r"\d+:\d+(?:\|\d+:\d+)*", text):
         return False
     items = [tuple(map(int, item.split(":"))) for item in text.split("|")]

@@ -11,9 +11,10 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from dlbackup import dump, info, migrate, restore, verify
+from dlbackup.address import masked
 from dlbackup.backupfile import LEVEL
 from dlbackup.errors import DlbackupError, Interrupted, UsageError
 from dlbackup.migration import MigrateOptions
@@ -61,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as exc:
         if "-v" in words or "--verbose" in words:
             raise
-        text = f"unexpected {type(exc).__name__}: {str(exc).splitlines()[0] if str(exc) else 'no message'}"
+        reason = masked(str(exc).splitlines()[0]) if str(exc) else "no message"
+        text = f"unexpected {type(exc).__name__}: {reason}"
         return _report(DlbackupError(text, "this is a bug in dlbackup: run again with -v and report it"), as_json)
 
 
@@ -70,9 +72,9 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _report(error: DlbackupError, as_json: bool) -> int:
-    print(f"error: {error.message}", file=sys.stderr)
+    _say(f"error: {error.message}", sys.stderr)
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        _say(f"hint: {error.hint}", sys.stderr)
     if as_json:
         answer = encode(error.result, keep_defaults=True) if error.result else {}
         about = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
@@ -85,14 +87,19 @@ def _run(options: argparse.Namespace) -> int:
     record, text, error = command(options, _listener(options.quiet))
     if error is not None:
         if not options.json and text:
-            print(text)
+            _say(text)
         error.result = record
         return _report(error, options.json)
     if options.json:
         print(json.dumps(_public(record), ensure_ascii=False))
     elif text:
-        print(text, file=sys.stderr if getattr(options, "output", None) == "-" else sys.stdout)
+        _say(text, sys.stderr if getattr(options, "output", None) == "-" else sys.stdout)
     return 0
+
+
+def _say(text: str, stream: TextIO | None = None) -> None:
+    """Print text that may hold names from a catalog or a backup, without what would steer a terminal."""
+    print("".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text), file=stream or sys.stdout)
 
 
 def _public(record: object) -> Any:
@@ -106,13 +113,13 @@ def _listener(quiet: bool) -> OnEvent:
 
     def show(event: Event) -> None:
         if event.warning:
-            print(f"warning: {event.message}", file=sys.stderr)
+            _say(f"warning: {event.message}", sys.stderr)
         elif not quiet and terminal and event.total:
             print(f"\r{event.stage}: {event.done * 100 // event.total} %", end="", file=sys.stderr, flush=True)
             if event.done >= event.total:
                 print(file=sys.stderr)
         elif not quiet:
-            print(f"{event.stage}: {event.message}", file=sys.stderr)
+            _say(f"{event.stage}: {event.message}", sys.stderr)
 
     return show
 

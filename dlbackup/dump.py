@@ -140,7 +140,9 @@ def _sink(to: str | Path, header: Header) -> Iterator[tuple[str, Sink]]:
             sys.stdout.buffer.flush()
         return
     path = Path(to)
-    if path.is_dir():
+    with storage_errors(path):
+        is_folder = path.is_dir()
+    if is_folder:
         path = _unused(path / file_name(header))
     elif str(to).endswith("/"):
         raise StorageError(f"{to} is not a folder", "create it first")

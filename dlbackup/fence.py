@@ -8,16 +8,17 @@ The lock is gone with the session. One advisory lock per catalog keeps migrators
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import psycopg
 import xxhash
 
 from dlbackup.address import Address
-from dlbackup.catalogs.postgres import one, qualified
+from dlbackup.catalogs.postgres import one
 from dlbackup.catalogs.sessions import Session, translated
 from dlbackup.errors import CatalogError, ClientsConnected, Locked, MigratorRuns, Pooled
 from dlbackup.migration import Client
+from dlbackup.statements import qualified
 
 _LOCK_CLASS = 0x444C4B42  # "DLKB"
 _POLL_S = 0.05
@@ -112,7 +113,7 @@ def only_migrator(session: Session, schema: str) -> Iterator[None]:
     try:
         yield
     finally:
-        if not session.closed:
+        with suppress(psycopg.Error):  # a session that is lost or busy takes its lock with it when it is closed
             session.execute("select pg_advisory_unlock(%s)", [key])
 
 

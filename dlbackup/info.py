@@ -12,6 +12,7 @@ from dlbackup import spec
 from dlbackup.address import parse_address
 from dlbackup.backupfile import BackupReader
 from dlbackup.catalogs import open_catalog
+from dlbackup.stores import names_backup
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,8 @@ def info(target: str, *, metadata_schema: str | None = None, fingerprint: bool =
     Raises:
         CatalogError, BackupError, UsageError: as for reading either.
     """
-    path = Path(target)
-    if target.endswith(".zst") or (path.is_file() and not target.endswith((".ducklake", ".duckdb", ".db"))):
-        return _of_backup(path)
+    if names_backup(target):
+        return _of_backup(Path(target))
     return _of_catalog(target, metadata_schema, fingerprint)
 
 
@@ -89,9 +89,9 @@ def _of_catalog(target: str, schema: str | None, fingerprint: bool) -> Info:
     with open_catalog(parse_address(target), schema) as catalog, catalog.snapshot() as snapshot:
         head, source = snapshot.head, snapshot.source
         counts = snapshot.counts()
+        oids = ", ".join(map(str, snapshot.definitions.oids.values()))
         sizes = snapshot.query(
-            "select coalesce(sum(pg_total_relation_size(oid)), 0)::bigint from pg_class"
-            " where relnamespace = '{s}'::regnamespace and relkind = 'r' and relname like 'ducklake\\_%'"
+            f"select coalesce(sum(pg_total_relation_size(oid)), 0)::bigint from unnest('{{{oids}}}'::oid[]) oid"
         )
         return Info(
             "catalog",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import psycopg
 
+from dlbackup import spec
 from dlbackup.address import Address
 from dlbackup.aftercare import Loss, known_losses
 from dlbackup.backupfile import BackupReader, VerifiedBackup
@@ -148,7 +149,7 @@ class _Pipeline:
         with self.run.stage("check"), self.catalog.snapshot() as snapshot:
             if snapshot.head.spec_version != self.step.from_version:
                 raise CatalogError("the catalog was migrated by somebody else in this moment", "look again")
-            _check_rights(snapshot)
+            _check_rights(snapshot, rehearsal=self.options.rehearsal)
             if snapshot.left_out:
                 raise HasDependents(
                     f"an undo would lose or break: {'; '.join(snapshot.left_out[:5])}",
@@ -158,6 +159,8 @@ class _Pipeline:
 
     def _settle_losses(self, snapshot: PostgresSnapshot) -> None:
         """Find what the migration would lose; refuse what is neither mended nor accepted."""
+        if any(finding.severity == "error" for finding in spec.differences(self.step.from_version, snapshot.tables)):
+            return  # no lake that could be looked into: verify refuses it, and says why
         self.losses = known_losses(snapshot, self.step)
         blocking = [loss for loss in self.losses if loss not in self._to_mend and not self._accepts(loss)]
         if blocking:
@@ -276,7 +279,7 @@ class _Pipeline:
         return error
 
 
-def _check_rights(snapshot: PostgresSnapshot) -> None:
+def _check_rights(snapshot: PostgresSnapshot, *, rehearsal: bool) -> None:
     owners = sorted({table.owner for table in snapshot.tables})
     session = snapshot.session
     rows = session.execute(
@@ -290,14 +293,20 @@ def _check_rights(snapshot: PostgresSnapshot) -> None:
             f" (owner: {', '.join(row[0] for row in rows)}): the engine alters the catalog's tables",
             "migrate as the owner, or as a member of that role",
         )
-    schema, database = one(
+    schema, database, scratch = one(
         session,
-        "select has_schema_privilege(%s::text, 'CREATE'), has_database_privilege(current_database(), 'TEMP')",
+        "select has_schema_privilege(%s::text, 'CREATE'), has_database_privilege(current_database(), 'TEMP'),"
+        " has_database_privilege(current_database(), 'CREATE')",
         snapshot.schema,
     )
     if not schema or not database:
         what = f"CREATE on schema {snapshot.schema}" if not schema else "TEMP on the database"
         raise NotOwner(f"{me} has no right of {what}, which the engine's migration needs", f"grant {what} to {me}")
+    if rehearsal and not scratch:
+        raise NotOwner(
+            f"{me} has no right of CREATE on the database, which the rehearsal in a scratch schema needs",
+            f"grant CREATE on the database to {me}, or go without a rehearsal with --no-rehearsal",
+        )
 
 
 @contextmanager

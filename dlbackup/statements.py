@@ -78,16 +78,30 @@ def quote_literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def definition(table: Table) -> str:
-    """Return the CREATE TABLE statement, keys and checks inside, with its closing line feed."""
+def qualified(schema: str, name: str) -> str:
+    """Return the quoted, schema-qualified name of a table or index."""
+    return f"{quote_identifier(schema)}.{quote_identifier(name)}"
+
+
+def _placed(schema: str | None, name: str) -> str:
+    return quote_identifier(name) if schema is None else qualified(schema, name)
+
+
+def definition(table: Table, schema: str | None = None) -> str:
+    """
+    Return the CREATE TABLE statement, keys and checks inside, with its closing line feed.
+
+    Args:
+        schema: qualifies the table's name; names in a backup are not qualified.
+    """
     parts = [_column(column) for column in table.columns]
     parts += [f"CONSTRAINT {quote_identifier(c.name)} {c.definition}" for c in table.constraints]
-    return f"CREATE TABLE {quote_identifier(table.name)} (\n    " + ",\n    ".join(parts) + "\n);\n"
+    return f"CREATE TABLE {_placed(schema, table.name)} (\n    " + ",\n    ".join(parts) + "\n);\n"
 
 
-def finishing(table: Table) -> list[str]:
+def finishing(table: Table, schema: str | None = None) -> list[str]:
     """Return what follows the rows: indexes, comments, storage parameters, replica identity."""
-    name = quote_identifier(table.name)
+    name = _placed(schema, table.name)
     done = [
         f"CREATE {'UNIQUE ' if i.unique else ''}INDEX {quote_identifier(i.name)} ON {name} {i.definition};\n"
         for i in table.indexes
@@ -105,7 +119,7 @@ def finishing(table: Table) -> list[str]:
         if c.comment is not None
     ]
     done += [
-        f"COMMENT ON INDEX {quote_identifier(i.name)} IS {quote_literal(i.comment)};\n"
+        f"COMMENT ON INDEX {_placed(schema, i.name)} IS {quote_literal(i.comment)};\n"
         for i in table.indexes
         if i.comment is not None
     ]
@@ -120,9 +134,9 @@ def finishing(table: Table) -> list[str]:
     return done
 
 
-def ownership(table: Table) -> list[str]:
+def ownership(table: Table, schema: str | None = None) -> list[str]:
     """Return the statements that set owner and privileges."""
-    name = quote_identifier(table.name)
+    name = _placed(schema, table.name)
     done = [f"ALTER TABLE {name} OWNER TO {quote_identifier(table.owner)};\n"] if table.owner else []
     if table.grants is not None:
         done.append(f"REVOKE ALL ON TABLE {name} FROM PUBLIC;\n")

@@ -18,6 +18,16 @@ from dlbackup.errors import StorageError
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 
 
+def names_backup(target: str) -> bool:
+    """Tell whether what a user named is a backup, and not the address of a catalog."""
+    if target.endswith(".zst"):
+        return True
+    try:
+        return Path(target).is_file() and not target.endswith((".ducklake", ".duckdb", ".db"))
+    except OSError:  # a long address is no possible file name, and the error would repeat its password
+        return False
+
+
 @contextmanager
 def create(path: Path) -> Iterator[BinaryIO]:
     """
@@ -26,8 +36,9 @@ def create(path: Path) -> Iterator[BinaryIO]:
     Raises:
         StorageError: the path exists already, or the folder can't be written to.
     """
-    if path.exists() or path.is_symlink():
-        raise StorageError(f"{path} exists already", "name another file with -o")
+    with storage_errors(path):
+        if path.exists() or path.is_symlink():
+            raise FileExistsError(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     with storage_errors(path):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -18,6 +18,7 @@ from dlbackup.tables import Table
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres import PostgresCatalog
 
+
 @dataclass(frozen=True, slots=True)
 class Head:
     """

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlbackup.catalogs.sessions import Session
-from dlbackup.errors import Ambiguous, CatalogError, NotALake, Unsupported
+from dlbackup.errors import Ambiguous, CatalogError, NotALake, UnsafeStatement, Unsupported
 from dlbackup.statements import split_unsafe
 from dlbackup.tables import Column, Constraint, Grant, Index, Table
 
@@ -174,7 +174,10 @@ def read_definitions(session: Session, schema: str) -> Definitions:
             tuple(sorted(_option(text) for text in row[6])),
             _replica_identity(row[7], replica.get(oid, "")),
         )
-        table, unsafe = split_unsafe(found)
+        try:
+            table, unsafe = split_unsafe(found)
+        except UnsafeStatement as exc:
+            raise Unsupported(exc.message, "a backup carries built-in types only") from exc
         tables.append(table)
         notes += unsafe
         notes += [f"{what} of table {name}" for what in row[10]]

@@ -25,7 +25,7 @@ from dlbackup.catalogs.sessions import Session, connect, translated
 from dlbackup.errors import MovedOn
 from dlbackup.fingerprint import Fingerprint, Fingerprinter
 from dlbackup.rows import STATEMENT_BYTES, STATEMENT_ROWS, Block, add_digests, digest, uncollected
-from dlbackup.statements import SETTINGS, quote_identifier
+from dlbackup.statements import SETTINGS, qualified, quote_identifier
 from dlbackup.tables import INTEGERS, Rows, Table
 
 LOCK_TIMEOUT_MS = 10_000
@@ -153,11 +153,6 @@ def one(session: Session, sql: str, *parameters: object) -> tuple[Any, ...]:
     if row is None:
         raise psycopg.DataError(f"no row from: {sql[:80]}")
     return row
-
-
-def qualified(schema: str, table: str) -> str:
-    """Return the quoted, schema-qualified name of a table."""
-    return f"{quote_identifier(schema)}.{quote_identifier(table)}"
 
 
 def read_head(session: Session, schema: str, definitions: Definitions) -> Head:

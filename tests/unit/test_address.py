@@ -1,0 +1,219 @@
+"""Addresses: every form that users have, libpq's own quoting, and no secret in any text."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+from dlbackup.address import Address, conninfo, parse_address, scrub
+from dlbackup.errors import UsageError
+
+FORMS = (
+    ("postgres:dbname=lake", Address("postgres", {"dbname": "lake"})),
+    ("postgresql:dbname=lake", Address("postgres", {"dbname": "lake"})),
+    ("postgres:", Address("postgres", {})),
+    ("postgres:host=h port=5432 user=u", Address("postgres", {"host": "h", "port": "5432", "user": "u"})),
+    ("postgres:  dbname = 'a b' ", Address("postgres", {"dbname": "a b"})),
+    (r"postgres:dbname='it\'s \\ here'", Address("postgres", {"dbname": r"it's \ here"})),
+    (r"postgres:dbname=a\ b", Address("postgres", {"dbname": "a b"})),
+    ("postgres:password='' dbname=x", Address("postgres", {"password": "", "dbname": "x"})),
+    ("postgres:dbname=", Address("postgres", {"dbname": ""})),
+    ("postgresql://user@host:5432/db", Address("postgres", {"host": "host", "port": "5432", "user": "user"})),
+    ("postgres://host/db", Address("postgres", {"host": "host", "dbname": "db"})),
+    ("postgres:postgresql://host/db", Address("postgres", {"host": "host", "dbname": "db"})),
+    ("path/to/lake.ducklake", Address("duckdb", path="path/to/lake.ducklake")),
+    ("lake.duckdb", Address("duckdb", path="lake.duckdb")),
+    ("/abs/lake.db", Address("duckdb", path="/abs/lake.db")),
+    ("C:/lake.ducklake", Address("duckdb", path="C:/lake.ducklake")),
+    ("duckdb:any/path", Address("duckdb", path="any/path")),
+    ("duckdb:a:b", Address("duckdb", path="a:b")),
+    ("sqlite:path.sqlite", Address("sqlite", path="path.sqlite")),
+)
+
+
+@pytest.mark.parametrize(("text", "address"), FORMS)
+@pytest.mark.parametrize("prefix", ["", "ducklake:", " ducklake:"])
+def test_every_form_is_understood(prefix: str, text: str, address: Address) -> None:
+    """Each form that DuckLake and psql take is understood, with and without `ducklake:` in front."""
+    found = parse_address(prefix + text)
+
+    assert (found.kind, found.path) == (address.kind, address.path)
+    assert address.parameters.items() <= found.parameters.items()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ducklake:",
+        "lake",
+        "mysql:host=h",
+        "duckdb:",
+        "sqlite:",
+        "dbname=lake",
+        "http://host/lake.ducklake",
+        "postgres:lake",
+        "postgres:dbname=lake host",
+        "postgres:dbname='lake",
+        "postgres:=lake",
+        "postgres:dbname='a'b",
+        "postgresql://host:port/db",
+        "postgresql://[::1/db",
+        "postgresql://host/db?user",
+        "postgresql://host/d%00b",
+        "postgresql://host/d%zz",
+        "lake.sql.zst",
+    ],
+)
+def test_other_texts_are_wrong_usage(text: str) -> None:
+    """What is no address is refused with a hint that shows some."""
+    with pytest.raises(UsageError) as caught:
+        parse_address(text)
+    assert "postgresql://user@host/lake" in caught.value.hint
+
+
+SECRET = "s3cr3t-pässwörd"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"postgres:host=h user=u password={SECRET}",
+        f"postgres:password='{SECRET}'dbname=x",
+        f"postgres:host=h sslpassword={SECRET}",
+        f"postgresql://u:{SECRET}@h:5432/db",
+        f"postgresql://u:{SECRET}@h/db?application_name=x",
+        f"postgresql://h/db?password={SECRET}",
+        f"postgresql://u:{SECRET}/more@h/db",
+        f"postgresql://u:a@{SECRET}@h/db",
+        f"postgresql://u:a?{SECRET}@h/db",
+        f"postgresql://u:a#{SECRET}@h/db",
+        f"postgresql://u:[{SECRET}@h/db",
+        f"postgresql://u:℀{SECRET}@h/db",
+        f"postgresql://u:%zz{SECRET}@h/db",
+        f"postgresql://u:{SECRET}@h:port/db",
+        f"postgresql://h/db?{SECRET}",
+        f"postgres:dbname=postgresql://u:{SECRET}@h/db",
+        f"postgres:dbname='host=h password={SECRET}'",
+        f"postgres:{SECRET}",
+        f"postgres:dbname=x {SECRET}",
+        f"mysql://u:{SECRET}@h/db",
+        f"unknown password={SECRET}",
+        f"host=h password={SECRET}",
+    ],
+)
+def test_passwords_are_in_no_text(text: str) -> None:
+    """A password is in no text form of an address and in no error, its causes included."""
+    try:
+        address = parse_address(text)
+    except UsageError as error:
+        shown = [str(error), repr(error), error.message, error.hint, repr(error.__cause__)]
+        assert error.__cause__ is None
+        assert error.__context__ is None or error.__suppress_context__
+    else:
+        shown = [str(address), repr(address), f"{address}"]
+        assert SECRET in repr(address.parameters)
+
+    assert [text for text in shown if SECRET in text] == []
+
+
+def test_shown_is_what_names_the_place() -> None:
+    """The text form holds host, port, database, user and service, quoted, and nothing else."""
+    address = parse_address("postgres:host='a b' port=1 dbname=d user=u service=s password=x options=-csome sslkey=k")
+
+    assert str(address) == "postgres:host='a b' port=1 dbname=d user=u service=s"
+    assert repr(address) == "Address(kind='postgres', path='')"
+    assert str(parse_address("lake.ducklake")) == "duckdb:lake.ducklake"
+    assert parse_address(str(address)).parameters.items() <= address.parameters.items()
+
+
+def test_scrubbing_takes_secrets_out_of_messages() -> None:
+    """A message loses the address's secrets, other secrets, and what follows `password`."""
+    address = parse_address(f"postgres:password='{SECRET}' passfile=/home/u/.pgpass dbname=x")
+
+    message = scrub(f"failed: {SECRET}, /home/u/.pgpass, more, password=other 'x', PASSWORD = 'a b'", address, "more")
+    assert message == "failed: ***, ***, ***, password=*** 'x', PASSWORD = ***"
+    assert scrub("nothing to hide", address) == "nothing to hide"
+    assert scrub("at postgresql://u:other@h/db", address) == "at postgresql://***@h/db"
+    assert set(address.secrets()) == {SECRET, "/home/u/.pgpass"}
+    assert parse_address("postgres:password=ab sslpassword=abc").secrets() == ("abc", "ab")
+
+
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
+hostile = st.sampled_from(["", " ", "'", "\\", "\\'", "a b", "a=b", "\n", "'a'", "\\\\", "é", "a'", "=", "#%+"])
+KEYS = ("host", "port", "user", "password", "dbname", "options", "application_name", "sslmode")
+given_parameters = st.dictionaries(st.sampled_from(KEYS), hostile | texts, max_size=5)
+
+
+@given(given_parameters)
+def test_quoting_is_what_libpq_reads(parameters: dict[str, str]) -> None:
+    """Parameters with any values come back from libpq's parser, and from ours, as they were."""
+    text = conninfo(parameters)
+
+    assert conninfo_to_dict(text) == parameters
+    assert parse_address("postgres:" + text).parameters == parameters
+
+
+@settings(max_examples=300)
+@given(st.lists(st.sampled_from(["host", "user", "=", " ", "'", "\\", "a", "b'", "''", "\t", "\n"]), max_size=10))
+def test_keywords_are_read_as_libpq_reads_them(parts: list[str]) -> None:
+    """Whatever libpq takes as keywords and values means the same to us; what it refuses never means more."""
+    text = "".join(parts)
+    try:
+        theirs = conninfo_to_dict(text)
+    except ProgrammingError:
+        return
+
+    assert parse_address("postgres:" + text).parameters == theirs
+
+
+URIS = (
+    "postgresql://",
+    "postgresql:///",
+    "postgresql://h",
+    "postgresql://h/",
+    "postgresql://h/db",
+    "postgresql://h:5432/db",
+    "postgresql://h:/db",
+    "postgresql://u@h/db",
+    "postgresql://u:p@h/db",
+    "postgresql://u:@h/db",
+    "postgresql://:p@h/db",
+    "postgresql://u%20x:p%40%2F%3A@h/d%20b",
+    "postgresql://u:p+q@h/db?application_name=a+b",
+    "postgresql://u:p#q@h/db#f",
+    "postgresql://u:p[q@h/db",
+    "postgresql://u:p?q@h/db",
+    "postgresql://ü:ß@h/db",
+    "postgresql://[::1]/db",
+    "postgresql://[::1]:5/db",
+    "postgresql://%2Ftmp%2Fx/db",
+    "postgresql:///db?host=/tmp&port=5",
+    "postgresql://h1:1,h2:2/db",
+    "postgresql://h1,h2:2/db",
+    "postgresql://h1:1,h2/db?target_session_attrs=any",
+    "postgresql://h?sslmode=require",
+    "postgresql://h/db?ssl=true",
+    "postgresql://h/db?",
+    "postgresql://h/db?password=x%26y",
+    "postgresql://h/db?user=a&user=b",
+)
+
+
+@pytest.mark.parametrize("text", URIS)
+def test_uris_are_read_as_libpq_reads_them(text: str) -> None:
+    """A URI means to us what it means to libpq."""
+    ours = parse_address(text).parameters
+
+    assert conninfo_to_dict(conninfo(ours)) == conninfo_to_dict(text)
+
+
+def test_a_password_may_hold_an_at_sign() -> None:
+    """Where libpq would look for a host named after a part of the password, we take all of it as the password."""
+    assert parse_address("postgresql://u:p@q@h/db").parameters == {
+        "user": "u",
+        "password": "p@q",
+        "host": "h",
+        "dbname": "db",
+    }

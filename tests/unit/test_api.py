@@ -1,0 +1,104 @@
+"""The public API: its names, and that they are the verbs of the command line with their records and errors."""
+
+import dataclasses
+import inspect
+from typing import Any
+
+import pytest
+
+import dlbackup
+from dlbackup import errors
+
+VERBS = ("dump", "info", "migrate", "restore", "verify")
+
+
+def test_the_public_names() -> None:
+    """These names are promised to users; one more or less is a decision."""
+    assert {*VERBS, "Backup", "DlbackupError", "Info", "Migration", "Restored", "Verification"} <= set(dlbackup.__all__)
+    assert len(dlbackup.__all__) == len(set(dlbackup.__all__))
+    for name in dlbackup.__all__:
+        assert getattr(dlbackup, name).__module__.startswith("dlbackup.")
+
+
+def test_the_api_defines_nothing() -> None:
+    """The package's own file only gathers names."""
+    public = {
+        name for name, value in vars(dlbackup).items() if not name.startswith("_") and not inspect.ismodule(value)
+    }
+
+    assert public == set(dlbackup.__all__)
+
+
+def test_every_public_name_says_what_it_is() -> None:
+    """Each public name has a docstring, and each verb's first line is an imperative sentence."""
+    for name in dlbackup.__all__:
+        assert getattr(dlbackup, name).__doc__
+    for verb in VERBS:
+        first = inspect.getdoc(getattr(dlbackup, verb))
+        assert first is not None
+        assert first.splitlines()[0].endswith(".")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_options_are_keywords(verb: str) -> None:
+    """All but what a verb is about, and one record of options, is given by keyword."""
+    parameters = inspect.signature(getattr(dlbackup, verb)).parameters.values()
+    positional = [parameter for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+
+    assert len(positional) <= 3
+    assert all(p.kind is p.KEYWORD_ONLY for p in parameters if p.name in ("on_event", "metadata_schema", "level"))
+
+
+def test_records_are_frozen() -> None:
+    """What the verbs give back can't be changed."""
+    for name in ("Backup", "Info", "Migration", "Restored", "Verification", "MigrateOptions", "RestoreOptions"):
+        record: Any = getattr(dlbackup, name)
+        assert record.__dataclass_params__.frozen
+
+
+KEYS = {
+    "Backup": "path format spec_version snapshot_id tables rows raw_bytes file_bytes sha256 seconds",
+    "Verification": "path ok spec_version snapshot_id tables rows row_shapes findings seconds",
+    "Restored": "spec_version snapshot_id tables rows replaced seconds",
+    "Migration": "outcome from_version to_version snapshot_id backup stages mends writer_pause_seconds stale_clients",
+    "Info": "kind spec_version snapshot_id tables rows",
+}
+
+
+@pytest.mark.parametrize(("name", "keys"), KEYS.items())
+def test_records_hold_the_stable_keys(name: str, keys: str) -> None:
+    """The keys that JSON results promise are fields of the records behind them."""
+    assert set(keys.split()) <= {field.name for field in dataclasses.fields(getattr(dlbackup, name))}
+
+
+def all_errors(base: type[errors.DlbackupError] = errors.DlbackupError) -> list[type[errors.DlbackupError]]:
+    return [base, *(error for child in base.__subclasses__() for error in all_errors(child))]
+
+
+EXIT_CODES = {
+    errors.UsageError: 2,
+    errors.CatalogError: 1,
+    errors.BackupError: 3,
+    errors.Refused: 4,
+    errors.Unchanged: 5,
+    errors.RolledBack: 6,
+    errors.NeedsPerson: 7,
+    errors.StorageError: 1,
+    errors.EngineError: 1,
+    errors.Interrupted: 130,
+}
+
+
+@pytest.mark.parametrize(("error", "code"), EXIT_CODES.items())
+def test_exit_codes_come_from_the_error_tree(error: type[errors.DlbackupError], code: int) -> None:
+    """Each branch of the error tree has the exit code that the table of exit codes gives it."""
+    for kind in all_errors(error):
+        assert kind.exit_code == code
+
+
+def test_errors_carry_message_and_hint() -> None:
+    """Every error has a message, a hint and a docstring, and is one of dlbackup's."""
+    for kind in all_errors():
+        error = kind("what failed", "what to do")
+        assert (str(error), error.message, error.hint) == ("what failed", "what failed", "what to do")
+        assert kind.__doc__

@@ -1,0 +1,307 @@
+"""The command line: help, usage errors, JSON, exit codes, and no heavy import before it is needed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.backups import row, small, write_backup
+from support.cli import Cli
+
+from dlbackup.cli import main
+from dlbackup.tables import Column, Table
+
+COMMANDS = ("dump", "verify", "restore", "migrate", "info")
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The dlbackup command, run in the test's own folder."""
+    return Cli(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """Give the signals that a command takes back to pytest."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    path = tmp_path / "backup.sql.zst"
+    write_backup(path, small(), left_out=["view v"])
+    return path
+
+
+def test_help_names_commands_and_exit_codes(cli: Cli) -> None:
+    """`dlbackup --help` names every command and every exit code, on standard output."""
+    done = cli("--help")
+
+    assert (done.exit_code, done.stderr) == (0, "")
+    for command in COMMANDS:
+        assert f"\n    {command} " in done.stdout
+    for code in (0, 1, 2, 3, 4, 5, 6, 7, 130):
+        assert f"\n  {code} " in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """`dlbackup COMMAND --help` says what it does and explains each of its options."""
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+
+    said = capsys.readouterr()
+    assert ended.value.code == 0
+    assert said.err == ""
+    assert said.out.startswith(f"usage: dlbackup {command}")
+    assert "--json" in said.out
+    options = said.out.split("options:\n", 1)[1]
+    for entry in options.split("\n  -")[1:]:
+        assert len(entry.split("\n", 1)[0].split("  ")) > 1 or entry.count("\n") >= 1, f"no help for -{entry}"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["dump", "--help"], ["migrate", "--help"], ["nope"]])
+def test_help_imports_no_driver(arguments: list[str]) -> None:
+    """Help, version and usage errors load neither psycopg nor duckdb nor sqlglot, so they come at once."""
+    heavy = ("psycopg", "duckdb", "sqlglot", "sqlite3", "boto3", "asyncio")
+    program = (
+        "import sys\nfrom dlbackup.cli import main\n"
+        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
+        f"print('loaded:', [name for name in {heavy!r} if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "loaded: []"
+
+
+def test_the_version_is_the_package_s(cli: Cli) -> None:
+    """`dlbackup --version` says the name and the version."""
+    done = cli("--version")
+
+    assert done.exit_code == 0
+    assert done.stdout.startswith("dlbackup ")
+    assert done.stdout.split()[1][0].isdigit()
+
+
+WRONG: tuple[list[str], ...] = (
+    [],
+    ["nope"],
+    ["dump"],
+    ["dump", "lake"],
+    ["dump", "postgres:dbname=x", "--level", "x"],
+    ["dump", "postgres:dbname=x", "--level", "0"],
+    ["dump", "postgres:dbname=x", "--level", "99"],
+    ["dump", "postgres:dbname=x", "extra"],
+    ["dump", "postgres:dbname=x", "--nope"],
+    ["dump", "postgres:dbname=x y"],
+    ["dump", "mysql:host=h"],
+    ["verify"],
+    ["verify", "a", "b"],
+    ["restore", "backup"],
+    ["restore", "backup", "nope"],
+    ["restore", "backup", "lake.ducklake"],
+    ["restore", "backup", "postgres:dbname=x", "--drop-replaced"],
+    ["migrate"],
+    ["migrate", "nope"],
+    ["migrate", "postgres:dbname=x", "--lock-timeout", "0"],
+    ["migrate", "postgres:dbname=x", "--lock-timeout", "-1"],
+    ["migrate", "postgres:dbname=x", "--attach-timeout", "x"],
+    ["migrate", "postgres:dbname=x", "--attach-timeout", "nan"],
+    ["info"],
+    ["info", "nope"],
+)
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+def test_wrong_usage_is_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Wrong usage ends in 2 with one `error:` line and a hint on standard error, nothing on standard output."""
+    assert main(arguments) == 2
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    lines = said.err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["error", "hint"][: len(lines)]
+    assert "Traceback" not in said.err
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+def test_wrong_usage_with_json_is_one_object(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With --json, wrong usage is one JSON object with type, message, hint and exit code."""
+    assert main([*arguments, "--json"]) == 2
+
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["exit_code"] == 2
+    assert answer["error"].keys() == {"type", "message", "hint"}
+    assert answer["error"]["type"] == "UsageError"
+    assert answer["error"]["message"]
+
+
+def test_json_and_output_to_stdout_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only one thing can be written to standard output."""
+    assert main(["dump", "postgres:dbname=x", "-o", "-", "--json"]) == 2
+    assert "standard output" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
+def test_a_good_backup_verifies(backup: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`verify` of a good backup ends in 0, says so and shows warnings."""
+    assert main(["verify", str(backup)]) == 0
+
+    said = capsys.readouterr()
+    assert f"{backup}: good: DuckLake 9.9, snapshot 1, 2 tables, 4 rows in 2 shapes" in said.out
+    assert "warning: left-out: not in the backup: view v" in said.out
+    assert "error" not in said.out + said.err
+
+
+def test_a_good_backup_verifies_in_json(backup: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`verify --json` prints one object with the stable keys, and findings as objects."""
+    assert main(["verify", str(backup), "--json"]) == 0
+
+    answer = json.loads(capsys.readouterr().out)
+    keys = "path ok spec_version snapshot_id tables rows row_shapes findings seconds"
+    assert set(keys.split()) <= answer.keys()
+    assert (answer["ok"], answer["path"], answer["tables"], answer["rows"]) == (True, str(backup), 2, 4)
+    for finding in answer["findings"]:
+        assert {"severity", "rule", "message"} <= finding.keys()
+
+
+def test_a_bad_backup_is_exit_3(backup: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`verify` of a damaged backup ends in 3, with the finding on standard output and what to do on standard error."""
+    file = bytearray(backup.read_bytes())
+    file[200] ^= 1
+    backup.write_bytes(file)
+    assert main(["verify", str(backup)]) == 3
+
+    said = capsys.readouterr()
+    assert said.out.startswith("error: corrupt: ")
+    assert said.err.startswith("error: ")
+    assert "\nhint: do not rely on this backup" in said.err
+
+
+def test_a_bad_backup_in_json_has_findings_and_error(backup: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`verify --json` of a damaged backup prints the report and the error in one object."""
+    backup.write_bytes(backup.read_bytes()[:-1])
+    assert main(["verify", "--json", str(backup)]) == 3
+
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["ok"] is False
+    assert answer["findings"][0]["severity"] == "error"
+    assert answer["exit_code"] == 3
+    assert answer["error"]["message"]
+
+
+@pytest.mark.parametrize("command", ["verify", "info"])
+def test_a_missing_file_is_exit_1(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that can't be read is a failure of another kind than damage, and named."""
+    assert main([command, "/nonexistent/backup.sql.zst"]) == 1
+    assert "/nonexistent/backup.sql.zst: No such file" in capsys.readouterr().err
+
+
+def test_info_of_a_backup(backup: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`info` of a backup reads its manifest and says what is in it."""
+    assert main(["info", str(backup), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert {"kind": "backup", "spec_version": "9.9", "snapshot_id": 1, "tables": 2, "rows": 4}.items() <= answer.items()
+    assert main(["info", str(backup)]) == 0
+    assert "backup of DuckLake 9.9" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [["verify"], ["info"], ["restore"]])
+def test_a_text_file_is_no_backup(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that isn't a backup is refused with exit 3, before any server is asked."""
+    path = tmp_path / "notes.zst"
+    path.write_text("hello")
+    address = ["postgres:host=/nonexistent dbname=x"] if command == ["restore"] else []
+
+    assert main([*command, str(path), *address]) == 3
+    assert "not a dlbackup backup" in capsys.readouterr().err
+
+
+SECRET = "s3cr3t"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["dump", f"postgres:host=/nonexistent dbname=x password={SECRET}"],
+        ["dump", f"postgresql://u:{SECRET}@h:port/db"],
+        ["dump", f"postgres:host=/nonexistent nonsense=1 password={SECRET}"],
+        ["dump", f"postgres:dbname=x {SECRET}"],
+        ["migrate", f"postgresql://u:{SECRET}@/db?host=/nonexistent"],
+        ["info", f"postgres:host=/nonexistent password={SECRET} options='{'-c work_mem=4MB ' * 30}'"],
+        ["info", f"postgresql://u:{SECRET}@[::1/db"],
+        ["dump", f"lake password={SECRET}"],
+    ],
+)
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_no_password_is_printed(
+    arguments: list[str], option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever is wrong with an address or the server, its password is in no output."""
+    more = ["--backup-dir", str(tmp_path)] if arguments[0] == "migrate" else []
+    assert main([*arguments, *option, *more]) in (1, 2)
+
+    said = capsys.readouterr()
+    assert SECRET not in said.out + said.err
+    assert "unexpected" not in said.err
+    assert "Traceback" not in said.err
+
+
+def test_an_unreachable_server_is_exit_1(capsys: pytest.CaptureFixture[str]) -> None:
+    """No server is a clear line, a hint and exit 1."""
+    assert main(["dump", "postgres:host=/nonexistent dbname=lake user=u"]) == 1
+
+    said = capsys.readouterr()
+    assert said.err.startswith("error: can't connect to postgres:host=/nonexistent dbname=lake user=u: ")
+    assert "\nhint: " in said.err
+
+
+@pytest.mark.parametrize("address", ["lake.ducklake", "sqlite:lake.db"])
+def test_kinds_that_come_later_are_refused_in_words(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A catalog in a file is understood as such, and refused without a look at the file."""
+    assert main(["dump", address]) == 1
+    assert "PostgreSQL only" in capsys.readouterr().err
+
+
+def test_an_impossible_output_is_exit_1(tmp_path: Path, cli: Cli) -> None:
+    """A path that can't be written to ends in exit 1 with a hint, not in a traceback."""
+    done = cli("verify", tmp_path / ("x" * 300))
+
+    assert done.exit_code == 1
+    assert "error: can't read" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_interruption_is_exit_130(tmp_path: Path, cli: Cli, number: signal.Signals) -> None:
+    """A command that is interrupted in the middle of its work ends in 130 and says by what."""
+    path = tmp_path / "backup.zst"
+    table = Table("ducklake_many", (Column("n", "bigint"),))
+    write_backup(path, [*small(), (table, [row(1)] * 3_000_000)])
+    with cli.started("verify", path, "--json") as process:
+        assert process.stderr is not None
+        assert b"verify: 2" in process.stderr.readline()
+        process.send_signal(number)
+        output, _ = process.communicate(timeout=30)
+
+    assert process.returncode == 130
+    assert json.loads(output)["error"]["message"] == f"interrupted by {number.name}"
+
+
+def test_a_closed_pipe_is_no_traceback(backup: Path) -> None:
+    """When the reader of standard output is gone, the command ends without a traceback."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as stdout:
+        done = subprocess.run(
+            [sys.executable, "-m", "dlbackup", "verify", str(backup)], stdout=stdout, stderr=subprocess.PIPE, timeout=60
+        )
+
+    assert b"Traceback" not in done.stderr
+    assert done.returncode == 1

@@ -1,0 +1,193 @@
+"""The decisions of a migration, which need no server."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from support.backups import METADATA, SNAPSHOT, row, write_backup
+
+from dlbackup import spec
+from dlbackup.backupfile import VERIFIER, VerifiedBackup
+from dlbackup.errors import CannotMigrate, DlbackupError, UnknownVersion
+from dlbackup.migration import Client, Step, lost_rows, next_step, state_of
+from dlbackup.rows import digest
+from dlbackup.tables import Column, Rows, Table
+
+REFUSED: list[tuple[tuple[str, ...], str, str, str | None, type[DlbackupError], str]] = [
+    ((), "1.5.5", "1.0", None, UnknownVersion, "0 spec versions"),
+    (("0.3", "0.3"), "1.5.5", "1.0", None, UnknownVersion, "2 spec versions"),
+    (("0.3", "1.0"), "1.5.5", "1.0", None, UnknownVersion, "2 spec versions"),
+    (("",), "1.5.5", "1.0", None, UnknownVersion, "spec version"),
+    (("2.0",), "1.5.5", "1.0", None, UnknownVersion, "2.0"),
+    (("0.30",), "1.5.5", "1.0", None, UnknownVersion, "0.30"),
+    (("1.0 ",), "1.5.5", "1.0", None, UnknownVersion, "1.0 "),
+    (("0.3",), "9.9.9", "3.0", None, UnknownVersion, "DuckDB 9.9.9 writes spec version 3.0"),
+    (("0.3",), "1.5.5", "1.0", "0.4", CannotMigrate, "1.0 only, not to 0.4"),
+    (("1.0",), "1.5.5", "1.0", "0.4", CannotMigrate, "1.0 only, not to 0.4"),
+    (("1.0",), "1.4.4", "0.3", None, CannotMigrate, "no way back but a restore"),
+    (("1.1-dev1",), "1.5.5", "1.0", None, CannotMigrate, "newer than 1.0"),
+    (("0.4",), "1.4.4", "0.3", None, CannotMigrate, "newer than 0.3"),
+    (("0.2",), "1.5.5", "1.0", None, CannotMigrate, "can't migrate a catalog of spec version 0.2"),
+    (("0.1",), "1.5.5", "1.0", None, CannotMigrate, "can't migrate a catalog of spec version 0.1"),
+    (("0.3-dev1",), "1.5.5", "1.0", None, CannotMigrate, "0.3-dev1"),
+    (("0.4-dev1",), "1.5.5", "1.0", None, UnknownVersion, "development version"),
+]
+
+
+@pytest.mark.parametrize(("versions", "duckdb", "newest", "to", "error", "words"), REFUSED)
+def test_what_cannot_be_migrated_is_refused(
+    versions: tuple[str, ...], duckdb: str, newest: str, to: str | None, error: type[DlbackupError], words: str
+) -> None:
+    """A catalog that this engine can't bring there is refused in words that name both."""
+    with pytest.raises(error, match=words.replace(".", r"\.")) as caught:
+        next_step(versions, duckdb, newest, to)
+    assert type(caught.value) is error
+
+
+def test_an_old_catalog_gets_a_way_out() -> None:
+    """A refused 0.2 catalog is told which engine brings it on."""
+    with pytest.raises(CannotMigrate) as caught:
+        next_step(("0.2",), "1.5.5", "1.0", None)
+
+    assert "DuckDB 1.4.x" in caught.value.hint
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize(
+    ("version", "duckdb", "newest", "to"),
+    [
+        ("0.3", "1.5.5", "1.0", None),
+        ("0.3", "1.5.5", "1.0", "1.0"),
+        ("0.4", "1.5.5", "1.0", None),
+        ("0.3", "1.5.1", "0.4", None),
+        ("1.0", "1.6.0", "1.1-dev1", None),
+    ],
+)
+def test_an_older_catalog_is_migrated(version: str, duckdb: str, newest: str, to: str | None) -> None:
+    """A known catalog older than the engine's version is migrated to that version."""
+    assert next_step((version,), duckdb, newest, to) == Step(version, newest, duckdb)
+
+
+@pytest.mark.parametrize("version", [v for v in spec.ORDER if v not in ("0.1", "0.2")])
+def test_a_current_catalog_is_left_alone(version: str) -> None:
+    """A catalog that has the engine's version already needs nothing."""
+    assert next_step((version,), "1.5.5", version, None) is None
+    assert next_step((version,), "1.5.5", version, version) is None
+
+
+@pytest.mark.parametrize("version", spec.ORDER)
+@pytest.mark.parametrize("newest", spec.ORDER)
+def test_every_pair_of_versions_is_decided(version: str, newest: str) -> None:
+    """For each pair of known versions there is a step upwards, nothing to do, or a refusal."""
+    try:
+        step = next_step((version,), "1.5.5", newest, None)
+    except (CannotMigrate, UnknownVersion):
+        return
+
+    if step is None:
+        assert version == newest
+    else:
+        assert spec.is_older(version, newest)
+        assert version in spec.described()
+
+
+@pytest.mark.parametrize(
+    ("step", "crossed"),
+    [
+        (Step("0.3", "1.0", "x"), ["0.4-dev1", "0.4", "1.0"]),
+        (Step("0.3", "0.4", "x"), ["0.4-dev1", "0.4"]),
+        (Step("0.4", "1.0", "x"), ["1.0"]),
+    ],
+)
+def test_a_step_crosses_what_lies_between(step: Step, crossed: list[str]) -> None:
+    """A step crosses the versions after where it begins, up to where it ends."""
+    assert [version for version in spec.ORDER if step.crosses(version)] == crossed
+
+
+OLD = Table("ducklake_file_column_statistics", (Column("a", "bigint"),))
+DATA = Table("ducklake_data_file", (Column("a", "bigint"), Column("b", "text")))
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> VerifiedBackup:
+    path = tmp_path / "backup"
+    tables = [
+        (METADATA, [row("version", "0.3", None, None)]),
+        (SNAPSHOT, [row(1, "2026-03-23 17:51:00+00")]),
+        (OLD, [row(1), row(2)]),
+        (DATA, [row(1, "x"), row(2, "y")]),
+    ]
+    return VerifiedBackup(path, write_backup(path, tables), proof=VERIFIER)
+
+
+def after(backup: VerifiedBackup) -> tuple[dict[str, Table], dict[str, Rows]]:
+    """Return a catalog as a good migration leaves it."""
+    tables, contents = state_of(backup)
+    found = {table.name: table for table in tables}
+    found["ducklake_file_column_stats"] = replace(found.pop(OLD.name), name="ducklake_file_column_stats")
+    rows = dict(contents)
+    rows["ducklake_file_column_stats"] = rows.pop(OLD.name)
+    rows["ducklake_metadata"] = Rows(3, 99)
+    return found, rows
+
+
+def problems(backup: VerifiedBackup, tables: dict[str, Table], rows: dict[str, Rows]) -> list[str]:
+    return lost_rows(backup, tuple(tables.values()), rows)
+
+
+def test_a_good_migration_lost_nothing(backup: VerifiedBackup) -> None:
+    """Renamed tables, new tables, new columns and other metadata are no loss."""
+    tables, rows = after(backup)
+    assert problems(backup, tables, rows) == []
+
+    tables["ducklake_new"] = Table("ducklake_new", (Column("a", "bigint"),))
+    rows["ducklake_new"] = Rows(5, 5)
+    tables[DATA.name] = replace(DATA, columns=(*DATA.columns, Column("c", "bigint")))
+    rows[DATA.name] = Rows(2, 12345)
+    assert problems(backup, tables, rows) == []
+
+
+def test_a_lost_table_is_found(backup: VerifiedBackup) -> None:
+    """A table that is gone is named."""
+    tables, rows = after(backup)
+    del tables[DATA.name], rows[DATA.name]
+
+    assert problems(backup, tables, rows) == ["table ducklake_data_file is gone"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_another_number_of_rows_is_found(backup: VerifiedBackup, count: int) -> None:
+    """A table with more or fewer rows is named with both numbers, also when its columns changed."""
+    tables, rows = after(backup)
+    rows[DATA.name] = Rows(count, 0)
+    for columns in (DATA.columns, (*DATA.columns, Column("c", "bigint"))):
+        tables[DATA.name] = replace(DATA, columns=columns)
+        assert problems(backup, tables, rows) == [f"table ducklake_data_file has {count} rows, not 2"]
+
+
+def test_other_rows_are_found(backup: VerifiedBackup) -> None:
+    """As many rows, but others, in unchanged columns are found, under the new name of a renamed table too."""
+    tables, rows = after(backup)
+    rows[DATA.name] = Rows(2, digest([row(1, "x"), row(2, "z")]))
+    rows["ducklake_file_column_stats"] = Rows(2, 0)
+
+    assert problems(backup, tables, rows) == [
+        "table ducklake_file_column_stats has other rows than before",
+        "table ducklake_data_file has other rows than before",
+    ]
+
+
+def test_the_state_of_a_backup_is_its_definitions_and_rows(backup: VerifiedBackup) -> None:
+    """What is compared under the fence is every definition, count and digest."""
+    tables, rows = state_of(backup)
+
+    assert tables == (METADATA, SNAPSHOT, OLD, DATA)
+    assert rows[DATA.name] == Rows(2, digest([row(2, "y"), row(1, "x")]))
+
+
+def test_a_client_is_shown_in_one_line() -> None:
+    """A client is named by its process, user, place, program, state and age."""
+    client = Client(7, "bob", "psql", "10.0.0.1", "idle", 61.7, False)
+
+    assert str(client) == "pid 7: bob from 10.0.0.1 (psql), idle, for 62 s"
+    assert str(Client(7, "bob", "", "", "", 1.2, True)) == "pid 7: bob, active, for 1 s"

@@ -1,0 +1,212 @@
+"""
+Promise 1, read from the sources and tried: no migration without a proven backup.
+
+Only `attach_migrating` may produce the words that let DuckLake migrate, it takes nothing but a
+VerifiedBackup, and only verification makes one.
+"""
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.backups import small, write_backup
+
+import dlbackup
+from dlbackup.address import parse_address
+from dlbackup.backupfile import VERIFIER, BackupReader, VerifiedBackup
+from dlbackup.dump import Backup
+from dlbackup.engine import AttachFailed, Engine, Target, attach_migrating, attach_statement
+
+PACKAGE = Path(dlbackup.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+ENGINE = Engine(Path("/nonexistent/python"), "1.5.5", "1.0")
+TARGET = Target(parse_address("postgres:dbname=x password=s3cr3t"), "public", "dlbackup-engine-1", 1000)
+
+
+def parsed(source: Path) -> ast.Module:
+    """Return a module's tree without its docstrings."""
+    tree = ast.parse(source.read_text("utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+def places(word: str) -> Iterator[tuple[str, str]]:
+    """Yield where a word stands in code, be it a name, a keyword or in a text: module and function."""
+    for source in SOURCES:
+        tree = parsed(source)
+        owners: list[tuple[ast.AST, str]] = [(tree, "")]
+        while owners:
+            node, owner = owners.pop()
+            for field in ("id", "attr", "arg", "name", "value"):
+                text = getattr(node, field, None)
+                if isinstance(text, str) and word.lower() in text.lower():
+                    yield source.relative_to(PACKAGE).as_posix(), owner
+            inside = node.name if isinstance(node, ast.FunctionDef | ast.ClassDef) else owner
+            owners += [(child, inside) for child in ast.iter_child_nodes(node)]
+
+
+def statements() -> Iterator[tuple[str, str]]:
+    """Yield each text that stands in code, by module."""
+    for source in SOURCES:
+        for node in ast.walk(parsed(source)):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield source.relative_to(PACKAGE).as_posix(), node.value
+
+
+def test_only_one_function_lets_an_engine_migrate() -> None:
+    """The option that lets DuckLake migrate stands in attach_migrating and nowhere else."""
+    assert set(places("AUTOMATIC_MIGRATION")) == {("engine.py", "attach_migrating")}
+    assert set(places("MIGRATION TRUE")) == set()
+
+
+def test_only_the_engine_module_attaches() -> None:
+    """ATTACH statements are built in one module, for the child process that it starts; the demo reads with its own."""
+    outside = {module for module, text in statements() if text.startswith("ATTACH ")}
+
+    assert {module for module in outside if not module.startswith("demo/")} == {"engine.py"}
+
+
+def test_only_verification_makes_proofs() -> None:
+    """VERIFIER, without which there is no VerifiedBackup, is used where it is checked and where it is shown."""
+    assert {module for module, _ in places("VERIFIER")} == {"backupfile.py", "verify.py"}
+
+
+def test_only_verification_builds_verified_backups() -> None:
+    """No other module calls VerifiedBackup, makes one without its constructor, or derives from it."""
+    callers, makers, heirs = set(), set(), set()
+    for source in SOURCES:
+        for node in ast.walk(parsed(source)):
+            name = source.relative_to(PACKAGE).as_posix()
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("VerifiedBackup"):
+                callers.add(name)
+            if isinstance(node, ast.Attribute) and node.attr in ("__new__", "__class__"):
+                makers.add(name)
+            if isinstance(node, ast.ClassDef) and any("VerifiedBackup" in ast.unparse(base) for base in node.bases):
+                heirs.add(name)
+
+    assert (callers, makers, heirs) == ({"verify.py"}, set(), set())
+
+
+def written(path: Path) -> Backup:
+    manifest = write_backup(path, small())
+    return Backup(
+        path=str(path),
+        format=1,
+        spec_version="9.9",
+        snapshot_id=1,
+        tables=2,
+        rows=4,
+        raw_bytes=1,
+        file_bytes=1,
+        sha256="",
+        seconds=0.0,
+        contents=manifest.contents,
+    )
+
+
+def test_attach_takes_nothing_but_a_proof(tmp_path: Path) -> None:
+    """A path, a Backup, a manifest, a look-alike or nothing is refused before any engine is started."""
+
+    class LookAlike(VerifiedBackup):  # type: ignore[misc]
+        def __init__(self) -> None:
+            pass
+
+    backup = written(tmp_path / "backup")
+    with BackupReader(tmp_path / "backup") as reader:
+        manifest = reader.manifest
+    others: list[Any] = [None, True, str(backup.path), Path(backup.path), backup, manifest, LookAlike(), VerifiedBackup]
+    for other in others:
+        with pytest.raises(TypeError, match="VerifiedBackup"):
+            attach_migrating(ENGINE, other, TARGET, 1)
+
+
+def test_attach_takes_a_proof(tmp_path: Path) -> None:
+    """With a proof the engine is started: here one that isn't there."""
+    with BackupReader(Path(written(tmp_path / "backup").path)) as reader:
+        proof = VerifiedBackup(tmp_path / "backup", reader.manifest, proof=VERIFIER)
+
+    with pytest.raises(AttachFailed, match="can't start /nonexistent/python"):
+        attach_migrating(ENGINE, proof, TARGET, 1)
+
+
+ORDERS = """
+from pathlib import Path
+
+from dlbackup.backupfile import VerifiedBackup
+from dlbackup.dump import Backup
+from dlbackup.engine import Engine, Target, attach_migrating
+from dlbackup.verify import prove, verify
+
+
+def right(engine: Engine, backup: Backup, target: Target) -> None:
+    verified, _ = prove(backup)
+    attach_migrating(engine, verified, target, 1.0)
+
+
+def wrong(engine: Engine, backup: Backup, target: Target) -> None:
+    attach_migrating(engine, backup, target, 1.0)
+    attach_migrating(engine, Path(backup.path), target, 1.0)
+    attach_migrating(engine, verify(backup), target, 1.0)
+    attach_migrating(engine, prove(backup), target, 1.0)
+    attach_migrating(engine, None, target, 1.0)
+    attach_migrating(engine, target, 1.0)
+    prove(Path(backup.path))
+    prove(backup.path)
+
+
+class Heir(VerifiedBackup):
+    pass
+"""
+
+
+def test_no_other_order_type_checks(tmp_path: Path) -> None:
+    """mypy takes dump, verify, attach, in that order, and refuses every other."""
+    probe = tmp_path / "orders.py"
+    probe.write_text(ORDERS)
+    modules = ("backupfile", "dump", "engine", "verify", "address", "frames", "tables")
+    files = [str(PACKAGE / f"{name}.py") for name in modules]
+    options = ["--strict", "--follow-imports=skip", "--explicit-package-bases", "--namespace-packages"]
+    settings = ["--config-file", "", "--output", "json", f"--cache-dir={tmp_path}"]
+
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, *settings, str(probe), *files],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    found = [json.loads(line) for line in checked.stdout.splitlines()]
+    lines = [
+        number for number, line in enumerate(ORDERS.splitlines(), 1) if line.startswith(("    attach", "    prove"))
+    ]
+    heir = ORDERS.splitlines().index("class Heir(VerifiedBackup):") + 1
+    refused = sorted({error["line"] for error in found if error["file"].endswith("orders.py")})
+    assert refused == [*lines[1:], heir], checked.stdout + checked.stderr
+
+
+def test_no_statement_of_an_engine_holds_a_secret() -> None:
+    """Neither the ATTACH statement nor the conninfo in it holds a password; the child gets it by its environment."""
+    target = Target(
+        parse_address("postgres:host=h password='it''s s3cr3t' passfile=/s3cr3t".replace("''", r"\'")),
+        "sch'ema",
+        "name",
+        5,
+    )
+
+    statement = attach_statement(target, 'a"b', SNAPSHOT_VERSION=4, READ_ONLY=True)
+    assert "s3cr3t" not in statement
+    assert "s3cr3t" not in repr(target)
+    assert target.secrets() == {"PGPASSWORD": "it's s3cr3t", "PGPASSFILE": "/s3cr3t"}
+    assert "METADATA_SCHEMA 'sch''ema'" in statement
+    assert 'AS "a""b"' in statement
+    assert "CREATE_IF_NOT_EXISTS FALSE" in statement
+    assert "MIGRATION" not in statement
