@@ -168,7 +168,11 @@ class NeedsPerson(MigrationError):
     exit_code = 7
 
 
-class Interrupted(DlbackupError):
-    """The user or the system asked to stop (SIGINT, SIGTERM)."""
+class Interrupted(DlbackupError, KeyboardInterrupt):
+    """
+    The user or the system asked to stop (SIGINT, SIGTERM).
+
+    A KeyboardInterrupt too, because that is what makes psycopg cancel the query that it waits for.
+    """
 
     exit_code = 130

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import pq
 from psycopg.errors import error_from_result
+from psycopg.generators import execute
 
 from dlbackup.address import Address
 from dlbackup.backupfile import Source
@@ -192,7 +193,8 @@ def copy_out(session: Session, schema: str, table: Table) -> Iterator[Block]:
         f" (FORMAT csv, QUOTE '''', NULL 'NULL'{force})"
     )
     connection = session.pgconn
-    result = connection.exec_(query.encode())
+    connection.send_query(query.encode())
+    (result,) = session.wait(execute(connection))  # can be interrupted while it waits for a lock
     if result.status != pq.ExecStatus.COPY_OUT:
         raise error_from_result(result, "utf-8")
     count = size = 0
