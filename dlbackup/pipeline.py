@@ -5,13 +5,12 @@ Nothing reaches *attach* without a `VerifiedBackup` of exactly the state under t
 named: migrated, current, refused, unchanged (proved), rolled back (proved), or a person is needed.
 """
 
+import shlex
 import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-
-import psycopg
 
 from dlbackup import spec
 from dlbackup.address import Address
@@ -26,6 +25,7 @@ from dlbackup.errors import (
     CatalogError,
     DlbackupError,
     HasDependents,
+    Interrupted,
     MigrationError,
     NeedsPerson,
     NotOwner,
@@ -79,6 +79,13 @@ _DOING = {
 }
 
 
+_OUTCOMES: dict[type[MigrationError], Outcome] = {
+    Unchanged: "unchanged",
+    RolledBack: "rolled-back",
+    NeedsPerson: "needs-person",
+}
+
+
 class _Run:
     """Stage times and what the result needs, whatever the end is."""
 
@@ -86,6 +93,7 @@ class _Run:
         self.on_event = on_event
         self.stages: list[Stage] = []
         self.backup: str | None = None
+        self.snapshot_id: int | None = None
         self.pause_s = 0.0
         self.stale: tuple[Client, ...] = ()
         self.mends: tuple[Mend, ...] = ()
@@ -139,11 +147,11 @@ class _Pipeline:
                 with self.run.stage("rehearsal"):
                     rehearse(self._passage(), self.catalog.address, self.catalog.schema, backup)
             failure = self._migrate_fenced(session, backup)
+        before = self.step.from_version
         if failure is not None:
+            failure.result = self.run.result(_OUTCOMES[type(failure)], before, before, self.run.snapshot_id)
             raise failure
-        return self.run.result(
-            "migrated", self.step.from_version, self.step.to_version, backup.manifest.header.snapshot_id
-        )
+        return self.run.result("migrated", before, self.step.to_version, self.run.snapshot_id)
 
     def _refuse_what_is_unsafe(self) -> None:
         with self.run.stage("check"), self.catalog.snapshot() as snapshot:
@@ -197,7 +205,7 @@ class _Pipeline:
             backup = dump_catalog(
                 self.catalog.address, self.options.backup_dir, self.catalog.schema, on_event=self.run.on_event
             )
-            self.run.backup = backup.path
+            self.run.backup, self.run.snapshot_id = backup.path, backup.snapshot_id
         with self.run.stage("verify"):
             verified, _ = prove(backup, on_event=self.run.on_event)
         return verified
@@ -206,28 +214,40 @@ class _Pipeline:
         """Do all that happens under the fence; return the failure once its consequences are dealt with."""
         address, schema = self.catalog.address, self.catalog.schema
         timeout_ms = int(self.options.lock_timeout_s * 1000)
-        with ExitStack() as held, raise_fence(session, address, schema, timeout_ms) as fence:
+        failure, known = None, False
+        try:
+            with ExitStack() as held, raise_fence(session, address, schema, timeout_ms) as fence:
+                failure, known = self._under_fence(fence, backup, held), True
+        except DlbackupError as exc:
+            # Once the end is known, neither a signal that had to wait nor a fence that can't be taken down hides it.
+            if not known:
+                raise
+            if isinstance(failure, RolledBack) and not isinstance(exc, Interrupted):
+                failure = self._needs_person(failure.message, exc.message)
+        return failure
+
+    def _under_fence(self, fence: Fence, backup: VerifiedBackup, held: ExitStack) -> MigrationError | None:
+        try:
+            with self.run.stage("same-state"):
+                if self._state() != state_of(backup):
+                    backup = self._back_up()
+                    with self.catalog.snapshot() as snapshot:
+                        self._settle_losses(snapshot)
+            passage = self._passage()
+            target = passage.target(self.catalog.address, self.catalog.schema)
             try:
-                with self.run.stage("same-state"):
-                    if self._state() != state_of(backup):
-                        backup = self._back_up()
-                        with self.catalog.snapshot() as snapshot:
-                            self._settle_losses(snapshot)
-                passage = self._passage()
-                target = passage.target(address, schema)
-                try:
-                    with self.run.stage("attach"):
-                        self.run.mends = attempt(passage, self.catalog, backup, target)
-                    with self.run.stage("post-check"):
-                        examine(passage, self.catalog, backup, target)
-                except (DlbackupError, psycopg.Error, KeyboardInterrupt) as exc:
-                    held.enter_context(_signals_held())
-                    with self.run.stage("undo"):
-                        return self._undo(fence, backup, target, exc)
+                with self.run.stage("attach"):
+                    self.run.mends = attempt(passage, self.catalog, backup, target)
+                with self.run.stage("post-check"):
+                    examine(passage, self.catalog, backup, target)
                 held.enter_context(_signals_held())
                 end_clients(self.catalog.session, fence.waiting())
-            finally:
-                self.run.pause_s = time.monotonic() - fence.since
+            except BaseException as exc:  # noqa: BLE001 - whatever it was, what it left has to be found out
+                held.enter_context(_signals_held())
+                with self.run.stage("undo"):
+                    return self._undo(fence, backup, target, exc)
+        finally:
+            self.run.pause_s = time.monotonic() - fence.since
         return None
 
     def _state(self) -> tuple[tuple[Table, ...], dict[str, Rows]]:
@@ -237,46 +257,34 @@ class _Pipeline:
     def _undo(self, fence: Fence, backup: VerifiedBackup, target: Target, cause: BaseException) -> MigrationError:
         """Find out what the failure left, put it right under the fence, and say so as an error to raise."""
         reason = cause.message if isinstance(cause, DlbackupError) else f"{type(cause).__name__}: {cause}"
-        by_hand = f"dlbackup restore {backup.path} {self.catalog.address} --replace"
         try:
             end_by_name(self.catalog.session, target.name)
             if self._state() == state_of(backup):
-                return self._failure(
-                    Unchanged(
-                        f"the migration failed and the catalog is as it was: {reason}",
-                        "backup and catalog agree in every definition and row; see the reason, then try again",
-                    ),
-                    "unchanged",
-                    backup,
+                return Unchanged(
+                    f"the migration failed and the catalog is as it was: {reason}",
+                    "backup and catalog agree in every definition and row; see the reason, then try again",
                 )
             if not fence.stands():
                 raise CatalogError("the fence was lost, so that others may have committed since")
             with BackupReader(backup.path) as reader:
                 options = RestoreOptions(replace=True, drop_replaced=True)
                 restore_into(fence.session, self.catalog.address, self.catalog.schema, reader, options)
-        except (DlbackupError, psycopg.Error) as exc:
+        except Exception as exc:  # noqa: BLE001 - an undo that can't be finished needs a person, whatever it was
             why = exc.message if isinstance(exc, DlbackupError) else str(exc)
-            return self._failure(
-                NeedsPerson(
-                    f"the migration failed ({reason}) and could not be undone: {why}",
-                    f"keep all clients away; look at the catalog with dlbackup info; then {by_hand}",
-                ),
-                "needs-person",
-                backup,
-            )
-        return self._failure(
-            RolledBack(
-                f"the migration failed after it had changed the catalog, and the backup was restored: {reason}",
-                "every definition and row was read back and is as in the backup; clients must attach again",
-            ),
-            "rolled-back",
-            backup,
+            return self._needs_person(f"the migration failed ({reason})", why)
+        return RolledBack(
+            f"the migration failed after it had changed the catalog, and the backup was restored: {reason}",
+            "every definition and row was read back and is as in the backup; clients must attach again",
         )
 
-    def _failure(self, error: MigrationError, outcome: Outcome, backup: VerifiedBackup) -> MigrationError:
-        before = self.step.from_version
-        error.result = self.run.result(outcome, before, before, backup.manifest.header.snapshot_id)
-        return error
+    def _needs_person(self, what: str, why: str) -> NeedsPerson:
+        address = shlex.quote(str(self.catalog.address))
+        by_hand = f"dlbackup restore {shlex.quote(str(self.run.backup))} {address} --replace"
+        return NeedsPerson(
+            f"{what} and could not be undone: {why}",
+            "keep all clients away; look at the catalog with dlbackup info; then"
+            f" {by_hand} --metadata-schema {shlex.quote(self.catalog.schema)}",
+        )
 
 
 def _check_rights(snapshot: PostgresSnapshot, *, rehearsal: bool) -> None:

@@ -1,0 +1,205 @@
+"""What engines' migrations lose: shown with the real engines, then refused by name, then mended."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Cli
+from support.engines import Engine, EngineError, engine, engine_of
+from support.faults import execute, one, state
+from support.lakes import LakeFactory, LakeKind
+
+from dlbackup.aftercare import RULES
+
+_COMPACTED = [
+    "create table lake.t as select range as i from range(10)",
+    *(f"insert into lake.t select range from range({start}, {start + 10})" for start in (10, 20, 30)),
+    "call ducklake_merge_adjacent_files('lake')",
+]
+_AT = [f"select count(*) from lake.t at (version => {snapshot})" for snapshot in (1, 2, 3, 4)]
+_INLINED = [
+    "create table lake.texts (s varchar)",
+    "insert into lake.texts values ('abc')",
+    "create table lake.dates (d date)",
+    "insert into lake.dates values ('2024-02-29')",
+]
+
+
+def _made(url: str, folder: Path, statements: list[str]) -> Engine:
+    """Let DuckDB 1.4 make a lake of 0.3; return the engine."""
+    old = engine_of("0.3")
+    limit = 0 if statements is _COMPACTED else 100
+    old.run(url, "public", statements, data_path=folder, options={"DATA_INLINING_ROW_LIMIT": limit})
+    return old
+
+
+def _read(reader: Engine, url: str, statements: list[str]) -> list[Any]:
+    return [rows[0][0] for rows in reader.run(url, "public", statements)]
+
+
+def _migrate(cli: Cli, url: str, *words: str) -> dict[str, Any]:
+    done = cli("migrate", url, "--json", *words)
+    assert done.exit_code == 0, done.stderr
+    answer: dict[str, Any] = done.json()
+    return answer
+
+
+def _refused(cli: Cli, url: str, *words: str) -> str:
+    """Check that a migration is refused and changes nothing; return message and hint."""
+    before = state(url)
+    done = cli("migrate", url, "--json", *words)
+    error = done.json()["error"]
+    assert (done.exit_code, error["type"]) == (4, "WouldLose"), done.stderr
+    assert state(url) == before
+    assert list(cli.cwd.glob("*.zst")) == []
+    return f"{error['message']} | {error['hint']}"
+
+
+@pytest.fixture
+def newest() -> Engine:
+    """The engine that migrates."""
+    return engine_of("1.0")
+
+
+@pytest.mark.parametrize("kind", ["plain", "inlined", "zoo"])
+def test_nothing_is_lost_between_0_4_and_1_0(lake: LakeFactory, cli: Cli, kind: LakeKind) -> None:
+    """Between versions that differ in the number only, no rule applies: --no-mend has nothing to refuse."""
+    made = lake(kind, "0.4")
+
+    assert _migrate(cli, made.url, "--no-mend", "--no-rehearsal")["mends"] == []
+
+
+def test_plain_lake_loses_nothing(lake: LakeFactory, cli: Cli) -> None:
+    """Files that were never compacted and empty inlined tables of 0.3 are no reason to refuse."""
+    made = lake("plain", "0.3")
+
+    assert _migrate(cli, made.url, "--no-mend", "--no-rehearsal")["mends"] == []
+
+
+def test_all_losses_of_a_lake_are_named_at_once(lake: LakeFactory, cli: Cli) -> None:
+    """A refusal names every loss, with the options that accept them."""
+    text = _refused(cli, lake("zoo", "0.3").url, "--no-mend")
+
+    for rule in ("partial-file-lists", "inlined-types"):
+        assert f"{rule}: " in text
+        assert f"--accept-loss {rule}" in text
+
+
+def test_other_names_accept_nothing(database: str, cli: Cli, tmp_path: Path) -> None:
+    """A loss is accepted by its own name only."""
+    _made(database, tmp_path / "data", _COMPACTED)
+
+    _refused(cli, database, "--no-mend", "--accept-loss", "inlined-types")
+
+
+def test_time_travel_over_compacted_files_is_lost(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
+    """The engine alone drops the lists of compacted files: older snapshots show rows that came later."""
+    old = _made(database, tmp_path / "data", _COMPACTED)
+    assert _read(old, database, _AT) == [10, 20, 30, 40]
+    assert "partial-file-lists: 1 compacted" in _refused(cli, database, "--no-mend")
+
+    answer = _migrate(cli, database, "--no-mend", "--accept-loss", "partial-file-lists")
+
+    assert answer["mends"] == []
+    assert _read(newest, database, _AT) == [40, 40, 40, 40]
+
+
+def test_time_travel_over_compacted_files_is_mended(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
+    """With the mend every snapshot reads as before, and the result says what was mended."""
+    _made(database, tmp_path / "data", _COMPACTED)
+
+    answer = _migrate(cli, database)
+
+    assert answer["mends"] == [{"rule": "partial-file-lists", "rows": 1}]
+    assert _read(newest, database, _AT) == [10, 20, 30, 40]
+
+
+def test_list_that_can_t_be_carried_over_is_refused_by_name(database: str, cli: Cli, tmp_path: Path) -> None:
+    """A list whose snapshots don't ascend has no exact mend: refused until that loss is accepted."""
+    _made(database, tmp_path / "data", _COMPACTED)
+    execute(
+        database,
+        "update ducklake_data_file set partial_file_info = '3:15|4:16|1:76' where partial_file_info is not null",
+    )
+
+    text = _refused(cli, database)
+
+    assert "unordered-partial-files: 1 compacted" in text
+    assert _migrate(cli, database, "--accept-loss", "unordered-partial-files")["mends"] == []
+
+
+def test_compacted_files_in_the_newer_form_lose_nothing(database: str, cli: Cli, tmp_path: Path) -> None:
+    """`partial_max:N` is what the engine does carry over: no rule applies, and the number arrives."""
+    _made(database, tmp_path / "data", _COMPACTED)
+    execute(
+        database,
+        "update ducklake_data_file set partial_file_info = 'partial_max:4' where partial_file_info is not null",
+    )
+
+    assert _migrate(cli, database, "--no-mend")["mends"] == []
+    assert one(database, "select max(partial_max) from ducklake_data_file") == 4
+
+
+def test_inlined_tables_of_1_4_are_misused(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
+    """The engine alone writes new text that comes back as hexadecimal, and refuses new dates."""
+    _made(database, tmp_path / "data", _INLINED)
+    assert "inlined-types: 2 inlined tables" in _refused(cli, database, "--no-mend")
+
+    answer = _migrate(cli, database, "--no-mend", "--accept-loss", "inlined-types")
+
+    assert answer["mends"] == []
+    text = ["insert into lake.texts values ('def')", "select string_agg(s, ' ' order by s desc) from lake.texts"]
+    assert _read(newest, database, text)[-1] == "abc \\x646566"
+    with pytest.raises(EngineError, match="type date but expression is of type character varying"):
+        _read(newest, database, ["insert into lake.dates values ('2024-03-01')"])
+
+
+def test_inlined_tables_of_1_4_are_mended(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
+    """With the mend old rows read as before, and new text and dates come back as they were written."""
+    _made(database, tmp_path / "data", _INLINED)
+
+    answer = _migrate(cli, database)
+
+    assert answer["mends"] == [{"rule": "inlined-types", "rows": 2}]
+    statements = [
+        "insert into lake.texts values ('def')",
+        "insert into lake.dates values ('2024-03-01')",
+        "select string_agg(s, ' ' order by s) from lake.texts",
+        "select string_agg(d::varchar, ' ' order by d) from lake.dates",
+    ]
+    assert _read(newest, database, statements)[2:] == ["abc def", "2024-02-29 2024-03-01"]
+
+
+def test_1_5_1_leaves_columns_that_can_t_be_read(lake: LakeFactory, cli: Cli) -> None:
+    """The migration by DuckDB 1.5.1 succeeds by its own account; every read then fails, so it is refused."""
+    made = lake("plain", "0.3")
+    old = engine("1.5.1")
+    words = ("--engine", str(old.python))
+    assert "unreadable-defaults" in _refused(cli, made.url, *words)
+
+    old.run(made.url, made.schema, [], options={"AUTOMATIC_MIGRATION": True})
+
+    with pytest.raises(EngineError, match="Column type  is not supported"):
+        old.run(made.url, made.schema, ["select * from lake.sales.customers"])
+
+
+def test_accepted_1_5_1_still_has_to_pass(lake: LakeFactory, cli: Cli) -> None:
+    """Accepting that loss doesn't switch the proof off: an engine that can't open the result is stopped."""
+    made = lake("plain", "0.3")
+    before = state(made.url)
+    words = ("--engine", str(engine("1.5.1").python), "--accept-loss", "unreadable-defaults")
+
+    done = cli("migrate", made.url, "--json", *words)
+
+    assert (done.exit_code, done.json()["error"]["type"]) == (1, "RehearsalFailed")
+    assert state(made.url) == before
+
+
+def test_every_known_loss_has_tests_here() -> None:
+    """The losses that these tests show are all that are known; a new one needs tests of its own."""
+    assert [rule.name for rule in RULES] == [
+        "partial-file-lists",
+        "unordered-partial-files",
+        "inlined-types",
+        "unreadable-defaults",
+    ]
