@@ -168,6 +168,39 @@ def _convert_inlined(session: "Session", schema: str, found: list[Any]) -> int:
     return len(found)
 
 
+def _mapped_files(snapshot: "PostgresSnapshot") -> list[Any]:
+    return snapshot.query("select mapping_id from {s}.ducklake_name_mapping")
+
+
+def _set_is_partition(session: "Session", schema: str, found: list[Any]) -> int:
+    return session.execute(
+        f"update {quote_identifier(schema)}.ducklake_name_mapping set is_partition = false"
+        " where is_partition is null".encode()
+    ).rowcount
+
+
+def _expired_beginnings(snapshot: "PostgresSnapshot") -> list[Any]:
+    """Return the tables whose first schema version went with an expired snapshot."""
+    if "ducklake_schema_versions" not in by_name(snapshot.tables):
+        return []
+    return snapshot.query(
+        "select t.table_id from (select table_id, min(begin_snapshot) b from {s}.ducklake_table group by 1) t"
+        " where not exists (select from {s}.ducklake_schema_versions v where v.begin_snapshot = t.b)"
+    )
+
+
+def _fill_schema_versions(session: "Session", schema: str, found: list[Any]) -> int:
+    where = quote_identifier(schema)
+    return session.execute(
+        f"insert into {where}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)"
+        f" select t.b, coalesce((select min(schema_version) from {where}.ducklake_schema_versions v"
+        f" where v.table_id = t.table_id), 1) - 1, t.table_id"
+        f" from (select table_id, min(begin_snapshot) b from {where}.ducklake_table group by 1) t"
+        f" where not exists (select from {where}.ducklake_schema_versions v"
+        f" where v.table_id = t.table_id and v.begin_snapshot <= t.b)".encode()
+    ).rowcount
+
+
 def _columns(snapshot: "PostgresSnapshot") -> list[Any]:
     return snapshot.query("select column_id from {s}.ducklake_column")
 
@@ -196,6 +229,22 @@ RULES = (
         "{rows} inlined tables keep column types that the new engine misuses: new text comes back as \\x...,"
         " new dates are refused",
         mend=_convert_inlined,
+    ),
+    Rule(
+        "name-mapping-partition",
+        lambda step: step.crosses("0.3"),
+        _mapped_files,
+        "{rows} columns of added files would not be marked as no partitions: reading their tables ends the client",
+        "ducklake_name_mapping",
+        _set_is_partition,
+    ),
+    Rule(
+        "schema-version-holes",
+        lambda step: step.crosses("0.4"),
+        _expired_beginnings,
+        "{rows} tables would have no schema version from their begin on: compaction crashes",
+        "ducklake_schema_versions",
+        _fill_schema_versions,
     ),
     Rule(
         "unreadable-defaults",

@@ -149,15 +149,27 @@ class Fingerprinter:
     def _derived_schema_versions(self) -> Part:
         """Return what a good migration makes of versions that were not kept by table."""
         count = total = 0
+        lowest: dict[int, int] = {}  # schema version by table
+        born_at: dict[int, int] = {}
+        complete: set[int] = set()  # tables that have a version from their begin on
+        for table, born, _ in self._lives:
+            born_at[table] = min(born, born_at.get(table, born))
         for version, begin in self._versions.items():
-            rows = [
-                f"{begin},{version},{table}\n".encode()
-                for table, born, ended in self._lives
-                if born <= begin and (ended is None or begin <= ended)
-            ]
+            tables = [table for table, born, end in self._lives if born <= begin and (end is None or begin <= end)]
+            rows = [f"{begin},{version},{table}\n".encode() for table in tables]
             count += len(rows)
             total = add_digests(total, digest(rows))
-        return Part(_SCHEMA_VERSIONS, count, f"{total:016x}")
+            for table in tables:
+                lowest[table] = min(version, lowest.get(table, version))
+                if begin <= born_at[table]:
+                    complete.add(table)
+        # Where the snapshot that made the table has expired, as aftercare's rule schema-version-holes has it.
+        holes = [
+            f"{born},{lowest.get(table, 1) - 1},{table}\n".encode()
+            for table, born in born_at.items()
+            if table not in complete
+        ]
+        return Part(_SCHEMA_VERSIONS, count + len(holes), f"{add_digests(total, digest(holes)):016x}")
 
 
 def _is_regular(table: Table, version: str) -> bool:
