@@ -4,26 +4,32 @@ Backups that prove themselves, restores and safe migrations for DuckLake catalog
 The public API: the verbs of the command line, the records that they return, and the error tree.
 """
 
+from dlbackup.check import Check, check
 from dlbackup.dump import Backup, dump
 from dlbackup.errors import DlbackupError
 from dlbackup.info import Info, info
 from dlbackup.migrate import migrate
 from dlbackup.migration import MigrateOptions, Migration
+from dlbackup.plan import Plan, plan
 from dlbackup.restore import Restored, RestoreOptions, restore
 from dlbackup.verify import Verification, verify
 
 __all__ = [
     "Backup",
+    "Check",
     "DlbackupError",
     "Info",
     "MigrateOptions",
     "Migration",
+    "Plan",
     "RestoreOptions",
     "Restored",
     "Verification",
+    "check",
     "dump",
     "info",
     "migrate",
+    "plan",
     "restore",
     "verify",
 ]

@@ -114,7 +114,7 @@ def _beginning(text: str) -> str:
 # As libpq reads it: no fragment, `+` is a plus sign, and the first `/` ends user and password.
 _URI = re.compile(r"postgres(?:ql)?://(?:([^/]*)@)?([^/?@]*)(?:/([^?]*))?(?:\?(.*))?", re.DOTALL)
 _KEYWORD = re.compile(
-    r"\s*([A-Za-z_]\w*)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*)|(?=\s|$))", re.DOTALL
+    r"\s*([A-Za-z_]\w*)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s'\\]|\\.|\\$)(?:[^\s\\]|\\.|\\$)*)|(?=\s|$))", re.DOTALL
 )
 
 
@@ -130,7 +130,7 @@ def _parse_keywords(text: str) -> dict[str, str]:
                 _HINT,
             )
         value = match[2] if match[2] is not None else match[3] or ""
-        parameters[match[1].lower()] = re.sub(r"\\(.)", r"\1", value, flags=re.DOTALL)
+        parameters[match[1].lower()] = re.sub(r"\\(.|$)", r"\1", value, flags=re.DOTALL)
         position = match.end()
     return parameters
 

@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from dlbackup.migration import Step
+from dlbackup.rules.inlined import CONVERSIONS, CURRENT
 from dlbackup.statements import quote_identifier
 from dlbackup.tables import by_name, inlined_table_id
 
@@ -116,30 +117,13 @@ def _set_partial_max(session: "Session", schema: str, found: list[Any]) -> int:
     ).rowcount
 
 
-# How DuckDB 1.5 stores a column, given the lake's type and the type that 1.4 gave it; `{c}` is the column.
-# PostgreSQL writes `0044-03-15 10:00:00 BC`, DuckDB `0044-03-15 (BC) 10:00:00`.
-_TO_BYTES = "bytea USING convert_to({c}::text, 'UTF8')"
-_TO_TEXT = r"character varying USING regexp_replace({c}::text, '^(\S+)( .*)? BC$', '\1 (BC)\2')"
-_CONVERSIONS = {
-    ("varchar", "character varying"): _TO_BYTES,
-    ("json", "character varying"): _TO_BYTES,
-    ("json", "json"): _TO_BYTES,
-    ("date", "date"): _TO_TEXT,
-    ("timestamp", "timestamp without time zone"): _TO_TEXT,
-    ("timestamptz", "timestamp with time zone"): _TO_TEXT,
-    ("float32", "double precision"): "real USING {c}::real",
-}
 _SYSTEM_COLUMNS = 3
 
 
 def _old_inlined_tables(snapshot: "PostgresSnapshot") -> list[Any]:
     """Return (table, [(column, conversion)]) for the inlined tables that new rows would go into."""
     tables = by_name(snapshot.tables)
-    current = snapshot.query(
-        "select distinct on (i.table_id) i.table_name from {s}.ducklake_inlined_data_tables i"
-        " join {s}.ducklake_table t on t.table_id = i.table_id and t.end_snapshot is null"
-        " order by i.table_id, i.schema_version desc"
-    )
+    current = snapshot.query(CURRENT + " order by i.table_id")
     columns = snapshot.query(
         "select table_id, column_name, column_type from {s}.ducklake_column"
         " where end_snapshot is null and parent_column is null"
@@ -149,9 +133,9 @@ def _old_inlined_tables(snapshot: "PostgresSnapshot") -> list[Any]:
     for name in (row[0] for row in current if row[0] in tables):
         table_id = inlined_table_id(name)
         conversions = [
-            (column.name, _CONVERSIONS[types[table_id, column.name], column.type])
+            (column.name, CONVERSIONS[types[table_id, column.name], column.type])
             for column in tables[name].columns[_SYSTEM_COLUMNS:]
-            if (types.get((table_id, column.name), ""), column.type) in _CONVERSIONS
+            if (types.get((table_id, column.name), ""), column.type) in CONVERSIONS
         ]
         if conversions:
             found.append((name, conversions))

@@ -10,18 +10,18 @@ import json
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from dlbackup import dump, info, migrate, restore, verify
+from dlbackup import check, dump, info, migrate, plan, reports, restore, verify
 from dlbackup.address import masked
 from dlbackup.backupfile import LEVEL
-from dlbackup.errors import DlbackupError, Interrupted, UsageError
+from dlbackup.errors import DlbackupError, Interrupted, Unhealthy, UsageError
 from dlbackup.migration import MigrateOptions
 from dlbackup.progress import Event, OnEvent
 from dlbackup.records import encode
 from dlbackup.restore import RestoreOptions
-from dlbackup.verify import Verification
 
 _ADDRESS = (
     "where the catalog is: postgres:dbname=..., postgresql://..., with or without ducklake: in front; "
@@ -32,7 +32,7 @@ exit codes:
   0  done
   1  failed; nothing was changed
   2  wrong usage
-  3  a backup is damaged or does not verify
+  3  a backup is damaged or does not verify; check found errors
   4  refused because it would be unsafe; the message names the option that accepts the risk
   5  migration failed; the catalog is as it was (proved)
   6  migration failed after the catalog had changed; the backup was restored (proved)
@@ -137,6 +137,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_verify(commands)
     _add_restore(commands)
     _add_migrate(commands)
+    _add_plan(commands)
+    _add_check(commands)
     _add_info(commands)
     return parser
 
@@ -208,14 +210,7 @@ def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
         level=options.level,
         on_event=on_event,
     )
-    text = (
-        f"{backup.path}\n"
-        f"  DuckLake {backup.spec_version or 'without a version'}, snapshot {backup.snapshot_id}, "
-        f"{_count(backup.tables, 'table')}, {_count(backup.rows, 'row')}, "
-        f"{_size(backup.file_bytes)} ({_size(backup.raw_bytes)} of SQL), {backup.seconds:.1f} s\n"
-        f"  sha256 {backup.sha256}"
-    )
-    return backup, text, None
+    return backup, reports.dumped(backup), None
 
 
 def _add_verify(commands: _Commands) -> None:
@@ -228,25 +223,13 @@ def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str
     from dlbackup.errors import NotVerified
 
     report = verify(options.backup, on_event=on_event)
-    lines = [f"{finding.severity}: {finding.rule}: {finding.message}" for finding in report.findings]
     if report.ok:
-        lines.append(
-            f"{report.path}: good: DuckLake {report.spec_version or 'without a version'}, "
-            f"snapshot {report.snapshot_id}, {_count(report.tables, 'table')}, {_count(report.rows, 'row')} "
-            f"in {_count(report.row_shapes, 'shape')}, {report.seconds:.1f} s"
-        )
-        return report, "\n".join(lines), None
+        return report, reports.verified(report), None
     return (
         report,
-        "\n".join(lines),
-        NotVerified(_verdict(report), "do not rely on this backup; take another one"),
+        reports.verified(report),
+        NotVerified(reports.verdict(report), "do not rely on this backup; take another one"),
     )
-
-
-def _verdict(report: Verification) -> str:
-    errors = [finding for finding in report.findings if finding.severity == "error"]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{report.path} does not verify: {errors[0].message}{more}"
 
 
 def _add_restore(commands: _Commands) -> None:
@@ -289,20 +272,16 @@ def _restore(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, st
         RestoreOptions(**{name: getattr(options, name) for name in names}),
         on_event=on_event,
     )
-    proof = "read back and equal" if options.read_back else "counted by the server, not read back"
-    text = (
-        f"restored DuckLake {restored.spec_version or 'without a version'}, snapshot {restored.snapshot_id}, "
-        f"into schema {restored.schema}: {_count(restored.tables, 'table')}, {_count(restored.rows, 'row')}, "
-        f"{proof}, {restored.seconds:.1f} s"
-    )
-    if restored.replaced:
-        text += f"\nthe previous catalog is kept in schema {restored.replaced}; drop that schema when it is not needed"
-    return restored, text, None
+    return restored, reports.restored(restored, read_back=options.read_back), None
 
 
 def _add_migrate(commands: _Commands) -> None:
     more = "Always dump, verify, attach, in that order; a failed backup blocks the migration."
     parser = _command(commands, "migrate", "migrate a catalog to the engine's newest spec version", more, _migrate)
+    _migrate_options(parser)
+
+
+def _migrate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("address", metavar="ADDRESS", help=_ADDRESS)
     _schema_option(parser)
     add = parser.add_argument
@@ -348,42 +327,51 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _migrate(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
-    from pathlib import Path
+def _as_migrate_options(options: argparse.Namespace) -> MigrateOptions:
+    return MigrateOptions(
+        metadata_schema=options.metadata_schema,
+        backup_dir=options.backup_dir,
+        to=options.to,
+        engine=Path(options.engine) if options.engine else None,
+        rehearsal=options.rehearsal,
+        mend=options.mend,
+        accept_loss=tuple(options.accept_loss),
+        terminate_clients=options.terminate_clients,
+        ignore_clients=options.ignore_clients,
+        lock_timeout_s=options.lock_timeout,
+        attach_timeout_s=options.attach_timeout,
+    )
 
-    result = migrate(
-        options.address,
-        MigrateOptions(
-            metadata_schema=options.metadata_schema,
-            backup_dir=options.backup_dir,
-            to=options.to,
-            engine=Path(options.engine) if options.engine else None,
-            rehearsal=options.rehearsal,
-            mend=options.mend,
-            accept_loss=tuple(options.accept_loss),
-            terminate_clients=options.terminate_clients,
-            ignore_clients=options.ignore_clients,
-            lock_timeout_s=options.lock_timeout,
-            attach_timeout_s=options.attach_timeout,
-        ),
-        on_event=on_event,
-    )
-    if result.outcome == "current":
-        return (
-            result,
-            f"current: the catalog has spec version {result.to_version} already; nothing was done",
-            None,
-        )
-    text = (
-        f"migrated from {result.from_version} to {result.to_version} at snapshot {result.snapshot_id}; "
-        f"writers waited {result.writer_pause_seconds:.1f} s at most\n"
-        f"the way back: dlbackup restore {result.backup} ADDRESS --replace"
-    )
-    for mend in result.mends:
-        text += f"\nmended {mend.rule}: {_count(mend.rows, 'place')}"
-    for client in result.stale_clients:
-        text += f"\nstale client, must attach again: {client}"
-    return result, text, None
+
+def _migrate(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    result = migrate(options.address, _as_migrate_options(options), on_event=on_event)
+    return result, reports.migrated(result), None
+
+
+def _add_check(commands: _Commands) -> None:
+    more = "Every rule is in docs/rules.md. Changes nothing; damage with a known mend is explained with the SQL."
+    parser = _command(commands, "check", "check a catalog, or the one in a backup, for damage", more, _check)
+    parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup file, or {_ADDRESS}")
+    _schema_option(parser)
+
+
+def _check(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, DlbackupError | None]:
+    report = check(options.target, metadata_schema=options.metadata_schema, on_event=on_event)
+    if report.ok:
+        return report, reports.checked(report), None
+    hint = "dump it before anything else; docs/rules.md says what each rule means and what to do"
+    return report, reports.checked(report), Unhealthy(reports.damage(report), hint)
+
+
+def _add_plan(commands: _Commands) -> None:
+    more = "Looks at catalog and engine, and changes nothing; takes the same options as migrate."
+    parser = _command(commands, "plan", "say what migrate would do, and what stands in its way", more, _plan)
+    _migrate_options(parser)
+
+
+def _plan(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    found = plan(options.address, _as_migrate_options(options))
+    return found, reports.planned(found), None
 
 
 def _add_info(commands: _Commands) -> None:
@@ -396,27 +384,4 @@ def _add_info(commands: _Commands) -> None:
 
 def _info(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
     found = info(options.target, metadata_schema=options.metadata_schema, fingerprint=options.fingerprint)
-    lines = [
-        f"{found.kind} of DuckLake {found.spec_version or 'without a version'} (opened by {found.engine})",
-        f"snapshot  {found.snapshot_id} of {found.snapshot_time}",
-        f"content   {_count(found.tables, 'table')}, {_count(found.rows, 'row')}, {_size(found.bytes)}",
-        f"source    database {found.database}, schema {found.schema}, PostgreSQL {found.server_version}",
-    ]
-    if found.fingerprint:
-        lines.append(f"meaning   {found.fingerprint}")
-    if found.created:
-        lines.append(f"taken     {found.created}")
-    lines += [f"left out  {what}" for what in found.left_out]
-    return found, "\n".join(lines), None
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _size(number: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if number < 1000 or unit == "GB":
-            break
-        number /= 1000
-    return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+    return found, reports.found(found), None

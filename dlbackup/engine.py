@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from dlbackup.address import Address, conninfo, scrub
 from dlbackup.backupfile import VerifiedBackup
 from dlbackup.catalogs.sessions import parameters_for
 from dlbackup.errors import EngineError
+
+Option = str | int | bool
 
 PROBE_TIMEOUT_S = 60.0
 _ANSWER_BYTES = 1 << 20
@@ -82,12 +85,12 @@ class Target:
         return {variable: given[key] for key, variable in names.items() if given.get(key)}
 
 
-def attach_statement(target: Target, alias: str = "lake", **options: str | int | bool) -> str:
+def attach_statement(target: Target, options: Mapping[str, Option], alias: str = "lake") -> str:
     """
     Return the ATTACH statement: never creates a lake, never holds a password.
 
     Args:
-        options: of DuckLake, e.g. `READ_ONLY=True`, `SNAPSHOT_VERSION=4`.
+        options: of DuckLake, e.g. `{"READ_ONLY": True, "SNAPSHOT_VERSION": 4}`.
     """
     words = ["METADATA_SCHEMA " + _literal(target.schema), "CREATE_IF_NOT_EXISTS FALSE"]
     for name, value in options.items():
@@ -138,8 +141,14 @@ def attach_migrating(engine: Engine, backup: VerifiedBackup, target: Target, dea
     """
     if type(backup) is not VerifiedBackup:
         raise TypeError("attaching with migration needs a VerifiedBackup")
-    statement = attach_statement(target, AUTOMATIC_MIGRATION=True)
+    # 1.4 migrates unless told not to; 1.5 renamed the option (ducklake.md, section 1).
+    option = "MIGRATE_IF_REQUIRED" if _is_older_than_1_5(engine) else "AUTOMATIC_MIGRATION"
+    statement = attach_statement(target, {option: True})
     _run(engine.python, _job(target, [statement, 'DETACH "lake"']), deadline_s, target)
+
+
+def _is_older_than_1_5(engine: Engine) -> bool:
+    return engine.duckdb_version.startswith(("1.3.", "1.4."))
 
 
 def check_opens(engine: Engine, target: Target, snapshot_ids: tuple[int, ...], deadline_s: float) -> None:
@@ -149,10 +158,11 @@ def check_opens(engine: Engine, target: Target, snapshot_ids: tuple[int, ...], d
     Raises:
         AttachFailed: it can't be opened.
     """
+    options: dict[str, Option] = {"MIGRATE_IF_REQUIRED": False} if _is_older_than_1_5(engine) else {}
     statements = []
     for snapshot_id in dict.fromkeys(snapshot_ids):
         statements += [
-            attach_statement(target, SNAPSHOT_VERSION=snapshot_id),
+            attach_statement(target, {**options, "SNAPSHOT_VERSION": snapshot_id}),
             "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'lake'",
             'DETACH "lake"',
         ]

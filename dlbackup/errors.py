@@ -2,7 +2,7 @@
 The error tree: everything that dlbackup refuses or fails at, with exit code and hint.
 
     DlbackupError 1 ─┬─ UsageError 2
-                     ├─ CatalogError 1 (Unreachable, NotALake, UnknownVersion, Ambiguous, Unsupported)
+                     ├─ CatalogError 1 (Unreachable, NotALake, UnknownVersion, Ambiguous, Unsupported, Unhealthy 3)
                      ├─ BackupError 3 (Unfinished, Corrupt, UnknownFormat, UnsafeStatement, NotVerified)
                      ├─ Refused 4 (NotEmpty, NewerSnapshots, ClientsConnected, NotOwner, ...)
                      ├─ StorageError 1
@@ -60,6 +60,12 @@ class Unsupported(CatalogError):
 
 class MovedOn(CatalogError):
     """The catalog's tables were changed again and again while they were read."""
+
+
+class Unhealthy(CatalogError):
+    """The catalog breaks rules that every healthy one keeps."""
+
+    exit_code = 3
 
 
 class BackupError(DlbackupError):

@@ -16,23 +16,31 @@ import xxhash
 from dlbackup.address import Address
 from dlbackup.catalogs.postgres import one
 from dlbackup.catalogs.sessions import Session, translated
-from dlbackup.errors import CatalogError, ClientsConnected, Locked, MigratorRuns, Pooled
-from dlbackup.migration import Client
+from dlbackup.errors import CatalogError, Locked, MigratorRuns, Pooled
+from dlbackup.migration import Client, clients_connected
 from dlbackup.statements import qualified
 
 _LOCK_CLASS = 0x444C4B42  # "DLKB"
 _POLL_S = 0.05
+_GRACE_S = 0.5
+"""How long a session that is just going may still be seen."""
 
 
 def other_clients(session: Session, schema: str, own: frozenset[int]) -> tuple[Client, ...]:
-    """Return the client sessions on the database but for `own` backends, oldest first."""
+    """
+    Return the client sessions on the database, oldest first.
+
+    Left out are `own` backends and other sessions of dlbackup: none of them is an attached DuckLake client,
+    and migrators keep each other away by the advisory lock.
+    """
     rows = session.execute(
         "select a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),"
         " coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.backend_start)::float8, 0),"
         " exists (select from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on"
         "         n.oid = c.relnamespace where l.pid = a.pid and n.nspname = %s and c.relname like 'ducklake\\_%%')"
         " from pg_stat_activity a where a.datname = current_database() and a.backend_type = 'client backend'"
-        " and a.pid <> pg_backend_pid() and a.pid <> all(%s) order by a.backend_start, a.pid",
+        " and a.pid <> pg_backend_pid() and a.pid <> all(%s)"
+        " and coalesce(a.application_name, '') !~ '^dlbackup(-|$)' order by a.backend_start, a.pid",
         [schema, list(own)],
     )
     return tuple(Client(*row) for row in rows)
@@ -70,17 +78,14 @@ def settle_clients(
         ClientsConnected: there are some, and the user chose nothing.
     """
     clients = other_clients(session, schema, own)
+    until = time.monotonic() + _GRACE_S
+    while clients and not (ignore or terminate) and time.monotonic() < until:
+        time.sleep(_POLL_S)
+        clients = other_clients(session, schema, own)
     if clients and terminate:
         end_clients(session, [client.pid for client in clients])
     elif clients and not ignore:
-        shown = "; ".join(str(client) for client in clients[:5])
-        more = f"; and {len(clients) - 5} more" if len(clients) > 5 else ""
-        count = "1 other client is" if len(clients) == 1 else f"{len(clients)} other clients are"
-        raise ClientsConnected(
-            f"{count} connected to the database: {shown}{more}",
-            "close them, or end them with --terminate-clients, or accept with --ignore-clients that attached"
-            " DuckLake clients go on with a stale view of the catalog",
-        )
+        raise clients_connected(clients)
     return clients
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from dlbackup import spec
 from dlbackup.backupfile import VerifiedBackup
-from dlbackup.errors import CannotMigrate, UnknownVersion
+from dlbackup.errors import CannotMigrate, ClientsConnected, UnknownVersion
 from dlbackup.fingerprint import RENAMED, Fingerprint
 from dlbackup.tables import Rows, Table
 
@@ -158,10 +158,10 @@ def next_step(versions: tuple[str, ...], duckdb_version: str, newest: str, to: s
             f" {duckdb_version} knows; there is no way back but a restore",
             "use a newer engine, or restore a backup of the older version",
         )
-    if spec.is_older(version, "0.3"):
+    if spec.is_older(version, "0.3") and spec.is_older("0.3", newest):
         raise CannotMigrate(
             f"DuckDB {duckdb_version} can't migrate a catalog of spec version {version} on PostgreSQL",
-            "attach it once with DuckDB 1.4.x, which brings it to 0.3, after dlbackup dump; then migrate on",
+            "name the python of an environment with DuckDB 1.4.x by --engine: migrate then goes over 0.3 in two steps",
         )
     if not spec.load(version):
         raise UnknownVersion(f"{version} is a development version whose layout is not fixed: not migrated")
@@ -188,6 +188,18 @@ def lost_rows(backup: VerifiedBackup, tables: tuple[Table, ...], contents: dict[
         elif _columns(after[name]) == _columns(entry.table) and contents[name] != entry.content:
             problems.append(f"table {name} has other rows than before")
     return problems
+
+
+def clients_connected(clients: tuple[Client, ...]) -> ClientsConnected:
+    """Return the refusal because of other clients."""
+    shown = "; ".join(str(client) for client in clients[:5])
+    more = f"; and {len(clients) - 5} more" if len(clients) > 5 else ""
+    count = "1 other client is" if len(clients) == 1 else f"{len(clients)} other clients are"
+    return ClientsConnected(
+        f"{count} connected to the database: {shown}{more}",
+        "close them, or end them with --terminate-clients, or accept with --ignore-clients that attached"
+        " DuckLake clients go on with a stale view of the catalog",
+    )
 
 
 def changed_meaning(backup: VerifiedBackup, after: Fingerprint, accepted: frozenset[str]) -> list[str]:

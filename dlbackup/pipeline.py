@@ -10,28 +10,24 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dlbackup import spec
 from dlbackup.address import Address
-from dlbackup.aftercare import Loss, known_losses
+from dlbackup.aftercare import Loss
 from dlbackup.backupfile import BackupReader, VerifiedBackup
 from dlbackup.catalogs import open_catalog
-from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot, one
+from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot
 from dlbackup.catalogs.sessions import Session, connect
 from dlbackup.dump import dump_catalog
 from dlbackup.engine import Engine, Target, probe
 from dlbackup.errors import (
     CatalogError,
     DlbackupError,
-    HasDependents,
     Interrupted,
     MigrationError,
     NeedsPerson,
-    NotOwner,
     RolledBack,
     Unchanged,
-    WouldLose,
 )
 from dlbackup.fence import Fence, end_by_name, end_clients, only_migrator, raise_fence, settle_clients
 from dlbackup.migration import (
@@ -45,6 +41,7 @@ from dlbackup.migration import (
     next_step,
     state_of,
 )
+from dlbackup.plan import obstacles
 from dlbackup.progress import Event, OnEvent
 from dlbackup.rehearsal import Passage, attempt, examine, rehearse
 from dlbackup.restore import RestoreOptions, restore_into
@@ -53,15 +50,41 @@ from dlbackup.verify import prove
 
 
 def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) -> Migration:
-    """Migrate the catalog at an address; see `dlbackup.migrate.migrate`."""
+    """
+    Migrate the catalog at an address; see `dlbackup.migrate.migrate`.
+
+    A catalog that only an engine of 0.3 can bring forward is migrated by the engine that the user named, and
+    then on by this environment's own.
+    """
+    first = _migrate_once(address, options, on_event)
+    if first.outcome != "migrated" or options.engine is None or options.to is not None or first.to_version != "0.3":
+        return first
+    on_event(Event("look", f"{first.from_version} to {first.to_version} is done; going on with DuckDB's newest"))
+    try:
+        second = _migrate_once(address, replace(options, engine=None), on_event)
+    except DlbackupError as exc:
+        done = f"the step to {first.to_version} is done, and {first.backup} undoes it"
+        exc.hint = f"{exc.hint}; {done}" if exc.hint else done
+        raise
+    return replace(
+        second,
+        from_version=first.from_version,
+        backup=first.backup,
+        stages=first.stages + second.stages,
+        mends=first.mends + second.mends,
+        writer_pause_seconds=max(first.writer_pause_seconds, second.writer_pause_seconds),
+    )
+
+
+def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) -> Migration:
     run = _Run(on_event)
     with open_catalog(address, options.metadata_schema) as catalog:
         with run.stage("look"):
             engine = probe(options.engine)
             with catalog.snapshot() as snapshot:
                 step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, options.to)
-            if step is None:
-                return run.result("current", engine.spec_version, engine.spec_version, snapshot.head.snapshot_id)
+        if step is None:
+            return run.result("current", engine.spec_version, engine.spec_version, snapshot.head.snapshot_id)
         with only_migrator(catalog.session, catalog.schema):
             return _Pipeline(catalog, engine, step, options, run).migrate()
 
@@ -133,15 +156,7 @@ class _Pipeline:
     def migrate(self) -> Migration:
         self._refuse_what_is_unsafe()
         with self._own_session() as session:
-            own = frozenset({self.catalog.session.info.backend_pid, session.info.backend_pid})
-            clients = settle_clients(
-                session,
-                self.catalog.schema,
-                own,
-                ignore=self.options.ignore_clients,
-                terminate=self.options.terminate_clients,
-            )
-            self.run.stale = () if self.options.terminate_clients else clients
+            self._settle_clients(session)
             backup = self._back_up()
             if self.options.rehearsal:
                 with self.run.stage("rehearsal"):
@@ -153,33 +168,27 @@ class _Pipeline:
             raise failure
         return self.run.result("migrated", before, self.step.to_version, self.run.snapshot_id)
 
+    def _settle_clients(self, fence_session: Session) -> None:
+        session = self.catalog.session
+        clients = settle_clients(
+            session,
+            self.catalog.schema,
+            frozenset({session.info.backend_pid, fence_session.info.backend_pid}),
+            ignore=self.options.ignore_clients,
+            terminate=self.options.terminate_clients,
+        )
+        self.run.stale = () if self.options.terminate_clients else clients
+
     def _refuse_what_is_unsafe(self) -> None:
         with self.run.stage("check"), self.catalog.snapshot() as snapshot:
             if snapshot.head.spec_version != self.step.from_version:
                 raise CatalogError("the catalog was migrated by somebody else in this moment", "look again")
-            _check_rights(snapshot, rehearsal=self.options.rehearsal)
-            if snapshot.left_out:
-                raise HasDependents(
-                    f"an undo would lose or break: {'; '.join(snapshot.left_out[:5])}",
-                    "drop what is named, and make it again after the migration",
-                )
-            self._settle_losses(snapshot)
+            self._refuse_obstacles(snapshot)
 
-    def _settle_losses(self, snapshot: PostgresSnapshot) -> None:
-        """Find what the migration would lose; refuse what is neither mended nor accepted."""
-        if any(finding.severity == "error" for finding in spec.differences(self.step.from_version, snapshot.tables)):
-            return  # no lake that could be looked into: verify refuses it, and says why
-        self.losses = known_losses(snapshot, self.step)
-        blocking = [loss for loss in self.losses if loss not in self._to_mend and not self._accepts(loss)]
-        if blocking:
-            raise WouldLose(
-                "the engine's migration would lose something: "
-                + "; ".join(f"{loss.rule}: {loss.message}" for loss in blocking),
-                "accept it by name with " + " ".join(f"--accept-loss {loss.rule}" for loss in blocking),
-            )
-
-    def _accepts(self, loss: Loss) -> bool:
-        return loss.rule in self.options.accept_loss
+    def _refuse_obstacles(self, snapshot: PostgresSnapshot) -> None:
+        errors, self.losses = obstacles(snapshot, self.step, self.options)
+        if errors:
+            raise errors[0]
 
     @property
     def _to_mend(self) -> tuple[Loss, ...]:
@@ -229,10 +238,11 @@ class _Pipeline:
     def _under_fence(self, fence: Fence, backup: VerifiedBackup, held: ExitStack) -> MigrationError | None:
         try:
             with self.run.stage("same-state"):
+                self._settle_clients(fence.session)  # who came while the backup was made and rehearsed
                 if self._state() != state_of(backup):
                     backup = self._back_up()
                     with self.catalog.snapshot() as snapshot:
-                        self._settle_losses(snapshot)
+                        self._refuse_obstacles(snapshot)
             passage = self._passage()
             target = passage.target(self.catalog.address, self.catalog.schema)
             try:
@@ -284,36 +294,6 @@ class _Pipeline:
             f"{what} and could not be undone: {why}",
             "keep all clients away; look at the catalog with dlbackup info; then"
             f" {by_hand} --metadata-schema {shlex.quote(self.catalog.schema)}",
-        )
-
-
-def _check_rights(snapshot: PostgresSnapshot, *, rehearsal: bool) -> None:
-    owners = sorted({table.owner for table in snapshot.tables})
-    session = snapshot.session
-    rows = session.execute(
-        "select r from unnest(%s::text[]) r where not pg_has_role(current_user, r::name, 'USAGE')", [owners]
-    ).fetchall()
-    foreign = [table.name for table in snapshot.tables if (table.owner,) in rows]
-    me = one(session, "select current_user")[0]
-    if foreign:
-        raise NotOwner(
-            f"{me} does not own {', '.join(foreign[:3])}{' and others' if len(foreign) > 3 else ''}"
-            f" (owner: {', '.join(row[0] for row in rows)}): the engine alters the catalog's tables",
-            "migrate as the owner, or as a member of that role",
-        )
-    schema, database, scratch = one(
-        session,
-        "select has_schema_privilege(%s::text, 'CREATE'), has_database_privilege(current_database(), 'TEMP'),"
-        " has_database_privilege(current_database(), 'CREATE')",
-        snapshot.schema,
-    )
-    if not schema or not database:
-        what = f"CREATE on schema {snapshot.schema}" if not schema else "TEMP on the database"
-        raise NotOwner(f"{me} has no right of {what}, which the engine's migration needs", f"grant {what} to {me}")
-    if rehearsal and not scratch:
-        raise NotOwner(
-            f"{me} has no right of CREATE on the database, which the rehearsal in a scratch schema needs",
-            f"grant CREATE on the database to {me}, or go without a rehearsal with --no-rehearsal",
         )
 
 

@@ -19,6 +19,7 @@ from dlbackup.backupfile import BackupReader, VerifiedBackup
 from dlbackup.catalogs.postgres import PostgresCatalog
 from dlbackup.catalogs.replacement import LOCAL_SETTINGS, aside_name
 from dlbackup.catalogs.sessions import Session, connect, translated
+from dlbackup.check import check_snapshot
 from dlbackup.engine import Engine, Target, attach_migrating, check_opens
 from dlbackup.errors import CatalogError, DlbackupError, RehearsalFailed
 from dlbackup.fence import end_by_name
@@ -108,8 +109,11 @@ def rehearse(passage: Passage, address: Address, schema: str, backup: VerifiedBa
             try:
                 with BackupReader(backup.path) as reader:
                     restore_into(session, address, scratch, reader, RestoreOptions(owner=False, privileges=False))
+                before = _broken_rules(copy)
                 mends = attempt(passage, copy, backup, target)
                 examine(passage, copy, backup, target)
+                if broken := [text for rule, text in _broken_rules(copy).items() if rule not in before]:
+                    raise CatalogError(f"the migrated catalog breaks rules that it kept before: {'; '.join(broken)}")
             except DlbackupError as exc:
                 raise RehearsalFailed(
                     f"the rehearsal failed, so the catalog was not touched: {exc.message}",
@@ -120,6 +124,13 @@ def rehearse(passage: Passage, address: Address, schema: str, backup: VerifiedBa
     finally:
         session.close()
     return mends
+
+
+def _broken_rules(catalog: PostgresCatalog) -> dict[str, str]:
+    """Return the errors that `check` finds, by rule."""
+    with catalog.snapshot() as snapshot:
+        findings = check_snapshot(snapshot).findings
+    return {finding.rule: finding.message for finding in findings if finding.severity == "error"}
 
 
 @contextmanager

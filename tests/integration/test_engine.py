@@ -94,7 +94,7 @@ def test_attach_statement_holds_no_password() -> None:
     address = parse_address(r"postgres:host=h dbname=d user=u password='se\'cret' passfile=/some/file")
     target = Target(address, "public", "name", 1000)
 
-    statement = attach_statement(target, AUTOMATIC_MIGRATION=True)
+    statement = attach_statement(target, {"AUTOMATIC_MIGRATION": True})
 
     assert "user=u" in statement
     assert "CREATE_IF_NOT_EXISTS FALSE" in statement

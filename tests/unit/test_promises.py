@@ -202,7 +202,7 @@ def test_no_statement_of_an_engine_holds_a_secret() -> None:
         5,
     )
 
-    statement = attach_statement(target, 'a"b', SNAPSHOT_VERSION=4, READ_ONLY=True)
+    statement = attach_statement(target, {"SNAPSHOT_VERSION": 4, "READ_ONLY": True}, 'a"b')
     assert "s3cr3t" not in statement
     assert "s3cr3t" not in repr(target)
     assert target.secrets() == {"PGPASSWORD": "it's s3cr3t", "PGPASSFILE": "/s3cr3t"}

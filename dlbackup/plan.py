@@ -1,0 +1,223 @@
+"""
+What a migration would do, and what stands in its way; looking changes nothing.
+
+`obstacles` is what `migrate` refuses for and what `plan` lists, so that both say the same.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dlbackup import spec
+from dlbackup.address import parse_address
+from dlbackup.aftercare import Loss, known_losses
+from dlbackup.catalogs import open_catalog
+from dlbackup.errors import (
+    CannotMigrate,
+    DlbackupError,
+    HasDependents,
+    NotOwner,
+    UnknownVersion,
+    WouldLose,
+)
+from dlbackup.migration import Client, MigrateOptions, Step, clients_connected, next_step
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot
+
+_FIXED_SECONDS = 4.0
+_SECONDS_PER_ROW = 12e-6
+"""Dump, verify, rehearsal and three readings, as measured on 2 cores with 3.3 million rows."""
+_LOCKS_PER_TABLE = 5
+"""A table, its toast table and that one's index, keys and indexes (measured with 20,000 inlined tables)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Something that `migrate` refuses for: the error's type, message and hint."""
+
+    type: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLoss:
+    """Something that the engine's migration would lose, and whether it will be mended."""
+
+    rule: str
+    rows: int
+    message: str
+    mended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    What `migrate` would do.
+
+    Args:
+        needed: False when the catalog has the version already.
+        clients: other sessions on the database.
+        locks_needed: what restoring the catalog in one transaction needs, roughly.
+        locks_available: what the server's settings promise.
+        opened_by: which DuckDB opens the lake afterwards; older ones don't.
+    """
+
+    from_version: str
+    to_version: str
+    needed: bool
+    engine: str
+    steps: tuple[str, ...]
+    blockers: tuple[Blocker, ...]
+    losses: tuple[PlannedLoss, ...]
+    clients: tuple[Client, ...]
+    tables: int
+    rows: int
+    locks_needed: int
+    locks_available: int
+    opened_by: str
+    estimate_seconds: float
+
+
+def plan(address: str, options: MigrateOptions | None = None) -> Plan:
+    """
+    Say what `migrate` would do with the same options.
+
+    Raises:
+        CatalogError, EngineError: the catalog or the engine can't be looked at.
+    """
+    from dlbackup.engine import probe
+    from dlbackup.fence import other_clients
+
+    options = options or MigrateOptions()
+    with open_catalog(parse_address(address), options.metadata_schema) as catalog:
+        engine = probe(options.engine)
+        with catalog.snapshot() as snapshot:
+            errors: list[DlbackupError] = []
+            losses: tuple[Loss, ...] = ()
+            step = None
+            try:
+                step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, options.to)
+            except (CannotMigrate, UnknownVersion) as exc:
+                errors.append(exc)
+            if step is not None:
+                found, losses = obstacles(snapshot, step, options)
+                errors += found
+            rows = sum(snapshot.counts().values())
+        needed = step is not None or bool(errors)
+        clients = other_clients(catalog.session, catalog.schema, frozenset())
+        if step is not None and clients and not (options.ignore_clients or options.terminate_clients):
+            errors.append(clients_connected(clients))
+        return Plan(
+            snapshot.head.spec_version,
+            engine.spec_version,
+            needed,
+            f"DuckDB {engine.duckdb_version}",
+            steps(step, options) if step and not errors else (),
+            tuple(Blocker(type(error).__name__, error.message, error.hint) for error in errors),
+            tuple(PlannedLoss(loss.rule, loss.rows, loss.message, loss.mendable and options.mend) for loss in losses),
+            clients,
+            len(snapshot.tables),
+            rows,
+            _LOCKS_PER_TABLE * len(snapshot.tables),
+            _locks_available(catalog),
+            spec.ENGINES.get(engine.spec_version, "unknown"),
+            round(_FIXED_SECONDS + rows * _SECONDS_PER_ROW, 1) if step else 0.0,
+        )
+
+
+def steps(step: Step, options: MigrateOptions) -> tuple[str, ...]:
+    """Return the stages of a migration in words."""
+    planned = [f"dump the catalog to {options.backup_dir}", "verify the backup: every byte, statement and row"]
+    if options.rehearsal:
+        planned.append("rehearse: migrate a copy in a scratch schema, and drop it")
+    planned += [
+        "put up the fence: commits wait, reads go on",
+        "compare the catalog with the backup, row by row",
+        f"attach with DuckDB {step.duckdb_version}, which migrates {step.from_version} to {step.to_version}",
+        "mend what the engine is known to lose, and compare what the lake means",
+    ]
+    return tuple(planned)
+
+
+def obstacles(
+    snapshot: "PostgresSnapshot", step: Step, options: MigrateOptions
+) -> tuple[list[DlbackupError], tuple[Loss, ...]]:
+    """Return what a migration has to be refused for, and the losses that it would bring."""
+    errors = _missing_rights(snapshot, rehearsal=options.rehearsal)
+    if snapshot.left_out:
+        errors.append(
+            HasDependents(
+                f"an undo would lose or break: {'; '.join(snapshot.left_out[:5])}",
+                "drop what is named, and make it again after the migration",
+            )
+        )
+    if any(finding.severity == "error" for finding in spec.differences(step.from_version, snapshot.tables)):
+        return errors, ()  # no lake that could be looked into: verify refuses it, and says why
+    losses = known_losses(snapshot, step)
+    blocking = [
+        loss for loss in losses if not (loss.mendable and options.mend) and loss.rule not in options.accept_loss
+    ]
+    if blocking:
+        errors.append(
+            WouldLose(
+                "the engine's migration would lose something: "
+                + "; ".join(f"{loss.rule}: {loss.message}" for loss in blocking),
+                "accept it by name with " + " ".join(f"--accept-loss {loss.rule}" for loss in blocking),
+            )
+        )
+    return errors, losses
+
+
+def _missing_rights(snapshot: "PostgresSnapshot", *, rehearsal: bool) -> list[DlbackupError]:
+    from dlbackup.catalogs.postgres import one
+
+    owners = sorted({table.owner for table in snapshot.tables})
+    session = snapshot.session
+    rows = session.execute(
+        "select r from unnest(%s::text[]) r where not pg_has_role(current_user, r::name, 'USAGE')", [owners]
+    ).fetchall()
+    foreign = [table.name for table in snapshot.tables if (table.owner,) in rows]
+    me, schema, temporary, scratch = one(
+        session,
+        "select current_user::text, has_schema_privilege(%s::text, 'CREATE'),"
+        " has_database_privilege(current_database(), 'TEMP'), has_database_privilege(current_database(), 'CREATE')",
+        snapshot.schema,
+    )
+    errors: list[DlbackupError] = []
+    if foreign:
+        errors.append(
+            NotOwner(
+                f"{me} does not own {', '.join(foreign[:3])}{' and others' if len(foreign) > 3 else ''}"
+                f" (owner: {', '.join(row[0] for row in rows)}): the engine alters the catalog's tables",
+                "migrate as the owner, or as a member of that role",
+            )
+        )
+    wanted = [
+        (schema, f"CREATE on schema {snapshot.schema}", "the engine's migration needs", ""),
+        (temporary, "TEMP on the database", "the engine's migration needs", ""),
+        (
+            scratch or not rehearsal,
+            "CREATE on the database",
+            "the rehearsal in a scratch schema needs",
+            ", or go without a rehearsal with --no-rehearsal",
+        ),
+    ]
+    errors += [
+        NotOwner(f"{me} has no right of {what}, which {why}", f"grant {what} to {me}{otherwise}")
+        for granted, what, why, otherwise in wanted
+        if not granted
+    ]
+    return errors
+
+
+def _locks_available(catalog: "PostgresCatalog") -> int:
+    from dlbackup.catalogs.postgres import one
+
+    return int(
+        one(
+            catalog.session,
+            "select current_setting('max_locks_per_transaction')::int"
+            " * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)",
+        )[0]
+    )

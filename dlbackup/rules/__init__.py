@@ -1,0 +1,22 @@
+"""
+The rules of a healthy DuckLake catalog: named, with severity, meaning, query and mend.
+
+Pure: records and SQL texts; `dlbackup.check` runs them. docs/rules.md describes each.
+"""
+
+from dlbackup.rules import files, history, identity, inlined, references, versions
+from dlbackup.rules.rule import Rule
+
+RULES: tuple[Rule, ...] = (
+    *identity.RULES,
+    *history.RULES,
+    *references.RULES,
+    *versions.RULES,
+    *files.RULES,
+    *inlined.RULES,
+)
+
+
+def rules_for(version: str) -> tuple[Rule, ...]:
+    """Return the rules that a catalog of a spec version must keep."""
+    return tuple(rule for rule in RULES if rule.holds_for(version))

@@ -1,0 +1,277 @@
+"""`check` finds each damage, is silent about healthy lakes, and says the same of a backup as of its catalog."""
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from support.comparison import execute, schema_lines, server_digests
+from support.damages import DAMAGES, Damage
+from support.engines import engine
+from support.lakes import Lake, LakeFactory, LakeKind, Lakes
+from support.servers import Servers, middle_major
+
+from dlbackup import dump
+from dlbackup.catalogs.postgres import PostgresSnapshot
+from dlbackup.check import Check, check, check_snapshot
+from dlbackup.errors import Corrupt, NotALake
+from dlbackup.rules import RULES
+
+HEALTHY: list[tuple[LakeKind, str]] = [
+    *(("plain", spec) for spec in ("0.2", "0.3", "0.4", "1.0")),
+    *(("inlined", spec) for spec in ("0.3", "0.4", "1.0")),
+    *(("zoo", spec) for spec in ("0.2", "0.3", "0.4", "1.0")),
+]
+# What DuckDB's own releases leave behind in the lakes above, without any harm to the newest snapshot.
+LEFT_BEHIND = {
+    ("plain", "0.2"): {"file-of-dropped-table", "part-of-dropped-table"},
+    ("zoo", "0.2"): {"column-overlap", "file-of-dropped-table", "part-of-dropped-table", "partial-file-lists"},
+    ("zoo", "0.3"): {"partial-file-lists"},
+    ("zoo", "0.4"): {"variant-statistics-without-file"},
+}
+MIGRATING = {"AUTOMATIC_MIGRATION": True}
+# Attaches, waits until the file `go` is there, and goes on as if nothing had happened to the catalog.
+STALE_CLIENT = """
+import sys, time
+from pathlib import Path
+from engine_child import connect
+connection, folder = connect(), Path(sys.argv[2])
+connection.execute(sys.argv[1])
+connection.execute("create table lake.added_to (i int)")
+(folder / "attached").touch()
+while not (folder / "go").exists():
+    time.sleep(0.01)
+for statement in (
+    "create table lake.stale (i int)",
+    f"copy (select 1 as i) to '{folder}/added.parquet'",
+    f"call ducklake_add_data_files('lake', 'added_to', '{folder}/added.parquet')",
+):
+    connection.execute(statement)
+"""
+
+
+def _rules(found: Check) -> set[str]:
+    return {finding.rule for finding in found.findings}
+
+
+def _counts(found: Check) -> dict[str, int]:
+    return {finding.rule: max(finding.count, 1) for finding in found.findings}
+
+
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    """A zoo lake on an open session, to be damaged and checked in transactions that are rolled back."""
+
+    session: "psycopg.Connection[tuple[Any, ...]]"
+    before: dict[str, int]
+    names: dict[str, str]
+
+    def apply(self, statements: str) -> None:
+        """Execute SQL on the lake's schema."""
+        self.session.execute("set local search_path = public")
+        self.session.execute(statements.encode())
+        self.session.execute("set local search_path = ''")
+
+    def check(self) -> Check:
+        """Check the lake as it is in this transaction."""
+        return check_snapshot(PostgresSnapshot.begin(self.session, "public"))
+
+
+@pytest.fixture(scope="module")
+def patients(servers: Servers, lakes: Lakes) -> Iterator[Callable[[str], _Patient]]:
+    """The zoo of each spec version, made when first asked for."""
+    made: dict[str, _Patient] = {}
+    with ExitStack() as open_ones:
+
+        def patient(spec: str) -> _Patient:
+            if spec not in made:
+                lake = open_ones.enter_context(lakes.copy("zoo", spec, servers[middle_major()], "public"))
+                made[spec] = open_ones.enter_context(_patient(lake))
+            return made[spec]
+
+        yield patient
+
+
+@contextmanager
+def _patient(lake: Lake) -> Iterator[_Patient]:
+    with psycopg.connect(lake.url, autocommit=True) as session:
+        inlined = session.execute(
+            "select i.table_name from ducklake_inlined_data_tables i join ducklake_table t using (table_id)"
+            " where t.end_snapshot is null order by 1 desc"
+        ).fetchall()
+        rows = next(
+            name
+            for (name,) in inlined
+            if session.execute(f"select from {name} where end_snapshot is null".encode()).rowcount
+        )
+        deletes = session.execute("select min(relname) from pg_class where relname ~ '^ducklake_inlined_delete_'")
+        stats = "ducklake_file_column_" + ("statistics" if lake.spec == "0.2" else "stats")
+        (names,) = deletes.fetchall()
+        patient = _Patient(session, {}, {":rows": rows, ":deletes": names[0] or "no_table", ":stats": stats})
+        with session.transaction(force_rollback=True):
+            patient.before.update(_counts(patient.check()))
+        yield patient
+
+
+@pytest.mark.parametrize(("kind", "spec"), HEALTHY)
+def test_healthy_lake_has_no_error(lake: LakeFactory, tmp_path: Path, kind: LakeKind, spec: str) -> None:
+    """A healthy lake of any engine gives no error, and the same findings from its backup."""
+    made = lake(kind, spec)
+
+    found = check(made.url)
+
+    assert (found.ok, found.spec_version) == (True, spec)
+    assert _rules(found) == LEFT_BEHIND.get((kind, spec), set())
+    assert check(dump(made.url, tmp_path).path) == found
+
+
+@pytest.mark.every_major
+def test_rules_run_on_every_major(lake: LakeFactory) -> None:
+    """The rules run on every PostgreSQL version, and find a damage there."""
+    made = lake("inlined", "0.3")
+    healthy = check(made.url)
+
+    execute(made.url, "delete from ducklake_table where table_name = 'hostile' or table_id = 1")
+
+    assert healthy.findings == ()
+    assert {"column-without-table", "inlined-table-of-dropped-table"} <= _rules(check(made.url))
+
+
+@pytest.mark.parametrize(("kind", "spec"), [item for item in HEALTHY if item[1] in ("0.3", "0.4")])
+def test_well_migrated_lake_has_no_error(lake: LakeFactory, tmp_path: Path, kind: LakeKind, spec: str) -> None:
+    """A lake migrated to 1.0 by DuckDB 1.5.5 gives no error; what the engine lost is a warning."""
+    made = lake(kind, spec)
+    engine("1.5.5").run(made.url, "public", ["select 1"], options=MIGRATING)
+
+    found = check(made.url)
+
+    expected = LEFT_BEHIND.get((kind, spec), set()) - {"partial-file-lists"}
+    if kind != "plain" and spec == "0.3":
+        expected |= {"inlined-types", "lost-partial-list" if kind == "zoo" else "inlined-text-as-hexadecimal"}
+    assert (found.ok, _rules(found)) == (True, expected)
+    assert check(dump(made.url, tmp_path).path) == found
+
+
+def test_migrations_that_damage_are_found_with_mends(lake: LakeFactory) -> None:
+    """What the migrations of DuckDB 1.4.4 and 1.5.1 break is named with SQL, after which no error is left."""
+    for spec, versions, broken in (
+        ("0.3", ["1.5.1"], {"default-type", "schema-versions-at-one-snapshot"}),
+        ("0.2", ["1.4.4"], {"mapping-is-partition"}),
+        ("0.2", ["1.4.4", "1.5.5"], {"mapping-is-partition", "schema-version-of-table", "schema-version-of-file"}),
+    ):
+        made = lake("zoo", spec)
+        for version in versions:
+            options = {"MIGRATE_IF_REQUIRED": True} if version == "1.4.4" else MIGRATING
+            engine(version).run(made.url, "public", ["select 1"], options=options)
+        found = check(made.url)
+
+        assert not found.ok
+        assert broken <= _rules(found)
+
+        for finding in found.findings:
+            if finding.rule in broken:
+                execute(made.url, finding.mend)
+        assert {f.rule for f in check(made.url).findings if f.severity == "error"} == set()
+
+
+def test_marks_of_a_stale_client_are_found_with_mends(lake: LakeFactory, tmp_path: Path) -> None:
+    """A client of 1.4.4 that goes on after the migration is found by what it writes; the mends leave no error."""
+    made = lake("plain", "0.3")
+    with ThreadPoolExecutor() as pool:
+        client = pool.submit(
+            made.engine.script, STALE_CLIENT, made.engine.attach_statement(made.url, made.schema), str(tmp_path)
+        )
+        while not (tmp_path / "attached").exists() and not client.done():
+            time.sleep(0.01)
+        engine("1.5.5").run(made.url, made.schema, ["select 1"], options=MIGRATING)
+        (tmp_path / "go").touch()
+        client.result()
+
+    found = check(made.url)
+
+    mends = {finding.rule: finding.mend for finding in found.findings if finding.severity == "error"}
+    assert {"schema-version-without-table", "stale-mapping"} <= mends.keys()
+    execute(made.url, *filter(None, mends.values()))
+    assert check(made.url).ok
+
+
+@pytest.mark.parametrize(
+    ("damage", "spec"),
+    [pytest.param(d, spec, id=f"{d.rule}-{d.what}-{spec}") for d in DAMAGES for spec in d.specs],
+)
+def test_damage_is_found(patients: Callable[[str], _Patient], damage: Damage, spec: str) -> None:
+    """Each damage is found by its rule, with evidence; where there is a mend, it leaves nothing of it."""
+    patient = patients(spec)
+    with patient.session.transaction(force_rollback=True):
+        patient.apply(damage.statements(patient.names))
+        found = patient.check()
+
+        finding = next((f for f in found.findings if f.rule == damage.rule), None)
+        assert finding is not None
+        assert _counts(found)[damage.rule] > patient.before.get(damage.rule, 0)
+        assert found.ok == all(f.severity == "warning" for f in found.findings)
+        if finding.evidence:
+            assert finding.why
+            assert len(finding.evidence) == min(finding.count, 5)
+            assert finding.mend or finding.advice or finding.severity == "warning"
+        if finding.mend:
+            patient.apply(finding.mend)
+            assert damage.rule not in _rules(patient.check())
+
+
+def test_every_rule_has_a_damage() -> None:
+    """No rule is without a damage that it finds."""
+    assert {rule.name for rule in RULES} <= {damage.rule for damage in DAMAGES}
+
+
+@pytest.mark.parametrize("spec", ["0.2", "0.3", "0.4", "1.0"])
+def test_backup_gives_the_findings_of_its_catalog(lake: LakeFactory, tmp_path: Path, spec: str) -> None:
+    """A catalog with dozens of damages and its backup give the same findings, evidence and mends included."""
+    made = lake("zoo", spec)
+    with psycopg.connect(made.url, autocommit=True) as session, _patient(made) as patient:
+        for damage in DAMAGES:
+            statements = damage.statements(patient.names)
+            # Updates only: what is lost or doubled would hide other damages, or keep them from being made.
+            if statements.startswith("update") and {spec, "1.0"} & set(damage.specs):
+                with suppress(psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+                    session.execute(statements.encode())
+
+    found = check(made.url)
+
+    assert len(_rules(found)) > 15
+    again = check(dump(made.url, tmp_path).path)
+    assert set(again.findings) ^ set(found.findings) == set()
+    assert again == found
+
+
+def test_check_changes_nothing(lake: LakeFactory) -> None:
+    """A check leaves definitions and rows of a damaged catalog as they are."""
+    made = lake("zoo", "0.3")
+    execute(made.url, "delete from ducklake_schema_versions")
+    before = server_digests(made.url), schema_lines(made.server, made.url)
+
+    assert not check(made.url).ok
+
+    assert (server_digests(made.url), schema_lines(made.server, made.url)) == before
+
+
+def test_damaged_backup_is_an_error(lake: LakeFactory, tmp_path: Path) -> None:
+    """A backup with a flipped bit is refused, not checked."""
+    path = Path(dump(lake("plain", "1.0").url, tmp_path).path)
+    text = bytearray(path.read_bytes())
+    text[len(text) // 3] ^= 1
+    path.write_bytes(text)
+
+    with pytest.raises(Corrupt):
+        check(str(path))
+
+
+def test_check_needs_a_lake(database: str) -> None:
+    """An empty database is no lake."""
+    with pytest.raises(NotALake):
+        check(database)
