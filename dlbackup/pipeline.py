@@ -241,8 +241,8 @@ class _Pipeline:
                 self._settle_clients(fence.session)  # who came while the backup was made and rehearsed
                 if self._state() != state_of(backup):
                     backup = self._back_up()
-                    with self.catalog.snapshot() as snapshot:
-                        self._refuse_obstacles(snapshot)
+                with self.catalog.snapshot() as snapshot:
+                    self._refuse_obstacles(snapshot)
             passage = self._passage()
             target = passage.target(self.catalog.address, self.catalog.schema)
             try:
