@@ -28,7 +28,7 @@ insert into ducklake_column select c, 1, null, t, c, 'column_' || c, 'varchar', 
 
 _LARGE = """
 insert into ducklake_snapshot
-  select s, timestamptz '2025-01-01 00:00:00.123456+00' + s * interval '7.25 seconds', 1, 100, s * 100
+  select s, timestamptz '2025-01-01 00:00:00.123456+00' + s * interval '7.25 seconds', least(s, 1), 100, s * 100
   from generate_series(0::bigint, %(files)s / 100) s;
 insert into ducklake_snapshot_changes
   select s, 'inserted_into_table:' || 1 + s %% 50, null, null, null from generate_series(0::bigint, %(files)s / 100) s;
@@ -37,7 +37,7 @@ insert into ducklake_data_file
          1000 + f %% 977, 100000 + f * 7 %% 90001, 1200 + f %% 100, f * 1000, null, null, null, null
   from generate_series(0::bigint, %(files)s - 1) f;
 insert into ducklake_file_column_stats
-  select f, 1 + f %% 50, c, 1000 + (f * 31 + c * 7) %% 50000, 1000 + f %% 977, (f + c) %% 13,
+  select f, 1 + f %% 50, c, 1000 + (f * 31 + c * 7) %% 50000, 1000 + f %% 977 - (f + c) %% 13, (f + c) %% 13,
          case c %% 4 when 0 then (f * 7919 %% 100000)::text
                      when 1 then 'customer-' || lpad((f * 104729 %% 1000000)::text, 7, '0')
                      when 2 then (timestamp '2024-01-01' + f * interval '1 minute')::text
@@ -48,6 +48,10 @@ insert into ducklake_file_column_stats
                      else ((f * 15485863 %% 1000000 + 70000) / 997.0)::float8::text end,
          case c %% 4 when 3 then false end, null
   from generate_series(0::bigint, %(files)s - 1) f, generate_series(1, 10) c;
+insert into ducklake_schema_versions values (0, 0), (1, 1);
+insert into ducklake_table_stats
+  select table_id, sum(record_count), max(row_id_start + record_count), sum(file_size_bytes)
+  from ducklake_data_file group by table_id;
 """
 
 
