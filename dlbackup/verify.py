@@ -5,6 +5,7 @@ A backup that can't be read to its end raises; one that can, but holds a catalog
 be, gets findings. Only here is a `VerifiedBackup` made.
 """
 
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ def verify(backup: str | Path | Backup, *, on_event: OnEvent = ignore) -> Verifi
     try:
         _, report = _examine(path, begun, on_event)
     except BackupError as exc:
-        rule = type(exc).__name__.lower()
+        rule = re.sub("(?<!^)(?=[A-Z])", "-", type(exc).__name__).lower()
         message = exc.message + (f" ({exc.hint})" if exc.hint else "")
         findings = (Finding("error", rule, message),)
         return Verification(str(path), False, None, None, 0, 0, 0, findings, round(time.monotonic() - begun, 3))

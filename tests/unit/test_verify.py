@@ -45,7 +45,7 @@ def refusal(path: Path) -> str:
     with pytest.raises(BackupError), BackupReader(path) as reader:
         list(reader.scan())
     (finding,) = report.findings
-    assert finding.rule in ("unsafestatement", "corrupt", "unknownformat")
+    assert finding.rule in ("unsafe-statement", "corrupt", "unknown-format")
     assert finding.message
     assert len(finding.message) < 600
     return f"{finding.rule}: {finding.message}"
@@ -207,7 +207,7 @@ def test_definitions_that_would_do_more_are_refused(tmp_path: Path, table: Table
     path = tmp_path / "backup"
     write_backup(path, [(METADATA, [row("version", "9.9", None, None)]), (table, [])])
 
-    assert refusal(path).startswith("unsafestatement: ")
+    assert refusal(path).startswith("unsafe-statement: ")
 
 
 def set_in(value: object, *keys: str | int) -> Callable[[Json], object]:
