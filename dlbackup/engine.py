@@ -141,7 +141,7 @@ def attach_migrating(engine: Engine, backup: VerifiedBackup, target: Target, dea
     """
     if type(backup) is not VerifiedBackup:
         raise TypeError("attaching with migration needs a VerifiedBackup")
-    # 1.4 migrates unless told not to; 1.5 renamed the option (ducklake.md, section 1).
+    # 1.4 migrates unless told not to; 1.5 renamed the option.
     option = "MIGRATE_IF_REQUIRED" if _is_older_than_1_5(engine) else "AUTOMATIC_MIGRATION"
     statement = attach_statement(target, {option: True})
     _run(engine.python, _job(target, [statement, 'DETACH "lake"']), deadline_s, target)

@@ -2,7 +2,7 @@
 The fence on PostgreSQL: what keeps commits out while a migration runs, and who else is connected.
 
 `LOCK TABLE ducklake_snapshot IN SHARE MODE` in an open transaction: every DuckLake commit inserts into
-that table, so commits wait and reads go on; an engine's own migration never locks it (ducklake.md, 10).
+that table, so commits wait and reads go on; an engine's own migration never locks it (tried with 1.5.1 and 1.5.5).
 The lock is gone with the session. One advisory lock per catalog keeps migrators and restores apart.
 """
 

@@ -145,7 +145,7 @@ def restore_into(
     from dlbackup.catalogs.replacement import open_place
 
     with open_place(session, address, schema) as place:
-        place.owner, place.privileges = options.owner, options.privileges
+        place.privileges = options.privileges
         tables = [_wanted(entry.table, options) for entry in reader.manifest.tables]
         _check_roles(place, tables)
         _clear(place, reader.manifest, options)

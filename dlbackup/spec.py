@@ -22,7 +22,7 @@ ENGINES = {
     "0.4": "DuckDB 1.5.0 to 1.5.1",
     "1.0": "DuckDB 1.5.2 or later",
 }
-"""Which engines open a catalog of that version without migrating it (ducklake.md, section 1)."""
+"""Which engines open a catalog of that version without migrating it."""
 
 _TABLE = re.compile(r'CREATE TABLE "(\w+)" \(\n(.*?)\n\);\n', re.DOTALL)
 _COLUMN = re.compile(r'    "(\w+)" ([a-z ]+?)( NOT NULL)?')

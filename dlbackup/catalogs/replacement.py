@@ -38,7 +38,7 @@ LOCAL_SETTINGS = SETTINGS.replace("SET ", "SET LOCAL ") + (
 @dataclass(slots=True)
 class PostgresPlace:
     """
-    A `Place` on an open transaction.
+    A place to restore into, on an open transaction.
 
     Args:
         existing: the catalog tables that stand there now.
@@ -50,7 +50,6 @@ class PostgresPlace:
     schema: str
     existing: Definitions
     head: Head
-    owner: bool = True
     privileges: bool = True
     replaced: str | None = None
     _names: list[str] = field(default_factory=list)
