@@ -60,7 +60,7 @@ _CALLED = (
 # Quoted names, plain literals (no E'', U&'', B'', X'' and no dollar quotes), words, numbers, casts and operators;
 # no dots between names, no type names before literals.
 _EXPRESSION = re.compile(
-    rf"""(?:{_NAME}(?! *\()|(?<![A-Za-z0-9_&$]){_TEXT}|(?:{_CALLED})(?= *\()|[A-Za-z_][A-Za-z0-9_]*+(?! *[('])"""
+    rf"""(?:(?<![A-Za-z0-9_&$])(?:{_NAME}(?! *\()|{_TEXT})|(?:{_CALLED})(?= *\()|[A-Za-z_][A-Za-z0-9_]*+(?! *[('])"""
     rf"""|[0-9]++(?:\.[0-9]++)?|::{_TYPE}(?![A-Za-z0-9_])|[()\[\], ]|(?:[-+*/%=<>]|<=|>=|<>|!?~~)(?![-+*/%=<>!~|]))*+"""
 )
 _CONSTRAINT = r"(?:PRIMARY KEY|UNIQUE(?: NULLS NOT DISTINCT)?|CHECK) \("

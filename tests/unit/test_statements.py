@@ -5,7 +5,7 @@ import time
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dlbackup.errors import UnsafeStatement
@@ -637,6 +637,7 @@ CALL = re.compile(r"(?:#|[A-Za-z_]\w*) *\(")
 
 
 @settings(max_examples=500)
+@example('ANY"a"')
 @given(tokens)
 def test_no_soup_of_tokens_gets_a_call_through(text: str) -> None:
     """Any text is accepted or refused as unsafe; what is accepted calls nothing and has no other literals."""
