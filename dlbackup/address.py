@@ -23,7 +23,7 @@ _SECRET = (
     "scram_server_key",
     "oauth_client_secret",
 )
-_FILE_ENDINGS = (".ducklake", ".duckdb", ".db", ".ddb")
+FILE_ENDINGS = (".ducklake", ".duckdb", ".db", ".ddb")
 _HINT = (
     "an address looks like postgres:dbname=lake, postgresql://user@host/lake, "
     "ducklake:postgres:host=... dbname=..., path/to/lake.ducklake or sqlite:path"
@@ -76,7 +76,7 @@ def parse_address(text: str) -> Address:
         return Address("duckdb", path=tail)
     if colon and scheme == "sqlite" and tail:
         return Address("sqlite", path=tail)
-    if rest and "=" not in rest and "://" not in rest and rest.endswith(_FILE_ENDINGS):
+    if rest and "=" not in rest and "://" not in rest and rest.endswith(FILE_ENDINGS):
         return Address("duckdb", path=rest)
     raise UsageError(f"the address can't be understood (it begins with {_beginning(rest)!r})", _HINT)
 

@@ -17,8 +17,8 @@ from dlbackup.address import Address
 from dlbackup.aftercare import Loss, mend
 from dlbackup.backupfile import BackupReader, VerifiedBackup
 from dlbackup.catalogs.postgres import PostgresCatalog
-from dlbackup.catalogs.replacement import LOCAL_SETTINGS, aside_name
-from dlbackup.catalogs.sessions import Session, connect, translated
+from dlbackup.catalogs.replacement import aside_name
+from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
 from dlbackup.check import check_snapshot
 from dlbackup.engine import Engine, Target, attach_migrating, check_opens
 from dlbackup.errors import CatalogError, DlbackupError, RehearsalFailed
@@ -94,9 +94,9 @@ def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, 
     check_opens(passage.engine, target, (oldest, newest), passage.attach_timeout_s)
 
 
-def rehearse(passage: Passage, address: Address, schema: str, backup: VerifiedBackup) -> tuple[Mend, ...]:
+def rehearse(passage: Passage, address: Address, schema: str, backup: VerifiedBackup) -> None:
     """
-    Restore, migrate, mend and examine a copy of the catalog in a scratch schema; return what was mended.
+    Restore, migrate, mend and examine a copy of the catalog in a scratch schema.
 
     Raises:
         RehearsalFailed: what would have failed on the catalog; the catalog was not touched.
@@ -110,7 +110,7 @@ def rehearse(passage: Passage, address: Address, schema: str, backup: VerifiedBa
                 with BackupReader(backup.path) as reader:
                     restore_into(session, address, scratch, reader, RestoreOptions(owner=False, privileges=False))
                 before = _broken_rules(copy)
-                mends = attempt(passage, copy, backup, target)
+                attempt(passage, copy, backup, target)
                 examine(passage, copy, backup, target)
                 if broken := [text for rule, text in _broken_rules(copy).items() if rule not in before]:
                     raise CatalogError(f"the migrated catalog breaks rules that it kept before: {'; '.join(broken)}")
@@ -123,7 +123,6 @@ def rehearse(passage: Passage, address: Address, schema: str, backup: VerifiedBa
                 end_by_name(session, target.name)
     finally:
         session.close()
-    return mends
 
 
 def _broken_rules(catalog: PostgresCatalog) -> dict[str, str]:

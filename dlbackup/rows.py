@@ -9,7 +9,7 @@ a line that looks like the separator, so a boundary counts only where the quotes
 import gc
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -17,7 +17,7 @@ import xxhash
 
 from dlbackup.errors import Corrupt, UnsafeStatement
 from dlbackup.statements import quote_identifier
-from dlbackup.tables import INTEGERS, Table
+from dlbackup.tables import INTEGERS, Rows, Table
 
 Block = Sequence[bytes | memoryview]
 """Texts of some rows of one table, fit for one INSERT."""
@@ -69,6 +69,23 @@ def digest(rows: Iterable[bytes | memoryview]) -> int:
 def add_digests(one: int, other: int) -> int:
     """Return the digest of two sets of rows together."""
     return (one + other) % _MODULUS
+
+
+def summed(blocks: Iterable[Block], seen: Callable[[Block, int], None] | None = None) -> Rows:
+    """
+    Return how many rows the blocks hold, and their digest.
+
+    Args:
+        seen: is told each block and its digest.
+    """
+    count = total = 0
+    for block in blocks:
+        part = digest(block)
+        count += len(block)
+        total = add_digests(total, part)
+        if seen is not None:
+            seen(block, part)
+    return Rows(count, total)
 
 
 def find_end(text: bytes, start: int) -> int:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from dlbackup.address import FILE_ENDINGS
 from dlbackup.errors import StorageError
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
@@ -23,7 +24,7 @@ def names_backup(target: str) -> bool:
     if target.endswith(".zst"):
         return True
     try:
-        return Path(target).is_file() and not target.endswith((".ducklake", ".duckdb", ".db"))
+        return Path(target).is_file() and not target.endswith(FILE_ENDINGS)
     except OSError:  # a long address is no possible file name, and the error would repeat its password
         return False
 

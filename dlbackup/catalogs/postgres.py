@@ -22,23 +22,12 @@ from dlbackup.address import Address
 from dlbackup.backupfile import Source
 from dlbackup.catalogs import Head
 from dlbackup.catalogs.definitions import Definitions, find_schema, read_definitions
-from dlbackup.catalogs.sessions import Session, connect, translated
+from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
 from dlbackup.errors import MovedOn
 from dlbackup.fingerprint import Fingerprint, Fingerprinter
-from dlbackup.rows import STATEMENT_BYTES, STATEMENT_ROWS, Block, add_digests, digest, uncollected
-from dlbackup.statements import SETTINGS, qualified, quote_identifier
+from dlbackup.rows import STATEMENT_BYTES, STATEMENT_ROWS, Block, summed, uncollected
+from dlbackup.statements import qualified, quote_identifier
 from dlbackup.tables import INTEGERS, Rows, Table
-
-LOCK_TIMEOUT_MS = 10_000
-"""How long a reader waits behind somebody's ACCESS EXCLUSIVE lock, such as a migration's."""
-
-_LOCAL_SETTINGS = SETTINGS.replace("SET ", "SET LOCAL ") + (
-    "SET LOCAL jit = off;\n"
-    "SET LOCAL row_security = off;\n"
-    "SET LOCAL quote_all_identifiers = off;\n"
-    "SET LOCAL synchronize_seqscans = off;\n"
-    "SET LOCAL idle_in_transaction_session_timeout = 0;\n"
-)
 
 
 class PostgresCatalog:
@@ -65,8 +54,7 @@ class PostgresCatalog:
         doing = f"reading the catalog in schema {self.schema}"
         with translated(self.address, doing), self.session.transaction():
             self.session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            self.session.execute(_LOCAL_SETTINGS + f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
-            self.session.execute("SET LOCAL search_path = ''")
+            self.session.execute(LOCAL_SETTINGS.encode())
             yield PostgresSnapshot.begin(self.session, self.schema)
 
 
@@ -115,7 +103,8 @@ class PostgresSnapshot:
 
     def contents(self) -> dict[str, Rows]:
         """Read all rows; return counts and digests by table name."""
-        return self.read()[0]
+        with uncollected():
+            return {table.name: summed(self.rows(table)) for table in self.tables}
 
     def read(self) -> tuple[dict[str, Rows], Fingerprint]:
         """Read all rows; return counts and digests by table name, and the fingerprint."""
@@ -124,13 +113,7 @@ class PostgresSnapshot:
         with uncollected():
             for table in self.tables:
                 fingerprint.begin(table)
-                count = total = 0
-                for block in self.rows(table):
-                    part = digest(block)
-                    count += len(block)
-                    total = add_digests(total, part)
-                    fingerprint.add(block, part)
-                found[table.name] = Rows(count, total)
+                found[table.name] = summed(self.rows(table), fingerprint.add)
         return found, fingerprint.result()
 
     def counts(self) -> dict[str, int]:

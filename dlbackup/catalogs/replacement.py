@@ -17,22 +17,13 @@ from dlbackup.address import Address
 from dlbackup.catalogs import Head
 from dlbackup.catalogs.definitions import Definitions, read_definitions
 from dlbackup.catalogs.postgres import copy_out, one, read_head
-from dlbackup.catalogs.sessions import Session, translated
+from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, translated
 from dlbackup.errors import CatalogError
-from dlbackup.rows import Block, add_digests, digest
-from dlbackup.statements import SETTINGS, definition, finishing, ownership, qualified, quote_identifier
+from dlbackup.rows import Block, summed
+from dlbackup.statements import definition, finishing, ownership, qualified, quote_identifier
 from dlbackup.tables import Rows, Table, by_name
 
-LOCK_TIMEOUT_MS = 10_000
 _NAME_BYTES = 63
-
-LOCAL_SETTINGS = SETTINGS.replace("SET ", "SET LOCAL ") + (
-    "SET LOCAL jit = off;\n"
-    "SET LOCAL row_security = off;\n"
-    "SET LOCAL quote_all_identifiers = off;\n"
-    "SET LOCAL idle_in_transaction_session_timeout = 0;\n"
-    f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};\n"
-)
 
 
 @dataclass(slots=True)
@@ -118,11 +109,7 @@ class PostgresPlace:
 
     def read_back(self, table: Table) -> Rows:
         """Read every row of a table again."""
-        count = total = 0
-        for block in copy_out(self.session, self.schema, table):
-            count += len(block)
-            total = add_digests(total, digest(block))
-        return Rows(count, total)
+        return summed(copy_out(self.session, self.schema, table))
 
     def definitions(self) -> tuple[Table, ...]:
         """Return the tables as the server has them now."""
@@ -166,7 +153,6 @@ def open_place(session: Session, address: Address, schema: str) -> Iterator[Post
         exists = one(session, "select exists (select from pg_namespace where nspname = %s)", schema)[0]
         if not exists:
             session.execute(f"CREATE SCHEMA {quote_identifier(schema)}".encode())
-        session.execute("SET LOCAL search_path = ''")
         existing = read_definitions(session, schema)
         if existing.tables:
             listed = ", ".join(qualified(schema, table.name) for table in existing.tables)

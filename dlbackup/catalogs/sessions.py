@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from dlbackup.address import Address, conninfo, scrub
 from dlbackup.errors import CatalogError, DlbackupError, Locked, MovedOn, Unreachable, UsageError
+from dlbackup.statements import SETTINGS
 
 Session = psycopg.Connection[tuple[Any, ...]]
 
@@ -25,6 +26,20 @@ _DEFAULTS = {
     "keepalives_count": "5",
 }
 _CONNECT_TIMEOUT_S = "10"
+
+LOCK_TIMEOUT_MS = 10_000
+"""How long dlbackup waits behind somebody's lock, such as the ACCESS EXCLUSIVE ones of a migration."""
+
+LOCAL_SETTINGS = SETTINGS.replace("SET ", "SET LOCAL ") + (
+    "SET LOCAL search_path = '';\n"
+    "SET LOCAL jit = off;\n"
+    "SET LOCAL row_security = off;\n"
+    "SET LOCAL quote_all_identifiers = off;\n"
+    "SET LOCAL synchronize_seqscans = off;\n"
+    "SET LOCAL idle_in_transaction_session_timeout = 0;\n"
+    f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};\n"
+)
+"""What every transaction of dlbackup that reads or writes a catalog sets first."""
 
 
 def parameters_for(address: Address, name: str = "dlbackup") -> dict[str, str]:
