@@ -4,6 +4,7 @@ Backups that prove themselves, restores and safe migrations for DuckLake catalog
 The public API: the verbs of the command line, the records that they return, and the error tree.
 """
 
+from dlbackup.bars import Unbarred, unbar
 from dlbackup.check import Check, check
 from dlbackup.dump import Backup, dump
 from dlbackup.errors import DlbackupError
@@ -24,6 +25,7 @@ __all__ = [
     "Plan",
     "RestoreOptions",
     "Restored",
+    "Unbarred",
     "Verification",
     "check",
     "dump",
@@ -31,5 +33,6 @@ __all__ = [
     "migrate",
     "plan",
     "restore",
+    "unbar",
     "verify",
 ]

@@ -133,7 +133,7 @@ def _old_inlined_tables(snapshot: "PostgresSnapshot") -> list[Any]:
     for name in (row[0] for row in current if row[0] in tables):
         table_id = inlined_table_id(name)
         conversions = [
-            (column.name, CONVERSIONS[types[table_id, column.name], column.type])
+            (column.name, column.type, CONVERSIONS[types[table_id, column.name], column.type])
             for column in tables[name].columns[_SYSTEM_COLUMNS:]
             if (types.get((table_id, column.name), ""), column.type) in CONVERSIONS
         ]
@@ -142,13 +142,26 @@ def _old_inlined_tables(snapshot: "PostgresSnapshot") -> list[Any]:
     return found
 
 
+def _types(session: "Session", schema: str, table: str) -> dict[str, str]:
+    rows = session.execute(
+        "select a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a join pg_class c on c.oid ="
+        " a.attrelid join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s and c.relname = %s"
+        " and a.attnum > 0 and not a.attisdropped",
+        [schema, table],
+    )
+    return {row[0]: row[1] for row in rows}
+
+
 def _convert_inlined(session: "Session", schema: str, found: list[Any]) -> int:
     for table, conversions in found:
+        there = _types(session, schema, table)
         actions = ", ".join(
             f"ALTER COLUMN {quote_identifier(name)} TYPE {how.format(c=quote_identifier(name))}"
-            for name, how in conversions
+            for name, old_type, how in conversions
+            if there.get(name) == old_type  # done already, when a migration that was cut off is finished
         )
-        session.execute(f"ALTER TABLE {quote_identifier(schema)}.{quote_identifier(table)} {actions}".encode())
+        if actions:
+            session.execute(f"ALTER TABLE {quote_identifier(schema)}.{quote_identifier(table)} {actions}".encode())
     return len(found)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from dlbackup import check, dump, info, migrate, plan, reports, restore, verify
+from dlbackup import check, dump, info, migrate, plan, reports, restore, unbar, verify
 from dlbackup.address import masked
 from dlbackup.backupfile import LEVEL
 from dlbackup.errors import DlbackupError, Interrupted, Unhealthy, UsageError
@@ -139,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_migrate(commands)
     _add_plan(commands)
     _add_check(commands)
+    _add_unbar(commands)
     _add_info(commands)
     return parser
 
@@ -318,6 +319,11 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
         help="seconds after which the engine is ended (default: %(default)g)",
     )
     _client_options(parser)
+    add(
+        "--bar-stale-clients",
+        action="store_true",
+        help="leave constraints behind that make harmful writes of older clients fail; dlbackup unbar removes them",
+    )
 
 
 def _seconds(text: str) -> float:
@@ -338,6 +344,7 @@ def _as_migrate_options(options: argparse.Namespace) -> MigrateOptions:
         accept_loss=tuple(options.accept_loss),
         terminate_clients=options.terminate_clients,
         ignore_clients=options.ignore_clients,
+        bar_stale_clients=options.bar_stale_clients,
         lock_timeout_s=options.lock_timeout,
         attach_timeout_s=options.attach_timeout,
     )
@@ -372,6 +379,18 @@ def _add_plan(commands: _Commands) -> None:
 def _plan(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
     found = plan(options.address, _as_migrate_options(options))
     return found, reports.planned(found), None
+
+
+def _add_unbar(commands: _Commands) -> None:
+    more = "Takes away what migrate --bar-stale-clients left, once no client from before the migration is left."
+    parser = _command(commands, "unbar", "take the bars against stale clients away", more, _unbar)
+    parser.add_argument("address", metavar="ADDRESS", help=_ADDRESS)
+    _schema_option(parser)
+
+
+def _unbar(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    result = unbar(options.address, metadata_schema=options.metadata_schema)
+    return result, reports.unbarred(result), None
 
 
 def _add_info(commands: _Commands) -> None:

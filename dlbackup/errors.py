@@ -132,8 +132,20 @@ class CannotMigrate(Refused):
     """The engine can't bring this catalog to that version."""
 
 
+class MigrationNeeded(Refused):
+    """The engine opens the catalog only after a migration, which was not allowed."""
+
+
+class AliasTaken(Refused):
+    """Something else is attached under that name already."""
+
+
 class Pooled(Refused):
     """A transaction-pooling proxy is between dlbackup and the server."""
+
+
+class CutOff(Refused):
+    """A migration was cut off before its end, and what it left has to be finished or undone first."""
 
 
 class WouldLose(Refused):

@@ -17,7 +17,7 @@ from functools import partial
 
 from dlbackup import spec
 from dlbackup.rows import Block, add_digests, digest, parse
-from dlbackup.tables import INTEGERS, Table
+from dlbackup.tables import INTEGERS, Table, inlined_table_id
 
 Canonical = Callable[[bytes], bytes | None]
 """Turns a row's text into its canonical text; None when the row is no part of the meaning."""
@@ -80,6 +80,7 @@ class Fingerprinter:
         self._inlined: dict[str, list[tuple[str, int, str]]] = {"inlined rows": [], "inlined deletes": []}
         self._lives: list[tuple[int, int, int | None]] = []  # (table_id, begin, end) of ducklake_table
         self._versions: dict[int, int] = {}  # the first snapshot of each schema version
+        self._singles: dict[int | None, set[str]] = {}  # the float32 columns by table_id
         self._table: Table | None = None
         self._canonical: Canonical | None = None
         self._remembered = False
@@ -90,11 +91,14 @@ class Fingerprinter:
         self._end()
         regular = self._known and _is_regular(table, self._version)
         self._table, self._rows, self._total = table, 0, 0
-        self._canonical = _canonical(RENAMED.get(table.name, table.name), table) if regular else None
+        singles = self._singles.get(inlined_table_id(table.name), set())
+        self._canonical = _canonical(RENAMED.get(table.name, table.name), table, singles) if regular else None
         self._remembered = regular and self._derives and table.name in _DERIVED_FROM
 
     def add(self, rows: Block, rows_digest: int) -> None:
         """Take some rows of the table, whose own digest is known already."""
+        if self._table is not None and self._table.name == "ducklake_column":
+            self._remember_singles(self._table, rows)
         if self._remembered and self._table is not None:
             self._remember(self._table, (bytes(row) for row in rows))
         if self._canonical is None:
@@ -129,6 +133,15 @@ class Fingerprinter:
         elif self._rows:
             kind = "inlined rows" if table.kind == "inlined-data" else "inlined deletes"
             self._inlined[kind].append((table.name, self._rows, text))
+
+    def _remember_singles(self, table: Table, rows: Block) -> None:
+        """Keep the columns of type float32: 1.4 inlines them as double precision, 1.5 as real."""
+        for row in map(bytes, rows):
+            if b"'float32'" in row:
+                values = dict(zip(table.column_names, parse(row), strict=True))
+                table_id, name = values.get("table_id"), values.get("column_name")
+                if table_id is not None and name is not None and values.get("column_type") == "float32":
+                    self._singles.setdefault(int(table_id), set()).add(name)
 
     def _remember(self, table: Table, rows: Iterable[bytes]) -> None:
         """Keep what the per-table form of schema versions is derived from."""
@@ -181,10 +194,11 @@ def _is_regular(table: Table, version: str) -> bool:
     return expected is not None and found == [(column.name, column.type) for column in expected.columns]
 
 
-def _canonical(name: str, table: Table) -> Canonical | None:
-    """Return how rows of this table become canonical; None where they are."""
+def _canonical(name: str, table: Table, singles: set[str]) -> Canonical | None:
+    """Return how rows of this table become canonical; None where they are. `singles` are its float32 columns."""
     if table.kind != "fixed":
-        return None if all(_is_plain(column.type) for column in table.columns) else partial(_inlined, table)
+        types = tuple("real" if column.name in singles else column.type for column in table.columns)
+        return None if all(map(_is_plain, types)) else partial(_inlined, types)
     if name == "ducklake_metadata":
         return partial(_without_version, table)
     newest = spec.load(spec.described()[-1]).get(name)
@@ -255,12 +269,12 @@ _BC = re.compile(r"(\d{4,}-\d\d-\d\d)( .*?)? BC")
 _FRACTION = re.compile(r"(\d{4,}-\d\d-\d\d(?: \(BC\))? \d\d:\d\d:\d\d)\.(\d*?)0+(?=$|\+)")
 
 
-def _inlined(table: Table, row: bytes) -> bytes:
+def _inlined(types: tuple[str, ...], row: bytes) -> bytes:
     """Bring an inlined row to its values: engines of 1.4 and 1.5 store the same ones in other types."""
     values = parse(row)
     canonical = [
-        value if value is None or number < 3 else _value(column.type, value)
-        for number, (column, value) in enumerate(zip(table.columns, values, strict=True))
+        value if value is None or number < 3 else _value(column_type, value)
+        for number, (column_type, value) in enumerate(zip(types, values, strict=True))
     ]
     return json.dumps(canonical).encode()
 

@@ -49,6 +49,7 @@ class MigrateOptions:
         rehearsal: migrate a copy in a scratch schema first.
         mend: put right what the engine is known to lose; without it, such a lake is refused.
         accept_loss: names of known losses that may happen.
+        bar_stale_clients: leave constraints behind that make harmful writes of older clients fail.
         lock_timeout_s: how long the fence and the engine wait for one lock.
         attach_timeout_s: after which the engine is ended.
     """
@@ -62,6 +63,7 @@ class MigrateOptions:
     accept_loss: tuple[str, ...] = ()
     terminate_clients: bool = False
     ignore_clients: bool = False
+    bar_stale_clients: bool = False
     lock_timeout_s: float = 10.0
     attach_timeout_s: float = 600.0
 
@@ -90,7 +92,8 @@ class Migration:
     Args:
         backup: the file that undoes it; None where none was needed.
         writer_pause_seconds: from fence to release.
-        stale_clients: sessions from before the migration that go on with a stale view.
+        stale_clients: sessions from before that were not ended, and those that came, or came back, meanwhile.
+        barred: whether constraints keep stale clients from harmful writes.
     """
 
     outcome: Outcome
@@ -102,6 +105,7 @@ class Migration:
     mends: tuple[Mend, ...]
     writer_pause_seconds: float
     stale_clients: tuple[Client, ...]
+    barred: bool = False
 
 
 @dataclass(frozen=True, slots=True)

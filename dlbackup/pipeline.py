@@ -2,34 +2,56 @@
 The migration of a catalog on PostgreSQL, stage by stage, and its undo.
 
 Nothing reaches *attach* without a `VerifiedBackup` of exactly the state under the fence. Every end is
-named: migrated, current, refused, unchanged (proved), rolled back (proved), or a person is needed.
+named: migrated, current, refused, unchanged (proved), rolled back (proved), or a person is needed. What a
+killed migration left is finished or undone before anything else is done.
 """
 
 import shlex
 import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
+import psycopg
+
+from dlbackup import journal
 from dlbackup.address import Address
 from dlbackup.aftercare import Loss
 from dlbackup.backupfile import BackupReader, VerifiedBackup
+from dlbackup.bars import bars_exist_for
 from dlbackup.catalogs import open_catalog
 from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot
-from dlbackup.catalogs.sessions import Session, connect
+from dlbackup.catalogs.sessions import Session, connect, translated
 from dlbackup.dump import dump_catalog
-from dlbackup.engine import Engine, Target, probe
+from dlbackup.engine import AttachFailed, Engine, Target, attach_migrating, probe
 from dlbackup.errors import (
+    BackupError,
+    CannotMigrate,
     CatalogError,
+    CutOff,
     DlbackupError,
     Interrupted,
     MigrationError,
     NeedsPerson,
     RolledBack,
+    StorageError,
     Unchanged,
 )
-from dlbackup.fence import Fence, end_by_name, end_clients, only_migrator, raise_fence, settle_clients
+from dlbackup.fence import (
+    Fence,
+    end_by_name,
+    end_clients,
+    guarded,
+    only_migrator,
+    other_clients,
+    raise_fence,
+    settle_clients,
+)
+from dlbackup.journal import Journal, Progress
 from dlbackup.migration import (
     Client,
     Mend,
@@ -43,10 +65,11 @@ from dlbackup.migration import (
 )
 from dlbackup.plan import obstacles
 from dlbackup.progress import Event, OnEvent
-from dlbackup.rehearsal import Passage, attempt, examine, rehearse
+from dlbackup.records import encode
+from dlbackup.rehearsal import Passage, examine, put_right, rehearse
 from dlbackup.restore import RestoreOptions, restore_into
 from dlbackup.tables import Rows, Table
-from dlbackup.verify import prove
+from dlbackup.verify import prove, prove_file
 
 
 def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) -> Migration:
@@ -81,12 +104,58 @@ def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) 
     with open_catalog(address, options.metadata_schema) as catalog:
         with run.stage("look"):
             engine = probe(options.engine)
+            left = journal.left_behind(catalog.session, catalog.schema, Path(options.backup_dir))
+            if left is not None:
+                with only_migrator(catalog.session, catalog.schema):
+                    finished = _finish(catalog, engine, options, run)
+                if finished is not None:
+                    return finished
             with catalog.snapshot() as snapshot:
                 step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, options.to)
         if step is None:
             return run.result("current", engine.spec_version, engine.spec_version, snapshot.head.snapshot_id)
         with only_migrator(catalog.session, catalog.schema):
             return _Pipeline(catalog, engine, step, options, run).migrate()
+
+
+def _finish(catalog: PostgresCatalog, engine: Engine, options: MigrateOptions, run: "_Run") -> Migration | None:
+    """Deal with what a killed migration left; None when the catalog is as it was before."""
+    left = journal.left_behind(catalog.session, catalog.schema, Path(options.backup_dir))
+    with catalog.snapshot() as snapshot:
+        version = snapshot.head.spec_version
+    if left is None or (left.journal is None and version == left.from_version):
+        return None
+    if left.journal is None:
+        raise CutOff(
+            f"an earlier migration of the catalog was cut off after its engine was done; its journal is {left.path}",
+            "run migrate again where that file is, and what is missing will be mended or undone; if the file is lost,"
+            f" compare the catalog with a backup and drop the schema {journal.mark_name(catalog.schema)}",
+        )
+    entry = left.journal
+    run.on_event(Event("look", f"an earlier migration was cut off; its journal {left.path} says: {entry.progress}"))
+    log = _Log(catalog, left.path, entry, run)
+    if version == entry.from_version:
+        log.note("unchanged")
+        return None
+    if engine.spec_version != entry.to_version and options.engine is not None:
+        engine = probe()
+    if engine.spec_version != entry.to_version:
+        raise CannotMigrate(
+            f"an earlier migration to spec version {entry.to_version} was cut off, and DuckDB {engine.duckdb_version}"
+            f" writes {engine.spec_version}: it can't finish that",
+            "name an environment with the DuckDB of that migration with --engine",
+        )
+    passage = Passage(
+        engine,
+        Step(entry.from_version, entry.to_version, engine.duckdb_version),
+        tuple(Loss(**loss) for loss in entry.losses),
+        frozenset(entry.accepted),
+        entry.bars,
+        catalog.schema,
+        options.lock_timeout_s,
+        options.attach_timeout_s,
+    )
+    return _Pipeline(catalog, engine, passage.step, options, run, passage.mends, log).finish(passage)
 
 
 _DOING = {
@@ -97,6 +166,7 @@ _DOING = {
     "rehearsal": "migrating a copy in a scratch schema",
     "same-state": "commits wait now; comparing the catalog with the backup",
     "attach": "the engine migrates",
+    "mend": "putting right what the engine lost",
     "post-check": "checking the migrated catalog",
     "undo": "finding out what the failure left, and putting it right",
 }
@@ -120,6 +190,7 @@ class _Run:
         self.pause_s = 0.0
         self.stale: tuple[Client, ...] = ()
         self.mends: tuple[Mend, ...] = ()
+        self.barred = False
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -141,7 +212,38 @@ class _Run:
             self.mends,
             round(self.pause_s, 3),
             self.stale,
+            self.barred,
         )
+
+
+class _Log:
+    """The journal of one migration, and the mark in the database that points to it."""
+
+    def __init__(self, catalog: PostgresCatalog, path: Path, entry: Journal, run: _Run) -> None:
+        self.catalog, self.path, self.entry, self.run = catalog, path, entry, run
+
+    def begin(self) -> None:
+        """Say, before the engine may change anything, what is about to happen; raise StorageError if that fails."""
+        self._write("attaching")
+        catalog = self.catalog
+        with translated(catalog.address, "marking the catalog"):
+            journal.mark(catalog.session, catalog.schema, self.path, self.entry.from_version)
+
+    def note(self, progress: Progress) -> None:
+        """Write down a step; what can't be written is a warning, since what was done to the catalog counts."""
+        try:
+            self._write(progress)
+        except StorageError as exc:
+            self.run.on_event(Event("journal", f"{progress}, but {exc.message}", warning=True))
+        if self.entry.done and not self.catalog.session.closed:
+            try:
+                journal.unmark(self.catalog.session, self.catalog.schema)
+            except psycopg.Error as exc:
+                self.run.on_event(Event("journal", f"the mark in the database stays: {exc}", warning=True))
+
+    def _write(self, progress: Progress) -> None:
+        self.entry = replace(self.entry, progress=progress, time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        journal.write(self.path, self.entry)
 
 
 @dataclass(slots=True)
@@ -152,6 +254,7 @@ class _Pipeline:
     options: MigrateOptions
     run: _Run
     losses: tuple[Loss, ...] = ()
+    log: _Log | None = None
 
     def migrate(self) -> Migration:
         self._refuse_what_is_unsafe()
@@ -161,12 +264,42 @@ class _Pipeline:
             if self.options.rehearsal:
                 with self.run.stage("rehearsal"):
                     rehearse(self._passage(), self.catalog.address, self.catalog.schema, backup)
-            failure = self._migrate_fenced(session, backup)
+            failure = self._fenced(session, lambda fence, held: self._under_fence(fence, backup, held))
+        return self._result(failure)
+
+    def _result(self, failure: MigrationError | None) -> Migration:
         before = self.step.from_version
         if failure is not None:
             failure.result = self.run.result(_OUTCOMES[type(failure)], before, before, self.run.snapshot_id)
             raise failure
         return self.run.result("migrated", before, self.step.to_version, self.run.snapshot_id)
+
+    def finish(self, passage: Passage) -> Migration:
+        """Finish or undo a migration that was cut off after its engine was done."""
+        path = journal.backup_of(self._log.path)
+        self.run.backup, self.run.snapshot_id = str(path), self._log.entry.snapshot_id
+        try:
+            with self.run.stage("verify"):
+                backup, _ = prove_file(path, on_event=self.run.on_event)
+        except (BackupError, StorageError) as exc:
+            return self._result(self._needs_person("a migration was cut off before its end", exc.message))
+        with self._own_session() as session:
+            self._settle_clients(session)
+            failure = self._fenced(session, lambda fence, held: self._finish_fenced(fence, passage, backup, held))
+        return self._result(failure)
+
+    def _finish_fenced(
+        self, fence: Fence, passage: Passage, backup: VerifiedBackup, held: ExitStack
+    ) -> MigrationError | None:
+        with self.catalog.snapshot() as snapshot:
+            head = snapshot.head
+        if head.spec_version != self.step.to_version or head.snapshot_id != self.run.snapshot_id:
+            return self._needs_person(
+                f"a migration was cut off before its end, and the catalog has version {head.spec_version} and snapshot"
+                f" {head.snapshot_id}, where {self.step.to_version} and {self.run.snapshot_id} were expected,",
+                "others have changed it since, so that neither mends nor the backup fit it any more",
+            )
+        return self._prove_or_undo(fence, passage, backup, held, attach=False)
 
     def _settle_clients(self, fence_session: Session) -> None:
         session = self.catalog.session
@@ -197,9 +330,39 @@ class _Pipeline:
     def _passage(self) -> Passage:
         accepted = frozenset(loss.part for loss in self.losses if loss not in self._to_mend)
         options = self.options
+        bars = options.bar_stale_clients and bars_exist_for(self.step.to_version)
         return Passage(
-            self.engine, self.step, self._to_mend, accepted, options.lock_timeout_s, options.attach_timeout_s
+            self.engine,
+            self.step,
+            self._to_mend,
+            accepted,
+            bars,
+            self.catalog.schema,
+            options.lock_timeout_s,
+            options.attach_timeout_s,
         )
+
+    def _new_log(self, passage: Passage, backup: VerifiedBackup) -> _Log:
+        header = backup.manifest.header
+        entry = Journal(
+            journal.place_of(self.catalog.session, self.catalog.schema),
+            header.snapshot_id,
+            self.step.from_version,
+            self.step.to_version,
+            self.step.duckdb_version,
+            tuple(encode(loss, keep_defaults=True) for loss in passage.mends),
+            tuple(sorted(passage.accepted)),
+            passage.bars,
+            "attaching",
+            "",
+        )
+        return _Log(self.catalog, journal.journal_of(backup.path), entry, self.run)
+
+    @property
+    def _log(self) -> _Log:
+        if self.log is None:
+            raise AssertionError("the journal is there before anything is changed")
+        return self.log
 
     @contextmanager
     def _own_session(self) -> Iterator[Session]:
@@ -219,14 +382,19 @@ class _Pipeline:
             verified, _ = prove(backup, on_event=self.run.on_event)
         return verified
 
-    def _migrate_fenced(self, session: Session, backup: VerifiedBackup) -> MigrationError | None:
-        """Do all that happens under the fence; return the failure once its consequences are dealt with."""
+    def _fenced(
+        self, session: Session, work: Callable[[Fence, ExitStack], MigrationError | None]
+    ) -> MigrationError | None:
+        """Do what happens under the fence; return the failure once its consequences are dealt with."""
         address, schema = self.catalog.address, self.catalog.schema
         timeout_ms = int(self.options.lock_timeout_s * 1000)
         failure, known = None, False
         try:
             with ExitStack() as held, raise_fence(session, address, schema, timeout_ms) as fence:
-                failure, known = self._under_fence(fence, backup, held), True
+                try:
+                    failure, known = work(fence, held), True
+                finally:
+                    self.run.pause_s = time.monotonic() - fence.since
         except DlbackupError as exc:
             # Once the end is known, neither a signal that had to wait nor a fence that can't be taken down hides it.
             if not known:
@@ -236,28 +404,56 @@ class _Pipeline:
         return failure
 
     def _under_fence(self, fence: Fence, backup: VerifiedBackup, held: ExitStack) -> MigrationError | None:
-        try:
-            with self.run.stage("same-state"):
-                self._settle_clients(fence.session)  # who came while the backup was made and rehearsed
-                if self._state() != state_of(backup):
-                    backup = self._back_up()
-                with self.catalog.snapshot() as snapshot:
-                    self._refuse_obstacles(snapshot)
-            passage = self._passage()
-            target = passage.target(self.catalog.address, self.catalog.schema)
+        with self.run.stage("same-state"):
+            self._settle_clients(fence.session)  # who came while the backup was made and rehearsed
+            if self._state() != state_of(backup):
+                backup = self._back_up()
+            with self.catalog.snapshot() as snapshot:
+                self._refuse_obstacles(snapshot)
+        passage = self._passage()
+        self.log = self._new_log(passage, backup)
+        return self._prove_or_undo(fence, passage, backup, held, attach=True)
+
+    def _prove_or_undo(
+        self, fence: Fence, passage: Passage, backup: VerifiedBackup, held: ExitStack, *, attach: bool
+    ) -> MigrationError | None:
+        """Let the engine migrate unless it has done so, mend, and prove; on any failure undo and return it."""
+        catalog, log, options = self.catalog, self._log, self.options
+        target = passage.target(catalog.address, catalog.schema)
+        own = frozenset({catalog.session.info.backend_pid, fence.session.info.backend_pid})
+        with guarded(
+            catalog.address,
+            catalog.schema,
+            target.name,
+            own,
+            options.lock_timeout_s,
+            ends_clients=options.terminate_clients,
+        ) as guard:
             try:
-                with self.run.stage("attach"):
-                    self.run.mends = attempt(passage, self.catalog, backup, target)
+                if attach:
+                    with self.run.stage("attach"):
+                        log.begin()
+                        attach_migrating(self.engine, backup, target, options.attach_timeout_s)
+                        log.note("attached")
+                with self.run.stage("mend"):
+                    self.run.mends = put_right(passage, catalog)
+                    log.note("mended")
                 with self.run.stage("post-check"):
-                    examine(passage, self.catalog, backup, target)
+                    examine(passage, catalog, backup, target)
                 held.enter_context(_signals_held())
-                end_clients(self.catalog.session, fence.waiting())
+                end_clients(catalog.session, fence.waiting())
+                known = {client.pid for client in self.run.stale}
+                came = other_clients(catalog.session, catalog.schema, own)
+                self.run.stale += tuple(client for client in came if client.pid not in known)
+                self.run.barred = passage.bars
+                fence.ends_waiting = True
+                log.note("migrated")
             except BaseException as exc:  # noqa: BLE001 - whatever it was, what it left has to be found out
                 held.enter_context(_signals_held())
+                guard.ends_clients = True  # to leave a catalog half undone for somebody's open transaction is worse
+                cause = guard.gave_up if guard.gave_up and isinstance(exc, AttachFailed) else exc
                 with self.run.stage("undo"):
-                    return self._undo(fence, backup, target, exc)
-        finally:
-            self.run.pause_s = time.monotonic() - fence.since
+                    return self._undo(fence, backup, target, cause)
         return None
 
     def _state(self) -> tuple[tuple[Table, ...], dict[str, Rows]]:
@@ -270,18 +466,22 @@ class _Pipeline:
         try:
             end_by_name(self.catalog.session, target.name)
             if self._state() == state_of(backup):
+                self._log.note("unchanged")
                 return Unchanged(
                     f"the migration failed and the catalog is as it was: {reason}",
                     "backup and catalog agree in every definition and row; see the reason, then try again",
                 )
             if not fence.stands():
                 raise CatalogError("the fence was lost, so that others may have committed since")
+            self._log.note("undoing")
             with BackupReader(backup.path) as reader:
                 options = RestoreOptions(replace=True, drop_replaced=True)
                 restore_into(fence.session, self.catalog.address, self.catalog.schema, reader, options)
         except Exception as exc:  # noqa: BLE001 - an undo that can't be finished needs a person, whatever it was
             why = exc.message if isinstance(exc, DlbackupError) else str(exc)
+            self._log.note("needs-person")
             return self._needs_person(f"the migration failed ({reason})", why)
+        self._log.note("rolled-back")
         return RolledBack(
             f"the migration failed after it had changed the catalog, and the backup was restored: {reason}",
             "every definition and row was read back and is as in the backup; clients must attach again",
@@ -300,9 +500,16 @@ class _Pipeline:
 @contextmanager
 def _signals_held() -> Iterator[None]:
     """Let no signal come between what was done to the catalog and its commit; it is delivered afterwards."""
-    signals = {signal.SIGINT, signal.SIGTERM}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread only
+        yield
+        return
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda number, _: came.append(number)) for number in numbers]
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if came:
+            signal.raise_signal(came[0])

@@ -55,6 +55,8 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         if value not in typing.get_args(kind):
             raise ValueError(f"{where}: {value!r} is not one of {typing.get_args(kind)}")
         return value
+    if kind is Any:
+        return value
     if type(value) is not kind:
         raise ValueError(f"{where}: {kind.__name__} expected")
     return value

@@ -1,13 +1,12 @@
 """
 One attempt at a migration, and its rehearsal on a copy.
 
-`attempt` lets the engine migrate a schema, mends what it is known to lose, and examines the result. The
-pipeline makes it on the catalog, under the fence; `rehearse` makes it on the verified backup, restored
+The engine migrates a schema, `put_right` mends what it is known to lose, and `examine` proves the result. The
+pipeline does so on the catalog, under the fence; `rehearse` does so on the verified backup, restored
 into a scratch schema of the same database, which is dropped whatever happens. What would fail on the
 catalog fails there first. No data file is written or read.
 """
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from dlbackup import spec
 from dlbackup.address import Address
 from dlbackup.aftercare import Loss, mend
 from dlbackup.backupfile import BackupReader, VerifiedBackup
+from dlbackup.bars import bar
 from dlbackup.catalogs.postgres import PostgresCatalog
 from dlbackup.catalogs.replacement import aside_name
 from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
 from dlbackup.check import check_snapshot
 from dlbackup.engine import Engine, Target, attach_migrating, check_opens
 from dlbackup.errors import CatalogError, DlbackupError, RehearsalFailed
-from dlbackup.fence import end_by_name
+from dlbackup.fence import end_by_name, engine_name
 from dlbackup.migration import Mend, Step, changed_meaning, lost_rows
 from dlbackup.restore import RestoreOptions, restore_into
 from dlbackup.statements import quote_identifier
@@ -30,6 +30,8 @@ from dlbackup.statements import quote_identifier
 _DROP_BATCH = 500
 """Tables dropped in one transaction: each takes up to five locks."""
 _KIND = "rehearsal"
+_GUARD_FIRST_S = 2.0
+"""How much longer than the guard the engine itself waits for a lock: the guard can say who holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Passage:
     Args:
         mends: losses that are put right after the attach.
         accepted: parts of the fingerprint that may change, because that loss was accepted.
+        bars: whether stale clients are barred after the mends.
+        schema: the catalog's own, whose name is in those of all engines that work for it.
         lock_timeout_s: how long the engine may wait for one lock.
         attach_timeout_s: after which the engine is ended.
     """
@@ -48,28 +52,32 @@ class Passage:
     step: Step
     mends: tuple[Loss, ...]
     accepted: frozenset[str]
+    bars: bool
+    schema: str
     lock_timeout_s: float
     attach_timeout_s: float
 
     def target(self, address: Address, schema: str) -> Target:
         """Return how the engine sees a schema, with a name of its own for its backends."""
-        name = f"dlbackup-engine-{secrets.token_hex(6)}"
-        return Target(address, schema, name, int(self.lock_timeout_s * 1000))
+        timeout_ms = int((self.lock_timeout_s + _GUARD_FIRST_S) * 1000)
+        return Target(address, schema, engine_name(self.schema), timeout_ms)
 
 
-def attempt(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, target: Target) -> tuple[Mend, ...]:
+def put_right(passage: Passage, catalog: PostgresCatalog) -> tuple[Mend, ...]:
     """
-    Attach with migration, then mend in one transaction; return what was mended.
+    Mend what the engine lost and put up the bars, in one transaction; return what was mended.
 
     Raises:
-        DlbackupError: at the first thing that fails; nothing is undone here.
+        DlbackupError: at the first thing that fails; nothing is done then.
     """
-    attach_migrating(passage.engine, backup, target, passage.attach_timeout_s)
-    if not passage.mends:
+    if not (passage.mends or passage.bars):
         return ()
     with translated(catalog.address, "mending what the engine lost"), catalog.session.transaction():
         catalog.session.execute(LOCAL_SETTINGS.encode())
-        return tuple(Mend(rule, rows) for rule, rows in mend(catalog.session, catalog.schema, passage.mends))
+        mended = tuple(Mend(rule, rows) for rule, rows in mend(catalog.session, catalog.schema, passage.mends))
+        if passage.bars:
+            bar(catalog.session, catalog.schema)
+        return mended
 
 
 def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, target: Target) -> None:
@@ -103,14 +111,15 @@ def rehearse(passage: Passage, address: Address, schema: str, backup: VerifiedBa
     """
     session = connect(address, "dlbackup-rehearsal")
     try:
-        with _scratch(session, schema) as scratch:
+        with translated(address, "rehearsing in a scratch schema"), _scratch(session, schema) as scratch:
             target = passage.target(address, scratch)
             copy = PostgresCatalog(address, session, scratch)
             try:
                 with BackupReader(backup.path) as reader:
                     restore_into(session, address, scratch, reader, RestoreOptions(owner=False, privileges=False))
                 before = _broken_rules(copy)
-                attempt(passage, copy, backup, target)
+                attach_migrating(passage.engine, backup, target, passage.attach_timeout_s)
+                put_right(passage, copy)
                 examine(passage, copy, backup, target)
                 if broken := [text for rule, text in _broken_rules(copy).items() if rule not in before]:
                     raise CatalogError(f"the migrated catalog breaks rules that it kept before: {'; '.join(broken)}")

@@ -4,6 +4,7 @@ Results as text for a person; the same records that `--json` prints.
 Each function takes a record and returns lines without a closing line feed.
 """
 
+from dlbackup.bars import Unbarred
 from dlbackup.check import Check
 from dlbackup.dump import Backup
 from dlbackup.info import Info
@@ -61,9 +62,15 @@ def migrated(result: Migration) -> str:
     way = f"from {result.from_version} to {result.to_version} at snapshot {result.snapshot_id}"
     lines = [f"migrated {way}; writers waited {result.writer_pause_seconds:.1f} s at most"]
     lines += [f"mended {mend.rule}: {_count(mend.rows, 'place')}" for mend in result.mends]
+    lines += ["barred: harmful writes of older clients fail, until dlbackup unbar"] if result.barred else []
     lines += [f"stale client, must attach again: {client}" for client in result.stale_clients]
     lines.append(f"the way back: dlbackup restore {result.backup} ADDRESS --replace")
     return "\n".join(lines)
+
+
+def unbarred(result: Unbarred) -> str:
+    """Say what `unbar` did."""
+    return f"removed: {', '.join(result.removed)}" if result.removed else "nothing to do: there are no bars"
 
 
 def planned(plan: Plan) -> str:

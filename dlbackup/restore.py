@@ -81,7 +81,8 @@ def restore(
         Refused: a catalog stands there, has newer snapshots, dependents or clients, and no option accepts that.
         CatalogError: the server can't be reached or does not take it.
     """
-    from dlbackup.catalogs.sessions import connect
+    from dlbackup import journal
+    from dlbackup.catalogs.sessions import connect, translated
     from dlbackup.fence import only_migrator, settle_clients
 
     begun = time.monotonic()
@@ -90,8 +91,9 @@ def restore(
     with BackupReader(Path(backup)) as reader:
         session = connect(where)
         try:
-            schema = _choose_schema(session, reader.manifest, options)
-            with only_migrator(session, schema):
+            with translated(where, "looking for the place to restore to"):
+                schema = _choose_schema(session, reader.manifest, options)
+            with translated(where, f"restoring into schema {schema}"), only_migrator(session, schema):
                 if options.replace:
                     settle_clients(
                         session,
@@ -101,6 +103,7 @@ def restore(
                         terminate=options.terminate_clients,
                     )
                 replaced = restore_into(session, where, schema, reader, options, on_event)
+                journal.replaced(session, schema, Path(backup).parent)
         finally:
             session.close()
     header = reader.manifest.header

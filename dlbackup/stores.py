@@ -1,5 +1,5 @@
 """
-Where backups live: a file appears under its final name only when it is complete.
+Where backups and journals live: a file appears under its final name only when it is complete.
 
 `create` writes to a temporary name in the same folder, with mode 0600 because a lake's Parquet encryption
 keys are in its catalog, and publishes it by a hard link, which never overwrites anything.
@@ -49,6 +49,28 @@ def create(path: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             _publish(temporary, path)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        _sync_folder(path.parent)
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """
+    Write a small file whole, or leave its earlier state; on disk when this returns. Its mode is 0600.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    with storage_errors(path):
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()

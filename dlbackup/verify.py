@@ -67,13 +67,23 @@ def prove(backup: Backup, *, on_event: OnEvent = ignore) -> tuple[VerifiedBackup
     Raises:
         BackupError: it is not good.
     """
-    path = Path(backup.path)
+    verified, report = prove_file(Path(backup.path), on_event=on_event)
+    if verified.manifest.contents != backup.contents:
+        raise Corrupt("the backup in the file is not the one that was written")
+    return verified, report
+
+
+def prove_file(path: Path, *, on_event: OnEvent = ignore) -> tuple[VerifiedBackup, Verification]:
+    """
+    Verify a backup, whoever wrote it, and return the proof.
+
+    Raises:
+        BackupError: it is not good; StorageError: it can't be read.
+    """
     manifest, report = _examine(path, time.monotonic(), on_event)
     if not report.ok:
         errors = [finding.message for finding in report.findings if finding.severity == "error"]
         raise NotVerified(f"the backup does not verify: {'; '.join(errors[:3])}", "see dlbackup verify")
-    if manifest.contents != backup.contents:
-        raise Corrupt("the backup in the file is not the one that was written")
     return VerifiedBackup(path, manifest, proof=VERIFIER), report
 
 

@@ -4,6 +4,12 @@ import pytest
 from support import servers
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let anybody run the fault tests longer, and again with the same faults."""
+    parser.addoption("--kill-points", type=int, metavar="N", help="points at which each fault test strikes")
+    parser.addoption("--seed", type=int, default=1, metavar="S", help="what these points are chosen by (default: 1)")
+
+
 def pytest_configure() -> None:
     """Refuse to run where the servers that were asked for can't be had."""
     try:

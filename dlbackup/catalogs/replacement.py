@@ -134,9 +134,13 @@ class PostgresPlace:
 
 
 def aside_name(schema: str, kind: str = "replaced") -> str:
-    """Return the name of a schema that dlbackup makes for itself, within PostgreSQL's 63 bytes."""
-    name = f"dlbackup_{kind}_{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}_{schema}"
-    return name.encode()[:_NAME_BYTES].decode(errors="ignore")
+    """Return a new name of a schema that dlbackup makes for itself."""
+    return own_schema(f"{kind}_{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}", schema)
+
+
+def own_schema(kind: str, schema: str) -> str:
+    """Return the name of a schema of dlbackup's own beside that of a catalog, within PostgreSQL's 63 bytes."""
+    return f"dlbackup_{kind}_{schema}".encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
 @contextmanager

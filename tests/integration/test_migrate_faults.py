@@ -3,6 +3,7 @@
 import shlex
 import signal
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -203,20 +204,39 @@ def test_lost_server_needs_a_person(plain: Lake, cli: Cli, tmp_path: Path) -> No
     assert state(plain.url) == before
 
 
-def test_undo_that_is_blocked_can_be_done_by_hand(plain: Lake, cli: Cli, tmp_path: Path) -> None:
-    """A client's lock that keeps the undo from working ends in exit 7; the command in the hint works later."""
+def test_undo_ends_whoever_is_in_its_way(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+    """Even with --ignore-clients an undo doesn't wait for a client's transaction: it ends that session."""
     engine = engine_that(tmp_path, after="os.abort()")
     before = state(plain.url)
-    with psycopg.connect(plain.url) as client:
+    with closing(psycopg.connect(plain.url)) as client:
         client.execute("select * from ducklake_tag")
         done = _migrate(cli, plain, "--engine", engine, "--ignore-clients")
+        with pytest.raises(psycopg.OperationalError):
+            client.execute("select 1")
 
-    failed(done, 7, "NeedsPerson", "needs-person")
-    assert state(plain.url)[0].spec_version == "1.0"
-    by_hand = done.json()["error"]["hint"].partition("then dlbackup ")[2]
-    undone = cli(*shlex.split(by_hand), env={"PGPASSWORD": plain.server.password})
-    assert undone.exit_code == 0, undone.stderr
+    failed(done, 6, "RolledBack", "rolled-back")
     assert state(plain.url) == before
+    nothing_left(plain)
+
+
+def test_undo_that_is_blocked_can_be_done_by_hand(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+    """A lock that the undo can't get, of a session that it may not end, is exit 7; the command in the hint works."""
+    engine = engine_that(tmp_path, after="os.abort()")
+    before = state(plain.url)
+    with new_role(plain, "secret", owner=True) as url, psycopg.connect(plain.url) as client:
+        owned = state(plain.url)
+        client.execute("select * from ducklake_tag")
+        done = cli("migrate", url, "--json", "--no-rehearsal", "--engine", engine, "--ignore-clients")
+        client.rollback()
+
+        failed(done, 7, "NeedsPerson", "needs-person")
+        assert state(plain.url)[0].spec_version == "1.0"
+        by_hand = done.json()["error"]["hint"].partition("then dlbackup ")[2]
+        undone = cli(*shlex.split(by_hand), "--ignore-clients", env={"PGPASSWORD": "secret"})
+        assert undone.exit_code == 0, undone.stderr
+        assert state(plain.url) == owned
+        assert cli("migrate", url, "--json", "--ignore-clients").json()["outcome"] == "migrated"
+    assert state(plain.url) != before
 
 
 def test_lock_that_the_engine_needs_ends_it_in_time(plain: Lake, cli: Cli) -> None:
@@ -227,7 +247,7 @@ def test_lock_that_the_engine_needs_ends_it_in_time(plain: Lake, cli: Cli) -> No
 
         done = _migrate(cli, plain, "--ignore-clients", "--lock-timeout", "1")
 
-    assert "lock timeout" in failed(done, 5, "Unchanged", "unchanged")
+        assert f"pid {client.info.backend_pid}: " in failed(done, 5, "Unchanged", "unchanged")
     assert done.json()["writer_pause_seconds"] < 10
     assert state(plain.url) == before
     nothing_left(plain)

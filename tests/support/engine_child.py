@@ -117,7 +117,7 @@ def _words(error: duckdb.Error) -> str:
 
 
 def _say(words: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.write(json.dumps(words, default=str) + "\n")
     sys.stdout.flush()
 
 
@@ -149,8 +149,23 @@ def write(job: Job) -> None:
                 _say({"acknowledged": number})
 
 
+def talk(attach: str) -> None:
+    """Execute one statement per line of standard input with the lake attached; print its rows or its error."""
+    with connect() as connection:
+        connection.execute(attach)
+        _say({"rows": []})
+        for line in sys.stdin:
+            try:
+                _say({"rows": connection.execute(json.loads(line)).fetchall()})
+            except duckdb.Error as error:
+                _say({"error": _words(error)})
+
+
 def _main() -> None:
     kind = sys.argv[1]
+    if kind == "talk":
+        talk(json.loads(sys.stdin.readline()))
+        return
     if kind == "write":
         try:
             write(json.loads(sys.stdin.readline()))

@@ -1,14 +1,15 @@
-"""A client that commits one row after the other, for tests of what happens to those who write meanwhile."""
+"""Clients that stay attached: one that commits row after row, and one that does what it is told."""
 
 import json
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from .engines import CHILD, Engine, EngineError, Options
 
-__all__ = ["Writer", "writer"]
+__all__ = ["Client", "Writer", "attached", "writer"]
 
 _START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 30
@@ -117,3 +118,36 @@ def writer(
             yield running
         finally:
             running.stop()
+
+
+class Client:
+    """An engine that has attached the lake as `lake` and stays attached."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def say(self, statement: str) -> list[list[Any]]:
+        """Execute a statement; return its rows, or raise EngineError with the engine's words."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise AssertionError("the process has pipes")
+        self._process.stdin.write(json.dumps(statement) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline() or '{"error": "the engine is gone"}')
+        if "error" in answer:
+            raise EngineError(answer["error"])
+        return list(answer["rows"])
+
+
+@contextmanager
+def attached(
+    engine: Engine, url: str, metadata_schema: str | None = None, *, options: Options | None = None
+) -> Iterator[Client]:
+    """Start a client; killed at the end of the block."""
+    command = [str(engine.python), str(CHILD), "talk"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            client = Client(process)
+            client.say(engine.attach_statement(url, metadata_schema, options=options))
+            yield client
+        finally:
+            process.kill()
