@@ -4,6 +4,7 @@ Backups that prove themselves, restores and safe migrations for DuckLake catalog
 The public API: the verbs of the command line, the records that they return, and the error tree.
 """
 
+from dlbackup.attach import Attached, attach
 from dlbackup.bars import Unbarred, unbar
 from dlbackup.check import Check, check
 from dlbackup.dump import Backup, dump
@@ -16,6 +17,7 @@ from dlbackup.restore import Restored, RestoreOptions, restore
 from dlbackup.verify import Verification, verify
 
 __all__ = [
+    "Attached",
     "Backup",
     "Check",
     "DlbackupError",
@@ -27,6 +29,7 @@ __all__ = [
     "Restored",
     "Unbarred",
     "Verification",
+    "attach",
     "check",
     "dump",
     "info",

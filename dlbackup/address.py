@@ -15,7 +15,7 @@ from dlbackup.errors import UsageError
 Kind = Literal["postgres", "duckdb", "sqlite"]
 
 _SHOWN = ("host", "hostaddr", "port", "dbname", "user", "service")
-_SECRET = (
+SECRET = (
     "password",
     "sslpassword",
     "passfile",
@@ -53,7 +53,7 @@ class Address:
 
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must not appear in any output, longest first."""
-        found = {self.parameters[key] for key in _SECRET if self.parameters.get(key)}
+        found = {self.parameters[key] for key in SECRET if self.parameters.get(key)}
         return tuple(sorted(found, key=len, reverse=True))
 
 

@@ -20,15 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from dlbackup import engine_child
-from dlbackup.address import Address, conninfo, scrub
+from dlbackup.address import SECRET, Address, conninfo, scrub
 from dlbackup.backupfile import VerifiedBackup
 from dlbackup.catalogs.sessions import parameters_for
-from dlbackup.errors import EngineError
+from dlbackup.errors import EngineError, NotALake
 
 Option = str | int | bool
 
 PROBE_TIMEOUT_S = 60.0
 _ANSWER_BYTES = 1 << 20
+_SWITCHED_OFF = ("statement_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout")
+"""Timeouts of the server that would end an engine in the middle; its deadline and lock timeout are ours."""
 
 
 class AttachFailed(EngineError):
@@ -74,9 +76,15 @@ class Target:
         for secret in ("password", "passfile"):
             parameters.pop(secret, None)
         options = parameters.get("options", os.environ.get("PGOPTIONS", ""))
-        parameters["options"] = f"{options} -c lock_timeout={self.lock_timeout_ms}".strip()
+        ours = {**dict.fromkeys(_SWITCHED_OFF, 0), "lock_timeout": self.lock_timeout_ms}
+        parameters["options"] = " ".join([options, *(f"-c {name}={value}" for name, value in ours.items())]).strip()
         parameters["application_name"] = self.name
         return conninfo(parameters)
+
+    @property
+    def path(self) -> str:
+        """What comes after `ducklake:`."""
+        return "postgres:" + self.conninfo()
 
     def secrets(self) -> dict[str, str]:
         """Return the environment that carries what `conninfo` leaves out."""
@@ -85,17 +93,55 @@ class Target:
         return {variable: given[key] for key, variable in names.items() if given.get(key)}
 
 
-def attach_statement(target: Target, options: Mapping[str, Option], alias: str = "lake") -> str:
+@dataclass(frozen=True, slots=True)
+class Opening:
     """
-    Return the ATTACH statement: never creates a lake, never holds a password.
+    A catalog as a program's own DuckDB opens it.
+
+    Args:
+        schema: None for the default one of a catalog in a file.
+        secret: the name of the DuckDB secret that holds what `path` leaves out.
+    """
+
+    address: Address
+    schema: str | None
+    secret: str = ""
+
+    @property
+    def path(self) -> str:
+        """
+        What comes after `ducklake:` and is shown in duckdb_databases(): no secret, and the same for equal addresses.
+
+        The application_name must not be one of dlbackup's own, which a migration doesn't count as clients.
+        """
+        if self.address.kind != "postgres":
+            return str(self.address)
+        parameters = parameters_for(self.address, f"ducklake {self.schema}")
+        return "postgres:" + conninfo({key: parameters[key] for key in sorted(parameters) if key not in SECRET})
+
+    def secrets(self) -> dict[str, str]:
+        """Return the libpq parameters that `path` leaves out."""
+        return {key: value for key, value in self.address.parameters.items() if key in SECRET and value}
+
+
+def attach_statement(
+    target: Target | Opening, options: Mapping[str, Option], alias: str = "lake", *, create: bool = False
+) -> str:
+    """
+    Return the ATTACH statement, which never holds a password.
 
     Args:
         options: of DuckLake, e.g. `{"READ_ONLY": True, "SNAPSHOT_VERSION": 4}`.
+        create: make a lake where there is none; a misspelt name would otherwise do that.
     """
-    words = ["METADATA_SCHEMA " + _literal(target.schema), "CREATE_IF_NOT_EXISTS FALSE"]
+    words = [f"CREATE_IF_NOT_EXISTS {str(create).upper()}"]
+    if target.schema is not None:
+        words.append(f"METADATA_SCHEMA {_literal(target.schema)}")
+    if isinstance(target, Opening) and target.secret:
+        words.append(f"META_SECRET {_literal(target.secret)}")
     for name, value in options.items():
         words.append(f"{name} {str(value).upper() if isinstance(value, bool | int) else _literal(value)}")
-    path = _literal("ducklake:postgres:" + target.conninfo())
+    path = _literal("ducklake:" + target.path)
     alias = '"' + alias.replace('"', '""') + '"'
     return f"ATTACH {path} AS {alias} ({', '.join(words)})"
 
@@ -113,10 +159,7 @@ def probe(python: Path | None = None) -> Engine:
     """
     interpreter = python or Path(sys.executable)
     with tempfile.TemporaryDirectory(prefix="dlbackup-probe-") as folder:
-        statements = [
-            f"ATTACH {_literal(f'ducklake:{folder}/probe.ducklake')} AS probe (DATA_PATH {_literal(folder + '/data')})",
-            "SELECT value FROM __ducklake_metadata_probe.ducklake_metadata WHERE key = 'version'",
-        ]
+        statements = probe_statements(folder)
         job = {"extensions": ["ducklake", "postgres"], "environment": {}, "statements": statements}
         try:
             results = _run(interpreter, job, PROBE_TIMEOUT_S)
@@ -126,6 +169,39 @@ def probe(python: Path | None = None) -> Engine:
                 "install one that brings its extensions: pip install 'dlbackup[engine]'",
             ) from exc
     return Engine(interpreter, results[0][0], results[2][0][0])
+
+
+def probe_statements(folder: str, alias: str = "probe") -> list[str]:
+    """Return statements that make a lake of the engine's own version in a folder; the second gives the version."""
+    return [
+        f"ATTACH {_literal(f'ducklake:{folder}/probe.ducklake')} AS {alias} (DATA_PATH {_literal(folder + '/data')})",
+        f"SELECT value FROM __ducklake_metadata_{alias}.ducklake_metadata WHERE key = 'version'",
+    ]
+
+
+def file_versions(address: Address) -> tuple[str, ...]:
+    """
+    Return what a catalog in a DuckDB file names as its spec version, read by a plain DuckDB in a process of its own.
+
+    Not in this process: closing a file would give up the locks that an engine in it holds on the same file.
+
+    Raises:
+        NotALake: no file, or no catalog in it.
+        AttachFailed: it can't be read.
+    """
+    if not Path(address.path).exists():
+        raise NotALake(f"there is no file {address.path}")
+    statements = [
+        f"ATTACH {_literal(address.path)} AS file (READ_ONLY)",
+        "SELECT value FROM file.ducklake_metadata WHERE key = 'version' ORDER BY 1",
+    ]
+    job = {"extensions": [], "environment": {}, "statements": statements}
+    try:
+        return tuple(row[0] for row in _run(Path(sys.executable), job, PROBE_TIMEOUT_S)[2])
+    except AttachFailed as exc:
+        if "ducklake_metadata does not exist" in exc.message:
+            raise NotALake(f"the file {address.path} holds no DuckLake catalog") from None
+        raise
 
 
 def attach_migrating(engine: Engine, backup: VerifiedBackup, target: Target, deadline_s: float) -> None:
@@ -151,6 +227,11 @@ def _is_older_than_1_5(engine: Engine) -> bool:
     return engine.duckdb_version.startswith(("1.3.", "1.4."))
 
 
+def never_migrating(engine: Engine) -> dict[str, Option]:
+    """Return the options with which ATTACH never migrates: 1.4 does so unless told otherwise."""
+    return {"MIGRATE_IF_REQUIRED": False} if _is_older_than_1_5(engine) else {}
+
+
 def check_opens(engine: Engine, target: Target, snapshot_ids: tuple[int, ...], deadline_s: float) -> None:
     """
     Let the engine open the catalog, read-only, at each of some snapshots, and load its tables there.
@@ -158,7 +239,7 @@ def check_opens(engine: Engine, target: Target, snapshot_ids: tuple[int, ...], d
     Raises:
         AttachFailed: it can't be opened.
     """
-    options: dict[str, Option] = {"MIGRATE_IF_REQUIRED": False} if _is_older_than_1_5(engine) else {}
+    options = never_migrating(engine)
     statements = []
     for snapshot_id in dict.fromkeys(snapshot_ids):
         statements += [
@@ -203,7 +284,8 @@ def _run(python: Path, job: dict[str, Any], deadline_s: float, target: Target | 
             return results
         case {"error": {"type": str(kind), "message": str(message)}}:
             message = f"{kind}: {message}"
-            raise AttachFailed(scrub(message, target.address) if target else message)
+            message = scrub(message, target.address) if target else message
+            raise AttachFailed(" ".join(message.split()))
     raise AttachFailed(f"the engine {_how_it_ended(status)}")
 
 

@@ -19,7 +19,7 @@ sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != Pa
 WHEELS = {"ducklake": "duckdb_extension_ducklake", "postgres": "duckdb_extension_postgres_scanner"}
 
 
-def _load(connection: Any, name: str) -> None:
+def load(connection: Any, name: str) -> None:
     """Load an extension: from its PyPI package, else what is installed, else by INSTALL."""
     for place in sys.path:
         for file in sorted(Path(place or ".").glob(f"{WHEELS[name]}/**/*.duckdb_extension")):
@@ -37,7 +37,7 @@ def _run(job: dict[str, Any]) -> list[list[Any]]:
 
     connection = duckdb.connect(config={"threads": "1"})
     for name in job["extensions"]:
-        _load(connection, name)
+        load(connection, name)
     connection.execute("SET TimeZone = 'UTC'")
     results: list[list[Any]] = [[str(duckdb.__version__)]]
     for statement in job["statements"]:

@@ -9,12 +9,14 @@ import pytest
 import dlbackup
 from dlbackup import errors
 
-VERBS = ("dump", "info", "migrate", "restore", "verify")
+VERBS = ("attach", "dump", "info", "migrate", "restore", "verify")
 
 
 def test_the_public_names() -> None:
     """These names are promised to users; one more or less is a decision."""
-    assert {*VERBS, "Backup", "DlbackupError", "Info", "Migration", "Restored", "Verification"} <= set(dlbackup.__all__)
+    assert {*VERBS, "Attached", "Backup", "DlbackupError", "Info", "Migration", "Restored", "Verification"} <= set(
+        dlbackup.__all__
+    )
     assert len(dlbackup.__all__) == len(set(dlbackup.__all__))
     for name in dlbackup.__all__:
         assert getattr(dlbackup, name).__module__.startswith("dlbackup.")
@@ -51,12 +53,22 @@ def test_options_are_keywords(verb: str) -> None:
 
 def test_records_are_frozen() -> None:
     """What the verbs give back can't be changed."""
-    for name in ("Backup", "Info", "Migration", "Restored", "Verification", "MigrateOptions", "RestoreOptions"):
+    for name in (
+        "Attached",
+        "Backup",
+        "Info",
+        "Migration",
+        "Restored",
+        "Verification",
+        "MigrateOptions",
+        "RestoreOptions",
+    ):
         record: Any = getattr(dlbackup, name)
         assert record.__dataclass_params__.frozen
 
 
 KEYS = {
+    "Attached": "alias schema spec_version created migration",
     "Backup": "path format spec_version snapshot_id tables rows raw_bytes file_bytes sha256 seconds",
     "Verification": "path ok spec_version snapshot_id tables rows row_shapes findings seconds",
     "Restored": "spec_version snapshot_id tables rows replaced seconds",
