@@ -6,13 +6,19 @@ transaction after the engine is done. What can't be mended exactly blocks the mi
 accepts that loss by name. The facts are in docs/losses.md; each rule was reproduced with real engines.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from dlbackup.fingerprint import NULL_TEXT_DEFAULT
 from dlbackup.migration import Step
+from dlbackup.partial_files import (
+    lists_with_flushed_files,
+    lists_with_rewritten_files,
+    plain_lists,
+    set_partial_max,
+    unordered_lists,
+)
 from dlbackup.rules.inlined import CONVERSIONS, CURRENT
 from dlbackup.statements import quote_identifier
 from dlbackup.tables import by_name, inlined_table_id
@@ -81,47 +87,11 @@ def mend(session: "Session", schema: str, losses: tuple[Loss, ...]) -> list[tupl
     return done
 
 
-def _ascends(text: str) -> bool:
-    """Tell whether a list `snapshot:rows|...` rises, as a merge of plain files leaves it; ties are right."""
-    if not re.fullmatch(r"\d+:\d+(?:\|\d+:\d+)*", text):
-        return False
-    items = [tuple(map(int, item.split(":"))) for item in text.split("|")]
-    return all(one[0] <= two[0] and one[1] < two[1] for one, two in pairwise(items))
-
-
-def _lists(snapshot: "PostgresSnapshot") -> list[tuple[int, str]]:
-    data_file = by_name(snapshot.tables).get("ducklake_data_file")
-    if data_file is None or "partial_file_info" not in data_file.column_names:
-        return []
-    sql = (
-        "select data_file_id, partial_file_info from {s}.ducklake_data_file"
-        " where partial_file_info is not null and partial_file_info not like 'partial_max:%' order by 1"
-    )
-    return [(row[0], row[1]) for row in snapshot.query(sql)]
-
-
-def _rising_lists(snapshot: "PostgresSnapshot") -> list[Any]:
-    return [(file, max(map(int, re.findall(r"(\d+):", text)))) for file, text in _lists(snapshot) if _ascends(text)]
-
-
-def _other_lists(snapshot: "PostgresSnapshot") -> list[Any]:
-    return [file for file, text in _lists(snapshot) if not _ascends(text)]
-
-
-def _set_partial_max(session: "Session", schema: str, found: list[Any]) -> int:
-    files, newest = [item[0] for item in found], [item[1] for item in found]
-    return session.execute(
-        f"update {quote_identifier(schema)}.ducklake_data_file f set partial_max = x.newest"
-        " from unnest(%s::bigint[], %s::bigint[]) as x (file, newest) where f.data_file_id = x.file".encode(),
-        [files, newest],
-    ).rowcount
-
-
 _SYSTEM_COLUMNS = 3
 
 
 def _old_inlined_tables(snapshot: "PostgresSnapshot") -> list[Any]:
-    """Return (table, [(column, conversion)]) for the inlined tables that new rows would go into."""
+    """Return (table, [(column, type, conversion)]) for the inlined tables that new rows would go into."""
     tables = by_name(snapshot.tables)
     current = snapshot.query(CURRENT + " order by i.table_id")
     columns = snapshot.query(
@@ -198,6 +168,60 @@ def _fill_schema_versions(session: "Session", schema: str, found: list[Any]) -> 
     ).rowcount
 
 
+# Types that DuckDB 1.5 takes no statistics from; 1.4 doesn't keep any of a boolean, and 1.5 skips nothing by them.
+_WITHOUT_STATISTICS = "('boolean', 'int128', 'uint128', 'interval', 'blob')"
+_UNKNOWN = "min_value is null and max_value is null and extra_stats is null"
+
+
+def _unknown_statistics(snapshot: "PostgresSnapshot") -> list[Any]:
+    """
+    Return (table, column) for the statistics that know neither minimum nor maximum of a column that has values.
+
+    All values are NULL where every data file says so, and none are in the catalog.
+    """
+    if "ducklake_file_column_stats" not in by_name(snapshot.tables):
+        return []
+    return snapshot.query(
+        "select s.table_id, s.column_id from {s}.ducklake_table_column_stats s"
+        " join {s}.ducklake_column c on c.table_id = s.table_id and c.column_id = s.column_id"
+        " left join (select table_id, count(*) as files from {s}.ducklake_data_file group by 1) f"
+        " on f.table_id = s.table_id"
+        " left join (select table_id, column_id, count(*) as files from {s}.ducklake_file_column_stats"
+        " where value_count = 0 group by 1, 2) n on n.table_id = s.table_id and n.column_id = s.column_id"
+        f" where {_UNKNOWN} and c.end_snapshot is null and c.column_type not in {_WITHOUT_STATISTICS}"
+        " and (f.files > coalesce(n.files, 0) or exists"
+        " (select from {s}.ducklake_inlined_data_tables i where i.table_id = s.table_id)) order by 1, 2"
+    )
+
+
+def _forget_statistics(session: "Session", schema: str, found: list[Any]) -> int:
+    tables, columns = [item[0] for item in found], [item[1] for item in found]
+    return session.execute(
+        f"delete from {quote_identifier(schema)}.ducklake_table_column_stats s"
+        " using unnest(%s::bigint[], %s::bigint[]) as x (table_id, column_id)"
+        f" where s.table_id = x.table_id and s.column_id = x.column_id and {_UNKNOWN}".encode(),
+        [tables, columns],
+    ).rowcount
+
+
+_NULL_AS_TEXT = "default_value = 'NULL' and column_type in ('varchar', 'blob')"
+
+
+def _null_as_text(snapshot: "PostgresSnapshot") -> list[Any]:
+    """Return the columns whose default is the text NULL; no default at all is an SQL NULL up to 0.3."""
+    return snapshot.query(
+        f"select table_id, column_id, begin_snapshot from {{s}}.ducklake_column where {_NULL_AS_TEXT} order by 1, 2, 3"
+    )
+
+
+def _quote_null_as_text(session: "Session", schema: str, found: list[Any]) -> int:
+    return session.execute(
+        f"update {quote_identifier(schema)}.ducklake_column set default_value = %s,"
+        f" default_value_type = 'expression', default_value_dialect = 'duckdb' where {_NULL_AS_TEXT}".encode(),
+        [NULL_TEXT_DEFAULT],
+    ).rowcount
+
+
 def _columns(snapshot: "PostgresSnapshot") -> list[Any]:
     return snapshot.query("select column_id from {s}.ducklake_column")
 
@@ -206,18 +230,35 @@ RULES = (
     Rule(
         "partial-file-lists",
         lambda step: step.crosses("0.4"),
-        _rising_lists,
+        plain_lists,
         "{rows} compacted data files would lose the list of their snapshots: time travel shows too many rows",
         "ducklake_data_file",
-        _set_partial_max,
+        set_partial_max,
     ),
     Rule(
         "unordered-partial-files",
         lambda step: step.crosses("0.4"),
-        _other_lists,
+        unordered_lists,
         "{rows} compacted data files have lists of snapshots that the new layout can't express: time travel over"
         " them shows too many rows, or rows twice",
         "ducklake_data_file",
+    ),
+    Rule(
+        "rewritten-partial-files",
+        lambda step: step.crosses("0.4"),
+        lists_with_rewritten_files,
+        "{rows} compacted data files may hold rewritten files: in the new layout snapshots from before the rewrite"
+        " show their rows twice",
+        "ducklake_data_file",
+    ),
+    Rule(
+        "flushed-partial-files",
+        lambda step: step.crosses("0.4"),
+        lists_with_flushed_files,
+        "{rows} compacted data files would lose the list of their snapshots, and may hold flushed rows that DuckDB 1.4"
+        " shows before they were inserted: mended, they show from their insert on",
+        "ducklake_data_file",
+        set_partial_max,
     ),
     Rule(
         "inlined-types",
@@ -242,6 +283,22 @@ RULES = (
         "{rows} tables would have no schema version from their begin on: compaction crashes",
         "ducklake_schema_versions",
         _fill_schema_versions,
+    ),
+    Rule(
+        "unknown-statistics",
+        lambda step: step.crosses("1.0"),
+        _unknown_statistics,
+        "{rows} columns have statistics without minimum and maximum, which the new engine takes for no values at all:"
+        " after the next insert, queries with a filter miss the older rows",
+        mend=_forget_statistics,
+    ),
+    Rule(
+        "null-text-defaults",
+        lambda step: step.crosses("0.4"),
+        _null_as_text,
+        "{rows} columns would lose the text NULL as their default: the new engine takes it for none",
+        "ducklake_column",
+        _quote_null_as_text,
     ),
     Rule(
         "unreadable-defaults",

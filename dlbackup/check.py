@@ -366,8 +366,7 @@ def _integer(value: object) -> int:
 
 def _evidence(columns: Sequence[str], row: Sequence[object]) -> str:
     return ", ".join(
-        _shown(value) if name in ("kind", "what") else f"{name} {_shown(value)}"
-        for name, value in zip(columns, row, strict=True)
+        _shown(value) if name == "kind" else f"{name} {_shown(value)}" for name, value in zip(columns, row, strict=True)
     )
 
 

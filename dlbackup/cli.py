@@ -68,6 +68,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, _interrupt_again)
+    raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+
+def _interrupt_again(number: int, frame: FrameType | None) -> NoReturn:
+    """Asked twice: what is cleaned up doesn't wait for a server that is silent."""
+    sessions = sys.modules.get("dlbackup.catalogs.sessions")
+    if sessions is not None:
+        sessions.cut_all()
     raise Interrupted(f"interrupted by {signal.Signals(number).name}")
 
 
@@ -215,15 +224,37 @@ def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
 
 
 def _add_verify(commands: _Commands) -> None:
-    more = "Every byte, every statement and every row is checked; no server is needed."
+    more = "Every byte, every statement and every row is checked; without --rehearse no server is needed."
     parser = _command(commands, "verify", "prove a backup good", more, _verify)
     parser.add_argument("backup", metavar="BACKUP", help="the file that dump wrote")
+    parser.add_argument(
+        "--data-files",
+        action="store_true",
+        help="also look whether every data file on this machine is there with its recorded size",
+    )
+    parser.add_argument(
+        "--rehearse",
+        metavar="ADDRESS",
+        help="also restore it into a scratch schema of that PostgreSQL database, migrate that if need be, and open it",
+    )
+    parser.add_argument(
+        "--engine",
+        metavar="PATH",
+        help="for --rehearse: the python of the environment whose DuckDB opens it (default: this one)",
+    )
 
 
 def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, DlbackupError | None]:
     from dlbackup.errors import NotVerified
 
-    report = verify(options.backup, on_event=on_event)
+    engine = Path(options.engine) if options.engine else None
+    report = verify(
+        options.backup,
+        rehearse=options.rehearse,
+        engine=engine,
+        data_files=options.data_files,
+        on_event=on_event,
+    )
     if report.ok:
         return report, reports.verified(report), None
     return (
@@ -259,6 +290,12 @@ def _add_restore(commands: _Commands) -> None:
         dest="read_back",
         action="store_false",
         help="trust the server's row counts instead of reading every row again",
+    )
+    add(
+        "--no-data-files",
+        dest="data_files",
+        action="store_false",
+        help="do not look whether the data files on this machine are there",
     )
     _client_options(parser)
 

@@ -18,7 +18,7 @@ import xxhash
 
 from dlbackup.address import Address
 from dlbackup.catalogs.postgres import one
-from dlbackup.catalogs.sessions import Session, connect, translated
+from dlbackup.catalogs.sessions import Session, answers, connect, translated
 from dlbackup.errors import CatalogError, DlbackupError, Locked, MigratorRuns, Pooled
 from dlbackup.migration import Client, clients_connected
 from dlbackup.statements import qualified
@@ -29,6 +29,8 @@ _GRACE_S = 0.5
 """How long a session that is just going may still be seen."""
 _GUARD_S = 0.02
 """How often the guard looks; a migration beside writers that reconnect in a loop then takes 0.6 s (measured)."""
+_IS_CLIENT = "(a.backend_type = 'client backend' or a.backend_type is null and a.usename is not null)"
+"""The server hides the type of other roles' backends from a role without pg_read_all_stats."""
 _CLIENT = (
     " a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),"
     " coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.backend_start)::float8, 0),"
@@ -46,7 +48,7 @@ def other_clients(session: Session, schema: str, own: frozenset[int]) -> tuple[C
         f"select {_CLIENT}"
         " exists (select from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on"
         "         n.oid = c.relnamespace where l.pid = a.pid and n.nspname = %s and c.relname like 'ducklake\\_%%')"
-        " from pg_stat_activity a where a.datname = current_database() and a.backend_type = 'client backend'"
+        f" from pg_stat_activity a where a.datname = current_database() and {_IS_CLIENT}"
         " and a.pid <> pg_backend_pid() and a.pid <> all(%s)"
         " and coalesce(a.application_name, '') !~ '^dlbackup(-|$)' order by a.backend_start, a.pid",
         [schema, list(own)],
@@ -116,6 +118,20 @@ def _engine_prefix(schema: str) -> str:
     return f"dlbackup-engine-{xxhash.xxh32_hexdigest(schema.encode())}-"
 
 
+def refuse_pooler(session: Session) -> None:
+    """
+    Find out whether the session is ours alone: a proxy that shares sessions doesn't know the server's process.
+
+    Raises:
+        Pooled: it isn't, so that no lock in it can be trusted.
+    """
+    if one(session, "select pg_backend_pid()")[0] != session.pgconn.backend_pid:
+        raise Pooled(
+            "a transaction-pooling proxy (such as PgBouncer) is between dlbackup and the server",
+            "connect to the server itself",
+        )
+
+
 @contextmanager
 def only_migrator(session: Session, schema: str) -> Iterator[None]:
     """
@@ -125,11 +141,7 @@ def only_migrator(session: Session, schema: str) -> Iterator[None]:
         MigratorRuns: somebody else holds it.
         Pooled: the session isn't ours alone, so that no lock in it can be trusted.
     """
-    if one(session, "select pg_backend_pid()")[0] != session.pgconn.backend_pid:
-        raise Pooled(
-            "a transaction-pooling proxy (such as PgBouncer) is between dlbackup and the server",
-            "connect to the server itself",
-        )
+    refuse_pooler(session)
     key = lock_key(schema)
     if not one(session, "select pg_try_advisory_lock(%s)", key)[0]:
         raise MigratorRuns(
@@ -164,11 +176,7 @@ class Fence:
 
     def stands(self) -> bool:
         """Tell whether the session still holds its lock."""
-        try:
-            self.session.execute("select 1")
-        except psycopg.Error:
-            return False
-        return True
+        return answers(self.session)
 
     def waiting(self) -> list[int]:
         """Return the backends that wait for a lock on ducklake_snapshot."""
@@ -245,7 +253,7 @@ class Guard:
             f"select distinct {_CLIENT} true, exists (select from pg_locks l where l.pid = a.pid and not l.granted"
             "  and l.relation = to_regclass(%(snapshot)s))"
             " from pg_stat_activity w cross join unnest(pg_blocking_pids(w.pid)) b(pid) join pg_stat_activity a"
-            "  on a.pid = b.pid where w.wait_event_type = 'Lock' and a.backend_type = 'client backend'"
+            f"  on a.pid = b.pid where w.wait_event_type = 'Lock' and {_IS_CLIENT}"
             "  and (w.application_name = %(engine)s or w.pid = any(%(own)s))"
             "  and a.application_name <> %(engine)s and a.pid <> all(%(own)s)",
             {"snapshot": self._snapshot, "engine": self._engine, "own": self._own},

@@ -11,29 +11,33 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
 from dlbackup import spec
 from dlbackup.rows import Block, add_digests, digest, parse
+from dlbackup.statements import quote_literal
 from dlbackup.tables import INTEGERS, Table, inlined_table_id
 
 Canonical = Callable[[bytes], bytes | None]
 """Turns a row's text into its canonical text; None when the row is no part of the meaning."""
 
+Seen = Callable[[Table, bytes, bytes], None]
+"""Is told a row: its table, its canonical text, and its text as it is."""
+
 RENAMED = {"ducklake_file_column_statistics": "ducklake_file_column_stats"}
 """Tables that a migration renames."""
 
-# What a good migration puts into columns that an older version doesn't have; NULL into all others.
-_LATER = {
-    ("ducklake_column", "default_value_type"): "'literal'",
-    ("ducklake_name_mapping", "is_partition"): "false",
-    ("ducklake_schema", "path"): "''",
-    ("ducklake_schema", "path_is_relative"): "true",
-    ("ducklake_table", "path"): "''",
-    ("ducklake_table", "path_is_relative"): "true",
-}
+NULL_TEXT_DEFAULT = "concat('NULL')"
+"""
+How a default says the text NULL since 0.4, where that text is stored for no default at all.
+
+DuckDB 1.5.5 turns a bare literal into that text when the column is renamed, an expression it keeps.
+"""
+
+# What a good migration puts into columns that were added at the end of a table; NULL into all others.
+_LATER = {("ducklake_name_mapping", "is_partition"): "false"}
 _SCHEMA_VERSIONS = "ducklake_schema_versions"
 _DERIVED_FROM = frozenset({_SCHEMA_VERSIONS, "ducklake_snapshot", "ducklake_table"})
 
@@ -72,8 +76,8 @@ def _rows(part: Part | None) -> str:
 class Fingerprinter:
     """Takes all rows of one catalog: `begin` a table, `add` its rows, and so on; `result` at the end."""
 
-    def __init__(self, version: str) -> None:
-        self._version = version
+    def __init__(self, version: str, seen: Seen | None = None) -> None:
+        self._version, self._seen = version, seen
         self._known = bool(spec.load(version))
         self._derives = self._known and spec.is_older(version, "0.4")
         self._parts: dict[str, Part] = {}
@@ -101,6 +105,11 @@ class Fingerprinter:
             self._remember_singles(self._table, rows)
         if self._remembered and self._table is not None:
             self._remember(self._table, (bytes(row) for row in rows))
+        if self._seen is not None and self._table is not None and not self._is_replaced(self._table):
+            for row in map(bytes, rows):
+                text = self._canonical(row) if self._canonical is not None else row
+                if text is not None:
+                    self._seen(self._table, text, row)
         if self._canonical is None:
             self._rows += len(rows)
             self._total = add_digests(self._total, rows_digest)
@@ -124,15 +133,17 @@ class Fingerprinter:
 
     def _end(self) -> None:
         table, self._table = self._table, None
-        if table is None or (self._remembered and table.name == _SCHEMA_VERSIONS):
+        if table is None or self._is_replaced(table):
             return
-        text = f"{self._total:016x}"
+        text, name = f"{self._total:016x}", part_of(table)
         if table.kind == "fixed":
-            name = RENAMED.get(table.name, table.name)
             self._parts[name] = Part(name, self._rows, text)
         elif self._rows:
-            kind = "inlined rows" if table.kind == "inlined-data" else "inlined deletes"
-            self._inlined[kind].append((table.name, self._rows, text))
+            self._inlined[name].append((table.name, self._rows, text))
+
+    def _is_replaced(self, table: Table) -> bool:
+        """Tell whether what counts is not the rows of this table but what is derived from them."""
+        return self._remembered and table.name == _SCHEMA_VERSIONS
 
     def _remember_singles(self, table: Table, rows: Block) -> None:
         """Keep the columns of type float32: 1.4 inlines them as double precision, 1.5 as real."""
@@ -161,7 +172,17 @@ class Fingerprinter:
 
     def _derived_schema_versions(self) -> Part:
         """Return what a good migration makes of versions that were not kept by table."""
+        table = _newest()[_SCHEMA_VERSIONS]
         count = total = 0
+        for rows in self._derived_rows():
+            count += len(rows)
+            total = add_digests(total, digest(rows))
+            if self._seen is not None:
+                for row in rows:
+                    self._seen(table, row, row)
+        return Part(_SCHEMA_VERSIONS, count, f"{total:016x}")
+
+    def _derived_rows(self) -> Iterator[list[bytes]]:
         lowest: dict[int, int] = {}  # schema version by table
         born_at: dict[int, int] = {}
         complete: set[int] = set()  # tables that have a version from their begin on
@@ -169,20 +190,28 @@ class Fingerprinter:
             born_at[table] = min(born, born_at.get(table, born))
         for version, begin in self._versions.items():
             tables = [table for table, born, end in self._lives if born <= begin and (end is None or begin <= end)]
-            rows = [f"{begin},{version},{table}\n".encode() for table in tables]
-            count += len(rows)
-            total = add_digests(total, digest(rows))
+            yield [f"{begin},{version},{table}\n".encode() for table in tables]
             for table in tables:
                 lowest[table] = min(version, lowest.get(table, version))
                 if begin <= born_at[table]:
                     complete.add(table)
         # Where the snapshot that made the table has expired, as aftercare's rule schema-version-holes has it.
-        holes = [
+        yield [
             f"{born},{lowest.get(table, 1) - 1},{table}\n".encode()
             for table, born in born_at.items()
             if table not in complete
         ]
-        return Part(_SCHEMA_VERSIONS, count + len(holes), f"{add_digests(total, digest(holes)):016x}")
+
+
+def part_of(table: Table) -> str:
+    """Return the name of the part of the fingerprint that a table's rows count in."""
+    if table.kind == "fixed":
+        return RENAMED.get(table.name, table.name)
+    return "inlined rows" if table.kind == "inlined-data" else "inlined deletes"
+
+
+def _newest() -> dict[str, Table]:
+    return spec.load(spec.described()[-1])
 
 
 def _is_regular(table: Table, version: str) -> bool:
@@ -201,16 +230,18 @@ def _canonical(name: str, table: Table, singles: set[str]) -> Canonical | None:
         return None if all(map(_is_plain, types)) else partial(_inlined, types)
     if name == "ducklake_metadata":
         return partial(_without_version, table)
-    newest = spec.load(spec.described()[-1]).get(name)
+    newest = _newest().get(name)
+    if name == "ducklake_table_column_stats" and newest is not None:
+        return partial(_statistics, b",NULL" * (len(newest.columns) - len(table.columns)) + b"\n")
     if newest is None or newest.column_names == table.column_names:
         return None
-    added = newest.column_names[len(table.columns) :]
-    if newest.column_names == table.column_names + added:
-        values = "".join("," + _LATER.get((name, column), "NULL") for column in added)
-        return partial(_with_suffix, values.encode() + b"\n")
-    if table.column_names[-2:] == ("partial_file_info", "mapping_id"):
+    if name == "ducklake_column":
+        return partial(_column, table, newest)
+    if name == "ducklake_data_file":
         return partial(_data_file, table, newest)
-    return partial(_projected, name, table, newest)
+    added = newest.column_names[len(table.columns) :]
+    values = "".join("," + _LATER.get((name, column), "NULL") for column in added)
+    return partial(_with_suffix, values.encode() + b"\n")
 
 
 def _with_suffix(suffix: bytes, row: bytes) -> bytes:
@@ -224,21 +255,30 @@ def _without_version(table: Table, row: bytes) -> bytes | None:
     return json.dumps([values["key"], values["value"], values.get("scope"), values.get("scope_id")]).encode()
 
 
+def _statistics(suffix: bytes, row: bytes) -> bytes | None:
+    """Leave out a column's statistics that know neither minimum nor maximum: no statistics say the same."""
+    text = row[:-1] + suffix
+    return None if text.endswith(b",NULL,NULL,NULL\n") else text
+
+
+def _column(table: Table, newest: Table, row: bytes) -> bytes:
+    """Bring a column of 0.3 or older into the newest layout, where the text NULL as a default has to be quoted."""
+    texts = dict(zip(table.column_names, _texts(row), strict=True))
+    default, kind, dialect = texts["default_value"], "'literal'", "NULL"
+    if default == "'NULL'" and texts["column_type"] in ("'varchar'", "'blob'"):
+        default, kind, dialect = quote_literal(NULL_TEXT_DEFAULT), "'expression'", "'duckdb'"
+    texts |= {"default_value": default, "default_value_type": kind, "default_value_dialect": dialect}
+    return ",".join(texts[column] for column in newest.column_names).encode() + b"\n"
+
+
 def _data_file(table: Table, newest: Table, row: bytes) -> bytes:
     """Bring a data file of 0.3 or older into the newest layout; quickly, for the many without a list."""
     head, info, mapping = row.rsplit(b",", 2)
     if info == b"NULL":
         return head + b"," + mapping[:-1] + b",NULL\n"
-    return _projected(table.name, table, newest, row)
-
-
-def _projected(name: str, table: Table, newest: Table, row: bytes) -> bytes:
-    """Bring a row into the newest layout column by column, as text that COPY would have written."""
     texts = dict(zip(table.column_names, _texts(row), strict=True))
-    if name == "ducklake_data_file" and "partial_max" not in texts:
-        texts["partial_max"] = partial_max(texts.get("partial_file_info", "NULL"))
-    wanted = (texts.get(column, _LATER.get((name, column), "NULL")) for column in newest.column_names)
-    return ",".join(wanted).encode() + b"\n"
+    texts["partial_max"] = partial_max(texts["partial_file_info"])
+    return ",".join(texts[column] for column in newest.column_names).encode() + b"\n"
 
 
 def _texts(row: bytes) -> list[str]:
@@ -250,9 +290,9 @@ def partial_max(partial_file_info: str) -> str:
     Return the newest snapshot that a 0.3 partial file's list names, as the text of a bigint.
 
     Args:
-        partial_file_info: `NULL`, or a literal: `'2:5|3:10|4:15'` (snapshot:rows), or `'partial_max:4'`.
+        partial_file_info: a literal: `'2:5|3:10|4:15'` (snapshot:rows), or `'partial_max:4'`.
     """
-    if partial_file_info in ("NULL", "''"):
+    if partial_file_info == "''":
         return "NULL"
     if match := re.fullmatch(r"'partial_max:(\d+)'", partial_file_info):
         return match[1]

@@ -17,7 +17,7 @@ from psycopg.errors import InsufficientPrivilege
 from dlbackup.catalogs.postgres import one
 from dlbackup.catalogs.replacement import own_schema
 from dlbackup.catalogs.sessions import Session, quoted_text
-from dlbackup.errors import StorageError
+from dlbackup.errors import CutOff, StorageError
 from dlbackup.records import decode, encode
 from dlbackup.statements import quote_identifier
 from dlbackup.stores import rewrite
@@ -148,6 +148,15 @@ def left_behind(session: Session, schema: str, folder: Path) -> Left | None:
     if found.place != place or found.done:  # the mark outlived its journal's end, which took the session with it
         return None
     return Left(path, found, from_version)
+
+
+def cut_off(schema: str, left: Left) -> CutOff:
+    """Return the refusal of a catalog that a migration left half-finished and whose journal can't be read."""
+    return CutOff(
+        f"an earlier migration of the catalog was cut off after its engine was done; its journal is {left.path}",
+        "run migrate again where that file is, and what is missing will be mended or undone; if the file is lost,"
+        f" compare the catalog with a backup and drop the schema {mark_name(schema)}",
+    )
 
 
 def replaced(session: Session, schema: str, folder: Path) -> None:

@@ -16,8 +16,8 @@ from dlbackup.tables import Rows, Table
 
 Outcome = Literal["migrated", "current", "unchanged", "rolled-back", "needs-person"]
 
-# Tables whose rows a migration rewrites.
-_REWRITTEN = frozenset({"ducklake_metadata", "ducklake_schema_versions"})
+# Tables whose rows a migration rewrites, or aftercare takes away; the fingerprint looks after them.
+_REWRITTEN = frozenset({"ducklake_metadata", "ducklake_schema_versions", "ducklake_table_column_stats"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,14 +206,12 @@ def clients_connected(clients: tuple[Client, ...]) -> ClientsConnected:
     )
 
 
-def changed_meaning(backup: VerifiedBackup, after: Fingerprint, accepted: frozenset[str]) -> list[str]:
-    """Say which parts of the lake's meaning a migration changed, but for those that were accepted."""
+def changed_meaning(backup: VerifiedBackup, after: Fingerprint, accepted: frozenset[str]) -> dict[str, str]:
+    """Return the parts of the lake's meaning that a migration changed, and how in words, but for those accepted."""
     before = backup.manifest.fingerprint
     if before is None:
-        return []
-    return [
-        f"the lake means something else: {text}" for part, text in before.differences(after) if part not in accepted
-    ]
+        return {}
+    return {part: text for part, text in before.differences(after) if part not in accepted}
 
 
 def _columns(table: Table) -> tuple[tuple[str, str], ...]:

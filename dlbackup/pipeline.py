@@ -11,10 +11,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 import psycopg
 
@@ -25,14 +26,13 @@ from dlbackup.backupfile import BackupReader, VerifiedBackup
 from dlbackup.bars import bars_exist_for
 from dlbackup.catalogs import open_catalog
 from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot
-from dlbackup.catalogs.sessions import Session, connect, translated
+from dlbackup.catalogs.sessions import Session, answers, connect, cut_all, translated
 from dlbackup.dump import dump_catalog
 from dlbackup.engine import AttachFailed, Engine, Target, attach_migrating, probe
 from dlbackup.errors import (
     BackupError,
     CannotMigrate,
     CatalogError,
-    CutOff,
     DlbackupError,
     Interrupted,
     MigrationError,
@@ -126,11 +126,7 @@ def _finish(catalog: PostgresCatalog, engine: Engine, options: MigrateOptions, r
     if left is None or (left.journal is None and version == left.from_version):
         return None
     if left.journal is None:
-        raise CutOff(
-            f"an earlier migration of the catalog was cut off after its engine was done; its journal is {left.path}",
-            "run migrate again where that file is, and what is missing will be mended or undone; if the file is lost,"
-            f" compare the catalog with a backup and drop the schema {journal.mark_name(catalog.schema)}",
-        )
+        raise journal.cut_off(catalog.schema, left)
     entry = left.journal
     run.on_event(Event("look", f"an earlier migration was cut off; its journal {left.path} says: {entry.progress}"))
     log = _Log(catalog, left.path, entry, run)
@@ -263,7 +259,7 @@ class _Pipeline:
             backup = self._back_up()
             if self.options.rehearsal:
                 with self.run.stage("rehearsal"):
-                    rehearse(self._passage(), self.catalog.address, self.catalog.schema, backup)
+                    rehearse(self._passage(), self.catalog.address, backup)
             failure = self._fenced(session, lambda fence, held: self._under_fence(fence, backup, held))
         return self._result(failure)
 
@@ -449,10 +445,13 @@ class _Pipeline:
                 fence.ends_waiting = True
                 log.note("migrated")
             except BaseException as exc:  # noqa: BLE001 - whatever it was, what it left has to be found out
-                held.enter_context(_signals_held())
+                held.enter_context(_signals_held(asked=isinstance(exc, Interrupted)))
                 guard.ends_clients = True  # to leave a catalog half undone for somebody's open transaction is worse
                 cause = guard.gave_up if guard.gave_up and isinstance(exc, AttachFailed) else exc
                 with self.run.stage("undo"):
+                    if not isinstance(exc, Interrupted) and not answers(catalog.session):
+                        with suppress(DlbackupError):
+                            catalog.session = held.enter_context(closing(connect(catalog.address)))
                     return self._undo(fence, backup, target, cause)
         return None
 
@@ -475,7 +474,7 @@ class _Pipeline:
                 raise CatalogError("the fence was lost, so that others may have committed since")
             self._log.note("undoing")
             with BackupReader(backup.path) as reader:
-                options = RestoreOptions(replace=True, drop_replaced=True)
+                options = RestoreOptions(replace=True, drop_replaced=True, data_files=False)
                 restore_into(fence.session, self.catalog.address, self.catalog.schema, reader, options)
         except Exception as exc:  # noqa: BLE001 - an undo that can't be finished needs a person, whatever it was
             why = exc.message if isinstance(exc, DlbackupError) else str(exc)
@@ -498,14 +497,25 @@ class _Pipeline:
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
-    """Let no signal come between what was done to the catalog and its commit; it is delivered afterwards."""
+def _signals_held(*, asked: bool = False) -> Iterator[None]:
+    """
+    Let no signal come between what was done to the catalog and its commit; it is delivered afterwards.
+
+    Args:
+        asked: a signal is why we are here, so that the next one is the second.
+    """
     if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread only
         yield
         return
     came: list[int] = []
     numbers = (signal.SIGINT, signal.SIGTERM)
-    before = [signal.signal(number, lambda number, _: came.append(number)) for number in numbers]
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) + asked > 1:  # asked twice: a server that is silent is not waited for
+            cut_all()
+
+    before = [signal.signal(number, hold) for number in numbers]
     try:
         yield
     finally:

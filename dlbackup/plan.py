@@ -5,6 +5,7 @@ What a migration would do, and what stands in its way; looking changes nothing.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlbackup import spec
@@ -16,6 +17,7 @@ from dlbackup.errors import (
     DlbackupError,
     HasDependents,
     NotOwner,
+    Pooled,
     UnknownVersion,
     WouldLose,
 )
@@ -23,6 +25,7 @@ from dlbackup.migration import Client, MigrateOptions, Step, clients_connected, 
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot
+    from dlbackup.journal import Left
 
 _FIXED_SECONDS = 4.0
 _SECONDS_PER_ROW = 12e-6
@@ -87,13 +90,18 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
         CatalogError, EngineError: the catalog or the engine can't be looked at.
     """
     from dlbackup.engine import probe
-    from dlbackup.fence import other_clients
+    from dlbackup.fence import other_clients, refuse_pooler
+    from dlbackup.journal import cut_off, left_behind
 
     options = options or MigrateOptions()
     with open_catalog(parse_address(address), options.metadata_schema) as catalog:
         engine = probe(options.engine)
         with catalog.snapshot() as snapshot:
             errors: list[DlbackupError] = []
+            try:
+                refuse_pooler(catalog.session)
+            except Pooled as exc:
+                errors.append(exc)
             losses: tuple[Loss, ...] = ()
             step = None
             try:
@@ -104,7 +112,10 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
                 found, losses = obstacles(snapshot, step, options)
                 errors += found
             rows = sum(snapshot.counts().values())
-        needed = step is not None or bool(errors)
+        left = left_behind(catalog.session, catalog.schema, Path(options.backup_dir))
+        if left is not None and left.journal is None and snapshot.head.spec_version != left.from_version:
+            errors.append(cut_off(catalog.schema, left))
+        needed = step is not None or left is not None or bool(errors)
         clients = other_clients(catalog.session, catalog.schema, frozenset())
         if step is not None and clients and not (options.ignore_clients or options.terminate_clients):
             errors.append(clients_connected(clients))
@@ -113,7 +124,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             engine.spec_version,
             needed,
             f"DuckDB {engine.duckdb_version}",
-            steps(step, options) if step and not errors else (),
+            () if errors else (*_finishing(left), *(steps(step, options) if step else ())),
             tuple(Blocker(type(error).__name__, error.message, error.hint) for error in errors),
             tuple(PlannedLoss(loss.rule, loss.rows, loss.message, loss.mendable and options.mend) for loss in losses),
             clients,
@@ -124,6 +135,12 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             spec.ENGINES.get(engine.spec_version, "unknown"),
             round(_FIXED_SECONDS + rows * _SECONDS_PER_ROW, 1) if step else 0.0,
         )
+
+
+def _finishing(left: "Left | None") -> tuple[str, ...]:
+    if left is None:
+        return ()
+    return (f"finish or undo the migration that was cut off; its journal is {left.path}",)
 
 
 def steps(step: Step, options: MigrateOptions) -> tuple[str, ...]:
@@ -178,13 +195,21 @@ def _missing_rights(snapshot: "PostgresSnapshot", *, rehearsal: bool) -> list[Dl
         "select r from unnest(%s::text[]) r where not pg_has_role(current_user, r::name, 'USAGE')", [owners]
     ).fetchall()
     foreign = [table.name for table in snapshot.tables if (table.owner,) in rows]
-    me, schema, temporary, scratch = one(
+    me, read_only, schema, temporary, scratch = one(
         session,
-        "select current_user::text, has_schema_privilege(%s::text, 'CREATE'),"
+        "select current_user::text, current_setting('default_transaction_read_only')::boolean or pg_is_in_recovery(),"
+        " has_schema_privilege(%s::text, 'CREATE'),"
         " has_database_privilege(current_database(), 'TEMP'), has_database_privilege(current_database(), 'CREATE')",
         snapshot.schema,
     )
     errors: list[DlbackupError] = []
+    if read_only:
+        errors.append(
+            NotOwner(
+                f"{me} can only read on this server: it is a standby, or default_transaction_read_only is on",
+                "migrate on the primary server, as a role whose default_transaction_read_only is off",
+            )
+        )
     if foreign:
         errors.append(
             NotOwner(

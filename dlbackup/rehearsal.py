@@ -7,25 +7,29 @@ into a scratch schema of the same database, which is dropped whatever happens. W
 catalog fails there first. No data file is written or read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dlbackup import spec
 from dlbackup.address import Address
-from dlbackup.aftercare import Loss, mend
-from dlbackup.backupfile import BackupReader, VerifiedBackup
+from dlbackup.aftercare import Loss, known_losses, mend
+from dlbackup.backupfile import BackupReader, Entry, VerifiedBackup
 from dlbackup.bars import bar
-from dlbackup.catalogs.postgres import PostgresCatalog
+from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot
 from dlbackup.catalogs.replacement import aside_name
 from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
 from dlbackup.check import check_snapshot
 from dlbackup.engine import Engine, Target, attach_migrating, check_opens
-from dlbackup.errors import CatalogError, DlbackupError, RehearsalFailed
+from dlbackup.errors import CatalogError, DlbackupError, Refused, RehearsalFailed
 from dlbackup.fence import end_by_name, engine_name
-from dlbackup.migration import Mend, Step, changed_meaning, lost_rows
+from dlbackup.fingerprint import Fingerprinter, Seen
+from dlbackup.meaning import differing_rows
+from dlbackup.migration import Mend, MigrateOptions, Step, changed_meaning, lost_rows, next_step
 from dlbackup.restore import RestoreOptions, restore_into
+from dlbackup.rows import summed, uncollected
 from dlbackup.statements import quote_identifier
+from dlbackup.tables import Finding
 
 _DROP_BATCH = 500
 """Tables dropped in one transaction: each takes up to five locks."""
@@ -93,45 +97,136 @@ def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, 
             raise CatalogError(f"the engine left spec version {snapshot.head.spec_version!r} behind")
         contents, fingerprint = snapshot.read()
         problems = lost_rows(backup, snapshot.tables, contents)
-        problems += changed_meaning(backup, fingerprint, passage.accepted)
+        if changed := changed_meaning(backup, fingerprint, passage.accepted):
+            rows = _first_rows(backup, snapshot, changed)
+            problems += [f"the lake means something else: {text} ({rows[part]})" for part, text in changed.items()]
         findings = spec.differences(version, snapshot.tables)
         problems += [finding.message for finding in findings if finding.severity == "error"]
         if problems:
             raise CatalogError(f"the migrated catalog is not what it should be: {'; '.join(problems[:5])}")
-        oldest, newest = snapshot.query("select min(snapshot_id), max(snapshot_id) from {s}.ducklake_snapshot")[0]
-    check_opens(passage.engine, target, (oldest, newest), passage.attach_timeout_s)
+        span = snapshot_span(snapshot)
+    check_opens(passage.engine, target, span, passage.attach_timeout_s)
 
 
-def rehearse(passage: Passage, address: Address, schema: str, backup: VerifiedBackup) -> None:
+def snapshot_span(snapshot: PostgresSnapshot) -> tuple[int, int]:
+    """Return the oldest and the newest snapshot of the lake."""
+    oldest, newest = snapshot.query("select min(snapshot_id), max(snapshot_id) from {s}.ducklake_snapshot")[0]
+    return oldest, newest
+
+
+def _first_rows(backup: VerifiedBackup, snapshot: PostgresSnapshot, parts: Collection[str]) -> dict[str, str]:
+    """Describe the first rows of parts of the fingerprint that differ between a backup and a catalog."""
+
+    def before(seen: Seen) -> None:
+        with BackupReader(backup.path) as reader:
+            fingerprint = Fingerprinter(reader.manifest.header.spec_version, seen)
+            for item in reader.scan():
+                if isinstance(item, Entry):
+                    fingerprint.begin(item.table)
+                else:
+                    fingerprint.add(item.rows, item.digest)
+            fingerprint.result()
+
+    def after(seen: Seen) -> None:
+        fingerprint = Fingerprinter(snapshot.head.spec_version, seen)
+        for table in snapshot.tables:
+            fingerprint.begin(table)
+            summed(snapshot.rows(table), fingerprint.add)
+        fingerprint.result()
+
+    with uncollected():
+        return differing_rows(parts, before, after)
+
+
+def rehearse(passage: Passage, address: Address, backup: VerifiedBackup) -> None:
     """
     Restore, migrate, mend and examine a copy of the catalog in a scratch schema.
 
     Raises:
         RehearsalFailed: what would have failed on the catalog; the catalog was not touched.
     """
+    try:
+        with _copied(address, passage.schema, backup) as copy:
+            _walk(passage, copy, backup)
+    except RehearsalFailed:
+        raise
+    except DlbackupError as exc:
+        raise RehearsalFailed(
+            f"the rehearsal failed, so the catalog was not touched: {exc.message}",
+            exc.hint or "the backup is good and kept; --no-rehearsal would try the same on the catalog itself",
+        ) from exc
+
+
+def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) -> list[Finding]:
+    """
+    Restore a backup into a scratch schema and let an engine open it, after a migration if it needs one.
+
+    Returns:
+        Warnings: what a migration would lose, or why this engine can't open the catalog.
+
+    Raises:
+        DlbackupError: it can't be restored, migrated or opened.
+    """
+    schema = backup.manifest.header.source.schema
+    with _copied(address, schema, backup) as copy:
+        with copy.snapshot() as snapshot:
+            try:
+                step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, None)
+            except Refused as exc:
+                return [Finding("warning", "not-opened", f"restored, but not opened: {exc.message}")]
+            losses = known_losses(snapshot, step) if step else ()
+            span = snapshot_span(snapshot)
+        mends = tuple(loss for loss in losses if loss.mendable)
+        accepted = frozenset(loss.part for loss in losses if not loss.mendable)
+        same = Step(engine.spec_version, engine.spec_version, engine.duckdb_version)
+        defaults = MigrateOptions()
+        passage = Passage(
+            engine,
+            step or same,
+            mends,
+            accepted,
+            False,
+            schema,
+            defaults.lock_timeout_s,
+            defaults.attach_timeout_s,
+        )
+        if step is None:
+            target = passage.target(address, copy.schema)
+            check_opens(engine, target, span, passage.attach_timeout_s)
+        else:
+            _walk(passage, copy, backup)
+    return [
+        Finding("warning", loss.rule, f"a migration {'would mend' if loss.mendable else 'is refused'}: {loss.message}")
+        for loss in losses
+    ]
+
+
+@contextmanager
+def _copied(address: Address, schema: str, backup: VerifiedBackup) -> Iterator[PostgresCatalog]:
+    """Restore a backup into a scratch schema, which is dropped at the end."""
     session = connect(address, "dlbackup-rehearsal")
     try:
         with translated(address, "rehearsing in a scratch schema"), _scratch(session, schema) as scratch:
-            target = passage.target(address, scratch)
-            copy = PostgresCatalog(address, session, scratch)
-            try:
-                with BackupReader(backup.path) as reader:
-                    restore_into(session, address, scratch, reader, RestoreOptions(owner=False, privileges=False))
-                before = _broken_rules(copy)
-                attach_migrating(passage.engine, backup, target, passage.attach_timeout_s)
-                put_right(passage, copy)
-                examine(passage, copy, backup, target)
-                if broken := [text for rule, text in _broken_rules(copy).items() if rule not in before]:
-                    raise CatalogError(f"the migrated catalog breaks rules that it kept before: {'; '.join(broken)}")
-            except DlbackupError as exc:
-                raise RehearsalFailed(
-                    f"the rehearsal failed, so the catalog was not touched: {exc.message}",
-                    exc.hint or "the backup is good and kept; --no-rehearsal would try the same on the catalog itself",
-                ) from exc
-            finally:
-                end_by_name(session, target.name)
+            with BackupReader(backup.path) as reader:
+                options = RestoreOptions(owner=False, privileges=False, data_files=False)
+                restore_into(session, address, scratch, reader, options)
+            yield PostgresCatalog(address, session, scratch)
     finally:
         session.close()
+
+
+def _walk(passage: Passage, copy: PostgresCatalog, backup: VerifiedBackup) -> None:
+    """Let the engine migrate a copy, mend and examine it, and end what the engine may have left."""
+    target = passage.target(copy.address, copy.schema)
+    try:
+        before = _broken_rules(copy)
+        attach_migrating(passage.engine, backup, target, passage.attach_timeout_s)
+        put_right(passage, copy)
+        examine(passage, copy, backup, target)
+        if broken := [text for rule, text in _broken_rules(copy).items() if rule not in before]:
+            raise CatalogError(f"the migrated catalog breaks rules that it kept before: {'; '.join(broken)}")
+    finally:
+        end_by_name(copy.session, target.name)
 
 
 def _broken_rules(catalog: PostgresCatalog) -> dict[str, str]:

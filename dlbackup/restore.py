@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from dlbackup.address import Address, parse_address
 from dlbackup.backupfile import BackupReader, Entry, Manifest, RowBlock
-from dlbackup.errors import CatalogError, HasDependents, NewerSnapshots, NotEmpty, UsageError
+from dlbackup.datafiles import COLUMNS, look
+from dlbackup.errors import CatalogError, DlbackupError, HasDependents, NewerSnapshots, NotEmpty, UsageError
 from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
 from dlbackup.rows import uncollected
 from dlbackup.tables import Table, by_name
@@ -38,6 +39,7 @@ class RestoreOptions:
         privileges: grant what was granted.
         data_path: where the data files are now; None leaves what the backup says.
         read_back: read every row again before the commit.
+        data_files: look whether the data files on this machine are there, and warn if not.
     """
 
     metadata_schema: str | None = None
@@ -48,6 +50,7 @@ class RestoreOptions:
     privileges: bool = True
     data_path: str | None = None
     read_back: bool = True
+    data_files: bool = True
     terminate_clients: bool = False
     ignore_clients: bool = False
 
@@ -81,7 +84,6 @@ def restore(
         Refused: a catalog stands there, has newer snapshots, dependents or clients, and no option accepts that.
         CatalogError: the server can't be reached or does not take it.
     """
-    from dlbackup import journal
     from dlbackup.catalogs.sessions import connect, translated
     from dlbackup.fence import only_migrator, settle_clients
 
@@ -103,7 +105,7 @@ def restore(
                         terminate=options.terminate_clients,
                     )
                 replaced = restore_into(session, where, schema, reader, options, on_event)
-                journal.replaced(session, schema, Path(backup).parent)
+                _settle_journals(session, where, schema, Path(backup).parent, on_event)
         finally:
             session.close()
     header = reader.manifest.header
@@ -116,6 +118,18 @@ def restore(
         round(time.monotonic() - begun, 3),
         schema,
     )
+
+
+def _settle_journals(session: "Session", where: Address, schema: str, folder: Path, on_event: OnEvent) -> None:
+    """Tell unfinished migrations that they are settled; the restore is done, so what fails here is a warning."""
+    from dlbackup import journal
+    from dlbackup.catalogs.sessions import translated
+
+    try:
+        with translated(where, "settling journals"):
+            journal.replaced(session, schema, folder)
+    except DlbackupError as exc:
+        on_event(Event("journal", f"the catalog is restored, but {exc.message}", warning=True))
 
 
 def _postgres(address: Address) -> Address:
@@ -151,6 +165,7 @@ def restore_into(
         place.privileges = options.privileges
         tables = [_wanted(entry.table, options) for entry in reader.manifest.tables]
         _check_roles(place, tables)
+        scheduled = place.scheduled_for_deletion()
         _clear(place, reader.manifest, options)
         with uncollected():
             _load(place, reader, options, on_event)
@@ -160,6 +175,8 @@ def restore_into(
             _prove(place, tables, reader.manifest, options, on_event)
         if options.data_path is not None:
             _move_data(place, options.data_path)
+        if options.data_files:
+            _look_for_data_files(place, scheduled, on_event)
         return place.replaced
 
 
@@ -192,8 +209,8 @@ def _clear(place: "PostgresPlace", manifest: Manifest, options: RestoreOptions) 
     there, ours = place.head.snapshot_id, manifest.header.snapshot_id
     if not options.discard_newer and there is not None and (ours is None or there > ours):
         raise NewerSnapshots(
-            f"the catalog has snapshots that the backup has not: its newest is {there}"
-            f" (of {place.head.snapshot_time}), the backup's is {ours}",
+            f"the catalog has snapshots that the backup has not: its newest is {there}, the backup's is {ours};"
+            f" those would be lost: {place.newer_snapshots(ours)}",
             "dump it first; --discard-newer accepts that they are replaced",
         )
     if place.existing.left_out:
@@ -271,6 +288,24 @@ def _difference(wanted: Table, found: Table | None) -> str:
         if getattr(wanted, name) != getattr(found, name):
             return f"{name} is {getattr(found, name)!r}, not {getattr(wanted, name)!r}"[:400]
     return "nothing"
+
+
+def _look_for_data_files(place: "PostgresPlace", scheduled: list[tuple[int, str]], on_event: OnEvent) -> None:
+    """Warn of data files that are not there, and of those that will soon be gone; none of that fails a restore."""
+    tables = by_name(place.definitions())
+    if all(name in tables and set(columns) <= set(tables[name].column_names) for name, columns in COLUMNS.items()):
+        for finding in look(place.data_files()):
+            if finding.severity == "error":
+                on_event(Event("data-files", finding.message, warning=True))
+    if scheduled and (needed := place.needs([file for file, _ in scheduled])):
+        on_event(
+            Event(
+                "data-files",
+                f"{needed} data files that the backup needs were scheduled for deletion by the replaced catalog, the"
+                f" first at {scheduled[0][1]}: they stay only as long as nobody cleans up by that catalog",
+                warning=True,
+            )
+        )
 
 
 def _move_data(place: "PostgresPlace", path: str) -> None:

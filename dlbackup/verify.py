@@ -7,13 +7,22 @@ be, gets findings. Only here is a `VerifiedBackup` made.
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dlbackup import spec
+from dlbackup import datafiles, spec
+from dlbackup.address import parse_address
 from dlbackup.backupfile import VERIFIER, BackupReader, Entry, Manifest, RowBlock, VerifiedBackup
 from dlbackup.dump import Backup
-from dlbackup.errors import BackupError, Corrupt, NotVerified
+from dlbackup.errors import (
+    BackupError,
+    CatalogError,
+    Corrupt,
+    EngineError,
+    NotVerified,
+    Unreachable,
+    UsageError,
+)
 from dlbackup.fingerprint import Fingerprinter
 from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
 from dlbackup.rows import parse, uncollected
@@ -41,23 +50,70 @@ class Verification:
     seconds: float
 
 
-def verify(backup: str | Path | Backup, *, on_event: OnEvent = ignore) -> Verification:
+def verify(
+    backup: str | Path | Backup,
+    *,
+    rehearse: str | None = None,
+    engine: Path | None = None,
+    data_files: bool = False,
+    on_event: OnEvent = ignore,
+) -> Verification:
     """
     Read a whole backup and say whether it is good; damage is a finding too.
 
+    Args:
+        rehearse: the address of a server on which a good backup is also restored into a scratch schema,
+            migrated if need be, and opened.
+        engine: the Python of the environment whose DuckDB opens it; by default this one.
+        data_files: also look whether the data files on this machine are there with their recorded sizes.
+
     Raises:
         StorageError: the file can't be read.
+        UsageError, Unreachable, EngineError: the rehearsal has no server or no engine.
     """
     begun = time.monotonic()
     path = Path(backup.path if isinstance(backup, Backup) else backup)
     try:
-        _, report = _examine(path, begun, on_event)
+        manifest, report = _examine(path, begun, on_event)
+        found: list[Finding] = []
+        if data_files and report.ok:
+            found += _data_files(path, on_event)
+        if rehearse is not None and report.ok:
+            found += _rehearsed(VerifiedBackup(path, manifest, proof=VERIFIER), rehearse, engine, on_event)
     except BackupError as exc:
         rule = re.sub("(?<!^)(?=[A-Z])", "-", type(exc).__name__).lower()
         message = exc.message + (f" ({exc.hint})" if exc.hint else "")
-        findings = (Finding("error", rule, message),)
-        return Verification(str(path), False, None, None, 0, 0, 0, findings, round(time.monotonic() - begun, 3))
-    return report
+        damage = (Finding("error", rule, message),)
+        return Verification(str(path), False, None, None, 0, 0, 0, damage, round(time.monotonic() - begun, 3))
+    findings = sorted((*report.findings, *found), key=lambda finding: finding.severity)
+    ok = all(finding.severity != "error" for finding in findings)
+    return replace(report, ok=ok, findings=tuple(findings), seconds=round(time.monotonic() - begun, 3))
+
+
+def _data_files(path: Path, on_event: OnEvent) -> list[Finding]:
+    from dlbackup.catalogs.in_memory import load
+
+    on_event(Event("data-files", "looking for the data files"))
+    with BackupReader(path) as reader, load(reader, lambda table: datafiles.COLUMNS.get(table.name, ())) as content:
+        return datafiles.look(content.stream(datafiles.FILES.replace("{s}", content.schema)))
+
+
+def _rehearsed(backup: VerifiedBackup, where: str, engine: Path | None, on_event: OnEvent) -> list[Finding]:
+    from dlbackup.engine import probe
+    from dlbackup.rehearsal import rehearse_backup
+
+    address = parse_address(where)
+    if address.kind != "postgres":
+        raise UsageError(f"a rehearsal needs a PostgreSQL database, not {address}")
+    opener = probe(engine)
+    how = f"restoring into a scratch schema of {address}, to be opened by DuckDB {opener.duckdb_version}"
+    on_event(Event("rehearsal", how))
+    try:
+        return rehearse_backup(address, backup, opener)
+    except Unreachable:
+        raise
+    except (CatalogError, EngineError) as exc:
+        return [Finding("error", "rehearsal", exc.message)]
 
 
 def prove(backup: Backup, *, on_event: OnEvent = ignore) -> tuple[VerifiedBackup, Verification]:

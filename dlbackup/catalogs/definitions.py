@@ -306,4 +306,4 @@ def catalog_schemas(session: Session) -> list[str]:
 def _others(found: list[str]) -> str:
     if found:
         return f"catalogs were found in: {', '.join(found)}"
-    return "check dbname= and --metadata-schema; a new lake is made by DuckDB, not by dlbackup"
+    return "check dbname= and --metadata-schema"

@@ -7,6 +7,7 @@ a table, and 20,000 tables need no more locks than one. What the snapshot doesn'
 dropped or rewritten in between, is noticed and reported as `MovedOn`.
 """
 
+import select
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import psycopg
 from psycopg import pq
 from psycopg.errors import error_from_result
-from psycopg.generators import execute
+from psycopg.generators import execute, fetch_many
 
 from dlbackup.address import Address
 from dlbackup.backupfile import Source
@@ -28,6 +29,9 @@ from dlbackup.fingerprint import Fingerprint, Fingerprinter
 from dlbackup.rows import STATEMENT_BYTES, STATEMENT_ROWS, Block, summed, uncollected
 from dlbackup.statements import qualified, quote_identifier
 from dlbackup.tables import INTEGERS, Rows, Table
+
+_POLL_MS = 100
+"""TLS may hold bytes back that no poll sees."""
 
 
 class PostgresCatalog:
@@ -183,8 +187,14 @@ def copy_out(session: Session, schema: str, table: Table) -> Iterator[Block]:
     count = size = 0
     block: list[bytes | memoryview] = []
     ended = False
+    arrived = select.poll()
+    arrived.register(connection.socket, select.POLLIN)
     try:
-        for length, row in map(connection.get_copy_data, repeat(0)):
+        for length, row in map(connection.get_copy_data, repeat(1)):
+            if length == 0:  # libpq's own wait would hear no signal
+                arrived.poll(_POLL_MS)
+                connection.consume_input()
+                continue
             if length < 0:
                 break
             block.append(row)
@@ -194,11 +204,9 @@ def copy_out(session: Session, schema: str, table: Table) -> Iterator[Block]:
                 yield block
                 block, size = [], 0
         ended = True
-        result = connection.get_result() or result
+        result = (session.wait(fetch_many(connection)) or [result])[-1]
         if result.status != pq.ExecStatus.COMMAND_OK:
             raise error_from_result(result, "utf-8")
-        while connection.get_result():
-            pass
         count += len(block)
         if count != result.command_tuples:
             raise psycopg.DataError(f"{count} rows arrived of {result.command_tuples} in table {table.name}")

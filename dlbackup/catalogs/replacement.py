@@ -6,24 +6,32 @@ schema. A catalog that is in the way is moved as it is, keys, indexes and all, i
 `dlbackup_replaced_<time>_<schema>`. Other tables of the schema stay where they are.
 """
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
+import psycopg
 from psycopg.errors import InsufficientPrivilege
+from psycopg.pq import TransactionStatus
 
+from dlbackup import datafiles
 from dlbackup.address import Address
 from dlbackup.catalogs import Head
 from dlbackup.catalogs.definitions import Definitions, read_definitions
 from dlbackup.catalogs.postgres import copy_out, one, read_head
-from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, translated
-from dlbackup.errors import CatalogError
+from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
+from dlbackup.errors import CatalogError, NeedsPerson, Unreachable
 from dlbackup.rows import Block, summed
 from dlbackup.statements import definition, finishing, ownership, qualified, quote_identifier
 from dlbackup.tables import Rows, Table, by_name
 
 _NAME_BYTES = 63
+_LOOK_UP_S = 30.0
+_LOOK_UP_PAUSE_S = 0.2
+"""How long and how often it is tried to find out how a restore ended that lost its connection at the commit."""
 
 
 @dataclass(slots=True)
@@ -123,6 +131,43 @@ class PostgresPlace:
             f"update {metadata} set value = %s where key = 'data_path'{scope}".encode(), [path]
         ).rowcount
 
+    def newer_snapshots(self, than: int | None) -> str:
+        """Say what the existing catalog has committed after a snapshot: how many, from when, by whom."""
+        snapshot = qualified(self.schema, "ducklake_snapshot")
+        changes = by_name(self.existing.tables).get("ducklake_snapshot_changes")
+        authors = "null"
+        if changes is not None and "author" in changes.column_names:
+            where = qualified(self.schema, changes.name)
+            authors = f"(select string_agg(distinct author, ', ') from {where} where snapshot_id > %(than)s)"
+        count, first, last, names = self.session.execute(
+            f"select count(*), min(snapshot_time)::text, max(snapshot_time)::text, {authors} from {snapshot}"
+            " where snapshot_id > %(than)s".encode(),
+            {"than": -1 if than is None else than},
+        ).fetchone() or (0, None, None, None)
+        return f"{count}, committed from {first} to {last}" + (f" by {names[:200]}" if names else "")
+
+    def scheduled_for_deletion(self) -> list[tuple[int, str]]:
+        """Return the data files that the existing catalog wants to be rid of, and since when."""
+        table = by_name(self.existing.tables).get("ducklake_files_scheduled_for_deletion")
+        if table is None or not {"data_file_id", "schedule_start"} <= set(table.column_names):
+            return []
+        query = f"select data_file_id, schedule_start::text from {qualified(self.schema, table.name)} order by 2"
+        return self.session.execute(query.encode()).fetchall()
+
+    def data_files(self) -> Iterator[tuple[Any, ...]]:
+        """Yield path and size of each data file of the restored catalog."""
+        with self.session.cursor() as cursor:
+            yield from cursor.stream(datafiles.FILES.replace("{s}", quote_identifier(self.schema)).encode())
+
+    def needs(self, files: Sequence[int]) -> int:
+        """Return how many of these data and delete files the restored catalog refers to."""
+        count = 0
+        for name in ("ducklake_data_file", "ducklake_delete_file"):
+            column = name.removeprefix("ducklake_") + "_id"
+            query = f"select count(*) from {qualified(self.schema, name)} where {column} = any(%s)"
+            count += one(self.session, query, list(files))[0]
+        return count
+
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the server doesn't have."""
         wanted = sorted(set(names))
@@ -152,15 +197,54 @@ def open_place(session: Session, address: Address, schema: str) -> Iterator[Post
         CatalogError: the schema can't be made.
         Locked: its tables can't be had within ten seconds.
     """
-    with translated(address, f"restoring into schema {schema}"), session.transaction():
-        session.execute(LOCAL_SETTINGS.encode())
-        exists = one(session, "select exists (select from pg_namespace where nspname = %s)", schema)[0]
-        if not exists:
-            session.execute(f"CREATE SCHEMA {quote_identifier(schema)}".encode())
+    nested = session.info.transaction_status != TransactionStatus.IDLE
+    transaction = ""
+    try:
+        with translated(address, f"restoring into schema {schema}"), session.transaction():
+            place = _begin(session, schema)
+            yield place
+            (transaction,) = one(session, "select pg_current_xact_id()::text")
+    except Unreachable:
+        if nested or not transaction or not _committed(address, transaction):
+            raise
+
+
+def _begin(session: Session, schema: str) -> PostgresPlace:
+    session.execute(LOCAL_SETTINGS.encode())
+    exists = one(session, "select exists (select from pg_namespace where nspname = %s)", schema)[0]
+    if not exists:
+        session.execute(f"CREATE SCHEMA {quote_identifier(schema)}".encode())
+    existing = read_definitions(session, schema)
+    if existing.tables:
+        listed = ", ".join(qualified(schema, table.name) for table in existing.tables)
+        session.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE".encode())
         existing = read_definitions(session, schema)
-        if existing.tables:
-            listed = ", ".join(qualified(schema, table.name) for table in existing.tables)
-            session.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE".encode())
-            existing = read_definitions(session, schema)
-        head = read_head(session, schema, existing)
-        yield PostgresPlace(session, schema, existing, head)
+    head = read_head(session, schema, existing)
+    return PostgresPlace(session, schema, existing, head)
+
+
+def _committed(address: Address, transaction: str) -> bool:
+    """
+    Find out on another session how a transaction ended whose COMMIT got no answer.
+
+    Raises:
+        NeedsPerson: it can't be found out.
+    """
+    until = time.monotonic() + _LOOK_UP_S
+    why = "the server still works on it"
+    while time.monotonic() < until:
+        try:
+            session = connect(address)
+            try:
+                (status,) = one(session, "select pg_xact_status(%s::text::xid8)", transaction)
+            finally:
+                session.close()
+            if status in ("committed", "aborted"):
+                return bool(status == "committed")
+        except (Unreachable, psycopg.Error) as exc:
+            why = exc.message if isinstance(exc, Unreachable) else str(exc)
+        time.sleep(_LOOK_UP_PAUSE_S)
+    raise NeedsPerson(
+        f"the connection was lost at the commit of the restore, and whether it was done can't be found out: {why}",
+        "look at the catalog with dlbackup info when the server is back: it is the old or the restored one, whole",
+    )

@@ -4,9 +4,12 @@ Sessions on a PostgreSQL server: how dlbackup connects, and what psycopg's error
 Every psycopg error that leaves layer 3 goes through `translated`, which keeps secrets out of messages.
 """
 
+import logging
 import os
+import socket
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -19,11 +22,14 @@ from dlbackup.statements import SETTINGS
 
 Session = psycopg.Connection[tuple[Any, ...]]
 
+_open_sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
+
 _DEFAULTS = {
     "keepalives": "1",
     "keepalives_idle": "60",
     "keepalives_interval": "10",
     "keepalives_count": "5",
+    "tcp_user_timeout": "110000",  # what was sent and never acknowledged, which keepalives don't cover
 }
 _CONNECT_TIMEOUT_S = "10"
 
@@ -40,6 +46,19 @@ LOCAL_SETTINGS = SETTINGS.replace("SET ", "SET LOCAL ") + (
     f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};\n"
 )
 """What every transaction of dlbackup that reads or writes a catalog sets first."""
+
+_SESSION_SETTINGS = f"""
+select pg_catalog.set_config('statement_timeout', '0', false) where pg_catalog.pg_backend_pid() = {{pid}};
+select pg_catalog.set_config('search_path', '', false) where pg_catalog.pg_backend_pid() = {{pid}};
+select pg_catalog.set_config(name, case name when 'lock_timeout' then '{LOCK_TIMEOUT_MS}' else '0' end, false)
+from pg_catalog.pg_settings where pg_catalog.pg_backend_pid() = {{pid}}
+and name in ('lock_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
+"""
+"""What holds between transactions. Behind a proxy that shares sessions it would stay for others, so not there."""
+
+
+# A cancel that does not get through is told by the error that follows.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 def parameters_for(address: Address, name: str = "dlbackup") -> dict[str, str]:
@@ -64,12 +83,39 @@ def connect(address: Address, name: str = "dlbackup") -> Session:
     except psycopg.ProgrammingError as exc:
         raise UsageError(f"the address is not valid: {_text(exc, address)}") from None
     try:
-        return psycopg.connect(conninfo(parameters), autocommit=True, prepare_threshold=None, client_encoding="utf8")
+        session = psycopg.connect(conninfo(parameters), autocommit=True, prepare_threshold=None, client_encoding="utf8")
+        _open_sessions.add(session)
+        return _with_settings(session)
     except psycopg.OperationalError as exc:
         text = _text(exc, address)
         raise Unreachable(f"can't connect to {address}: {text}", _connect_hint(text)) from None
     except psycopg.Error as exc:
         raise Unreachable(f"can't connect to {address}: {_text(exc, address)}") from None
+
+
+def answers(session: Session) -> bool:
+    """Tell whether the server still knows the session."""
+    try:
+        session.execute("select 1")
+    except psycopg.Error:
+        return False
+    return True
+
+
+def cut_all() -> None:
+    """Shut the connections of all sessions, so that nothing waits any longer for a server that is silent."""
+    for session in list(_open_sessions):
+        with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(session.fileno())) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def _with_settings(session: Session) -> Session:
+    try:
+        session.execute(_SESSION_SETTINGS.format(pid=session.pgconn.backend_pid).encode())
+    except BaseException:
+        session.close()
+        raise
+    return session
 
 
 def _connect_hint(text: str) -> str:
@@ -111,6 +157,10 @@ def _translate(exc: psycopg.Error, address: Address, doing: str) -> DlbackupErro
             return CatalogError(text, "the server has no room for more locks: raise max_locks_per_transaction")
         case pg.DiskFull():
             return CatalogError(text, "the server's disk is full")
+        case pg.ReadOnlySqlTransaction():
+            return CatalogError(text, "use the primary server, and a role whose default_transaction_read_only is off")
+        case pg.QueryCanceled():
+            return CatalogError(text, "somebody cancelled it, or a timeout of the server did: raise it for this role")
         case psycopg.OperationalError() | psycopg.InterfaceError():
             return Unreachable(text, "the connection was lost; nothing that was not committed is kept")
     return CatalogError(text)

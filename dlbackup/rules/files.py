@@ -66,7 +66,7 @@ RULES = (
         "select table_id, data_file_id, row_id_start, end_before from (select f.table_id, f.data_file_id,"
         " f.row_id_start, max(f.row_id_start + f.record_count) over (partition by f.table_id"
         " order by f.row_id_start, f.data_file_id rows between unbounded preceding and 1 preceding) as end_before"
-        " from {s}.ducklake_data_file f where f.end_snapshot is null and f.row_id_start is not null"
+        " from {s}.ducklake_data_file f where f.end_snapshot is null"
         " and f.record_count > 0 and f.{partial} is null) x where row_id_start < end_before",
     ),
     Rule(

@@ -58,8 +58,8 @@ RULES = (
         "which of the rows an engine takes is chance, and it refuses to attach when the scope is unknown",
         "select key, scope, scope_id, count(*) as found from {s}.ducklake_metadata where key <> 'version'"
         " group by key, scope, scope_id having count(*) > 1"
-        " or max(case when scope is null and scope_id is null then 0"
-        " when scope in ('schema', 'table') and scope_id is not null then 0 else 1 end) = 1",
+        " or case when scope is null and scope_id is null then 0"
+        " when scope in ('schema', 'table') and scope_id is not null then 0 else 1 end = 1",
     ),
     Rule(
         "one-head-snapshot",

@@ -107,7 +107,7 @@ RULES = (
         "error",
         "an inlined row is alive several times",
         "it shows several times, and deletes hit all of them",
-        "select table_id, name, row_id, min(begin_snapshot) as begin_snapshot, max(end_snapshot) as end_snapshot"
+        "select table_id, name, row_id, min(begin_snapshot) as begin_snapshot, cast(null as bigint) as end_snapshot"
         " from {rows} r where registered and end_snapshot is null group by table_id, name, row_id having count(*) > 1",
         scope="rows",
     ),

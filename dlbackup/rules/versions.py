@@ -22,8 +22,7 @@ _BEGIN_WHY = (
     " is NULL'; a migration from 0.2 over 0.3 of a lake with expired snapshots leaves it so"
 )
 _STALE_MAPPING = (
-    "f.mapping_id is null and f.partial_max is not null"
-    " and (f.partial_max <= f.begin_snapshot or f.path not like 'ducklake-%.parquet')"
+    "f.mapping_id is null and (f.partial_max <= f.begin_snapshot or f.path not like 'ducklake-%.parquet')"
     " and exists (select 1 from {s}.ducklake_column_mapping m"
     " where m.mapping_id = f.partial_max and m.table_id = f.table_id)"
 )
@@ -186,7 +185,7 @@ RULES = (
         "partial_max of a data file is before its begin, or beyond the newest snapshot",
         "time travel shows too few or too many rows of the file",
         "select f.data_file_id, f.begin_snapshot, f.partial_max from {s}.ducklake_data_file f"
-        f" where f.partial_max is not null and (f.partial_max < f.begin_snapshot or f.partial_max > {HEAD})"
+        f" where (f.partial_max < f.begin_snapshot or f.partial_max > {HEAD})"
         f" and not ({_STALE_MAPPING})",
         since="0.4",
     ),
@@ -196,7 +195,7 @@ RULES = (
         "partial_max of a delete file is before its begin, or beyond the newest snapshot",
         "time travel shows too few or too many rows of the file",
         "select d.delete_file_id, d.begin_snapshot, d.partial_max from {s}.ducklake_delete_file d"
-        f" where d.partial_max is not null and (d.partial_max < d.begin_snapshot or d.partial_max > {HEAD})",
+        f" where d.partial_max < d.begin_snapshot or d.partial_max > {HEAD}",
         since="0.4",
     ),
     Rule(
@@ -205,7 +204,7 @@ RULES = (
         "a compacted data file has the list of its snapshots in the old form",
         "a migration to 0.4 or later drops the list, and time travel over the file then shows too many rows",
         "select data_file_id, partial_file_info from {s}.ducklake_data_file"
-        " where partial_file_info is not null and partial_file_info not like 'partial_max:%'",
+        " where partial_file_info not like 'partial_max:%'",
         until="0.3",
         advice="migrate with dlbackup, which carries over the lists that can be and refuses the others by name",
     ),
@@ -253,8 +252,9 @@ RULES = (
             "select 'table', table_id from {s}.ducklake_table where path is null or path_is_relative is null",
         ),
         mend="UPDATE {s}.ducklake_schema SET path = '', path_is_relative = true"
-        " WHERE path IS NULL OR path_is_relative IS NULL;\n"
+        " WHERE path IS NULL AND path_is_relative IS NULL;\n"
         "UPDATE {s}.ducklake_table SET path = '', path_is_relative = true"
-        " WHERE path IS NULL OR path_is_relative IS NULL;",
+        " WHERE path IS NULL AND path_is_relative IS NULL;",
+        advice="where one of the two is there, take the other from a backup: only the folder of the lake itself is ''",
     ),
 )

@@ -14,11 +14,12 @@ from support.comparison import execute, schema_lines, server_digests
 from support.damages import DAMAGES, Damage
 from support.engines import engine
 from support.lakes import Lake, LakeFactory, LakeKind, Lakes
+from support.scenes import SCENES, broken, statements_before
 from support.servers import Servers, middle_major
 
 from dlbackup import dump
 from dlbackup.catalogs.postgres import PostgresSnapshot
-from dlbackup.check import Check, check, check_snapshot
+from dlbackup.check import Check, _Live, check, check_snapshot
 from dlbackup.errors import Corrupt, NotALake
 from dlbackup.rules import RULES
 
@@ -159,7 +160,7 @@ def test_well_migrated_lake_has_no_error(lake: LakeFactory, tmp_path: Path, kind
 
 def test_migrations_that_damage_are_found_with_mends(lake: LakeFactory) -> None:
     """What the migrations of DuckDB 1.4.4 and 1.5.1 break is named with SQL, after which no error is left."""
-    for spec, versions, broken in (
+    for spec, versions, damaged in (
         ("0.3", ["1.5.1"], {"default-type", "schema-versions-at-one-snapshot"}),
         ("0.2", ["1.4.4"], {"mapping-is-partition"}),
         ("0.2", ["1.4.4", "1.5.5"], {"mapping-is-partition", "schema-version-of-table", "schema-version-of-file"}),
@@ -171,10 +172,10 @@ def test_migrations_that_damage_are_found_with_mends(lake: LakeFactory) -> None:
         found = check(made.url)
 
         assert not found.ok
-        assert broken <= _rules(found)
+        assert damaged <= _rules(found)
 
         for finding in found.findings:
-            if finding.rule in broken:
+            if finding.rule in damaged:
                 execute(made.url, finding.mend)
         assert {f.rule for f in check(made.url).findings if f.severity == "error"} == set()
 
@@ -222,6 +223,33 @@ def test_damage_is_found(patients: Callable[[str], _Patient], damage: Damage, sp
         if finding.mend:
             patient.apply(finding.mend)
             assert damage.rule not in _rules(patient.check())
+
+
+@pytest.mark.parametrize("version", ["0.2", "0.3", "0.4", "1.0"])
+def test_scenes_play_alike_on_postgresql(database: str, version: str) -> None:
+    """Rules find on PostgreSQL what they find in DuckDB, and a mend leaves exactly what its scene says."""
+    rules = {rule.name: rule for rule in RULES}
+    with psycopg.connect(database, autocommit=True) as session:
+        for statement in statements_before(version):
+            session.execute(statement.encode())
+        for scene in (scene for scene in SCENES if version in scene.specs):
+            with session.transaction(force_rollback=True):
+                patient = _Patient(session, {}, {})
+                for statement in scene.statements(version):
+                    patient.apply(statement)
+                finding = broken(_Live(PostgresSnapshot.begin(session, "public")), version, rules[scene.rule])
+
+                found = (finding.count, finding.evidence) if finding else (0, ())
+                assert (scene.rule, scene.number, *found) == (
+                    *(scene.rule, scene.number),
+                    *(len(scene.evidence), scene.evidence),
+                )
+                if finding and finding.mend:
+                    session.execute(finding.mend.encode())
+                    session.execute("set local search_path = public")
+                    rows = [tuple(map(str, row)) for row in session.execute(scene.question.encode())]
+                    left = [", ".join(row).replace("None", "NULL") for row in rows]
+                    assert (scene.rule, scene.number, *left) == (scene.rule, scene.number, *scene.mended)
 
 
 def test_every_rule_has_a_damage() -> None:

@@ -56,6 +56,10 @@ def test_next_run_mends_what_the_killed_one_did_not(
         (tmp_path / "other").mkdir()
         words = ["--backup-dir", tmp_path / "other"]
 
+    planned = cli("plan", inlined.url, "--json", *words).json()
+    assert (planned["needed"], planned["blockers"]) == (True, [])
+    assert "cut off" in planned["steps"][0]
+
     done = cli("migrate", inlined.url, "--json", *words)
 
     assert done.exit_code == 0, done.stderr
@@ -95,6 +99,7 @@ def test_lost_journal_is_refused_with_the_way_on(inlined: Lake, cli: Cli, tmp_pa
     journal = _killed_after_the_engine(cli, inlined, tmp_path)
     journal.unlink()
     before = state(inlined.url)
+    assert [blocker["type"] for blocker in cli("plan", inlined.url, "--json").json()["blockers"]] == ["CutOff"]
 
     done = cli("migrate", inlined.url, "--json")
 

@@ -13,6 +13,7 @@ from support.faults import (
     OPENS,
     children,
     engine_that,
+    execute,
     failed,
     new_role,
     nothing_left,
@@ -189,19 +190,34 @@ def test_waiting_client_that_can_t_be_ended_undoes_the_migration(plain: Lake, cl
     assert state(plain.url) == before
 
 
-def test_lost_server_needs_a_person(plain: Lake, cli: Cli, tmp_path: Path) -> None:
-    """When all sessions are lost during the attach, the state can't be proved: exit 7, with what to do."""
-    code = sql_commits(
-        plain.url,
-        "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'dlbackup%'",
-    )
+_ENDS_ALL = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'dlbackup%'"
+
+
+def test_lost_sessions_are_made_anew(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+    """When all sessions are lost before the engine has changed anything, that is proved on another one: exit 5."""
     before = state(plain.url)
 
+    code = sql_commits(plain.url, _ENDS_ALL)
     done = _migrate(cli, plain, "--engine", engine_that(tmp_path, before=code + "\nos.abort()"))
+
+    failed(done, 5, "Unchanged", "unchanged")
+    assert state(plain.url) == before
+    nothing_left(plain)
+
+
+def test_lost_server_needs_a_person(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+    """When the server lets nobody in after the attach, the state can't be proved: exit 7, with what to do."""
+    before = state(plain.url)
+    closing_time = f'alter database "{plain.dbname}" allow_connections {{}}'
+
+    code = sql_commits(plain.server.url, f"{closing_time.format('false')}; {_ENDS_ALL}")
+    done = _migrate(cli, plain, "--engine", engine_that(tmp_path, before=code + "\nos.abort()"))
+    execute(plain.server.url, closing_time.format("true"))
 
     failed(done, 7, "NeedsPerson", "needs-person")
     assert "dlbackup info" in done.json()["error"]["hint"]
     assert state(plain.url) == before
+    assert cli("migrate", plain.url, "--json", "--no-rehearsal").json()["outcome"] == "migrated"
 
 
 def test_undo_ends_whoever_is_in_its_way(plain: Lake, cli: Cli, tmp_path: Path) -> None:

@@ -26,19 +26,24 @@ __all__ = [
     "METADATA",
     "SNAPSHOT",
     "Json",
+    "Record",
     "Value",
     "assemble",
     "catalog",
     "finish",
     "forge",
+    "record",
     "row",
     "small",
+    "tables_with",
     "take_apart",
     "write_backup",
 ]
 
 Value = int | bool | str | None
 Json = dict[str, Any]
+Record = tuple[str, Mapping[str, Value]]
+"""A row: its table, and its values by column; what is not named is NULL."""
 
 HEADER = Header(
     format=1,
@@ -116,6 +121,21 @@ def catalog(version: str) -> list[tuple[Table, list[bytes]]]:
         rows = [row(*values, *[None] * (width - len(values))) for values in contents.get(table.name, [])]
         made.append((table, rows))
     return made
+
+
+def record(table: str, **values: Value) -> Record:
+    """Return a row of the table `ducklake_<table>`."""
+    return f"ducklake_{table}", values
+
+
+def tables_with(version: str, *records: Record) -> list[tuple[Table, list[bytes]]]:
+    """Return all fixed tables of a spec version with these rows."""
+    tables = spec.load(version)
+    contents: dict[str, list[bytes]] = {name: [] for name in tables}
+    for name, values in records:
+        assert values.keys() <= set(tables[name].column_names)
+        contents[name].append(row(*(values.get(column) for column in tables[name].column_names)))
+    return [(tables[name], contents[name]) for name in tables]
 
 
 def assemble(texts: Sequence[bytes], manifest: Json, *, raw: Mapping[int, bytes] | None = None) -> bytes:

@@ -210,7 +210,7 @@ update ducklake_data_file set partial_max = null;
 update ducklake_column set default_value_dialect = null where begin_snapshot = (select max(begin_snapshot) from
   ducklake_column);
 --@ path-missing | 0.2 0.3 1.0 | path lost
-update ducklake_table set path = null where table_id = :table;
+update ducklake_table set path = null, path_is_relative = null where table_id = :table;
 --@ file-counts | 0.2 0.3 1.0 | size lost
 update ducklake_data_file set file_size_bytes = null;
 --@ file-counts | 1.0 | unknown format

@@ -9,7 +9,8 @@ from support.backups import METADATA, SNAPSHOT, row, write_backup
 from dlbackup import spec
 from dlbackup.backupfile import VERIFIER, VerifiedBackup
 from dlbackup.errors import CannotMigrate, DlbackupError, UnknownVersion
-from dlbackup.migration import Client, Step, lost_rows, next_step, state_of
+from dlbackup.fingerprint import Fingerprint, Part
+from dlbackup.migration import Client, Step, changed_meaning, clients_connected, lost_rows, next_step, state_of
 from dlbackup.rows import digest
 from dlbackup.tables import Column, Rows, Table
 
@@ -51,6 +52,30 @@ def test_an_old_catalog_gets_a_way_out() -> None:
 
     assert "DuckDB 1.4.x" in caught.value.hint
     assert caught.value.exit_code == 4
+
+
+HINTS = [
+    ((), "1.0", None, "a catalog without exactly one version can be dumped and restored, but not migrated"),
+    (("7.5",), "1.0", None, "use a newer dlbackup"),
+    (("0.3",), "7.5", None, "use a newer dlbackup, or an older engine with --engine"),
+    (("0.3",), "1.0", "0.4", "name an environment with another DuckDB with --engine"),
+    (("1.0",), "0.3", None, "use a newer engine, or restore a backup of the older version"),
+    (
+        ("0.2",),
+        "1.0",
+        None,
+        "name the python of an environment with DuckDB 1.4.x by --engine: migrate then goes over 0.3 in two steps",
+    ),
+]
+
+
+@pytest.mark.parametrize(("versions", "newest", "to", "hint"), HINTS)
+def test_a_refusal_says_what_to_do(versions: tuple[str, ...], newest: str, to: str | None, hint: str) -> None:
+    """Whoever is refused is told the next step."""
+    with pytest.raises(DlbackupError) as caught:
+        next_step(versions, "1.5.5", newest, to)
+
+    assert caught.value.hint == hint
 
 
 @pytest.mark.parametrize(
@@ -175,6 +200,37 @@ def test_other_rows_are_found(backup: VerifiedBackup) -> None:
         "table ducklake_file_column_stats has other rows than before",
         "table ducklake_data_file has other rows than before",
     ]
+
+
+def test_changed_meaning_names_its_parts(backup: VerifiedBackup) -> None:
+    """What a migration changed is told by part, with both sides; what the user accepted is left out."""
+    before = Fingerprint("1", (Part("a", 1, "aa"), Part("b", 2, "bb"), Part("c", 3, "cc")))
+    after = Fingerprint("2", (Part("a", 1, "aa"), Part("b", 2, "b0"), Part("d", 4, "dd")))
+    made = VerifiedBackup(backup.path, replace(backup.manifest, fingerprint=before), proof=VERIFIER)
+
+    assert changed_meaning(made, before, frozenset()) == {}
+    assert changed_meaning(made, after, frozenset({"c", "x"})) == {
+        "b": "b: 2 rows (bb) before, 2 rows (b0) after",
+        "d": "d: nothing before, 4 rows (dd) after",
+    }
+    assert changed_meaning(backup, after, frozenset()) == {}
+
+
+def test_other_clients_are_named_in_the_refusal() -> None:
+    """The refusal names up to five clients, and how many there are."""
+    clients = tuple(Client(pid, "me", "", "", "idle", 1.0, uses_catalog=False) for pid in range(1, 8))
+
+    one, all_of_them = clients_connected(clients[:1]), clients_connected(clients)
+
+    assert one.message == "1 other client is connected to the database: pid 1: me, idle, for 1 s"
+    assert all_of_them.message.startswith("7 other clients are connected to the database: pid 1: me")
+    assert all_of_them.message.endswith("; pid 5: me, idle, for 1 s; and 2 more")
+    assert clients_connected(clients[:5]).message.endswith("pid 5: me, idle, for 1 s")
+    assert clients_connected(clients[:6]).message.endswith("pid 5: me, idle, for 1 s; and 1 more")
+    assert one.hint == (
+        "close them, or end them with --terminate-clients, or accept with --ignore-clients that attached"
+        " DuckLake clients go on with a stale view of the catalog"
+    )
 
 
 def test_the_state_of_a_backup_is_its_definitions_and_rows(backup: VerifiedBackup) -> None:

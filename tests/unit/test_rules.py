@@ -1,11 +1,15 @@
 """The rules are well-formed: names, versions, SQL that stays in its tables, and a place in the documentation."""
 
 import re
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+import duckdb
 import pytest
 import sqlglot
 from sqlglot import exp
+from support.scenes import SCENES, Scene, Stage, broken, statements_before
 
 from dlbackup import spec
 from dlbackup.rules import RULES, rules_for
@@ -88,6 +92,58 @@ def test_renamed_names_are_filled_in(version: str, stats: str, partial: str) -> 
     """Names that changed are those of the version."""
     assert f"ducklake_file_column_stat{stats} s" in BY_NAME["value-counts"].sql(version)
     assert f"partial_{partial} is null" in BY_NAME["row-id-overlap"].sql(version)
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Callable[[str], duckdb.DuckDBPyConnection]:
+    """The catalog in which scenes play, by spec version."""
+
+    @cache
+    def made(version: str) -> duckdb.DuckDBPyConnection:
+        connection = duckdb.connect(config={"threads": 1})
+        for statement in statements_before(version):
+            connection.execute(statement)
+        return connection
+
+    return made
+
+
+@pytest.mark.parametrize(
+    ("scene", "version"),
+    [pytest.param(s, v, id=f"{s.rule}-{s.number}-{v}") for s in SCENES for v in s.specs],
+)
+def test_rule_finds_exactly_what_breaks_it(
+    catalog: Callable[[str], duckdb.DuckDBPyConnection], scene: Scene, version: str
+) -> None:
+    """A rule finds the rows beyond each of its borders, and none of those on the right side."""
+    connection = catalog(version)
+    connection.begin()
+    try:
+        for statement in scene.statements(version):
+            connection.execute(statement)
+
+        finding = broken(Stage(connection, version), version, BY_NAME[scene.rule])
+
+        assert (finding.evidence if finding else ()) == scene.evidence
+        assert (finding.count if finding else 0) == len(scene.evidence)
+    finally:
+        connection.rollback()
+
+
+def test_every_rule_has_a_scene() -> None:
+    """Every rule finds something in a scene, on its first and on its last spec version."""
+    for rule in RULES:
+        versions = {
+            version for scene in SCENES if scene.rule == rule.name and scene.evidence for version in scene.specs
+        }
+        held = [version for version in spec.described() if rule.holds_for(version)]
+        assert {held[0], held[-1]} <= versions, rule.name
+
+
+def test_every_mend_has_a_scene() -> None:
+    """Every mend is tried in a scene that says what it leaves."""
+    asked = {scene.rule for scene in SCENES if scene.mended}
+    assert {rule.name for rule in RULES if rule.mend} | {"inlined-types"} <= asked
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
