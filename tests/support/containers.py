@@ -11,7 +11,7 @@ import os
 import secrets
 import tarfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -46,17 +46,17 @@ def docker_answers() -> bool:
 
 
 @contextmanager
-def serve_container(major: int, reaper: Reaper) -> Iterator[Server]:
-    """Start a server of that major, stopped at the end."""
+def serve_container(major: int, reaper: Reaper, tmpfs: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Start a server of that major, stopped at the end; `tmpfs` are mount points with options such as `size=24m`."""
     reaper.watch_containers(_RUN)
-    with _postgres_container(major) as postgres:
+    with _postgres_container(major, tmpfs) as postgres:
         container = postgres.get_wrapped_container()
         host, port = postgres.get_container_host_ip(), int(postgres.get_exposed_port(5432))
         run = partial(_run_inside, container)
         yield Server(major, "docker", host, port, USER, PASSWORD, postgres.dbname, run)
 
 
-def _postgres_container(major: int) -> Any:
+def _postgres_container(major: int, tmpfs: Mapping[str, str] | None) -> Any:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
@@ -70,6 +70,8 @@ def _postgres_container(major: int) -> Any:
     postgres.with_command([word for name, value in FAST.items() for word in ("-c", f"{name}={value}")])
     # In one call: a second one would replace the first one's arguments.
     postgres.with_kwargs(labels={LABEL: _RUN}, shm_size="256m")
+    for path, options in (tmpfs or {}).items():
+        postgres.with_tmpfs_mount(path, options)
     return postgres
 
 

@@ -7,7 +7,7 @@ PG_TEST_IMAGE    image name with {major} in it, the official one unless set
 
 import functools
 import os
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -68,8 +68,15 @@ class Servers:
 
     def __getitem__(self, major: int) -> Server:
         if major not in self._started:
-            if self._reaper is None:
-                self._reaper = self._stack.enter_context(Reaper())
             serve = {"docker": serve_container, "embedded": serve_embedded}[server_kind()]
-            self._started[major] = self._stack.enter_context(serve(major, self._reaper))
+            self._started[major] = self._stack.enter_context(serve(major, self._reaping()))
         return self._started[major]
+
+    def with_disk(self, major: int, path: str, options: str) -> AbstractContextManager[Server]:
+        """Start a container of its own with a file system in memory at `path`; options are such as `size=24m`."""
+        return serve_container(major, self._reaping(), {path: options})
+
+    def _reaping(self) -> Reaper:
+        if self._reaper is None:
+            self._reaper = self._stack.enter_context(Reaper())
+        return self._reaper

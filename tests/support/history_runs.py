@@ -1,0 +1,77 @@
+"""Runs of random histories: an engine takes steps, reads all that a lake shows, and two readings are compared."""
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from .engines import Engine, EngineError, Options, Step
+
+__all__ = ["Shown", "differences", "read", "take"]
+
+# What a lake shows: the sorted rows, as text, of each place that was asked.
+Shown = Mapping[str, Sequence[str]]
+
+_CHILD = Path(__file__).with_name("history_child.py")
+_TIMEOUT_S = 300
+_SHOWN = 3
+
+
+def take(
+    engine: Engine, url: str, data_path: Path, steps: Sequence[Step], *, inlining: int, create: bool = False
+) -> list[Shown]:
+    """Take the steps; return what the newest snapshot shows after each. Raises EngineError, naming the step."""
+    # 1.3 refuses the option on PostgreSQL.
+    options: Options = {"DATA_INLINING_ROW_LIMIT": inlining} if engine.spec > "0.2" else {}
+    folder = str(data_path).replace("'", "''")
+    job = {
+        "attach": engine.attach_statement(url, "public", data_path=data_path if create else None, options=options),
+        "steps": [asdict(replace(step, script=step.script.replace(":DIR", folder))) for step in steps],
+        "look": not create,
+    }
+    return list(_child(engine, "take", job))
+
+
+def read(engine: Engine, url: str, *, unfiltered: Sequence[str] | None = None, snapshots: bool = True) -> Shown:
+    """Read all that the newest snapshot shows and, unless told otherwise, every table at every snapshot.
+
+    Filters are asked for too, but on the columns named; on none at all where that is None.
+    """
+    attach = engine.attach_statement(url, "public", options={"READ_ONLY": True})
+    job = {
+        "attach": attach,
+        "snapshots": snapshots,
+        "filters": unfiltered is not None,
+        "unfiltered": list(unfiltered or ()),
+    }
+    return dict(_child(engine, "read", job))
+
+
+def differences(before: Shown, after: Shown) -> list[str]:
+    """Say where two readings differ, with the first rows that only one of them has."""
+    found = []
+    for place in sorted(before.keys() | after.keys()):
+        one, two = before.get(place, ["not there"]), after.get(place, ["not there"])
+        if one != two:
+            gone = [row for row in one if row not in two][:_SHOWN]
+            new = [row for row in two if row not in one][:_SHOWN]
+            found.append(f"{place}: {len(one)} rows, then {len(two)}; only before {gone}, only after {new}")
+    return found
+
+
+def _child(engine: Engine, kind: str, job: Mapping[str, object]) -> Any:
+    done = subprocess.run(
+        [str(engine.python), str(_CHILD), kind],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT_S,
+    )
+    if done.returncode:
+        raise EngineError(f"exit status {done.returncode}: {done.stderr[-3000:]}")
+    answer = json.loads(done.stdout)
+    if "error" in answer:
+        raise EngineError(answer["error"])
+    return answer["result"]
