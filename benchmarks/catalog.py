@@ -57,6 +57,7 @@ insert into ducklake_table_stats
 
 def make(session: Session, rows: int) -> None:
     """Make the catalog with about `rows` rows of statistics in the session's database."""
+    session.execute("set search_path = public")
     for table in spec.load("0.3").values():
         session.execute(definition(table).encode())
     session.execute(_SMALL)

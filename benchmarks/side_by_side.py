@@ -1,7 +1,7 @@
 """
 Run dlbackup and what people would use instead, in turn, on one catalog, and print ratios of medians.
 
-    python benchmarks/side_by_side.py DATABASE FOLDER [--runs 5] [--jobs dump,restore,verify]
+    python benchmarks/side_by_side.py DATABASE FOLDER [--runs 5] [--jobs dump,restore,verify,check,migrate]
 
 libpq's environment says where the server is; DATABASE was made by `benchmarks/catalog.py`, and the scratch
 database `<DATABASE>_restored` is made and dropped here. pg_dump, psql, pg_restore and zstd must be on PATH,
@@ -10,6 +10,8 @@ and pg_dump must not be older than the server.
 
 import argparse
 import os
+import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -87,7 +89,41 @@ def verify_contenders(_: str, folder: Path) -> Iterator[Contender]:
     yield Contender("zstd -t", f"zstd -tq {folder}/ours.sql.zst")
 
 
-JOBS = {"dump": dump_contenders, "restore": restore_contenders, "verify": verify_contenders}
+def check_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    ours, backup = f"{sys.executable} -m dlbackup", folder / "ours.sql.zst"
+    yield from list(dump_contenders(database, folder))[:1]
+    yield Contender("dlbackup check, of the catalog", f"{ours} check -q postgres:dbname={database}")
+    yield Contender("dlbackup check, of the backup", f"{ours} check -q {backup}")
+    yield Contender("dlbackup verify --rehearse", f"{ours} verify -q {backup} --rehearse postgres:dbname={database}")
+
+
+def migrate_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    target, backups = f"{database}_migrated", folder / "backups"
+
+    def fresh() -> None:
+        psql("postgres", f"drop database if exists {target}")
+        psql("postgres", f"create database {target} template {database}")
+        shutil.rmtree(backups, ignore_errors=True)
+        backups.mkdir()
+
+    ours = f"{sys.executable} -m dlbackup migrate -q postgres:dbname={target} --backup-dir {backups}"
+    yield Contender("dlbackup migrate", ours, fresh)
+    yield Contender("dlbackup migrate --no-rehearsal", f"{ours} --no-rehearsal", fresh)
+    attach = f"ATTACH 'ducklake:postgres:dbname={target}' AS lake (AUTOMATIC_MIGRATION TRUE)"
+    code = (
+        "import duckdb; from dlbackup.engine_child import load; c = duckdb.connect();"
+        f' [load(c, name) for name in ("ducklake", "postgres")]; c.execute("{attach}")'
+    )
+    yield Contender("bare ATTACH with migration", f"{sys.executable} -c {shlex.quote(code)}", fresh)
+
+
+JOBS = {
+    "dump": dump_contenders,
+    "restore": restore_contenders,
+    "verify": verify_contenders,
+    "check": check_contenders,
+    "migrate": migrate_contenders,
+}
 
 
 def report(job: str, contenders: list[Contender]) -> None:
@@ -112,8 +148,10 @@ def main() -> None:
                 contender.run()
         report(job, contenders)
         sys.stdout.flush()
-    sizes = {name: (options.folder / name).stat().st_size for name in ("ours.sql.zst", "copy.sql.zst")}
-    print(f"\nfile size: {sizes['ours.sql.zst'] / sizes['copy.sql.zst']:.3f} x that of `pg_dump | zstd -3`")
+    ours, theirs = options.folder / "ours.sql.zst", options.folder / "copy.sql.zst"
+    if "dump" in options.jobs.split(","):
+        ratio = ours.stat().st_size / theirs.stat().st_size
+        print(f"\nfile size: {ratio:.3f} x that of `pg_dump | zstd -3`")
 
 
 if __name__ == "__main__":
