@@ -27,7 +27,7 @@ from dlbackup.fingerprint import Fingerprinter, Seen
 from dlbackup.meaning import differing_rows
 from dlbackup.migration import Mend, MigrateOptions, Step, changed_meaning, lost_rows, next_step
 from dlbackup.restore import RestoreOptions, restore_into
-from dlbackup.rows import summed, uncollected
+from dlbackup.rows import uncollected
 from dlbackup.statements import quote_identifier
 from dlbackup.tables import Finding
 
@@ -127,15 +127,8 @@ def _first_rows(backup: VerifiedBackup, snapshot: PostgresSnapshot, parts: Colle
                     fingerprint.add(item.rows, item.digest)
             fingerprint.result()
 
-    def after(seen: Seen) -> None:
-        fingerprint = Fingerprinter(snapshot.head.spec_version, seen)
-        for table in snapshot.tables:
-            fingerprint.begin(table)
-            summed(snapshot.rows(table), fingerprint.add)
-        fingerprint.result()
-
     with uncollected():
-        return differing_rows(parts, before, after)
+        return differing_rows(parts, before, snapshot.read)
 
 
 def rehearse(passage: Passage, address: Address, backup: VerifiedBackup) -> None:
@@ -148,8 +141,6 @@ def rehearse(passage: Passage, address: Address, backup: VerifiedBackup) -> None
     try:
         with _copied(address, passage.schema, backup) as copy:
             _walk(passage, copy, backup)
-    except RehearsalFailed:
-        raise
     except DlbackupError as exc:
         raise RehearsalFailed(
             f"the rehearsal failed, so the catalog was not touched: {exc.message}",

@@ -8,7 +8,7 @@ keys are in its catalog, and publishes it by a hard link, which never overwrites
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -40,19 +40,8 @@ def create(path: Path) -> Iterator[BinaryIO]:
     with storage_errors(path):
         if path.exists() or path.is_symlink():
             raise FileExistsError(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    with storage_errors(path):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            _publish(temporary, path)
-        finally:
-            with suppress(FileNotFoundError):
-                temporary.unlink()
-        _sync_folder(path.parent)
+    with _written(path, _publish) as file:
+        yield file
 
 
 def rewrite(path: Path, data: bytes) -> None:
@@ -62,15 +51,22 @@ def rewrite(path: Path, data: bytes) -> None:
     Raises:
         StorageError: it can't be written.
     """
+    with _written(path, Path.replace) as file:
+        file.write(data)
+
+
+@contextmanager
+def _written(path: Path, publish: Callable[[Path, Path], object]) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path`, publish it when the block ends without an error, and sync the folder."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     with storage_errors(path):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.replace(path)
+            publish(temporary, path)
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()

@@ -25,7 +25,7 @@ from dlbackup.catalogs import Head
 from dlbackup.catalogs.definitions import Definitions, find_schema, read_definitions
 from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
 from dlbackup.errors import MovedOn
-from dlbackup.fingerprint import Fingerprint, Fingerprinter
+from dlbackup.fingerprint import Fingerprint, Fingerprinter, Seen
 from dlbackup.rows import STATEMENT_BYTES, STATEMENT_ROWS, Block, summed, uncollected
 from dlbackup.statements import qualified, quote_identifier
 from dlbackup.tables import INTEGERS, Rows, Table
@@ -110,10 +110,10 @@ class PostgresSnapshot:
         with uncollected():
             return {table.name: summed(self.rows(table)) for table in self.tables}
 
-    def read(self) -> tuple[dict[str, Rows], Fingerprint]:
-        """Read all rows; return counts and digests by table name, and the fingerprint."""
+    def read(self, seen: Seen | None = None) -> tuple[dict[str, Rows], Fingerprint]:
+        """Read all rows; return counts and digests by table name, and the fingerprint. `seen` is told each row."""
         found = {}
-        fingerprint = Fingerprinter(self.head.spec_version)
+        fingerprint = Fingerprinter(self.head.spec_version, seen)
         with uncollected():
             for table in self.tables:
                 fingerprint.begin(table)

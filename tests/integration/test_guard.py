@@ -177,8 +177,8 @@ def test_unbar_needs_its_locks(plain: Lake, cli: Cli) -> None:
     assert len(cli("unbar", plain.url, "--json").json()["removed"]) == 2
 
 
-def test_bars_can_be_put_up_again(plain: Lake, cli: Cli) -> None:
-    """A catalog that has a bar already, left by a restored backup, is migrated and barred all the same."""
+def test_unbar_takes_away_what_is_there(plain: Lake, cli: Cli) -> None:
+    """Where only one bar stands, or one of another condition, unbar takes that one away by its name."""
     assert cli("migrate", plain.url, *_QUICK).exit_code == 0
     execute(plain.url, "alter table ducklake_data_file add constraint dlbackup_bar_data_file check (true)")
     assert cli("unbar", plain.url, "--json").json() == {"removed": ["dlbackup_bar_data_file"]}

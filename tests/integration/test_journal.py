@@ -14,7 +14,6 @@ from support.lakes import Lake, LakeFactory
 from dlbackup.fence import engine_name
 
 _MARKS = "select count(*) from pg_namespace where nspname like 'dlbackup%'"
-_TEXT = "select text from lake.{table} where id = 900"
 
 
 @pytest.fixture
