@@ -111,10 +111,10 @@ class Engine:
             raise EngineError(done.stderr)
         return done.stdout
 
-    def job(self, kind: str, job: Mapping[str, object], timeout_s: float) -> list[Any]:
-        """Have `engine_child` do a job of that kind; return its result."""
+    def job(self, kind: str, job: Mapping[str, object], timeout_s: float, *, child: Path = CHILD) -> Any:
+        """Have `engine_child`, or another program that answers like it, do a job of that kind; return its result."""
         done = subprocess.run(
-            [str(self.python), str(CHILD), kind],
+            [str(self.python), str(child), kind],
             input=json.dumps(job),
             capture_output=True,
             text=True,
@@ -125,7 +125,7 @@ class Engine:
         answer = json.loads(done.stdout)
         if "error" in answer:
             raise EngineError(answer["error"])
-        return list(answer["result"])
+        return answer["result"]
 
 
 def text_literal(text: str) -> str:

@@ -1,13 +1,11 @@
 """Runs of random histories: an engine takes steps, reads all that a lake shows, and two readings are compared."""
 
-import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from .engines import Engine, EngineError, Options, Step
+from .engines import Engine, Options, Step
 
 __all__ = ["Shown", "differences", "read", "take"]
 
@@ -62,16 +60,4 @@ def differences(before: Shown, after: Shown) -> list[str]:
 
 
 def _child(engine: Engine, kind: str, job: Mapping[str, object]) -> Any:
-    done = subprocess.run(
-        [str(engine.python), str(_CHILD), kind],
-        input=json.dumps(job),
-        capture_output=True,
-        text=True,
-        timeout=_TIMEOUT_S,
-    )
-    if done.returncode:
-        raise EngineError(f"exit status {done.returncode}: {done.stderr[-3000:]}")
-    answer = json.loads(done.stdout)
-    if "error" in answer:
-        raise EngineError(answer["error"])
-    return answer["result"]
+    return engine.job(kind, job, _TIMEOUT_S, child=_CHILD)
