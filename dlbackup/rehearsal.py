@@ -17,9 +17,9 @@ from dlbackup.aftercare import Loss, known_losses, mend
 from dlbackup.backupfile import BackupReader, Entry, VerifiedBackup
 from dlbackup.bars import bar
 from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot
-from dlbackup.catalogs.replacement import aside_name
+from dlbackup.catalogs.replacement import analyze, aside_name
 from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
-from dlbackup.check import check_snapshot
+from dlbackup.check import Check, check_backup, check_snapshot
 from dlbackup.engine import Engine, Target, attach_migrating, check_opens
 from dlbackup.errors import CatalogError, DlbackupError, Refused, RehearsalFailed
 from dlbackup.fence import end_by_name, engine_name
@@ -139,7 +139,7 @@ def rehearse(passage: Passage, address: Address, backup: VerifiedBackup) -> None
         RehearsalFailed: what would have failed on the catalog; the catalog was not touched.
     """
     try:
-        with _copied(address, passage.schema, backup) as copy:
+        with _copied(address, passage.schema, backup, read_back=False) as copy:  # the proof afterwards reads all rows
             _walk(passage, copy, backup)
     except DlbackupError as exc:
         raise RehearsalFailed(
@@ -159,7 +159,7 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
         DlbackupError: it can't be restored, migrated or opened.
     """
     schema = backup.manifest.header.source.schema
-    with _copied(address, schema, backup) as copy:
+    with _copied(address, schema, backup, read_back=True) as copy:
         with copy.snapshot() as snapshot:
             try:
                 step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, None)
@@ -193,14 +193,16 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
 
 
 @contextmanager
-def _copied(address: Address, schema: str, backup: VerifiedBackup) -> Iterator[PostgresCatalog]:
+def _copied(address: Address, schema: str, backup: VerifiedBackup, *, read_back: bool) -> Iterator[PostgresCatalog]:
     """Restore a backup into a scratch schema, which is dropped at the end."""
     session = connect(address, "dlbackup-rehearsal")
     try:
         with translated(address, "rehearsing in a scratch schema"), _scratch(session, schema) as scratch:
             with BackupReader(backup.path) as reader:
-                options = RestoreOptions(owner=False, privileges=False, data_files=False)
+                options = RestoreOptions(owner=False, privileges=False, data_files=False, read_back=read_back)
                 restore_into(session, address, scratch, reader, options)
+                fixed = [entry.table.name for entry in reader.manifest.tables if entry.kind == "fixed"]
+            analyze(session, scratch, fixed)
             yield PostgresCatalog(address, session, scratch)
     finally:
         session.close()
@@ -210,21 +212,23 @@ def _walk(passage: Passage, copy: PostgresCatalog, backup: VerifiedBackup) -> No
     """Let the engine migrate a copy, mend and examine it, and end what the engine may have left."""
     target = passage.target(copy.address, copy.schema)
     try:
-        before = _broken_rules(copy)
         attach_migrating(passage.engine, backup, target, passage.attach_timeout_s)
         put_right(passage, copy)
         examine(passage, copy, backup, target)
-        if broken := [text for rule, text in _broken_rules(copy).items() if rule not in before]:
-            raise CatalogError(f"the migrated catalog breaks rules that it kept before: {'; '.join(broken)}")
+        with copy.snapshot() as snapshot:
+            broken = _broken_rules(check_snapshot(snapshot))
+        if broken:
+            before = _broken_rules(check_backup(backup.path))
+            broken = {rule: text for rule, text in broken.items() if rule not in before}
+        if broken:
+            raise CatalogError(f"the migrated catalog breaks rules that it kept before: {'; '.join(broken.values())}")
     finally:
         end_by_name(copy.session, target.name)
 
 
-def _broken_rules(catalog: PostgresCatalog) -> dict[str, str]:
-    """Return the errors that `check` finds, by rule."""
-    with catalog.snapshot() as snapshot:
-        findings = check_snapshot(snapshot).findings
-    return {finding.rule: finding.message for finding in findings if finding.severity == "error"}
+def _broken_rules(checked: Check) -> dict[str, str]:
+    """Return the errors among findings, by rule."""
+    return {finding.rule: finding.message for finding in checked.findings if finding.severity == "error"}
 
 
 @contextmanager

@@ -188,6 +188,17 @@ def own_schema(kind: str, schema: str) -> str:
     return f"dlbackup_{kind}_{schema}".encode()[:_NAME_BYTES].decode(errors="ignore")
 
 
+def analyze(session: Session, schema: str, tables: Sequence[str]) -> None:
+    """
+    Have the server learn what new tables hold.
+
+    It plans by what it knows: without, the rules over 1.1 million rows took 60 s instead of 3 s.
+    """
+    if tables:
+        listed = ", ".join(qualified(schema, name) for name in tables)
+        session.execute(f"ANALYZE {listed}".encode())
+
+
 @contextmanager
 def open_place(session: Session, address: Address, schema: str) -> Iterator[PostgresPlace]:
     """
