@@ -8,17 +8,29 @@ proved to be constants only. Reading never needs more memory than a frame and th
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, final
 
 from dlbackup.errors import Corrupt, StorageError, UnknownFormat, UnsafeStatement
-from dlbackup.fingerprint import Fingerprint
-from dlbackup.frames import Frame, FrameWriter, Sink, locate, read_frame
+from dlbackup.fingerprint import Canonical, Fingerprint, meaning_of
+from dlbackup.frames import Frame, FrameWriter, PackedFrame, Packer, Sink, locate, read_frame
 from dlbackup.records import decode, encode
-from dlbackup.rows import END, SEPARATOR, Block, ShapeCheck, add_digests, digest, find_end, insert_header, split
+from dlbackup.rows import (
+    END,
+    SEPARATOR,
+    Block,
+    ShapeCheck,
+    add_digests,
+    digest,
+    find_end,
+    insert_header,
+    split,
+    summed,
+    total,
+)
 from dlbackup.statements import SETTINGS, check_table, definition, finishing, ownership
 from dlbackup.tables import Kind, Rows, Table
 
@@ -119,6 +131,35 @@ class RowBlock:
     digest: int
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some rows of a table, packed into frames of their own; `meaning` is their part of the fingerprint."""
+
+    frames: tuple[PackedFrame, ...]
+    rows: Rows
+    meaning: Rows
+
+
+def pack(table: Table, blocks: Iterable[Block], canonical: Canonical | None, level: int) -> Piece:
+    """Pack rows of a table; each block becomes one INSERT. See `Fingerprinter.canonical`."""
+    frames: list[PackedFrame] = []
+    meanings: list[Rows] = []
+
+    def mean(block: Block, block_digest: int) -> None:
+        meanings.append(meaning_of(canonical, block, block_digest))
+
+    with Packer(level, frames.append) as packer:
+        header = insert_header(table)
+
+        def written(block: Block) -> Block:
+            packer.write(header + SEPARATOR.join(block) + END, len(block))
+            return block
+
+        rows = summed(map(written, blocks), mean)
+        packer.settle()
+    return Piece(tuple(frames), rows, total(meanings))
+
+
 class BackupWriter:
     """Writes one backup to a sink: `begin` a table, give its rows, and so on; `finish` at the end."""
 
@@ -164,17 +205,34 @@ class BackupWriter:
         first = last = self._out.index
         self._out.write(definition(table).encode())
         header = insert_header(table)
-        count = total = 0
-        for block in blocks:
-            last = self._out.index
-            self._out.write(header + SEPARATOR.join(block) + END, len(block))
-            part = digest(block)
-            count += len(block)
-            total = add_digests(total, part)
-            if seen is not None:
-                seen(block, part)
-        self._entries.append(Entry(table, table.kind, count, f"{total:016x}", first, last))
-        return Rows(count, total)
+
+        def written() -> Iterator[Block]:
+            nonlocal last
+            for block in blocks:
+                last = self._out.index
+                self._out.write(header + SEPARATOR.join(block) + END, len(block))
+                yield block
+
+        rows = summed(written(), seen)
+        self._enter(table, rows, first, last)
+        return rows
+
+    def write_packed(self, table: Table, pieces: Iterable[Piece]) -> Rows:
+        """Write a table whose rows were packed elsewhere. Returns what was written."""
+        first = last = self._out.index
+        self._out.write(definition(table).encode())
+        parts = []
+        for piece in pieces:
+            for frame in piece.frames:
+                self._out.append(frame)
+                last = self._out.index - 1
+            parts.append(piece.rows)
+        rows = total(parts)
+        self._enter(table, rows, first, last)
+        return rows
+
+    def _enter(self, table: Table, rows: Rows, first: int, last: int) -> None:
+        self._entries.append(Entry(table, table.kind, rows.count, f"{rows.digest:016x}", first, last))
 
     def finish(self, left_out: Sequence[str] = (), fingerprint: Fingerprint | None = None) -> Manifest:
         """Write what follows the rows, the manifest, the seal and the seek table."""

@@ -17,6 +17,7 @@ from typing import Any, NoReturn, TextIO
 from dlbackup import check, dump, info, migrate, plan, reports, restore, unbar, verify
 from dlbackup.address import masked
 from dlbackup.backupfile import LEVEL
+from dlbackup.crew import JOBS
 from dlbackup.errors import DlbackupError, Interrupted, Unhealthy, UsageError
 from dlbackup.migration import MigrateOptions
 from dlbackup.progress import Event, OnEvent
@@ -207,6 +208,14 @@ def _add_dump(commands: _Commands) -> None:
     parser.add_argument(
         "--level", type=int, default=LEVEL, metavar="N", help="zstd level, 1 to 22 (default: %(default)s)"
     )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=JOBS,
+        metavar="N",
+        help="processes that read and compress, each on a connection of its own (default here: %(default)s);"
+        " the file is the same",
+    )
     _schema_option(parser)
 
 
@@ -218,6 +227,7 @@ def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
         options.output,
         metadata_schema=options.metadata_schema,
         level=options.level,
+        jobs=options.jobs,
         on_event=on_event,
     )
     return backup, reports.dumped(backup), None

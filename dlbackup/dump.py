@@ -7,26 +7,36 @@ stands between the parentheses of a VALUES list.
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlbackup.address import Address, parse_address
-from dlbackup.backupfile import FORMAT, LEVEL, BackupWriter, Header, Manifest
-from dlbackup.catalogs import Snapshot, open_catalog
+from dlbackup.backupfile import FORMAT, LEVEL, BackupWriter, Header, Manifest, Piece, pack
+from dlbackup.catalogs import Pages, Snapshot, open_catalog
+from dlbackup.crew import JOBS, Crew
 from dlbackup.errors import MovedOn, StorageError, UsageError
-from dlbackup.fingerprint import Fingerprinter
+from dlbackup.fingerprint import Canonical, Fingerprinter
 from dlbackup.frames import Sink
 from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
 from dlbackup.rows import Block, uncollected
 from dlbackup.stores import create, storage_errors
-from dlbackup.tables import Rows
+from dlbackup.tables import Rows, Table
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres import SharedSnapshot
 
 ATTEMPTS = 3
 """How often a dump begins again when tables vanish or are rewritten under it."""
+PIECE_PAGES = 2048
+"""Pages (16 MB) of a table that are read and packed at once, about six frames."""
+PIECES_A_HELPER = 4
+"""Pieces that are worth the start of one more process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,7 @@ def dump(
     *,
     metadata_schema: str | None = None,
     level: int = LEVEL,
+    jobs: int = JOBS,
     on_event: OnEvent = ignore,
 ) -> Backup:
     """
@@ -71,22 +82,30 @@ def dump(
         to: a file that doesn't exist, a folder (the file is then named after database, time and version),
             or `-` for standard output.
         level: of zstd, 1 to 22.
+        jobs: how many processes read and compress, each on a connection of its own; the same bytes come out.
 
     Raises:
         CatalogError: nothing was read; StorageError: nothing was left under the final name.
     """
     if not 1 <= level <= 22:
         raise UsageError(f"zstd level {level} is not between 1 and 22")
-    return dump_catalog(parse_address(address), to, metadata_schema, level, on_event)
+    if jobs < 1:
+        raise UsageError(f"{jobs} jobs can't do anything")
+    return dump_catalog(parse_address(address), to, metadata_schema, level, jobs, on_event)
 
 
 def dump_catalog(
-    address: Address, to: str | Path, schema: str | None, level: int = LEVEL, on_event: OnEvent = ignore
+    address: Address,
+    to: str | Path,
+    schema: str | None,
+    level: int = LEVEL,
+    jobs: int = JOBS,
+    on_event: OnEvent = ignore,
 ) -> Backup:
     """Write one backup; begin again when the tables change under it."""
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _dump_once(address, to, schema, level, on_event)
+            return _dump_once(address, to, schema, level, jobs, on_event)
         except MovedOn as exc:
             if attempt == ATTEMPTS or to == "-":
                 raise
@@ -94,14 +113,16 @@ def dump_catalog(
     raise AssertionError("the loop returns or raises")
 
 
-def _dump_once(address: Address, to: str | Path, schema: str | None, level: int, on_event: OnEvent) -> Backup:
+def _dump_once(
+    address: Address, to: str | Path, schema: str | None, level: int, jobs: int, on_event: OnEvent
+) -> Backup:
     begun = time.monotonic()
     with open_catalog(address, schema) as catalog, catalog.snapshot() as snapshot:
         for what in snapshot.left_out:
             on_event(Event("dump", f"not in the backup: {what}", warning=True))
         header = _header(snapshot)
         with _sink(to, header) as (path, sink), BackupWriter(sink, header, level) as writer, uncollected():
-            manifest = _write(writer, snapshot, on_event)
+            manifest = _write(writer, snapshot, _Reading(address, snapshot, level, jobs), on_event)
         return Backup(
             path,
             FORMAT,
@@ -167,15 +188,89 @@ def _unused(path: Path) -> Path:
     return found
 
 
-def _write(writer: BackupWriter, snapshot: Snapshot, on_event: OnEvent) -> Manifest:
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """Some pages of a table, to be packed."""
+
+    table: Table
+    pages: Pages
+    canonical: Canonical | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a snapshot is read: on how many sessions, and packed at which level of zstd."""
+
+    address: Address
+    snapshot: Snapshot
+    level: int
+    jobs: int
+
+    def pack(self, task: _Task) -> Piece:
+        return _pack(self.snapshot, self.level, task)
+
+    def crew(self, divided: Mapping[str, Sequence[Pages]]) -> Crew[_Task, Piece]:
+        """Return those who pack the pieces of divided tables; helpers are no gain for few."""
+        tables = [table for table in self.snapshot.tables if table.name in divided]
+        pieces = sum(map(len, divided.values()))
+        helpers = min(self.jobs - 1, pieces // PIECES_A_HELPER)
+        return Crew(_packing, (self.snapshot.shared(self.address, tables), self.level), self.pack, helpers)
+
+
+@contextmanager
+def _packing(argument: "tuple[SharedSnapshot, int]") -> Iterator[Callable[[_Task], Piece]]:
+    """Join a snapshot in a helper."""
+    shared, level = argument
+    with shared.join() as snapshot, uncollected():
+        yield partial(_pack, snapshot, level)
+
+
+def _pack(snapshot: Snapshot, level: int, task: _Task) -> Piece:
+    return pack(task.table, snapshot.rows(task.table, task.pages), task.canonical, level)
+
+
+def _pieces(pages: int) -> list[Pages]:
+    """Divide a table at the same pages whatever `jobs` is; the last piece is open, for the table may have grown."""
+    firsts = range(0, pages, PIECE_PAGES)
+    return [Pages(first, first + PIECE_PAGES if first != firsts[-1] else None) for first in firsts]
+
+
+def _write(writer: BackupWriter, snapshot: Snapshot, reading: _Reading, on_event: OnEvent) -> Manifest:
     rows = 0
     fingerprint = Fingerprinter(snapshot.head.spec_version)
-    for table in snapshot.tables:
-        fingerprint.begin(table)
-        blocks = _counted(snapshot.rows(table), rows, on_event)
-        rows += writer.write_table(table, blocks, fingerprint.add).count
+    sizes = snapshot.pages()
+    divided = {
+        table.name: _pieces(sizes[table.name])
+        for table in snapshot.tables
+        if sizes[table.name] > PIECE_PAGES and fingerprint.is_divisible(table)
+    }
+
+    def tasks(table: Table) -> Iterator[_Task]:
+        return (_Task(table, pages, fingerprint.canonical(table)) for pages in divided[table.name])
+
+    with reading.crew(divided) as crew:
+        fixed = [table for table in snapshot.tables if table.name in divided and table.kind == "fixed"]
+        given = {table.name: crew.add(tasks(table)) for table in fixed}
+        for table in snapshot.tables:
+            fingerprint.begin(table)
+            if table.name not in divided:
+                blocks = _counted(snapshot.rows(table), rows, on_event)
+                rows += writer.write_table(table, blocks, fingerprint.add).count
+                continue
+            numbers = given.get(table.name) or crew.add(tasks(table))
+            pieces = map(crew.result, numbers)
+            rows += writer.write_packed(table, _noted(pieces, fingerprint, rows, on_event)).count
     on_event(Event("dump", f"{len(snapshot.tables)} tables, {rows} rows read", rows))
     return writer.finish(snapshot.left_out, fingerprint.result())
+
+
+def _noted(pieces: Iterable[Piece], fingerprint: Fingerprinter, before: int, on_event: OnEvent) -> Iterator[Piece]:
+    done = before
+    for piece in pieces:
+        fingerprint.add_part(piece.meaning)
+        done += piece.rows.count
+        on_event(Event("dump", f"{done} rows", done))
+        yield piece
 
 
 def _counted(blocks: Iterator[Block], before: int, on_event: OnEvent) -> Iterator[Block]:

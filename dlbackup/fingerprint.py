@@ -18,7 +18,7 @@ from functools import partial
 from dlbackup import spec
 from dlbackup.rows import Block, add_digests, digest, parse
 from dlbackup.statements import quote_literal
-from dlbackup.tables import INTEGERS, Table, inlined_table_id
+from dlbackup.tables import INTEGERS, Rows, Table, inlined_table_id
 
 Canonical = Callable[[bytes], bytes | None]
 """Turns a row's text into its canonical text; None when the row is no part of the meaning."""
@@ -93,10 +93,9 @@ class Fingerprinter:
     def begin(self, table: Table) -> None:
         """Say that the rows of this table come now."""
         self._end()
-        regular = self._known and _is_regular(table, self._version)
         self._table, self._rows, self._total = table, 0, 0
-        singles = self._singles.get(inlined_table_id(table.name), set())
-        self._canonical = _canonical(RENAMED.get(table.name, table.name), table, singles) if regular else None
+        self._canonical = self.canonical(table)
+        regular = self._known and _is_regular(table, self._version)
         self._remembered = regular and self._derives and table.name in _DERIVED_FROM
 
     def add(self, rows: Block, rows_digest: int) -> None:
@@ -110,13 +109,24 @@ class Fingerprinter:
                 text = self._canonical(row) if self._canonical is not None else row
                 if text is not None:
                     self._seen(self._table, text, row)
-        if self._canonical is None:
-            self._rows += len(rows)
-            self._total = add_digests(self._total, rows_digest)
-            return
-        texts = [text for row in rows if (text := self._canonical(bytes(row))) is not None]
-        self._rows += len(texts)
-        self._total = add_digests(self._total, digest(texts))
+        self.add_part(meaning_of(self._canonical, rows, rows_digest))
+
+    def add_part(self, part: Rows) -> None:
+        """Take what `meaning_of` returned for some rows of a table that `is_divisible`."""
+        self._rows += part.count
+        self._total = add_digests(self._total, part.digest)
+
+    def is_divisible(self, table: Table) -> bool:
+        """Tell whether `meaning_of` some rows of a table is all that the fingerprint needs of them."""
+        derived = self._derives and table.name in _DERIVED_FROM
+        return self._seen is None and not derived and table.name != "ducklake_column"
+
+    def canonical(self, table: Table) -> Canonical | None:
+        """Return what `meaning_of` needs; of an inlined table only after the rows of `ducklake_column`."""
+        if not (self._known and _is_regular(table, self._version)):
+            return None
+        singles = self._singles.get(inlined_table_id(table.name), set())
+        return _canonical(RENAMED.get(table.name, table.name), table, singles)
 
     def result(self) -> Fingerprint:
         """Return the fingerprint of all that was taken."""
@@ -201,6 +211,14 @@ class Fingerprinter:
             for table, born in born_at.items()
             if table not in complete
         ]
+
+
+def meaning_of(canonical: Canonical | None, rows: Block, rows_digest: int) -> Rows:
+    """Count the rows that are part of the meaning and return the digest of their canonical texts."""
+    if canonical is None:
+        return Rows(len(rows), rows_digest)
+    texts = [text for row in rows if (text := canonical(bytes(row))) is not None]
+    return Rows(len(texts), digest(texts))
 
 
 def part_of(table: Table) -> str:

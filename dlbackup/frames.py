@@ -8,6 +8,7 @@ covered by a SHA-256 or must be exactly what the other bytes say: zstd itself ig
 
 import hashlib
 import struct
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -51,18 +52,25 @@ class Frame:
     sha256: str
 
 
-class FrameWriter:
+@dataclass(frozen=True, slots=True)
+class PackedFrame:
+    """A frame that has no place in a file yet: its bytes, its text's size in bytes, its rows."""
+
+    data: bytes
+    text_size: int
+    rows: int
+
+
+class Packer:
     """
-    Writes text as frames of about `FRAME_BYTES`, cut between statements.
+    Packs statements into frames of about `FRAME_BYTES`, cut between statements.
 
     Compression runs in a thread of its own, one frame ahead of the caller; memory holds two frames.
     """
 
-    def __init__(self, sink: Sink, level: int) -> None:
-        self.frames: list[Frame] = []
-        self.sha256 = hashlib.sha256()
-        self.written = 0
-        self._sink = sink
+    def __init__(self, level: int, take: Callable[[PackedFrame], None]) -> None:
+        self.text_bytes = 0
+        self._take = take
         self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
         self._pool = ThreadPoolExecutor(1, "compress")
         self._pending: tuple[Future[bytes], int, int] | None = None
@@ -70,7 +78,7 @@ class FrameWriter:
         self._text_size = 0
         self._rows = 0
 
-    def __enter__(self) -> "FrameWriter":
+    def __enter__(self) -> "Packer":
         return self
 
     def __exit__(
@@ -79,20 +87,15 @@ class FrameWriter:
         self._pool.shutdown(cancel_futures=True)
 
     @property
-    def index(self) -> int:
-        """The number of the frame that the next statement goes into."""
-        return len(self.frames) + (self._pending is not None)
-
-    @property
-    def text_bytes(self) -> int:
-        """All text so far."""
-        pending = self._pending[1] if self._pending else 0
-        return sum(frame.text_size for frame in self.frames) + pending + self._text_size
+    def waiting(self) -> bool:
+        """Whether a frame is being compressed that was not given away yet."""
+        return self._pending is not None
 
     def write(self, statement: bytes, rows: int = 0) -> None:
         """Append one whole statement that holds `rows` rows."""
         self._text.append(statement)
         self._text_size += len(statement)
+        self.text_bytes += len(statement)
         self._rows += rows
         if self._text_size >= FRAME_BYTES:
             self.cut()
@@ -103,30 +106,76 @@ class FrameWriter:
             return
         text, size, rows = b"".join(self._text), self._text_size, self._rows
         self._text, self._text_size, self._rows = [], 0, 0
-        self._settle()
+        self._give()
         self._pending = self._pool.submit(self._compressor.compress, text), size, rows
+
+    def settle(self) -> None:
+        """End the frame and give everything away."""
+        self.cut()
+        self._give()
+
+    def _give(self) -> None:
+        if self._pending is not None:
+            future, text_size, rows = self._pending
+            frame = PackedFrame(future.result(), text_size, rows)
+            self._pending = None
+            self._take(frame)
+
+
+class FrameWriter:
+    """Writes statements as frames, or frames that were packed elsewhere, and what ends the file."""
+
+    def __init__(self, sink: Sink, level: int) -> None:
+        self.frames: list[Frame] = []
+        self.sha256 = hashlib.sha256()
+        self.written = 0
+        self._sink = sink
+        self._packer = Packer(level, self._place)
+        self._appended_bytes = 0
+
+    def __enter__(self) -> "FrameWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._packer.__exit__(kind, exc, trace)
+
+    @property
+    def index(self) -> int:
+        """The number of the frame that the next statement goes into."""
+        return len(self.frames) + self._packer.waiting
+
+    @property
+    def text_bytes(self) -> int:
+        """All text so far."""
+        return self._packer.text_bytes + self._appended_bytes
+
+    def write(self, statement: bytes, rows: int = 0) -> None:
+        """Append one whole statement that holds `rows` rows."""
+        self._packer.write(statement, rows)
+
+    def append(self, frame: PackedFrame) -> None:
+        """End the frame that is being written and write one that was packed elsewhere."""
+        self._packer.settle()
+        self._place(frame)
+        self._appended_bytes += frame.text_size
+
+    def settle(self) -> None:
+        """End the frame and write everything, so that `frames` is complete."""
+        self._packer.settle()
 
     def close(self) -> None:
         """Write what is pending, the seal and the seek table. The last statement must be the manifest."""
-        self.cut()
-        self._settle()
+        self.settle()
         seal = _seal(self.frames[-1].sha256)
         self._put(seal)
         self._put(_seek_table([*((f.size, f.text_size) for f in self.frames), (len(seal), 0)]))
 
-    def settle(self) -> None:
-        """End the frame and write everything, so that `frames` is complete."""
-        self.cut()
-        self._settle()
-
-    def _settle(self) -> None:
-        if self._pending is None:
-            return
-        future, text_size, rows = self._pending
-        data = future.result()
-        self.frames.append(Frame(self.written, len(data), text_size, rows, hashlib.sha256(data).hexdigest()))
-        self._pending = None
-        self._put(data)
+    def _place(self, frame: PackedFrame) -> None:
+        sha256 = hashlib.sha256(frame.data).hexdigest()
+        self.frames.append(Frame(self.written, len(frame.data), frame.text_size, frame.rows, sha256))
+        self._put(frame.data)
 
     def _put(self, data: bytes) -> None:
         self._sink.write(data)

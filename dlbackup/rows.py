@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import accumulate
 
 import xxhash
 
@@ -71,6 +72,15 @@ def add_digests(one: int, other: int) -> int:
     return (one + other) % _MODULUS
 
 
+def total(parts: Iterable[Rows]) -> Rows:
+    """Return what several sets of rows are together."""
+    count = digests = 0
+    for part in parts:
+        count += part.count
+        digests = add_digests(digests, part.digest)
+    return Rows(count, digests)
+
+
 def summed(blocks: Iterable[Block], seen: Callable[[Block, int], None] | None = None) -> Rows:
     """
     Return how many rows the blocks hold, and their digest.
@@ -78,14 +88,42 @@ def summed(blocks: Iterable[Block], seen: Callable[[Block, int], None] | None = 
     Args:
         seen: is told each block and its digest.
     """
-    count = total = 0
+    count = digests = 0
     for block in blocks:
         part = digest(block)
         count += len(block)
-        total = add_digests(total, part)
+        digests = add_digests(digests, part)
         if seen is not None:
             seen(block, part)
-    return Rows(count, total)
+    return Rows(count, digests)
+
+
+def statements_of(batches: Iterable[Block]) -> Iterator[Block]:
+    """
+    Cut rows that arrive in batches of any size into blocks fit for one INSERT.
+
+    A block ends with the row that makes it `STATEMENT_ROWS` long or brings it to `STATEMENT_BYTES`, so where
+    it ends does not depend on the batches.
+    """
+    pending: list[bytes | memoryview] = []
+    size = 0
+    for batch in batches:
+        pending += batch
+        size += sum(map(len, batch))
+        while len(pending) >= STATEMENT_ROWS or size >= STATEMENT_BYTES:
+            end = _statement_end(pending)
+            block, pending = pending[:end], pending[end:]
+            size -= sum(map(len, block))
+            yield block
+    if pending:
+        yield pending
+
+
+def _statement_end(rows: Block) -> int:
+    """Return how many of the rows the first statement takes; there are enough for one."""
+    if sum(map(len, rows[:STATEMENT_ROWS])) < STATEMENT_BYTES:
+        return STATEMENT_ROWS
+    return next(end for end, size in enumerate(accumulate(map(len, rows)), 1) if size >= STATEMENT_BYTES)
 
 
 def find_end(text: bytes, start: int) -> int:

@@ -4,7 +4,7 @@ Catalogs by address: what can be asked of any backend, and which one an address 
 A `Snapshot` is one consistent view for reading. Drivers are imported when an address asks for them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -16,7 +16,7 @@ from dlbackup.rows import Block
 from dlbackup.tables import Table
 
 if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres import PostgresCatalog
+    from dlbackup.catalogs.postgres import PostgresCatalog, SharedSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,14 @@ class Head:
         return self.versions[0] if len(self.versions) == 1 else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Pages of a table from the first to before the end; to its last where the end is None."""
+
+    first: int
+    end: int | None
+
+
 class Snapshot(Protocol):
     """One consistent view of a catalog."""
 
@@ -59,8 +67,14 @@ class Snapshot(Protocol):
     def left_out(self) -> tuple[str, ...]:
         """What belongs to the tables but is not in their records, by name."""
 
-    def rows(self, table: Table) -> Iterator[Block]:
-        """Yield a table's rows as texts, in blocks fit for one INSERT. Must be read to its end."""
+    def rows(self, table: Table, pages: Pages | None = None) -> Iterator[Block]:
+        """Yield the texts of rows, all or those on some pages, in blocks fit for one INSERT. Read it to its end."""
+
+    def pages(self) -> dict[str, int]:
+        """Return how many pages each table has."""
+
+    def shared(self, address: Address, tables: Sequence[Table]) -> "SharedSnapshot":
+        """Return what another session needs to read these tables, as long as this snapshot is open."""
 
 
 def open_catalog(address: Address, schema: str | None = None) -> AbstractContextManager["PostgresCatalog"]:

@@ -8,10 +8,10 @@ dropped or rewritten in between, is noticed and reported as `MovedOn`.
 """
 
 import select
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import repeat, takewhile
 from typing import Any
 
 import psycopg
@@ -21,15 +21,17 @@ from psycopg.generators import execute, fetch_many
 
 from dlbackup.address import Address
 from dlbackup.backupfile import Source
-from dlbackup.catalogs import Head
+from dlbackup.catalogs import Head, Pages
 from dlbackup.catalogs.definitions import Definitions, find_schema, read_definitions
 from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
 from dlbackup.errors import MovedOn
 from dlbackup.fingerprint import Fingerprint, Fingerprinter, Seen
-from dlbackup.rows import STATEMENT_BYTES, STATEMENT_ROWS, Block, summed, uncollected
-from dlbackup.statements import qualified, quote_identifier
+from dlbackup.rows import Block, statements_of, summed, uncollected
+from dlbackup.statements import qualified, quote_identifier, quote_literal
 from dlbackup.tables import INTEGERS, Rows, Table
 
+_IS_ROW: Callable[[tuple[int, memoryview]], bool] = (0, memoryview(b"")).__lt__
+"""Tells a row from libpq's (0, nothing yet) and (-1, the end), without a Python function's call."""
 _POLL_MS = 100
 """TLS may hold bytes back that no poll sees."""
 
@@ -71,16 +73,18 @@ class PostgresSnapshot:
     source: Source
     head: Head
     definitions: Definitions
+    name: str
 
     @classmethod
     def begin(cls, session: Session, schema: str) -> "PostgresSnapshot":
         """Take the snapshot by reading head and definitions."""
+        about = "select current_database(), current_setting('server_version'), pg_export_snapshot()"
+        database, version, name = one(session, about)  # a subtransaction can't export
         session.execute("SAVEPOINT dlbackup")
-        database, version = one(session, "select current_database(), current_setting('server_version')")
         definitions = read_definitions(session, schema)
         head = read_head(session, schema, definitions)
         session.execute("ROLLBACK TO SAVEPOINT dlbackup")
-        return cls(session, schema, Source(database, schema, version), head, definitions)
+        return cls(session, schema, Source(database, schema, version), head, definitions, name)
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -92,18 +96,33 @@ class PostgresSnapshot:
         """What belongs to the tables but is not in their records."""
         return self.definitions.left_out
 
-    def rows(self, table: Table) -> Iterator[Block]:
+    def rows(self, table: Table, pages: Pages | None = None) -> Iterator[Block]:
         """
-        Yield a table's rows in blocks fit for one INSERT.
+        Yield a table's rows in blocks fit for one INSERT: all, or those on some pages.
 
         Raises:
             MovedOn: the table was dropped or rewritten since the snapshot, which doesn't protect from that.
         """
-        yield from copy_out(self.session, self.schema, table)
+        yield from copy_out(self.session, self.schema, table, pages)
         (filenode,) = one(self.session, "select pg_relation_filenode(%s::oid)", self.definitions.oids[table.name])
         self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
         if filenode != self.definitions.filenodes[table.name]:
             raise MovedOn(f"table {table.name} was rewritten while the catalog was read", "try again")
+
+    def pages(self) -> dict[str, int]:
+        """Return how many pages each table has on the server's disk, in the order of the tables."""
+        query = "select o, pg_relation_size(o) / current_setting('block_size')::int from unnest(%s::oid[]) o"
+        oids = self.definitions.oids
+        found: dict[int, int | None] = dict(self.session.execute(query.encode(), [list(oids.values())]).fetchall())
+        self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        return {table.name: found[oids[table.name]] or 0 for table in self.tables}
+
+    def shared(self, address: Address, tables: Sequence[Table]) -> "SharedSnapshot":
+        """Return what another session needs to read these tables, as long as this snapshot is open."""
+        names = [table.name for table in tables]
+        oids, filenodes = self.definitions.oids, self.definitions.filenodes
+        part = Definitions(tuple(tables), {n: oids[n] for n in names}, {n: filenodes[n] for n in names}, ())
+        return SharedSnapshot(address, self.schema, self.source, self.head, part, self.name)
 
     def contents(self) -> dict[str, Rows]:
         """Read all rows; return counts and digests by table name."""
@@ -135,6 +154,32 @@ class PostgresSnapshot:
         return rows
 
 
+@dataclass(frozen=True, slots=True)
+class SharedSnapshot:
+    """What another session needs to see what a snapshot sees."""
+
+    address: Address
+    schema: str
+    source: Source
+    head: Head
+    definitions: Definitions
+    name: str
+
+    @contextmanager
+    def join(self) -> Iterator[PostgresSnapshot]:
+        """Open a session of its own on the snapshot. Errors of the server inside the block are translated."""
+        session = connect(self.address)
+        try:
+            with translated(self.address, f"reading the catalog in schema {self.schema}"), session.transaction():
+                session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                session.execute(f"SET TRANSACTION SNAPSHOT {quote_literal(self.name)}".encode())
+                session.execute(LOCAL_SETTINGS.encode())
+                session.execute("SAVEPOINT dlbackup")
+                yield PostgresSnapshot(session, self.schema, self.source, self.head, self.definitions, self.name)
+        finally:
+            session.close()
+
+
 def one(session: Session, sql: str, *parameters: object) -> tuple[Any, ...]:
     """Return the only row of a query."""
     row = session.execute(sql.encode(), parameters or None).fetchone()
@@ -162,7 +207,7 @@ def read_head(session: Session, schema: str, definitions: Definitions) -> Head:
     return Head(versions, snapshot_id, snapshot_time)
 
 
-def copy_out(session: Session, schema: str, table: Table) -> Iterator[Block]:
+def copy_out(session: Session, schema: str, table: Table, pages: Pages | None = None) -> Iterator[Block]:
     """
     Yield the texts of a table's rows, formatted by the server, in blocks fit for one INSERT.
 
@@ -176,7 +221,7 @@ def copy_out(session: Session, schema: str, table: Table) -> Iterator[Block]:
             forced.append(name)
     force = f", FORCE_QUOTE ({', '.join(forced)})" if forced else ""
     query = (
-        f"COPY (SELECT {', '.join(columns)} FROM {qualified(schema, table.name)}) TO STDOUT"
+        f"COPY (SELECT {', '.join(columns)} FROM {qualified(schema, table.name)}{_on(pages)}) TO STDOUT"
         f" (FORMAT csv, QUOTE '''', NULL 'NULL'{force})"
     )
     connection = session.pgconn
@@ -184,34 +229,51 @@ def copy_out(session: Session, schema: str, table: Table) -> Iterator[Block]:
     (result,) = session.wait(execute(connection))  # can be interrupted while it waits for a lock
     if result.status != pq.ExecStatus.COPY_OUT:
         raise error_from_result(result, "utf-8")
-    count = size = 0
-    block: list[bytes | memoryview] = []
+    count = 0
     ended = False
-    arrived = select.poll()
-    arrived.register(connection.socket, select.POLLIN)
     try:
-        for length, row in map(connection.get_copy_data, repeat(1)):
-            if length == 0:  # libpq's own wait would hear no signal
-                arrived.poll(_POLL_MS)
-                connection.consume_input()
-                continue
-            if length < 0:
-                break
-            block.append(row)
-            size += length
-            if size >= STATEMENT_BYTES or len(block) == STATEMENT_ROWS:
-                count += len(block)
-                yield block
-                block, size = [], 0
+        for block in statements_of(_arriving(connection)):
+            count += len(block)
+            yield block
         ended = True
         result = (session.wait(fetch_many(connection)) or [result])[-1]
         if result.status != pq.ExecStatus.COMMAND_OK:
             raise error_from_result(result, "utf-8")
-        count += len(block)
         if count != result.command_tuples:
             raise psycopg.DataError(f"{count} rows arrived of {result.command_tuples} in table {table.name}")
-        if block:
-            yield block
     finally:
         if not ended:
             session.close()
+
+
+def _on(pages: Pages | None) -> str:
+    if pages is None:
+        return ""
+    end = "" if pages.end is None else f" AND ctid < '({pages.end},0)'"
+    return f" WHERE ctid >= '({pages.first},0)'{end}"
+
+
+def _arriving(connection: pq.abc.PGconn) -> Iterator[Block]:
+    """
+    Yield the rows of a COPY as they arrive; that it ended well is for the caller to ask.
+
+    One Python call a row is most of a dump's work, so the rows that libpq holds are taken in one go.
+    """
+    arrived = select.poll()
+    arrived.register(connection.socket, select.POLLIN)
+    take = connection.get_copy_data
+    while True:
+        batch = [row for _, row in takewhile(_IS_ROW, map(take, repeat(1)))]
+        if batch:
+            yield batch
+        try:
+            length, row = take(1)
+        except psycopg.OperationalError:  # no COPY any more: takewhile swallowed its end
+            return
+        if length < 0:
+            return
+        if length == 0:  # libpq's own wait would hear no signal
+            arrived.poll(_POLL_MS)
+            connection.consume_input()
+        else:
+            yield [row]

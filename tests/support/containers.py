@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["docker_answers", "serve_container"]
 
 _RUN = secrets.token_hex(6)
-# Both are read when testcontainers is imported.
-_SETTINGS = {"TESTCONTAINERS_RYUK_DISABLED": "true", "TC_POOLING_INTERVAL": "0.1"}
+# These are read when testcontainers is imported; its 120 tries are 12 s, too few for a busy machine.
+_SETTINGS = {"TESTCONTAINERS_RYUK_DISABLED": "true", "TC_POOLING_INTERVAL": "0.1", "TC_MAX_TRIES": "600"}
 
 
 def docker_answers() -> bool:

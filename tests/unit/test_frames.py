@@ -21,7 +21,7 @@ def write(statements: list[bytes], *, cuts: Set[int] = frozenset()) -> tuple[byt
         for number, statement in enumerate(statements):
             writer.write(statement, rows=number)
             if number in cuts:
-                writer.cut()
+                writer.settle()
         writer.settle()
         writer.write(b"last\n")
         writer.close()

@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 from support.backups import Value, row
 
 from dlbackup.errors import BackupError, Corrupt, UnsafeStatement
-from dlbackup.rows import END, SEPARATOR, ShapeCheck, add_digests, digest, find_end, insert_header, parse, shapes, split
+from dlbackup.rows import (
+    END,
+    SEPARATOR,
+    ShapeCheck,
+    add_digests,
+    digest,
+    find_end,
+    insert_header,
+    parse,
+    shapes,
+    split,
+    statements_of,
+)
 from dlbackup.tables import Column, Table
 
 TYPES = ("bigint", "integer", "boolean", "text", "bytea", "numeric(10,2)", "timestamp with time zone")
@@ -305,6 +317,21 @@ def test_only_rows_that_the_slow_reader_takes_pass(body: bytes) -> None:
     for _, (number, flag, _) in read_slowly((body + END).decode()):
         assert number is None or re.fullmatch(r"-?\d+", number)
         assert flag in (None, "true", "false")
+
+
+@given(st.lists(st.lists(st.integers(1, 60).map(lambda size: b"x" * size), max_size=12), max_size=8))
+def test_where_a_statement_ends_does_not_depend_on_how_rows_arrive(batches: list[list[bytes]]) -> None:
+    """A statement ends with the row that fills it, by number or by bytes, whatever came together."""
+    expected: list[list[bytes]] = [[]]
+    for row_text in (text for batch in batches for text in batch):
+        expected[-1].append(row_text)
+        if len(expected[-1]) == 5 or sum(map(len, expected[-1])) >= 100:
+            expected.append([])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dlbackup.rows.STATEMENT_ROWS", 5)
+        patch.setattr("dlbackup.rows.STATEMENT_BYTES", 100)
+        assert list(statements_of(batches)) == [block for block in expected if block]
 
 
 def test_insert_header_quotes_names() -> None:
