@@ -8,6 +8,7 @@ thousands of tables small.
 import dataclasses
 import types
 import typing
+from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -65,14 +66,20 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
 def _decode_record(kind: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise ValueError(f"{where}: an object expected")
-    hints = typing.get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    if unknown := value.keys() - fields.keys():
+    hints, required = _fields(kind)
+    if unknown := value.keys() - hints.keys():
         raise ValueError(f"{where}: unknown keys {sorted(unknown)}")
-    for name, field in fields.items():
-        if name not in value and field.default is dataclasses.MISSING:
+    for name in required:
+        if name not in value:
             raise ValueError(f"{where}: {name} is missing")
     return kind(**{name: _decode(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+
+
+@cache
+def _fields(kind: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return a record's annotations by field, and the fields without a default; a manifest may hold 20,000 tables."""
+    fields = dataclasses.fields(kind)
+    return typing.get_type_hints(kind), tuple(f.name for f in fields if f.default is dataclasses.MISSING)
 
 
 def _decode_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
