@@ -7,9 +7,11 @@ one JSON object, also on failure. Exit codes come from the error classes.
 
 import argparse
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
@@ -30,19 +32,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, _interrupt)
     as_json = "--json" in words
+    code = 0
     try:
         options = command_line().parse_args(words)
-        return _run(options)
+        code = _run(options)
+        sys.stdout.flush()
     except DlbackupError as exc:
-        return _report(exc, as_json)
+        code = _report(exc, as_json)
     except BrokenPipeError:
-        return 1
+        code = code or 1
     except Exception as exc:
         if "-v" in words or "--verbose" in words:
             raise
         reason = masked(str(exc).splitlines()[0]) if str(exc) else "no message"
         text = f"unexpected {type(exc).__name__}: {reason}"
-        return _report(DlbackupError(text, "this is a bug in dlbackup: run again with -v and report it"), as_json)
+        code = _report(DlbackupError(text, "this is a bug in dlbackup: run again with -v and report it"), as_json)
+    _let_go_of_output()
+    return code
+
+
+def _let_go_of_output() -> None:
+    """Flush standard output; if nobody reads it any more, keep the interpreter from failing at that when it ends."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -65,7 +81,8 @@ def _report(error: DlbackupError, as_json: bool) -> int:
     if as_json:
         answer = encode(error.result, keep_defaults=True) if error.result else {}
         about = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
-        print(json.dumps({**answer, "error": about, "exit_code": error.exit_code}, ensure_ascii=False))
+        with suppress(BrokenPipeError):  # whoever reads only the exit code still gets it
+            print(json.dumps({**answer, "error": about, "exit_code": error.exit_code}, ensure_ascii=False))
     return error.exit_code
 
 

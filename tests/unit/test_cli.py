@@ -294,14 +294,35 @@ def test_interruption_is_exit_130(tmp_path: Path, cli: Cli, number: signal.Signa
     assert json.loads(output)["error"]["message"] == f"interrupted by {number.name}"
 
 
-def test_a_closed_pipe_is_no_traceback(backup: Path) -> None:
-    """When the reader of standard output is gone, the command ends without a traceback."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("command", [["verify"], ["verify", "--json"], ["info", "--json"]])
+def test_a_closed_pipe_is_no_traceback(backup: Path, command: list[str], unbuffered: str) -> None:
+    """When the reader of standard output is gone, the command ends in 1 without a word of it."""
+    done = without_reader([*command, str(backup)], unbuffered)
+
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_hides_no_exit_code(backup: Path, unbuffered: str) -> None:
+    """A failure has its own exit code and message also when the reader of standard output is gone."""
+    backup.write_bytes(backup.read_bytes()[:-1])
+    done = without_reader(["verify", "--json", str(backup)], unbuffered)
+
+    assert done.returncode == 3
+    assert done.stderr.startswith(b"error: ")
+    assert b"BrokenPipe" not in done.stderr
+
+
+def without_reader(arguments: list[str], unbuffered: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a command whose standard output is a pipe that nobody reads."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as stdout:
-        done = subprocess.run(
-            [sys.executable, "-m", "dlbackup", "verify", str(backup)], stdout=stdout, stderr=subprocess.PIPE, timeout=60
+        return subprocess.run(
+            [sys.executable, "-m", "dlbackup", *arguments],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+            timeout=60,
         )
-
-    assert b"Traceback" not in done.stderr
-    assert done.returncode == 1
