@@ -6,6 +6,7 @@ The public API: the verbs of the command line, the records that they return, and
 
 from dlbackup.attach import Attached, attach
 from dlbackup.bars import Unbarred, unbar
+from dlbackup.cat import TableRows, cat
 from dlbackup.check import Check, check
 from dlbackup.dump import Backup, dump
 from dlbackup.errors import DlbackupError
@@ -27,9 +28,11 @@ __all__ = [
     "Plan",
     "RestoreOptions",
     "Restored",
+    "TableRows",
     "Unbarred",
     "Verification",
     "attach",
+    "cat",
     "check",
     "dump",
     "info",

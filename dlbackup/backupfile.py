@@ -323,6 +323,8 @@ class BackupReader:
         names = [entry.table.name for entry in manifest.tables]
         if len(set(names)) != len(names) or any(entry.kind != entry.table.kind for entry in manifest.tables):
             raise Corrupt("the manifest names a table twice, or by the wrong kind")
+        if not all(0 <= entry.first_frame <= entry.last_frame < len(located) for entry in manifest.tables):
+            raise Corrupt("the manifest places a table in frames that are not there")
         return manifest
 
     def scan(self) -> Iterator[Entry | RowBlock]:
@@ -335,24 +337,50 @@ class BackupReader:
         Raises:
             BackupError: at the first thing that isn't as dlbackup would have written it.
         """
-        for entry in self.manifest.tables:
+        yield from self._scan(range(len(self.manifest.frames)), self.manifest.tables)
+
+    def scan_table(self, entry: Entry) -> Iterator[RowBlock]:
+        """
+        Read one table's rows and nothing but the frames that they are in, proving those as `scan` does.
+
+        What other tables have in the same frames is proved too. That the table has all its rows is known when
+        the iteration ends without an error.
+
+        Raises:
+            BackupError: at the first thing that isn't as dlbackup would have written it.
+        """
+        numbers = range(entry.first_frame, entry.last_frame + 1)
+        there = [e for e in self.manifest.tables if e.first_frame < numbers.stop and e.last_frame >= numbers.start]
+        for item in self._scan(numbers, tuple(there)):
+            if isinstance(item, RowBlock) and item.entry is entry:
+                yield item
+
+    def _scan(self, numbers: range, tables: tuple[Entry, ...]) -> Iterator[Entry | RowBlock]:
+        """Read the frames with these numbers, in which `tables` have statements; the last may end anywhere."""
+        for entry in tables:
             check_table(entry.table)
-        text = _Text(self._file, self.manifest.frames)
-        for statement in _prologue(self.manifest.header):
-            text.expect(statement)
-        for entry in self.manifest.tables:
-            text.expect(definition(entry.table).encode())
-            text.expect_frame(entry, entry.first_frame)
+        text = _Text(self._file, self.manifest.frames, numbers)
+        if numbers.start == 0:
+            for statement in _prologue(self.manifest.header):
+                text.expect(statement)
+        for entry in tables:
+            if entry.first_frame >= numbers.start:
+                text.expect(definition(entry.table).encode())
+                text.expect_frame(entry, entry.first_frame)
             yield entry
             shape = ShapeCheck(entry.table)
-            yield from _scan_rows(text, entry, shape)
+            yield from _scan_rows(text, entry, shape, numbers)
             self.row_shapes += len(shape.seen)
-        for statement in _epilogue([entry.table for entry in self.manifest.tables]):
-            text.expect(statement)
+        if tables[-1:] == self.manifest.tables[-1:]:
+            for statement in _epilogue([entry.table for entry in self.manifest.tables]):
+                if text.is_over() and numbers.stop < len(self.manifest.frames):
+                    break
+                text.expect(statement)
         text.expect_nothing()
 
 
-def _scan_rows(text: "_Text", entry: Entry, shape: ShapeCheck) -> Iterator[RowBlock]:
+def _scan_rows(text: "_Text", entry: Entry, shape: ShapeCheck, numbers: range) -> Iterator[RowBlock]:
+    """Read the rows that a table has in the frames with these numbers, and compare them if those are all."""
     header = insert_header(entry.table)
     count = total = 0
     while text.at(header):
@@ -364,8 +392,12 @@ def _scan_rows(text: "_Text", entry: Entry, shape: ShapeCheck) -> Iterator[RowBl
         count += len(rows)
         total = add_digests(total, part)
         yield RowBlock(entry, rows, part)
+    if entry.last_frame >= numbers.stop:
+        return
     name = entry.table.name
     text.expect_frame(entry, entry.last_frame)
+    if entry.first_frame < numbers.start:
+        return
     if count != entry.rows:
         raise Corrupt(f"table {name}: {count} rows read, {entry.rows} in the manifest")
     if total != entry.content.digest:
@@ -373,11 +405,12 @@ def _scan_rows(text: "_Text", entry: Entry, shape: ShapeCheck) -> Iterator[RowBl
 
 
 class _Text:
-    """The statements of a backup, one after the other, across frames."""
+    """The statements of some frames of a backup, one after the other."""
 
-    def __init__(self, file: BinaryIO, frames: Sequence[Frame]) -> None:
+    def __init__(self, file: BinaryIO, frames: Sequence[Frame], numbers: range) -> None:
         self._file, self._frames = file, frames
-        self._number = -1  # of the frame that is being read
+        self._start, self._stop = numbers.start, numbers.stop
+        self._number = self._start - 1  # of the frame that is being read
         self._taken_from = -1  # of the frame that the last statement was in
         self._text = b""
         self._position = 0
@@ -396,13 +429,16 @@ class _Text:
         if self._taken_from != number:
             raise Corrupt(f"table {entry.table.name} is not in the frames that the manifest says")
 
+    def is_over(self) -> bool:
+        return self._position == len(self._text) and self._number + 1 == self._stop
+
     def expect_nothing(self) -> None:
-        if self._position < len(self._text) or self._number + 1 < len(self._frames):
+        if not self.is_over():
             raise UnsafeStatement("the backup holds something after its last statement")
         self._end_frame()
 
     def at(self, statement: bytes) -> bool:
-        while self._position == len(self._text) and self._number + 1 < len(self._frames):
+        while self._position == len(self._text) and self._number + 1 < self._stop:
             self._end_frame()
             self._number += 1
             self._text = read_frame(self._file, self._frames[self._number])
@@ -420,5 +456,5 @@ class _Text:
         self._rows += rows
 
     def _end_frame(self) -> None:
-        if self._number >= 0 and self._rows != self._frames[self._number].rows:
+        if self._number >= self._start and self._rows != self._frames[self._number].rows:
             raise Corrupt(f"frame {self._number} does not hold the rows that the manifest says")

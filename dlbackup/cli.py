@@ -14,16 +14,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 from dlbackup import check, dump, info, migrate, plan, reports, restore, unbar, verify
 from dlbackup.address import masked
+from dlbackup.cat import write
 from dlbackup.errors import DlbackupError, Interrupted, Unhealthy, UsageError
 from dlbackup.migration import MigrateOptions
 from dlbackup.options import command_line
 from dlbackup.progress import Event, OnEvent
 from dlbackup.records import encode
 from dlbackup.restore import RestoreOptions
+from dlbackup.terminal import Output, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -75,9 +77,9 @@ def _interrupt_again(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _report(error: DlbackupError, as_json: bool) -> int:
-    _say(f"error: {error.message}", sys.stderr)
+    say(f"error: {error.message}", sys.stderr)
     if error.hint:
-        _say(f"hint: {error.hint}", sys.stderr)
+        say(f"hint: {error.hint}", sys.stderr)
     if as_json:
         answer = encode(error.result, keep_defaults=True) if error.result else {}
         about = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
@@ -90,19 +92,14 @@ def _run(options: argparse.Namespace) -> int:
     record, text, error = _COMMANDS[options.command](options, _listener(options.quiet))
     if error is not None:
         if not options.json and text:
-            _say(text)
+            say(text)
         error.result = record
         return _report(error, options.json)
     if options.json:
         print(json.dumps(_public(record), ensure_ascii=False))
     elif text:
-        _say(text, sys.stderr if getattr(options, "output", None) == "-" else sys.stdout)
+        say(text, sys.stderr if getattr(options, "output", None) == "-" else sys.stdout)
     return 0
-
-
-def _say(text: str, stream: TextIO | None = None) -> None:
-    """Print text that may hold names from a catalog or a backup, without what would steer a terminal."""
-    print("".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text), file=stream or sys.stdout)
 
 
 def _public(record: object) -> Any:
@@ -116,13 +113,13 @@ def _listener(quiet: bool) -> OnEvent:
 
     def show(event: Event) -> None:
         if event.warning:
-            _say(f"warning: {event.message}", sys.stderr)
+            say(f"warning: {event.message}", sys.stderr)
         elif not quiet and terminal and event.total:
             print(f"\r{event.stage}: {event.done * 100 // event.total} %", end="", file=sys.stderr, flush=True)
             if event.done >= event.total:
                 print(file=sys.stderr)
         elif not quiet:
-            _say(f"{event.stage}: {event.message}", sys.stderr)
+            say(f"{event.stage}: {event.message}", sys.stderr)
 
     return show
 
@@ -219,6 +216,11 @@ def _info(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
     return found, reports.found(found), None
 
 
+def _cat(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    write(options.backup, options.table, options.format, Output())
+    return None, "", None
+
+
 _COMMANDS: dict[str, Callable[[argparse.Namespace, OnEvent], tuple[object, str, DlbackupError | None]]] = {
     "dump": _dump,
     "verify": _verify,
@@ -228,4 +230,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, OnEvent], tuple[object, str, 
     "check": _check,
     "unbar": _unbar,
     "info": _info,
+    "cat": _cat,
 }

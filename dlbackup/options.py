@@ -5,11 +5,12 @@ Nothing is done here; wrong usage is an error like any other.
 """
 
 import argparse
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from dlbackup.backupfile import LEVEL
 from dlbackup.crew import JOBS
 from dlbackup.errors import UsageError
+from dlbackup.formats import Format
 
 _ADDRESS = (
     "where the catalog is: postgres:dbname=..., postgresql://..., with or without ducklake: in front; "
@@ -52,6 +53,7 @@ def command_line() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_unbar(commands)
     _add_info(commands)
+    _add_cat(commands)
     return made
 
 
@@ -64,12 +66,15 @@ def _version() -> str:
 _Commands = Any  # argparse's own type for a group of subcommands is private
 
 
-def _command(commands: _Commands, name: str, summary: str, more: str) -> argparse.ArgumentParser:
+def _command(
+    commands: _Commands, name: str, summary: str, more: str, *, as_json: bool = True
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}. {more}"
     )
-    parser.set_defaults(command=name)
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.set_defaults(command=name, json=False)
+    if as_json:
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.add_argument("-q", "--quiet", action="store_true", help="print no progress")
     parser.add_argument(
         "-v", "--verbose", action="store_true", help="print a traceback when something unexpected fails"
@@ -260,3 +265,20 @@ def _add_info(commands: _Commands) -> None:
     parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup file, or {_ADDRESS}")
     parser.add_argument("--fingerprint", action="store_true", help="compute what the lake means; reads all rows")
     _schema_option(parser)
+
+
+def _add_cat(commands: _Commands) -> None:
+    more = (
+        "Only the part of the file that holds the table is read, and what is read is proved as verify does it; "
+        "when that part is damaged, the exit code is 3 and the output is incomplete."
+    )
+    parser = _command(commands, "cat", "print the rows of one table in a backup", more, as_json=False)
+    parser.add_argument("backup", metavar="BACKUP", help="the file that dump wrote")
+    parser.add_argument("table", metavar="TABLE", help="the table's name, such as ducklake_snapshot")
+    parser.add_argument(
+        "--format",
+        choices=get_args(Format),
+        default="csv",
+        help="CSV with a header, an object of JSON a line, or the CREATE TABLE and INSERT statements of the backup"
+        " (default: %(default)s)",
+    )

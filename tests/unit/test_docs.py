@@ -9,7 +9,7 @@ from dlbackup import cli, spec
 from dlbackup.aftercare import RULES
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("dump", "verify", "restore", "plan", "migrate", "check", "info")
+COMMANDS = ("dump", "verify", "restore", "plan", "migrate", "check", "info", "cat")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
