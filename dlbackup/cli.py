@@ -133,6 +133,7 @@ def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
         metadata_schema=options.metadata_schema,
         level=options.level,
         jobs=options.jobs,
+        max_rate=options.max_rate,
         on_event=on_event,
     )
     return backup, reports.dumped(backup), None
@@ -185,6 +186,7 @@ def _as_migrate_options(options: argparse.Namespace) -> MigrateOptions:
         bar_stale_clients=options.bar_stale_clients,
         lock_timeout_s=options.lock_timeout,
         attach_timeout_s=options.attach_timeout,
+        max_rate=options.max_rate,
     )
 
 

@@ -27,6 +27,7 @@ from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
 from dlbackup.rows import Block, uncollected
 from dlbackup.stores import create, storage_errors
 from dlbackup.tables import Rows, Table
+from dlbackup.throttle import Throttle, paced, throttle
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres import SharedSnapshot
@@ -73,6 +74,7 @@ def dump(
     metadata_schema: str | None = None,
     level: int = LEVEL,
     jobs: int = JOBS,
+    max_rate: float | None = None,
     on_event: OnEvent = ignore,
 ) -> Backup:
     """
@@ -83,6 +85,7 @@ def dump(
             or `-` for standard output.
         level: of zstd, 1 to 22.
         jobs: how many processes read and compress, each on a connection of its own; the same bytes come out.
+        max_rate: bytes of SQL text a second that are read at most, in one process whatever `jobs` is.
 
     Raises:
         CatalogError: nothing was read; StorageError: nothing was left under the final name.
@@ -91,7 +94,7 @@ def dump(
         raise UsageError(f"zstd level {level} is not between 1 and 22")
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
-    return dump_catalog(parse_address(address), to, metadata_schema, level, jobs, on_event)
+    return dump_catalog(parse_address(address), to, metadata_schema, level, jobs, on_event, max_rate=max_rate)
 
 
 def dump_catalog(
@@ -101,11 +104,14 @@ def dump_catalog(
     level: int = LEVEL,
     jobs: int = JOBS,
     on_event: OnEvent = ignore,
+    *,
+    max_rate: float | None = None,
 ) -> Backup:
     """Write one backup; begin again when the tables change under it."""
+    limit = throttle(max_rate)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _dump_once(address, to, schema, level, jobs, on_event)
+            return _dump_once(address, to, schema, level, jobs if limit is None else 1, limit, on_event)
         except MovedOn as exc:
             if attempt == ATTEMPTS or to == "-":
                 raise
@@ -114,7 +120,13 @@ def dump_catalog(
 
 
 def _dump_once(
-    address: Address, to: str | Path, schema: str | None, level: int, jobs: int, on_event: OnEvent
+    address: Address,
+    to: str | Path,
+    schema: str | None,
+    level: int,
+    jobs: int,
+    limit: Throttle | None,
+    on_event: OnEvent,
 ) -> Backup:
     begun = time.monotonic()
     with open_catalog(address, schema) as catalog, catalog.snapshot() as snapshot:
@@ -122,7 +134,7 @@ def _dump_once(
             on_event(Event("dump", f"not in the backup: {what}", warning=True))
         header = _header(snapshot)
         with _sink(to, header) as (path, sink), BackupWriter(sink, header, level) as writer, uncollected():
-            manifest = _write(writer, snapshot, _Reading(address, snapshot, level, jobs), on_event)
+            manifest = _write(writer, snapshot, _Reading(address, snapshot, level, jobs, limit), on_event)
         return Backup(
             path,
             FORMAT,
@@ -199,15 +211,19 @@ class _Task:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How a snapshot is read: on how many sessions, and packed at which level of zstd."""
+    """How a snapshot is read: on how many sessions, how fast, and packed at which level of zstd."""
 
     address: Address
     snapshot: Snapshot
     level: int
     jobs: int
+    limit: Throttle | None
+
+    def rows(self, table: Table, pages: Pages | None = None) -> Iterator[Block]:
+        return paced(self.snapshot.rows(table, pages), self.limit)
 
     def pack(self, task: _Task) -> Piece:
-        return _pack(self.snapshot, self.level, task)
+        return _pack(self.rows, self.level, task)
 
     def crew(self, divided: Mapping[str, Sequence[Pages]]) -> Crew[_Task, Piece]:
         """Return those who pack the pieces of divided tables; helpers are no gain for few."""
@@ -222,11 +238,11 @@ def _packing(argument: "tuple[SharedSnapshot, int]") -> Iterator[Callable[[_Task
     """Join a snapshot in a helper."""
     shared, level = argument
     with shared.join() as snapshot, uncollected():
-        yield partial(_pack, snapshot, level)
+        yield partial(_pack, snapshot.rows, level)
 
 
-def _pack(snapshot: Snapshot, level: int, task: _Task) -> Piece:
-    return pack(task.table, snapshot.rows(task.table, task.pages), task.canonical, level)
+def _pack(rows: Callable[[Table, Pages], Iterator[Block]], level: int, task: _Task) -> Piece:
+    return pack(task.table, rows(task.table, task.pages), task.canonical, level)
 
 
 def _pieces(pages: int) -> list[Pages]:
@@ -254,7 +270,7 @@ def _write(writer: BackupWriter, snapshot: Snapshot, reading: _Reading, on_event
         for table in snapshot.tables:
             fingerprint.begin(table)
             if table.name not in divided:
-                blocks = _counted(snapshot.rows(table), rows, on_event)
+                blocks = _counted(reading.rows(table), rows, on_event)
                 rows += writer.write_table(table, blocks, fingerprint.add).count
                 continue
             numbers = given.get(table.name) or crew.add(tasks(table))

@@ -52,6 +52,7 @@ class MigrateOptions:
         bar_stale_clients: leave constraints behind that make harmful writes of older clients fail.
         lock_timeout_s: how long the fence and the engine wait for one lock.
         attach_timeout_s: after which the engine is ended.
+        max_rate: bytes of SQL text a second that the dump reads at most, as long as no writer waits for it.
     """
 
     metadata_schema: str | None = None
@@ -66,6 +67,7 @@ class MigrateOptions:
     bar_stale_clients: bool = False
     lock_timeout_s: float = 10.0
     attach_timeout_s: float = 600.0
+    max_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from dlbackup.backupfile import LEVEL
 from dlbackup.crew import JOBS
 from dlbackup.errors import UsageError
 from dlbackup.formats import Format
+from dlbackup.throttle import parse_rate
 
 _ADDRESS = (
     "where the catalog is: postgres:dbname=..., postgresql://..., with or without ducklake: in front; "
@@ -90,6 +91,15 @@ def _schema_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _rate_option(parser: argparse.ArgumentParser, does: str) -> None:
+    parser.add_argument(
+        "--max-rate",
+        type=parse_rate,
+        metavar="RATE",
+        help=f"{does} at most this many bytes of SQL text a second; k, M and G are thousands, millions, billions",
+    )
+
+
 def _client_options(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--terminate-clients", action="store_true", help="end the other sessions on the database first")
@@ -122,6 +132,7 @@ def _add_dump(commands: _Commands) -> None:
         help="processes that read and compress, each on a connection of its own (default here: %(default)s);"
         " the file is the same",
     )
+    _rate_option(parser, "read")
     _schema_option(parser)
 
 
@@ -179,6 +190,7 @@ def _add_restore(commands: _Commands) -> None:
         action="store_false",
         help="do not look whether the data files on this machine are there",
     )
+    _rate_option(parser, "load, and read back,")
     _client_options(parser)
 
 
@@ -224,6 +236,7 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds after which the engine is ended (default: %(default)g)",
     )
+    _rate_option(parser, "let the dump read")
     _client_options(parser)
     add(
         "--bar-stale-clients",

@@ -256,7 +256,7 @@ class _Pipeline:
         self._refuse_what_is_unsafe()
         with self._own_session() as session:
             self._settle_clients(session)
-            backup = self._back_up()
+            backup = self._back_up(self.options.max_rate)
             if self.options.rehearsal:
                 with self.run.stage("rehearsal"):
                     rehearse(self._passage(), self.catalog.address, backup)
@@ -368,10 +368,14 @@ class _Pipeline:
         finally:
             session.close()
 
-    def _back_up(self) -> VerifiedBackup:
+    def _back_up(self, max_rate: float | None = None) -> VerifiedBackup:
         with self.run.stage("dump"):
             backup = dump_catalog(
-                self.catalog.address, self.options.backup_dir, self.catalog.schema, on_event=self.run.on_event
+                self.catalog.address,
+                self.options.backup_dir,
+                self.catalog.schema,
+                on_event=self.run.on_event,
+                max_rate=max_rate,
             )
             self.run.backup, self.run.snapshot_id = backup.path, backup.snapshot_id
         with self.run.stage("verify"):

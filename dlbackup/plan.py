@@ -112,6 +112,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
                 found, losses = obstacles(snapshot, step, options)
                 errors += found
             rows = sum(snapshot.counts().values())
+            seconds = _FIXED_SECONDS + rows * _SECONDS_PER_ROW + _throttled_s(snapshot, options)
         left = left_behind(catalog.session, catalog.schema, Path(options.backup_dir))
         if left is not None and left.journal is None and snapshot.head.spec_version != left.from_version:
             errors.append(cut_off(catalog.schema, left))
@@ -133,8 +134,12 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             _LOCKS_PER_TABLE * len(snapshot.tables),
             _locks_available(catalog),
             spec.ENGINES.get(engine.spec_version, "unknown"),
-            round(_FIXED_SECONDS + rows * _SECONDS_PER_ROW, 1) if step else 0.0,
+            round(seconds, 1) if step else 0.0,
         )
+
+
+def _throttled_s(snapshot: "PostgresSnapshot", options: MigrateOptions) -> float:
+    return sum(snapshot.pages().values()) * 8192 / options.max_rate if options.max_rate else 0.0
 
 
 def _finishing(left: "Left | None") -> tuple[str, ...]:

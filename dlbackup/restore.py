@@ -17,8 +17,9 @@ from dlbackup.backupfile import BackupReader, Entry, Manifest, RowBlock
 from dlbackup.datafiles import COLUMNS, look
 from dlbackup.errors import CatalogError, DlbackupError, HasDependents, NewerSnapshots, NotEmpty, UsageError
 from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
-from dlbackup.rows import uncollected
+from dlbackup.rows import Block, uncollected
 from dlbackup.tables import Table, by_name
+from dlbackup.throttle import Throttle, paced, throttle
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.replacement import PostgresPlace
@@ -39,6 +40,7 @@ class RestoreOptions:
         privileges: grant what was granted.
         data_path: where the data files are now; None leaves what the backup says.
         read_back: read every row again before the commit.
+        max_rate: bytes of SQL text a second that are loaded, and then read back, at most.
         data_files: look whether the data files on this machine are there, and warn if not.
     """
 
@@ -53,6 +55,7 @@ class RestoreOptions:
     data_files: bool = True
     terminate_clients: bool = False
     ignore_clients: bool = False
+    max_rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +170,13 @@ def restore_into(
         _check_roles(place, tables)
         scheduled = place.scheduled_for_deletion()
         _clear(place, reader.manifest, options)
+        limit = throttle(options.max_rate)
         with uncollected():
-            _load(place, reader, options, on_event)
+            _load(place, reader, options, limit, on_event)
         on_event(Event("restore", "making indexes, owners and grants"))
         place.finish(tables)
         with uncollected():
-            _prove(place, tables, reader.manifest, options, on_event)
+            _prove(place, tables, reader.manifest, options, limit, on_event)
         if options.data_path is not None:
             _move_data(place, options.data_path)
         if options.data_files:
@@ -221,7 +225,9 @@ def _clear(place: "PostgresPlace", manifest: Manifest, options: RestoreOptions) 
     place.clear(drop=options.drop_replaced)
 
 
-def _load(place: "PostgresPlace", reader: BackupReader, options: RestoreOptions, on_event: OnEvent) -> None:
+def _load(
+    place: "PostgresPlace", reader: BackupReader, options: RestoreOptions, limit: Throttle | None, on_event: OnEvent
+) -> None:
     """Create and fill the tables, in the order of the backup."""
     stream = reader.scan()
     item = next(stream, None)
@@ -232,7 +238,11 @@ def _load(place: "PostgresPlace", reader: BackupReader, options: RestoreOptions,
         entry, item = item, None
         place.create(_wanted(entry.table, options))
         following: list[Entry] = []
-        taken = place.load(entry.table, _blocks(stream, following)) if entry.rows else _no_rows(stream, following)
+        taken = (
+            place.load(entry.table, paced(_blocks(stream, following), limit))
+            if entry.rows
+            else _no_rows(stream, following)
+        )
         if taken != entry.rows:
             raise CatalogError(f"table {entry.table.name}: the server took {taken} rows of {entry.rows}")
         done += taken
@@ -242,7 +252,7 @@ def _load(place: "PostgresPlace", reader: BackupReader, options: RestoreOptions,
         item = following[0] if following else None
 
 
-def _blocks(stream: Iterator[Entry | RowBlock], following: list[Entry]) -> Iterator[list[bytes]]:
+def _blocks(stream: Iterator[Entry | RowBlock], following: list[Entry]) -> Iterator[Block]:
     """Yield the rows of one table; the entry that comes after them goes into `following`."""
     for item in stream:
         if isinstance(item, Entry):
@@ -260,6 +270,7 @@ def _prove(
     tables: list[Table],
     manifest: Manifest,
     options: RestoreOptions,
+    limit: Throttle | None,
     on_event: OnEvent,
 ) -> None:
     """Compare what the server has now with the backup, before anything is committed."""
@@ -277,7 +288,7 @@ def _prove(
         return
     on_event(Event("restore", "reading every row back and comparing it with the backup"))
     for entry in manifest.tables:
-        if entry.rows and place.read_back(entry.table) != entry.content:
+        if entry.rows and place.read_back(entry.table, limit) != entry.content:
             raise CatalogError(f"table {entry.table.name}: the server gives back other rows than it was given")
 
 

@@ -27,6 +27,7 @@ from dlbackup.errors import CatalogError, NeedsPerson, Unreachable
 from dlbackup.rows import Block, summed
 from dlbackup.statements import definition, finishing, ownership, qualified, quote_identifier
 from dlbackup.tables import Rows, Table, by_name
+from dlbackup.throttle import Throttle, paced
 
 _NAME_BYTES = 63
 _LOOK_UP_S = 30.0
@@ -115,9 +116,9 @@ class PostgresPlace:
             whom = quote_identifier(role) if role else "PUBLIC"
             self.session.execute(f"REVOKE ALL ON TABLE {qualified(self.schema, table)} FROM {whom}".encode())
 
-    def read_back(self, table: Table) -> Rows:
+    def read_back(self, table: Table, limit: Throttle | None = None) -> Rows:
         """Read every row of a table again."""
-        return summed(copy_out(self.session, self.schema, table))
+        return summed(paced(copy_out(self.session, self.schema, table), limit))
 
     def definitions(self) -> tuple[Table, ...]:
         """Return the tables as the server has them now."""
