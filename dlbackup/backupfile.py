@@ -9,6 +9,7 @@ proved to be constants only. Reading never needs more memory than a frame and th
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,11 +24,9 @@ from dlbackup.rows import (
     SEPARATOR,
     Block,
     ShapeCheck,
-    add_digests,
     digest,
     find_end,
     insert_header,
-    split,
     summed,
     total,
 )
@@ -327,17 +326,21 @@ class BackupReader:
             raise Corrupt("the manifest places a table in frames that are not there")
         return manifest
 
-    def scan(self) -> Iterator[Entry | RowBlock]:
+    def scan(self, elsewhere: "Elsewhere | None" = None) -> Iterator[Entry | RowBlock]:
         """
         Read the whole backup in order, proving it: yields each table's entry, then its rows in blocks.
 
         What was yielded is proved to be constants of the frame's digest; that a table has all its rows is
         known when the next entry comes or the iteration ends without an error.
 
+        Args:
+            elsewhere: proves `inner_frames` of a table with `prove_rows`; None for those that it leaves. Its
+                rows are not yielded.
+
         Raises:
             BackupError: at the first thing that isn't as dlbackup would have written it.
         """
-        yield from self._scan(range(len(self.manifest.frames)), self.manifest.tables)
+        yield from self._scan(range(len(self.manifest.frames)), self.manifest.tables, elsewhere)
 
     def scan_table(self, entry: Entry) -> Iterator[RowBlock]:
         """
@@ -355,7 +358,9 @@ class BackupReader:
             if isinstance(item, RowBlock) and item.entry is entry:
                 yield item
 
-    def _scan(self, numbers: range, tables: tuple[Entry, ...]) -> Iterator[Entry | RowBlock]:
+    def _scan(
+        self, numbers: range, tables: tuple[Entry, ...], elsewhere: "Elsewhere | None" = None
+    ) -> Iterator[Entry | RowBlock]:
         """Read the frames with these numbers, in which `tables` have statements; the last may end anywhere."""
         for entry in tables:
             check_table(entry.table)
@@ -369,7 +374,7 @@ class BackupReader:
                 text.expect_frame(entry, entry.first_frame)
             yield entry
             shape = ShapeCheck(entry.table)
-            yield from _scan_rows(text, entry, shape, numbers)
+            yield from _scan_rows(text, entry, shape, numbers, elsewhere)
             self.row_shapes += len(shape.seen)
         if tables[-1:] == self.manifest.tables[-1:]:
             for statement in _epilogue([entry.table for entry in self.manifest.tables]):
@@ -379,28 +384,81 @@ class BackupReader:
         text.expect_nothing()
 
 
-def _scan_rows(text: "_Text", entry: Entry, shape: ShapeCheck, numbers: range) -> Iterator[RowBlock]:
-    """Read the rows that a table has in the frames with these numbers, and compare them if those are all."""
-    header = insert_header(entry.table)
-    count = total = 0
+@dataclass(frozen=True, slots=True)
+class ProvedRows:
+    """The rows of some frames, proved: how many, their part of the fingerprint, their shapes."""
+
+    rows: Rows
+    meaning: Rows
+    shapes: frozenset[bytes]
+
+
+Elsewhere = Callable[[Entry], Iterable[ProvedRows] | None]
+
+
+def inner_frames(entry: Entry) -> range:
+    """Return the numbers of the frames that hold nothing but rows of this table."""
+    return range(entry.first_frame + 1, entry.last_frame)
+
+
+def prove_rows(path: Path, table: Table, frames: Sequence[Frame], canonical: Canonical | None) -> ProvedRows:
+    """
+    Prove frames that hold nothing but rows of a table. See `Fingerprinter.canonical`.
+
+    Raises:
+        BackupError: as `BackupReader.scan`.
+    """
+    shape = ShapeCheck(table)
+    parts, meanings = [], []
+    with path.open("rb") as file:
+        text = _Text(file, frames, range(len(frames)))
+        for rows in _bodies(text, table, shape):
+            part = digest(rows)
+            parts.append(Rows(len(rows), part))
+            meanings.append(meaning_of(canonical, rows, part))
+        text.expect_nothing()
+    return ProvedRows(total(parts), total(meanings), frozenset(shape.seen))
+
+
+def _bodies(text: "_Text", table: Table, shape: ShapeCheck) -> Iterator[list[bytes]]:
+    """Yield the checked rows of each INSERT that comes next."""
+    header = insert_header(table)
     while text.at(header):
-        body = text.take_body(header)
-        shape.check(body)
-        rows = split(body)
+        rows = shape.check(text.take_body(header))
         text.count_rows(len(rows))
-        part = digest(rows)
-        count += len(rows)
-        total = add_digests(total, part)
-        yield RowBlock(entry, rows, part)
+        yield rows
+
+
+def _scan_rows(
+    text: "_Text", entry: Entry, shape: ShapeCheck, numbers: range, elsewhere: Elsewhere | None
+) -> Iterator[RowBlock]:
+    """Read the rows that a table has in the frames with these numbers, and compare them if those are all."""
+    parts: list[Rows] = []
+
+    def blocks() -> Iterator[RowBlock]:
+        for rows in _bodies(text, entry.table, shape):
+            parts.append(Rows(len(rows), digest(rows)))
+            yield RowBlock(entry, rows, parts[-1].digest)
+
+    inner = inner_frames(entry)
+    if elsewhere is not None and inner and (proved := elsewhere(entry)) is not None:
+        with text.stopping_before(inner.start):
+            yield from blocks()
+        for part in proved:
+            parts.append(part.rows)
+            shape.seen |= part.shapes
+        text.skip(inner)
+    yield from blocks()
     if entry.last_frame >= numbers.stop:
         return
     name = entry.table.name
     text.expect_frame(entry, entry.last_frame)
     if entry.first_frame < numbers.start:
         return
-    if count != entry.rows:
-        raise Corrupt(f"table {name}: {count} rows read, {entry.rows} in the manifest")
-    if total != entry.content.digest:
+    found = total(parts)
+    if found.count != entry.rows:
+        raise Corrupt(f"table {name}: {found.count} rows read, {entry.rows} in the manifest")
+    if found != entry.content:
         raise Corrupt(f"table {name}: the rows are not the ones in the manifest (their digest differs)")
 
 
@@ -415,6 +473,23 @@ class _Text:
         self._text = b""
         self._position = 0
         self._rows = 0
+
+    @contextmanager
+    def stopping_before(self, number: int) -> Iterator[None]:
+        """Read no further than to the frame before this one."""
+        stop, self._stop = self._stop, number
+        try:
+            yield
+        finally:
+            self._stop = stop
+
+    def skip(self, frames: range) -> None:
+        """Go on behind these frames, which come next and were proved elsewhere."""
+        if self._position < len(self._text) or self._number + 1 != frames.start:
+            raise UnsafeStatement(f"the backup holds something else than rows in frame {max(self._number, 0)}")
+        self._end_frame()
+        self._number = self._taken_from = frames.stop - 1
+        self._text, self._position, self._rows = b"", 0, self._frames[self._number].rows
 
     def expect(self, statement: bytes) -> None:
         if not self.at(statement):

@@ -148,6 +148,7 @@ def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str
         rehearse=options.rehearse,
         engine=engine,
         data_files=options.data_files,
+        jobs=options.jobs,
         on_event=on_event,
     )
     if report.ok:

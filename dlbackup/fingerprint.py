@@ -290,7 +290,9 @@ def _column(table: Table, newest: Table, row: bytes) -> bytes:
 
 
 def _data_file(table: Table, newest: Table, row: bytes) -> bytes:
-    """Bring a data file of 0.3 or older into the newest layout; quickly, for the many without a list."""
+    """Bring a data file of 0.3 or older into the newest layout; quickly, for the many without list and mapping."""
+    if row.endswith(b",NULL,NULL\n"):
+        return row
     head, info, mapping = row.rsplit(b",", 2)
     if info == b"NULL":
         return head + b"," + mapping[:-1] + b",NULL\n"

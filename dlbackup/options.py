@@ -110,6 +110,12 @@ def _client_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _jobs_option(parser: argparse.ArgumentParser, work: str) -> None:
+    parser.add_argument(
+        "--jobs", type=int, default=JOBS, metavar="N", help=f"how many processes {work} (default here: %(default)s)"
+    )
+
+
 def _add_dump(commands: _Commands) -> None:
     more = "One consistent snapshot of all catalog tables; writers are neither blocked nor waited for."
     parser = _command(commands, "dump", "write one backup of a catalog", more)
@@ -124,14 +130,7 @@ def _add_dump(commands: _Commands) -> None:
     parser.add_argument(
         "--level", type=int, default=LEVEL, metavar="N", help="zstd level, 1 to 22 (default: %(default)s)"
     )
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        default=JOBS,
-        metavar="N",
-        help="processes that read and compress, each on a connection of its own (default here: %(default)s);"
-        " the file is the same",
-    )
+    _jobs_option(parser, "read and compress, each on a connection of its own; the file is the same")
     _rate_option(parser, "read")
     _schema_option(parser)
 
@@ -155,6 +154,7 @@ def _add_verify(commands: _Commands) -> None:
         metavar="PATH",
         help="for --rehearse: the python of the environment whose DuckDB opens it (default: this one)",
     )
+    _jobs_option(parser, "decompress and prove")
 
 
 def _add_restore(commands: _Commands) -> None:

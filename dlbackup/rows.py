@@ -31,6 +31,8 @@ STATEMENT_BYTES = 1 << 18
 """Text after which an INSERT is closed early, so that a statement with long rows stays readable."""
 
 _MODULUS = 1 << 64
+_REMEMBERED = 10_000
+"""How many rows of skeletons are not looked at again: more would take memory, and there are seldom more."""
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 
@@ -145,15 +147,18 @@ def find_end(text: bytes, start: int) -> int:
         counted = hit + 1
 
 
-def split(body: bytes) -> list[bytes]:
+def split(body: bytes, skeleton: bytes | None = None) -> list[bytes]:
     """
     Split a VALUES list into its rows' texts.
+
+    Args:
+        skeleton: what `skeleton_of` returned for it, where that is known already.
 
     Raises:
         Corrupt: a literal is not closed.
     """
     pieces = body.split(SEPARATOR)
-    if len(pieces) == 1 or b"''".join(body.split(b"'")[::2]).count(SEPARATOR) == len(pieces) - 1:
+    if len(pieces) == 1 or (skeleton or skeleton_of(body)).count(SEPARATOR) == len(pieces) - 1:
         return pieces
     rows: list[bytes] = []
     row = b""
@@ -167,15 +172,12 @@ def split(body: bytes) -> list[bytes]:
     return rows
 
 
-def shapes(body: bytes) -> set[bytes]:
+def skeleton_of(body: bytes) -> bytes:
     """
-    Return the distinct shapes of the rows in a VALUES list.
-
-    A shape is the row without the inside of its literals and with every number as `0`: three million
-    rows have a few dozen. Whatever is not inside a literal shows in the shape.
+    Return a VALUES list without the inside of its literals.
 
     Raises:
-        Corrupt: a literal is not closed, or a number is longer than any that an integer column holds.
+        Corrupt: a literal is not closed.
     """
     pieces = body.split(b"'")
     if len(pieces) % 2 == 0:
@@ -183,25 +185,40 @@ def shapes(body: bytes) -> set[bytes]:
     skeleton = b"''".join(pieces[::2])
     while b"''''" in skeleton:  # a doubled quote inside a literal
         skeleton = skeleton.replace(b"''''", b"''")
-    skeleton = skeleton.translate(_DIGITS)
-    if b"0" * 20 in skeleton:
+    return skeleton
+
+
+def shape_of(row: bytes) -> bytes:
+    """
+    Return the shape of a row of a skeleton: every number is `0`.
+
+    Raises:
+        Corrupt: a number is longer than any that an integer column holds.
+    """
+    row = row.translate(_DIGITS)
+    if b"0" * 20 in row:
         raise Corrupt("a number is too large for any integer")
-    while b"00" in skeleton:
-        skeleton = skeleton.replace(b"00", b"0")
-    return set(skeleton.split(SEPARATOR))
+    while b"00" in row:
+        row = row.replace(b"00", b"0")
+    return row
 
 
 class ShapeCheck:
-    """Proves that the rows of one table are values of the right number and kind, and nothing else."""
+    """
+    Proves that the rows of one table are values of the right number and kind, and nothing else.
+
+    Three million rows have a few dozen shapes. Whatever is not inside a literal shows in the shape.
+    """
 
     def __init__(self, table: Table) -> None:
         self._table = table
         self._pattern = re.compile(b",".join(_value_pattern(column.type) for column in table.columns) + b"\n")
+        self._good: set[bytes] = set()  # rows of skeletons, which differ in the lengths of numbers, too
         self.seen: set[bytes] = set()
 
-    def check(self, body: bytes) -> None:
+    def check(self, body: bytes) -> list[bytes]:
         """
-        Check every row of a VALUES list.
+        Check every row of a VALUES list, and return them.
 
         Raises:
             Corrupt: not UTF-8, a NUL byte, or an open literal.
@@ -214,12 +231,18 @@ class ShapeCheck:
                 body.decode()
             except UnicodeDecodeError as exc:
                 raise Corrupt(f"table {self._table.name} holds text that is not UTF-8") from exc
-        for shape in shapes(body) - self.seen:
+        skeleton = skeleton_of(body)
+        new = set(skeleton.translate(_DIGITS).split(SEPARATOR)) - self._good
+        for shape in set(map(shape_of, new)) - self.seen:
             if not self._pattern.fullmatch(shape) or not _is_tuple_of_constants(shape, len(self._table.columns)):
                 raise UnsafeStatement(
                     f"table {self._table.name} holds a row that is not a list of its values: {shape[:120]!r}"
                 )
             self.seen.add(shape)
+        if len(self._good) > _REMEMBERED:
+            self._good.clear()
+        self._good |= new
+        return split(body, skeleton)
 
 
 def _value_pattern(column_type: str) -> bytes:

@@ -7,12 +7,26 @@ be, gets findings. Only here is a `VerifiedBackup` made.
 
 import re
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from dlbackup import datafiles, spec
 from dlbackup.address import parse_address
-from dlbackup.backupfile import VERIFIER, BackupReader, Entry, Manifest, RowBlock, VerifiedBackup
+from dlbackup.backupfile import (
+    VERIFIER,
+    BackupReader,
+    Entry,
+    Manifest,
+    ProvedRows,
+    RowBlock,
+    VerifiedBackup,
+    inner_frames,
+    prove_rows,
+)
+from dlbackup.crew import JOBS, Crew
 from dlbackup.dump import Backup
 from dlbackup.errors import (
     BackupError,
@@ -23,10 +37,17 @@ from dlbackup.errors import (
     Unreachable,
     UsageError,
 )
-from dlbackup.fingerprint import Fingerprinter
+from dlbackup.fingerprint import Canonical, Fingerprinter
+from dlbackup.frames import Frame
 from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
 from dlbackup.rows import parse, uncollected
 from dlbackup.tables import INTEGERS, Finding, Table
+
+FRAMES_AT_ONCE = 6
+"""Frames of 2 MiB of text that are proved at once."""
+FRAMES_A_HELPER = 24
+"""Frames that are worth the start of one more process."""
+_LOOKED_AT = ("ducklake_metadata", "ducklake_snapshot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +77,7 @@ def verify(
     rehearse: str | None = None,
     engine: Path | None = None,
     data_files: bool = False,
+    jobs: int = JOBS,
     on_event: OnEvent = ignore,
 ) -> Verification:
     """
@@ -66,15 +88,18 @@ def verify(
             migrated if need be, and opened.
         engine: the Python of the environment whose DuckDB opens it; by default this one.
         data_files: also look whether the data files on this machine are there with their recorded sizes.
+        jobs: how many processes decompress and prove.
 
     Raises:
         StorageError: the file can't be read.
         UsageError, Unreachable, EngineError: the rehearsal has no server or no engine.
     """
+    if jobs < 1:
+        raise UsageError(f"{jobs} jobs can't do anything")
     begun = time.monotonic()
     path = Path(backup.path if isinstance(backup, Backup) else backup)
     try:
-        manifest, report = _examine(path, begun, on_event)
+        manifest, report = _examine(path, begun, jobs, on_event)
         found: list[Finding] = []
         if data_files and report.ok:
             found += _data_files(path, on_event)
@@ -136,28 +161,89 @@ def prove_file(path: Path, *, on_event: OnEvent = ignore) -> tuple[VerifiedBacku
     Raises:
         BackupError: it is not good; StorageError: it can't be read.
     """
-    manifest, report = _examine(path, time.monotonic(), on_event)
+    manifest, report = _examine(path, time.monotonic(), JOBS, on_event)
     if not report.ok:
         errors = [finding.message for finding in report.findings if finding.severity == "error"]
         raise NotVerified(f"the backup does not verify: {'; '.join(errors[:3])}", "see dlbackup verify")
     return VerifiedBackup(path, manifest, proof=VERIFIER), report
 
 
-def _examine(path: Path, begun: float, on_event: OnEvent) -> tuple[Manifest, Verification]:
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """Some frames that hold nothing but rows of one table."""
+
+    table: Table
+    frames: tuple[Frame, ...]
+    canonical: Canonical | None
+
+
+@contextmanager
+def _proving(path: Path) -> Iterator[Callable[[_Task], ProvedRows]]:
+    """Prove frames of a backup, here or in a helper."""
+    with uncollected():
+        yield lambda task: prove_rows(path, task.table, task.frames, task.canonical)
+
+
+class _Examination:
+    """Reads a whole backup; the inner frames of large tables are proved side by side."""
+
+    def __init__(self, reader: BackupReader, on_event: OnEvent) -> None:
+        self.catalog = _Content()
+        self.fingerprint = Fingerprinter(reader.manifest.header.spec_version)
+        self._reader, self._manifest, self._on_event = reader, reader.manifest, on_event
+        self._done = 0
+        self._given: dict[str, range] = {}
+
+    def run(self, jobs: int) -> None:
+        """Prove everything; fill in catalog and fingerprint."""
+        divided = [entry for entry in self._manifest.tables if self._is_divided(entry)]
+        inner = sum(len(inner_frames(entry)) for entry in divided)
+        helpers = min(jobs - 1, inner // FRAMES_A_HELPER)
+        with _proving(self._reader.path) as work, Crew(_proving, self._reader.path, work, helpers) as crew:
+            for entry in divided:
+                if entry.kind == "fixed":
+                    self._given[entry.table.name] = crew.add(self._tasks(entry))
+            for item in self._reader.scan(partial(self._elsewhere, crew)):
+                if isinstance(item, Entry):
+                    self.fingerprint.begin(item.table)
+                else:
+                    self.catalog.see(item)
+                    self.fingerprint.add(item.rows, item.digest)
+                    self._count(len(item.rows))
+
+    def _is_divided(self, entry: Entry) -> bool:
+        return entry.table.name not in _LOOKED_AT and self.fingerprint.is_divisible(entry.table)
+
+    def _tasks(self, entry: Entry) -> Iterator[_Task]:
+        canonical = self.fingerprint.canonical(entry.table)
+        inner = inner_frames(entry)
+        for first in inner[::FRAMES_AT_ONCE]:
+            frames = self._manifest.frames[first : min(first + FRAMES_AT_ONCE, inner.stop)]
+            yield _Task(entry.table, frames, canonical)
+
+    def _elsewhere(self, crew: Crew[_Task, ProvedRows], entry: Entry) -> Iterator[ProvedRows] | None:
+        if not self._is_divided(entry):
+            return None
+        numbers = self._given.get(entry.table.name) or crew.add(self._tasks(entry))
+        return map(self._noted, map(crew.result, numbers))
+
+    def _noted(self, part: ProvedRows) -> ProvedRows:
+        self.fingerprint.add_part(part.meaning)
+        self._count(part.rows.count)
+        return part
+
+    def _count(self, rows: int) -> None:
+        before, self._done, total = self._done, self._done + rows, self._manifest.rows
+        if before // PROGRESS_ROWS != self._done // PROGRESS_ROWS:
+            self._on_event(Event("verify", f"{self._done} rows of {total}", self._done, total))
+
+
+def _examine(path: Path, begun: float, jobs: int, on_event: OnEvent) -> tuple[Manifest, Verification]:
     with BackupReader(path) as reader, uncollected():
         manifest = reader.manifest
-        catalog = _Content()
-        fingerprint = Fingerprinter(manifest.header.spec_version)
-        done = 0
-        for item in reader.scan():
-            if isinstance(item, Entry):
-                fingerprint.begin(item.table)
-            else:
-                catalog.see(item)
-                fingerprint.add(item.rows, item.digest)
-                done += len(item.rows)
-                if done % PROGRESS_ROWS < len(item.rows):
-                    on_event(Event("verify", f"{done} rows of {manifest.rows}", done, manifest.rows))
+        examination = _Examination(reader, on_event)
+        examination.run(jobs)
+        catalog, fingerprint = examination.catalog, examination.fingerprint
         shapes = reader.row_shapes
     if manifest.fingerprint is not None and fingerprint.result() != manifest.fingerprint:
         raise Corrupt("the fingerprint in the manifest is not that of the rows")

@@ -19,7 +19,8 @@ from dlbackup.rows import (
     find_end,
     insert_header,
     parse,
-    shapes,
+    shape_of,
+    skeleton_of,
     split,
     statements_of,
 )
@@ -157,7 +158,7 @@ def test_split_loses_nothing(body: bytes) -> None:
 def test_an_open_literal_is_refused() -> None:
     """Rows with an odd number of quotes have no shape and, when they look like several, can't be split."""
     with pytest.raises(Corrupt, match="not closed"):
-        shapes(b"1,'a\n")
+        skeleton_of(b"1,'a\n")
     with pytest.raises(Corrupt, match="not closed"):
         split(b"1,'a\n),(\n2,'b\n),(\n'\n")
 
@@ -193,7 +194,7 @@ def test_shape_holds_all_but_literals_and_numbers() -> None:
     """Rows that differ in literals and numbers only have one shape."""
     body = SEPARATOR.join([b"1,'a',NULL\n", b"23,'it''s\n),(\n',NULL\n", b"456,'''',NULL\n", b"-7,'',NULL\n"])
 
-    assert shapes(body) == {b"0,'',NULL\n", b"-0,'',NULL\n"}
+    assert set(map(shape_of, skeleton_of(body).split(SEPARATOR))) == {b"0,'',NULL\n", b"-0,'',NULL\n"}
 
 
 TABLE = Table("ducklake_x", (Column("n", "bigint"), Column("flag", "boolean"), Column("t", "text")))
