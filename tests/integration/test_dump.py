@@ -359,8 +359,8 @@ def test_dump_begins_again_when_tables_are_replaced(lake: LakeFactory, cli: Cli,
 
 @contextmanager
 def _standing_still(cli: Cli, made: Lake, path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a dump whose output nobody takes, in the middle of a large table; at the end of the block read it all."""
-    large = "select md5(i::text) || md5((-i)::text) as x from generate_series(1, 200000) i"
+    """Run a dump whose output nobody takes, in the middle of a table of one piece; read it all at the end."""
+    large = "select md5(i::text) || md5((-i)::text) as x from generate_series(1, 100000) i"
     execute(made.url, f"create table ducklake_m_large as {large}")
     with cli.started("dump", made.url, "-q", "-o", "-") as process:
         until(lambda: _backends(made, "wait_event = 'ClientWrite'") == 1)
