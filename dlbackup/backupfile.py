@@ -23,6 +23,7 @@ from dlbackup.rows import (
     END,
     SEPARATOR,
     Block,
+    Body,
     ShapeCheck,
     digest,
     find_end,
@@ -128,6 +129,7 @@ class RowBlock:
     entry: Entry
     rows: list[bytes]
     digest: int
+    body: Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +276,8 @@ class BackupReader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.row_shapes = 0
+        self.seal = ""
+        """SHA-256 of the manifest's frame, and so of everything that the manifest has digests of."""
         try:
             self._file: BinaryIO = path.open("rb")
         except OSError as exc:
@@ -295,6 +299,7 @@ class BackupReader:
             frames = locate(self._file)
         except OSError as exc:
             raise StorageError(f"can't read {self.path}: {exc.strerror}") from exc
+        self.seal = frames[-1].sha256
         text = read_frame(self._file, frames[-1])
         lines = text.split(b"\n")
         if len(lines) != 3 or lines[0] + b"\n" != _MANIFEST_LINE or lines[2] or not lines[1].startswith(b"-- {"):
@@ -412,21 +417,21 @@ def prove_rows(path: Path, table: Table, frames: Sequence[Frame], canonical: Can
     parts, meanings = [], []
     with path.open("rb") as file:
         text = _Text(file, frames, range(len(frames)))
-        for rows in _bodies(text, table, shape):
-            part = digest(rows)
-            parts.append(Rows(len(rows), part))
-            meanings.append(meaning_of(canonical, rows, part))
+        for body in _bodies(text, table, shape):
+            part = digest(body.rows)
+            parts.append(Rows(len(body.rows), part))
+            meanings.append(meaning_of(canonical, body.rows, part))
         text.expect_nothing()
     return ProvedRows(total(parts), total(meanings), frozenset(shape.seen))
 
 
-def _bodies(text: "_Text", table: Table, shape: ShapeCheck) -> Iterator[list[bytes]]:
+def _bodies(text: "_Text", table: Table, shape: ShapeCheck) -> Iterator[Body]:
     """Yield the checked rows of each INSERT that comes next."""
     header = insert_header(table)
     while text.at(header):
-        rows = shape.check(text.take_body(header))
-        text.count_rows(len(rows))
-        yield rows
+        body = shape.check(text.take_body(header))
+        text.count_rows(len(body.rows))
+        yield body
 
 
 def _scan_rows(
@@ -436,9 +441,9 @@ def _scan_rows(
     parts: list[Rows] = []
 
     def blocks() -> Iterator[RowBlock]:
-        for rows in _bodies(text, entry.table, shape):
-            parts.append(Rows(len(rows), digest(rows)))
-            yield RowBlock(entry, rows, parts[-1].digest)
+        for body in _bodies(text, entry.table, shape):
+            parts.append(Rows(len(body.rows), digest(body.rows)))
+            yield RowBlock(entry, body.rows, parts[-1].digest, body)
 
     inner = inner_frames(entry)
     if elsewhere is not None and inner and (proved := elsewhere(entry)) is not None:

@@ -5,10 +5,10 @@ A catalog is worth what its files are. Paths are stored relative to a table's, t
 lake's `data_path`. Only files of this machine are looked at; what is in object storage is counted.
 """
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from dlbackup.tables import Finding
 
@@ -80,7 +80,7 @@ def look(files: Iterable[tuple[str | None, int | None]]) -> list[Finding]:
             remote.add(path or "without a path")
             continue
         try:
-            there = Path(path.removeprefix("file://")).stat().st_size
+            there = os.stat(path.removeprefix("file://")).st_size  # noqa: PTH116 - a Path for each costs twice the look
         except OSError as exc:
             missing.add(path if isinstance(exc, FileNotFoundError) else f"{path} ({exc.strerror})")
             continue

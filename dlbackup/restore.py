@@ -7,19 +7,20 @@ read back and compared with the manifest.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlbackup.address import Address, parse_address
-from dlbackup.backupfile import BackupReader, Entry, Manifest, RowBlock
+from dlbackup.backupfile import BackupReader, Entry, Manifest
 from dlbackup.datafiles import COLUMNS, look
 from dlbackup.errors import CatalogError, DlbackupError, HasDependents, NewerSnapshots, NotEmpty, UsageError
+from dlbackup.feeding import Feed, feeding
 from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
-from dlbackup.rows import Block, uncollected
+from dlbackup.rows import uncollected
 from dlbackup.tables import Table, by_name
-from dlbackup.throttle import Throttle, paced, throttle
+from dlbackup.throttle import Throttle, throttle
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.replacement import PostgresPlace
@@ -164,7 +165,7 @@ def restore_into(
     """Restore on an open session, inside its transaction if it has one; return where the old catalog is."""
     from dlbackup.catalogs.replacement import open_place
 
-    with open_place(session, address, schema) as place:
+    with feeding(reader) as feed, open_place(session, address, schema) as place:
         place.privileges = options.privileges
         tables = [_wanted(entry.table, options) for entry in reader.manifest.tables]
         _check_roles(place, tables)
@@ -172,7 +173,7 @@ def restore_into(
         _clear(place, reader.manifest, options)
         limit = throttle(options.max_rate)
         with uncollected():
-            _load(place, reader, options, limit, on_event)
+            _load(place, _Stream(feed, reader.manifest.rows, limit, on_event), reader.manifest.tables, options)
         on_event(Event("restore", "making indexes, owners and grants"))
         place.finish(tables)
         with uncollected():
@@ -225,44 +226,42 @@ def _clear(place: "PostgresPlace", manifest: Manifest, options: RestoreOptions) 
     place.clear(drop=options.drop_replaced)
 
 
-def _load(
-    place: "PostgresPlace", reader: BackupReader, options: RestoreOptions, limit: Throttle | None, on_event: OnEvent
-) -> None:
-    """Create and fill the tables, in the order of the backup."""
-    stream = reader.scan()
-    item = next(stream, None)
-    done = reported = 0
-    while item is not None:
-        if not isinstance(item, Entry):
-            raise AssertionError("rows come after their table's entry")
-        entry, item = item, None
+def _load(place: "PostgresPlace", stream: "_Stream", entries: Sequence[Entry], options: RestoreOptions) -> None:
+    """Create and fill tables that come next in the backup."""
+    for entry in entries:
         place.create(_wanted(entry.table, options))
-        following: list[Entry] = []
-        taken = (
-            place.load(entry.table, paced(_blocks(stream, following), limit))
-            if entry.rows
-            else _no_rows(stream, following)
-        )
+        texts = stream.rows_of(entry)
+        taken = place.load(entry.table, texts) if entry.rows else sum(1 for _ in texts)
         if taken != entry.rows:
             raise CatalogError(f"table {entry.table.name}: the server took {taken} rows of {entry.rows}")
-        done += taken
-        if done - reported >= PROGRESS_ROWS:
-            reported = done
-            on_event(Event("restore", f"{done} of {reader.manifest.rows} rows", done, reader.manifest.rows))
-        item = following[0] if following else None
 
 
-def _blocks(stream: Iterator[Entry | RowBlock], following: list[Entry]) -> Iterator[Block]:
-    """Yield the rows of one table; the entry that comes after them goes into `following`."""
-    for item in stream:
-        if isinstance(item, Entry):
-            following.append(item)
-            return
-        yield item.rows
+class _Stream:
+    """A feed, table by table, in the order of the backup; paced, counted and reported."""
 
+    def __init__(self, feed: Feed, total: int, limit: Throttle | None, on_event: OnEvent) -> None:
+        self._feed, self._total, self._limit, self._on_event = feed, total, limit, on_event
+        self._next = next(feed, None)
+        self._done = self._reported = 0
 
-def _no_rows(stream: Iterator[Entry | RowBlock], following: list[Entry]) -> int:
-    return sum(len(rows) for rows in _blocks(stream, following))
+    def rows_of(self, entry: Entry) -> Iterator[bytes]:
+        """Yield the rows of the table that comes next; after the last table's, that all was proved is known."""
+        if self._next != entry:
+            raise AssertionError("tables come in the order of the backup")
+        for item in self._feed:
+            if isinstance(item, Entry):
+                self._next = item
+                return
+            if self._limit is not None:
+                self._limit.take(len(item.text))
+            yield item.text
+            self._count(item.rows)
+
+    def _count(self, rows: int) -> None:
+        self._done += rows
+        if self._done - self._reported >= PROGRESS_ROWS:
+            self._reported = self._done
+            self._on_event(Event("restore", f"{self._done} of {self._total} rows", self._done, self._total))
 
 
 def _prove(

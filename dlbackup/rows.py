@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 
@@ -179,13 +180,19 @@ def skeleton_of(body: bytes) -> bytes:
     Raises:
         Corrupt: a literal is not closed.
     """
+    return _take_apart(body)[1]
+
+
+def _take_apart(body: bytes) -> tuple[list[bytes], bytes, bool]:
+    """Return a VALUES list's pieces, its skeleton, and whether a literal holds a quote."""
     pieces = body.split(b"'")
     if len(pieces) % 2 == 0:
         raise Corrupt("a literal is not closed")
     skeleton = b"''".join(pieces[::2])
-    while b"''''" in skeleton:  # a doubled quote inside a literal
+    doubled = b"''''" in skeleton
+    while b"''''" in skeleton:
         skeleton = skeleton.replace(b"''''", b"''")
-    return skeleton
+    return pieces, skeleton, doubled
 
 
 def shape_of(row: bytes) -> bytes:
@@ -203,6 +210,22 @@ def shape_of(row: bytes) -> bytes:
     return row
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """
+    A checked VALUES list, taken apart.
+
+    Args:
+        rows: their texts.
+        pieces: what stands between its quotes: outside and inside of literals in turn.
+        doubled: whether a literal holds a quote; a doubled quote leaves an empty piece outside.
+    """
+
+    rows: list[bytes]
+    pieces: list[bytes]
+    doubled: bool
+
+
 class ShapeCheck:
     """
     Proves that the rows of one table are values of the right number and kind, and nothing else.
@@ -216,9 +239,9 @@ class ShapeCheck:
         self._good: set[bytes] = set()  # rows of skeletons, which differ in the lengths of numbers, too
         self.seen: set[bytes] = set()
 
-    def check(self, body: bytes) -> list[bytes]:
+    def check(self, body: bytes) -> Body:
         """
-        Check every row of a VALUES list, and return them.
+        Check every row of a VALUES list, and take it apart.
 
         Raises:
             Corrupt: not UTF-8, a NUL byte, or an open literal.
@@ -231,7 +254,7 @@ class ShapeCheck:
                 body.decode()
             except UnicodeDecodeError as exc:
                 raise Corrupt(f"table {self._table.name} holds text that is not UTF-8") from exc
-        skeleton = skeleton_of(body)
+        pieces, skeleton, doubled = _take_apart(body)
         new = set(skeleton.translate(_DIGITS).split(SEPARATOR)) - self._good
         for shape in set(map(shape_of, new)) - self.seen:
             if not self._pattern.fullmatch(shape) or not _is_tuple_of_constants(shape, len(self._table.columns)):
@@ -242,7 +265,7 @@ class ShapeCheck:
         if len(self._good) > _REMEMBERED:
             self._good.clear()
         self._good |= new
-        return split(body, skeleton)
+        return Body(split(body, skeleton), pieces, doubled)
 
 
 def _value_pattern(column_type: str) -> bytes:

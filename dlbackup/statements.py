@@ -99,6 +99,17 @@ def definition(table: Table, schema: str | None = None) -> str:
     return f"CREATE TABLE {_placed(schema, table.name)} (\n    " + ",\n    ".join(parts) + "\n);\n"
 
 
+def keyless(table: Table) -> tuple[Table, tuple[Constraint, ...]]:
+    """Return a table without its primary and unique keys, and these: an index is made faster after the rows."""
+    keys = tuple(c for c in table.constraints if c.definition.startswith(("PRIMARY KEY", "UNIQUE")))
+    return replace(table, constraints=tuple(c for c in table.constraints if c not in keys)), keys
+
+
+def adding(table: str, constraint: Constraint) -> str:
+    """Return the statement that adds a constraint to the table of a quoted name."""
+    return f"ALTER TABLE {table} ADD CONSTRAINT {quote_identifier(constraint.name)} {constraint.definition};\n"
+
+
 def finishing(table: Table, schema: str | None = None) -> list[str]:
     """Return what follows the rows: indexes, comments, storage parameters, replica identity."""
     name = _placed(schema, table.name)

@@ -23,13 +23,15 @@ from dlbackup.catalogs import Head
 from dlbackup.catalogs.definitions import Definitions, read_definitions
 from dlbackup.catalogs.postgres import copy_out, one, read_head
 from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
+from dlbackup.copytext import OPTIONS
 from dlbackup.errors import CatalogError, NeedsPerson, Unreachable
-from dlbackup.rows import Block, summed
-from dlbackup.statements import definition, finishing, ownership, qualified, quote_identifier
+from dlbackup.rows import summed
+from dlbackup.statements import adding, definition, finishing, keyless, ownership, qualified, quote_identifier
 from dlbackup.tables import Rows, Table, by_name
 from dlbackup.throttle import Throttle, paced
 
 _NAME_BYTES = 63
+_FILES_AT_ONCE = 5_000
 _LOOK_UP_S = 30.0
 _LOOK_UP_PAUSE_S = 0.2
 """How long and how often it is tried to find out how a restore ended that lost its connection at the commit."""
@@ -69,25 +71,26 @@ class PostgresPlace:
             )
 
     def create(self, table: Table) -> None:
-        """Create a table with its keys."""
-        self.session.execute(definition(table, self.schema).encode())
+        """Create a table; `finish` adds its keys."""
+        self.session.execute(definition(keyless(table)[0], self.schema).encode())
         self._names.append(table.name)
 
-    def load(self, table: Table, blocks: Iterable[Block]) -> int:
-        """Load rows; return how many the server says it took."""
+    def load(self, table: Table, texts: Iterable[bytes]) -> int:
+        """Load rows in the form of `copytext.OPTIONS`; return how many the server says it took."""
         columns = ", ".join(quote_identifier(name) for name in table.column_names)
         name = qualified(self.schema, table.name)
-        query = f"COPY {name} ({columns}) FROM STDIN (FORMAT csv, QUOTE '''', NULL 'NULL')"
+        query = f"COPY {name} ({columns}) FROM STDIN ({OPTIONS})"
         with self.session.cursor() as cursor:
             with cursor.copy(query.encode()) as copy:
-                for block in blocks:
-                    copy.write(b"".join(block))
+                for text in texts:
+                    copy.write(text)
             return cursor.rowcount
 
     def finish(self, tables: Sequence[Table]) -> None:
-        """Make indexes, comments, owners and grants; take away what default privileges gave."""
+        """Make keys, indexes, comments, owners and grants; take away what default privileges gave."""
         for table in tables:
-            for statement in finishing(table, self.schema):
+            keys = [adding(qualified(self.schema, table.name), key) for key in keyless(table)[1]]
+            for statement in keys + finishing(table, self.schema):
                 self.session.execute(statement.encode())
         if self.privileges:
             self._revoke_defaults()
@@ -157,8 +160,9 @@ class PostgresPlace:
 
     def data_files(self) -> Iterator[tuple[Any, ...]]:
         """Yield path and size of each data file of the restored catalog."""
-        with self.session.cursor() as cursor:
-            yield from cursor.stream(datafiles.FILES.replace("{s}", quote_identifier(self.schema)).encode())
+        with self.session.cursor("dlbackup_files") as cursor:
+            cursor.itersize = _FILES_AT_ONCE
+            yield from cursor.execute(datafiles.FILES.replace("{s}", quote_identifier(self.schema)).encode())
 
     def needs(self, files: Sequence[int]) -> int:
         """Return how many of these data and delete files the restored catalog refers to."""
