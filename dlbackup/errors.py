@@ -128,6 +128,10 @@ class HasDependents(Refused):
     """Objects depend on catalog tables that a backup can't carry."""
 
 
+class TooManyLocks(Refused):
+    """The server has too few locks for one transaction, and the schema can't be exchanged as a whole."""
+
+
 class CannotMigrate(Refused):
     """The engine can't bring this catalog to that version."""
 

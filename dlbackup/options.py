@@ -158,7 +158,10 @@ def _add_verify(commands: _Commands) -> None:
 
 
 def _add_restore(commands: _Commands) -> None:
-    more = "All in one transaction that ends with proof, or with nothing changed."
+    more = (
+        "All in one transaction that ends with proof, or with nothing changed; where the server has too few locks for "
+        "that, in batches in a schema of its own, which one short transaction exchanges for the old one."
+    )
     parser = _command(commands, "restore", "restore a backup into a PostgreSQL database", more)
     parser.add_argument("backup", metavar="BACKUP", help="the file that dump wrote")
     parser.add_argument("address", metavar="ADDRESS", help=_ADDRESS)

@@ -24,14 +24,12 @@ from dlbackup.errors import (
 from dlbackup.migration import Client, MigrateOptions, Step, clients_connected, next_step
 
 if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot
+    from dlbackup.catalogs.postgres import PostgresSnapshot
     from dlbackup.journal import Left
 
 _FIXED_SECONDS = 4.0
 _SECONDS_PER_ROW = 12e-6
 """Dump, verify, rehearsal and three readings, as measured on 2 cores with 3.3 million rows."""
-_LOCKS_PER_TABLE = 5
-"""A table, its toast table and that one's index, keys and indexes (measured with 20,000 inlined tables)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +87,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     Raises:
         CatalogError, EngineError: the catalog or the engine can't be looked at.
     """
+    from dlbackup.catalogs.staging import LOCKS_PER_TABLE, locks_available
     from dlbackup.engine import probe
     from dlbackup.fence import other_clients, refuse_pooler
     from dlbackup.journal import cut_off, left_behind
@@ -120,19 +119,20 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
         clients = other_clients(catalog.session, catalog.schema, frozenset())
         if step is not None and clients and not (options.ignore_clients or options.terminate_clients):
             errors.append(clients_connected(clients))
+        few = _few_locks(2 * LOCKS_PER_TABLE * len(snapshot.tables), locks_available(catalog.session)) if step else ()
         return Plan(
             snapshot.head.spec_version,
             engine.spec_version,
             needed,
             f"DuckDB {engine.duckdb_version}",
-            () if errors else (*_finishing(left), *(steps(step, options) if step else ())),
+            () if errors else (*_finishing(left), *(steps(step, options) if step else ()), *few),
             tuple(Blocker(type(error).__name__, error.message, error.hint) for error in errors),
             tuple(PlannedLoss(loss.rule, loss.rows, loss.message, loss.mendable and options.mend) for loss in losses),
             clients,
             len(snapshot.tables),
             rows,
-            _LOCKS_PER_TABLE * len(snapshot.tables),
-            _locks_available(catalog),
+            LOCKS_PER_TABLE * len(snapshot.tables),
+            locks_available(catalog.session),
             spec.ENGINES.get(engine.spec_version, "unknown"),
             round(seconds, 1) if step else 0.0,
         )
@@ -140,6 +140,16 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
 
 def _throttled_s(snapshot: "PostgresSnapshot", options: MigrateOptions) -> float:
     return sum(snapshot.pages().values()) * 8192 / options.max_rate if options.max_rate else 0.0
+
+
+def _few_locks(needed: int, available: int) -> tuple[str, ...]:
+    if needed <= available:
+        return ()
+    text = (
+        f"an undo would be made in batches and one exchange of schemas: one transaction needs about {needed} locks of"
+        f" the server's {available}; the engine migrates in one transaction of its own, and may need more than it has"
+    )
+    return (text,)
 
 
 def _finishing(left: "Left | None") -> tuple[str, ...]:
@@ -239,15 +249,3 @@ def _missing_rights(snapshot: "PostgresSnapshot", *, rehearsal: bool) -> list[Dl
         if not granted
     ]
     return errors
-
-
-def _locks_available(catalog: "PostgresCatalog") -> int:
-    from dlbackup.catalogs.postgres import one
-
-    return int(
-        one(
-            catalog.session,
-            "select current_setting('max_locks_per_transaction')::int"
-            " * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)",
-        )[0]
-    )

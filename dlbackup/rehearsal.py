@@ -19,6 +19,7 @@ from dlbackup.bars import bar
 from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot
 from dlbackup.catalogs.replacement import analyze, aside_name
 from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
+from dlbackup.catalogs.staging import drop_schema, left_behind
 from dlbackup.check import Check, check_backup, check_snapshot
 from dlbackup.engine import Engine, Target, attach_migrating, check_opens
 from dlbackup.errors import CatalogError, DlbackupError, Refused, RehearsalFailed
@@ -28,11 +29,8 @@ from dlbackup.meaning import differing_rows
 from dlbackup.migration import Mend, MigrateOptions, Step, changed_meaning, lost_rows, next_step
 from dlbackup.restore import RestoreOptions, restore_into
 from dlbackup.rows import uncollected
-from dlbackup.statements import quote_identifier
 from dlbackup.tables import Finding
 
-_DROP_BATCH = 500
-"""Tables dropped in one transaction: each takes up to five locks."""
 _KIND = "rehearsal"
 _GUARD_FIRST_S = 2.0
 """How much longer than the guard the engine itself waits for a lock: the guard can say who holds it."""
@@ -200,7 +198,7 @@ def _copied(address: Address, schema: str, backup: VerifiedBackup, *, read_back:
         with translated(address, "rehearsing in a scratch schema"), _scratch(session, schema) as scratch:
             with BackupReader(backup.path) as reader:
                 options = RestoreOptions(owner=False, privileges=False, data_files=False, read_back=read_back)
-                restore_into(session, address, scratch, reader, options)
+                restore_into(session, address, scratch, reader, options, scratch=True)
                 fixed = [entry.table.name for entry in reader.manifest.tables if entry.kind == "fixed"]
             analyze(session, scratch, fixed)
             yield PostgresCatalog(address, session, scratch)
@@ -235,24 +233,10 @@ def _broken_rules(checked: Check) -> dict[str, str]:
 def _scratch(session: Session, schema: str) -> Iterator[str]:
     """Name a scratch schema, drop what a killed rehearsal of this catalog left, and drop the new one at the end."""
     name = aside_name(schema, _KIND)
-    tail = name[name.index("Z_") :]
-    for (left,) in session.execute("select nspname from pg_namespace where nspname like 'dlbackup\\_%'").fetchall():
-        if left.startswith(f"dlbackup_{_KIND}_") and left.endswith(tail):
-            drop_schema(session, left)
+    for left in left_behind(session, schema, _KIND):
+        drop_schema(session, left)
     try:
         yield name
     finally:
         if not session.closed:
             drop_schema(session, name)
-
-
-def drop_schema(session: Session, name: str) -> None:
-    """Drop a schema of dlbackup's own and its tables, in batches that need few locks."""
-    while tables := session.execute(
-        "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-        f" where n.nspname = %s and c.relkind = 'r' order by 1 limit {_DROP_BATCH}",
-        [name],
-    ).fetchall():
-        listed = ", ".join(f"{quote_identifier(name)}.{quote_identifier(table)}" for (table,) in tables)
-        session.execute(f"DROP TABLE {listed}".encode())
-    session.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(name)}".encode())

@@ -8,7 +8,8 @@ read back and compared with the manifest.
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,7 @@ def restore(
         CatalogError: the server can't be reached or does not take it.
     """
     from dlbackup.catalogs.sessions import connect, translated
+    from dlbackup.catalogs.staging import drop_left
     from dlbackup.fence import only_migrator, settle_clients
 
     begun = time.monotonic()
@@ -108,6 +110,7 @@ def restore(
                         ignore=options.ignore_clients,
                         terminate=options.terminate_clients,
                     )
+                drop_left(session, schema)
                 replaced = restore_into(session, where, schema, reader, options, on_event)
                 _settle_journals(session, where, schema, Path(backup).parent, on_event)
         finally:
@@ -125,13 +128,15 @@ def restore(
 
 
 def _settle_journals(session: "Session", where: Address, schema: str, folder: Path, on_event: OnEvent) -> None:
-    """Tell unfinished migrations that they are settled; the restore is done, so what fails here is a warning."""
+    """Settle unfinished migrations and drop what is left over; the restore is done, so a failure is a warning."""
     from dlbackup import journal
     from dlbackup.catalogs.sessions import translated
+    from dlbackup.catalogs.staging import drop_left
 
     try:
         with translated(where, "settling journals"):
             journal.replaced(session, schema, folder)
+            drop_left(session, schema)
     except DlbackupError as exc:
         on_event(Event("journal", f"the catalog is restored, but {exc.message}", warning=True))
 
@@ -161,28 +166,147 @@ def restore_into(
     reader: BackupReader,
     options: RestoreOptions,
     on_event: OnEvent = ignore,
+    *,
+    scratch: bool = False,
 ) -> str | None:
-    """Restore on an open session, inside its transaction if it has one; return where the old catalog is."""
-    from dlbackup.catalogs.replacement import open_place
+    """
+    Restore on an open session, inside its transaction if it has one; return where the old catalog is.
 
-    with feeding(reader) as feed, open_place(session, address, schema) as place:
-        place.privileges = options.privileges
-        tables = [_wanted(entry.table, options) for entry in reader.manifest.tables]
-        _check_roles(place, tables)
+    Args:
+        scratch: nobody but us knows the schema, so it need not appear in one transaction.
+    """
+    from dlbackup.catalogs.replacement import open_place
+    from dlbackup.catalogs.staging import LOCKS_PER_TABLE, catalog_tables, locks_available
+
+    with _restoring(address, schema):
+        replaced = catalog_tables(session, schema) if options.replace else 0
+        needed = LOCKS_PER_TABLE * (len(reader.manifest.tables) + replaced)
+        staged = needed > locks_available(session)
+    with feeding(reader) as feed:
+        stream = _Stream(feed, reader.manifest.rows, throttle(options.max_rate), on_event)
+        job = _Job(address, schema, reader.manifest, options, stream, on_event)
+        if staged and scratch:
+            _fill_in_batches(job, schema)
+            return None
+        if staged:
+            return _exchange(session, job, needed)
+        with open_place(session, address, schema) as place:
+            place.privileges = options.privileges
+            _check_roles(place, job.tables)
+            scheduled = place.scheduled_for_deletion()
+            _check_place(place, reader.manifest, options)
+            if place.existing.tables:
+                place.clear(drop=options.drop_replaced)
+            with uncollected():
+                for entry, table in zip(reader.manifest.tables, job.tables, strict=True):
+                    place.create(table)
+                    _load(place, stream, entry)
+            on_event(Event("restore", "making indexes, owners and grants"))
+            place.finish(job.tables)
+            _prove_definitions(place, job)
+            _read_back(place, job, reader.manifest.tables)
+            _settle(place, job, scheduled)
+            return place.replaced
+
+
+def _restoring(address: Address, schema: str) -> AbstractContextManager[None]:
+    from dlbackup.catalogs.sessions import translated
+
+    return translated(address, f"restoring into schema {schema}")
+
+
+class _Job:
+    """What a restore is about; `tables` are the definitions that are wanted."""
+
+    def __init__(
+        self,
+        address: Address,
+        schema: str,
+        manifest: Manifest,
+        options: RestoreOptions,
+        stream: "_Stream",
+        on_event: OnEvent,
+    ) -> None:
+        self.address, self.schema, self.manifest, self.options = address, schema, manifest, options
+        self.stream, self.on_event = stream, on_event
+        self.tables = [_wanted(entry.table, options) for entry in manifest.tables]
+
+
+def _exchange(session: "Session", job: _Job, needed: int) -> str | None:
+    """
+    Fill a schema of our own in many transactions, prove it, and exchange it for the catalog's in one short one.
+
+    Killed before that one, it leaves the catalog as it was, and a schema that the next restore drops.
+    """
+    from dlbackup.catalogs import staging
+    from dlbackup.catalogs.replacement import certain, look_at_place
+
+    options = job.options
+    with _restoring(job.address, job.schema):
+        place = look_at_place(session, job.schema)
+        _check_roles(place, job.tables)
         scheduled = place.scheduled_for_deletion()
-        _clear(place, reader.manifest, options)
-        limit = throttle(options.max_rate)
-        with uncollected():
-            _load(place, _Stream(feed, reader.manifest.rows, limit, on_event), reader.manifest.tables, options)
-        on_event(Event("restore", "making indexes, owners and grants"))
-        place.finish(tables)
-        with uncollected():
-            _prove(place, tables, reader.manifest, options, limit, on_event)
-        if options.data_path is not None:
-            _move_data(place, options.data_path)
-        if options.data_files:
-            _look_for_data_files(place, scheduled, on_event)
-        return place.replaced
+        _check_place(place, job.manifest, options)
+        staging.refuse_shared(session, job.schema, needed)
+    job.on_event(Event("restore", f"in batches: one transaction would need about {needed} locks"))
+    name = staging.staging_name(job.schema)
+    with _dropped_on_failure(job.address, name):
+        _fill_in_batches(job, name, scheduled)
+        with certain(session, job.address, f"putting the restored catalog in the place of schema {job.schema}"):
+            staging.lock_out_commits(session, job.schema)
+            _check_place(look_at_place(session, job.schema), job.manifest, options)
+            staging.refuse_shared(session, job.schema, needed)
+            aside = staging.exchange(session, job.schema, name, drop=options.drop_replaced)
+    return None if options.drop_replaced else aside
+
+
+@contextmanager
+def _dropped_on_failure(address: Address, name: str) -> Iterator[None]:
+    """Drop a schema of our own when the block fails; what can't be dropped then, the next restore drops."""
+    from dlbackup.catalogs.sessions import connect, translated
+    from dlbackup.catalogs.staging import drop_schema
+
+    try:
+        yield
+    except BaseException:
+        with suppress(DlbackupError), translated(address, f"dropping schema {name}"), closing(connect(address)) as own:
+            drop_schema(own, name)
+        raise
+
+
+def _fill_in_batches(job: _Job, name: str, scheduled: list[tuple[int, str]] | None = None) -> None:
+    """Make, fill and prove a schema of our own, on a session of its own, some hundred tables a transaction."""
+    from dlbackup.catalogs.replacement import look_at_place
+    from dlbackup.catalogs.sessions import LOCAL_SETTINGS, connect, translated
+    from dlbackup.catalogs.staging import AT_ONCE, batch_tables
+    from dlbackup.statements import quote_identifier
+
+    with closing(connect(job.address)) as own, translated(job.address, f"restoring into schema {name}"):
+        own.execute(f"CREATE SCHEMA {quote_identifier(name)}".encode())
+        empty = look_at_place(own, name)
+        size = batch_tables(own)
+        for begin in range(0, len(job.tables), size):
+            tables, entries = job.tables[begin : begin + size], job.manifest.tables[begin : begin + size]
+            with own.transaction(), uncollected():
+                own.execute(LOCAL_SETTINGS.encode())
+                place = replace(empty, privileges=job.options.privileges, _names=[])
+                for at in range(0, len(tables), AT_ONCE):
+                    place.create(*tables[at : at + AT_ONCE])
+                for entry in entries:
+                    _load(place, job.stream, entry)
+                place.finish(tables, AT_ONCE)
+                _read_back(place, job, entries)
+        with own.transaction():
+            own.execute(LOCAL_SETTINGS.encode())
+            _prove_definitions(empty, job)
+            _settle(empty, job, scheduled or [])
+
+
+def _settle(place: "PostgresPlace", job: _Job, scheduled: list[tuple[int, str]]) -> None:
+    if job.options.data_path is not None:
+        _move_data(place, job.options.data_path)
+    if job.options.data_files:
+        _look_for_data_files(place, scheduled, job.on_event)
 
 
 def _wanted(table: Table, options: RestoreOptions) -> Table:
@@ -203,7 +327,7 @@ def _check_roles(place: "PostgresPlace", tables: list[Table]) -> None:
         )
 
 
-def _clear(place: "PostgresPlace", manifest: Manifest, options: RestoreOptions) -> None:
+def _check_place(place: "PostgresPlace", manifest: Manifest, options: RestoreOptions) -> None:
     if not place.existing.tables:
         return
     if not options.replace:
@@ -223,24 +347,21 @@ def _clear(place: "PostgresPlace", manifest: Manifest, options: RestoreOptions) 
             f"replacing the catalog would lose or break: {'; '.join(place.existing.left_out[:5])}",
             "drop what is named, and make it again after the restore",
         )
-    place.clear(drop=options.drop_replaced)
 
 
-def _load(place: "PostgresPlace", stream: "_Stream", entries: Sequence[Entry], options: RestoreOptions) -> None:
-    """Create and fill tables that come next in the backup."""
-    for entry in entries:
-        place.create(_wanted(entry.table, options))
-        texts = stream.rows_of(entry)
-        taken = place.load(entry.table, texts) if entry.rows else sum(1 for _ in texts)
-        if taken != entry.rows:
-            raise CatalogError(f"table {entry.table.name}: the server took {taken} rows of {entry.rows}")
+def _load(place: "PostgresPlace", stream: "_Stream", entry: Entry) -> None:
+    """Fill the table that comes next in the backup."""
+    texts = stream.rows_of(entry)
+    taken = place.load(entry.table, texts) if entry.rows else sum(1 for _ in texts)
+    if taken != entry.rows:
+        raise CatalogError(f"table {entry.table.name}: the server took {taken} rows of {entry.rows}")
 
 
 class _Stream:
     """A feed, table by table, in the order of the backup; paced, counted and reported."""
 
     def __init__(self, feed: Feed, total: int, limit: Throttle | None, on_event: OnEvent) -> None:
-        self._feed, self._total, self._limit, self._on_event = feed, total, limit, on_event
+        self._feed, self._total, self.limit, self._on_event = feed, total, limit, on_event
         self._next = next(feed, None)
         self._done = self._reported = 0
 
@@ -252,8 +373,8 @@ class _Stream:
             if isinstance(item, Entry):
                 self._next = item
                 return
-            if self._limit is not None:
-                self._limit.take(len(item.text))
+            if self.limit is not None:
+                self.limit.take(len(item.text))
             yield item.text
             self._count(item.rows)
 
@@ -264,17 +385,10 @@ class _Stream:
             self._on_event(Event("restore", f"{self._done} of {self._total} rows", self._done, self._total))
 
 
-def _prove(
-    place: "PostgresPlace",
-    tables: list[Table],
-    manifest: Manifest,
-    options: RestoreOptions,
-    limit: Throttle | None,
-    on_event: OnEvent,
-) -> None:
-    """Compare what the server has now with the backup, before anything is committed."""
-    found = by_name(_wanted(table, options) for table in place.definitions())
-    for table in tables:
+def _prove_definitions(place: "PostgresPlace", job: _Job) -> None:
+    """Compare the definitions that the server has now with the backup's."""
+    found = by_name(_wanted(table, job.options) for table in place.definitions())
+    for table in job.tables:
         there = found.pop(table.name, None)
         if there != table:
             raise CatalogError(
@@ -283,12 +397,17 @@ def _prove(
             )
     if found:
         raise CatalogError(f"schema {place.schema} holds more catalog tables than the backup: {', '.join(found)}")
-    if not options.read_back:
+
+
+def _read_back(place: "PostgresPlace", job: _Job, entries: Sequence[Entry]) -> None:
+    """Compare the rows that the server has now with the backup's, before anything of them is committed."""
+    if not job.options.read_back:
         return
-    on_event(Event("restore", "reading every row back and comparing it with the backup"))
-    for entry in manifest.tables:
-        if entry.rows and place.read_back(entry.table, limit) != entry.content:
-            raise CatalogError(f"table {entry.table.name}: the server gives back other rows than it was given")
+    job.on_event(Event("restore", "reading every row back and comparing it with the backup"))
+    with uncollected():
+        for entry in entries:
+            if entry.rows and place.read_back(entry.table, job.stream.limit) != entry.content:
+                raise CatalogError(f"table {entry.table.name}: the server gives back other rows than it was given")
 
 
 def _difference(wanted: Table, found: Table | None) -> str:

@@ -70,10 +70,10 @@ class PostgresPlace:
                 f"ALTER TABLE {qualified(self.schema, name)} SET SCHEMA {quote_identifier(self.replaced)}".encode()
             )
 
-    def create(self, table: Table) -> None:
-        """Create a table; `finish` adds its keys."""
-        self.session.execute(definition(keyless(table)[0], self.schema).encode())
-        self._names.append(table.name)
+    def create(self, *tables: Table) -> None:
+        """Create tables with one message; `finish` adds their keys."""
+        self.session.execute("".join(definition(keyless(table)[0], self.schema) for table in tables).encode())
+        self._names += [table.name for table in tables]
 
     def load(self, table: Table, texts: Iterable[bytes]) -> int:
         """Load rows in the form of `copytext.OPTIONS`; return how many the server says it took."""
@@ -86,23 +86,31 @@ class PostgresPlace:
                     copy.write(text)
             return cursor.rowcount
 
-    def finish(self, tables: Sequence[Table]) -> None:
-        """Make keys, indexes, comments, owners and grants; take away what default privileges gave."""
+    def finish(self, tables: Sequence[Table], at_once: int = 1) -> None:
+        """
+        Make keys, indexes, comments, owners and grants; take away what default privileges gave.
+
+        Args:
+            at_once: how many statements go in one message.
+        """
+        made: list[str] = []
         for table in tables:
-            keys = [adding(qualified(self.schema, table.name), key) for key in keyless(table)[1]]
-            for statement in keys + finishing(table, self.schema):
-                self.session.execute(statement.encode())
+            made += [adding(qualified(self.schema, table.name), key) for key in keyless(table)[1]]
+            made += finishing(table, self.schema)
+        self._execute(made, at_once)
         if self.privileges:
             self._revoke_defaults()
         try:
-            for table in tables:
-                for statement in ownership(table, self.schema):
-                    self.session.execute(statement.encode())
+            self._execute([it for table in tables for it in ownership(table, self.schema)], at_once)
         except InsufficientPrivilege as exc:
             raise CatalogError(
                 f"no right to give the tables the owners and grants that they had: {exc.diag.message_primary}",
                 "restore as a role that may, or with --no-owner and --no-privileges",
             ) from exc
+
+    def _execute(self, statements: Sequence[str], at_once: int) -> None:
+        for begin in range(0, len(statements), at_once):
+            self.session.execute("".join(statements[begin : begin + at_once]).encode())
 
     def _revoke_defaults(self) -> None:
         where = "c.relnamespace = %s::regnamespace and c.relname = any(%s)"
@@ -213,12 +221,29 @@ def open_place(session: Session, address: Address, schema: str) -> Iterator[Post
         CatalogError: the schema can't be made.
         Locked: its tables can't be had within ten seconds.
     """
+    with certain(session, address, f"restoring into schema {schema}"):
+        yield _begin(session, schema)
+
+
+def look_at_place(session: Session, schema: str) -> PostgresPlace:
+    """Look at what stands in a schema, without locks and without a transaction of its own."""
+    existing = read_definitions(session, schema)
+    return PostgresPlace(session, schema, existing, read_head(session, schema, existing))
+
+
+@contextmanager
+def certain(session: Session, address: Address, doing: str) -> Iterator[None]:
+    """
+    Run the block in one transaction (nested in one that is open already), and find out how it ended.
+
+    Raises:
+        NeedsPerson: the connection was lost at the commit, and it can't be found out.
+    """
     nested = session.info.transaction_status != TransactionStatus.IDLE
     transaction = ""
     try:
-        with translated(address, f"restoring into schema {schema}"), session.transaction():
-            place = _begin(session, schema)
-            yield place
+        with translated(address, doing), session.transaction():
+            yield
             (transaction,) = one(session, "select pg_current_xact_id()::text")
     except Unreachable:
         if nested or not transaction or not _committed(address, transaction):

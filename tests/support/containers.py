@@ -46,17 +46,19 @@ def docker_answers() -> bool:
 
 
 @contextmanager
-def serve_container(major: int, reaper: Reaper, tmpfs: Mapping[str, str] | None = None) -> Iterator[Server]:
+def serve_container(
+    major: int, reaper: Reaper, tmpfs: Mapping[str, str] | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """Start a server of that major, stopped at the end; `tmpfs` are mount points with options such as `size=24m`."""
     reaper.watch_containers(_RUN)
-    with _postgres_container(major, tmpfs) as postgres:
+    with _postgres_container(major, tmpfs, {**FAST, **(settings or {})}) as postgres:
         container = postgres.get_wrapped_container()
         host, port = postgres.get_container_host_ip(), int(postgres.get_exposed_port(5432))
         run = partial(_run_inside, container)
         yield Server(major, "docker", host, port, USER, PASSWORD, postgres.dbname, run)
 
 
-def _postgres_container(major: int, tmpfs: Mapping[str, str] | None) -> Any:
+def _postgres_container(major: int, tmpfs: Mapping[str, str] | None, settings: Mapping[str, str]) -> Any:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
@@ -67,7 +69,7 @@ def _postgres_container(major: int, tmpfs: Mapping[str, str] | None) -> Any:
     image = os.environ.get("PG_TEST_IMAGE", "postgres:{major}").format(major=major)
     postgres = PostgresContainer(image, driver=None, username=USER, password=PASSWORD, dbname="tests")
     postgres.with_env("POSTGRES_INITDB_ARGS", "--no-sync")
-    postgres.with_command([word for name, value in FAST.items() for word in ("-c", f"{name}={value}")])
+    postgres.with_command([word for name, value in settings.items() for word in ("-c", f"{name}={value}")])
     # In one call: a second one would replace the first one's arguments.
     postgres.with_kwargs(labels={LABEL: _RUN}, shm_size="256m")
     for path, options in (tmpfs or {}).items():

@@ -76,6 +76,10 @@ class Servers:
         """Start a container of its own with a file system in memory at `path`; options are such as `size=24m`."""
         return serve_container(major, self._reaping(), {path: options})
 
+    def with_settings(self, major: int, **settings: str) -> AbstractContextManager[Server]:
+        """Start a container of its own with these settings of the server."""
+        return serve_container(major, self._reaping(), settings=settings)
+
     def _reaping(self) -> Reaper:
         if self._reaper is None:
             self._reaper = self._stack.enter_context(Reaper())
