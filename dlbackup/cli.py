@@ -22,10 +22,10 @@ from dlbackup.cat import write
 from dlbackup.errors import DlbackupError, Interrupted, Unhealthy, UsageError
 from dlbackup.migration import MigrateOptions
 from dlbackup.options import command_line
-from dlbackup.progress import Event, OnEvent
+from dlbackup.progress import OnEvent
 from dlbackup.records import encode
 from dlbackup.restore import RestoreOptions
-from dlbackup.terminal import Output, say
+from dlbackup.terminal import Output, Screen, say
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,9 +77,10 @@ def _interrupt_again(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _report(error: DlbackupError, as_json: bool) -> int:
-    say(f"error: {error.message}", sys.stderr)
-    if error.hint:
-        say(f"hint: {error.hint}", sys.stderr)
+    with suppress(BrokenPipeError):
+        say(f"error: {error.message}", sys.stderr)
+        if error.hint:
+            say(f"hint: {error.hint}", sys.stderr)
     if as_json:
         answer = encode(error.result, keep_defaults=True) if error.result else {}
         about = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
@@ -89,7 +90,8 @@ def _report(error: DlbackupError, as_json: bool) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    record, text, error = _COMMANDS[options.command](options, _listener(options.quiet))
+    with Screen(quiet=options.quiet) as screen:
+        record, text, error = _COMMANDS[options.command](options, screen.show)
     if error is not None:
         if not options.json and text:
             say(text)
@@ -106,22 +108,6 @@ def _public(record: object) -> Any:
     answer = encode(record, keep_defaults=True)
     answer.pop("contents", None)
     return answer
-
-
-def _listener(quiet: bool) -> OnEvent:
-    terminal = sys.stderr.isatty()
-
-    def show(event: Event) -> None:
-        if event.warning:
-            say(f"warning: {event.message}", sys.stderr)
-        elif not quiet and terminal and event.total:
-            print(f"\r{event.stage}: {event.done * 100 // event.total} %", end="", file=sys.stderr, flush=True)
-            if event.done >= event.total:
-                print(file=sys.stderr)
-        elif not quiet:
-            say(f"{event.stage}: {event.message}", sys.stderr)
-
-    return show
 
 
 def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:

@@ -49,7 +49,7 @@ class Crew(Generic[Task, Result]):
         self._tasks: list[Task] = []
         self._open: deque[int] = deque()
         self._done: dict[int, Result | BaseException] = {}
-        self._wanted = 0
+        self._wanted = self._given = 0
         self._ended = False
         self._change = threading.Condition()
         self._children: list[subprocess.Popen[bytes]] = []
@@ -82,6 +82,12 @@ class Crew(Generic[Task, Result]):
             self._change.notify_all()
         return numbers
 
+    @property
+    def ahead(self) -> float:
+        """How many tasks are done whose results nobody has taken yet; one that is under way counts for a half."""
+        begun = len(self._tasks) - len(self._open) - self._given
+        return (begun + len(self._done)) / 2
+
     def result(self, number: int) -> Result:
         """
         Return the result of a task, once; do this and other tasks here in the meantime.
@@ -103,6 +109,7 @@ class Crew(Generic[Task, Result]):
             result = self._work(self._tasks[mine])
             with self._change:
                 self._done[mine] = result
+        self._given += 1
         if isinstance(found, BaseException):
             raise found
         return found

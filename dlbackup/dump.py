@@ -23,11 +23,12 @@ from dlbackup.crew import JOBS, Crew
 from dlbackup.errors import MovedOn, StorageError, UsageError
 from dlbackup.fingerprint import Canonical, Fingerprinter
 from dlbackup.frames import Sink
-from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
+from dlbackup.progress import Event, Meter, OnEvent, ignore
 from dlbackup.rows import Block, uncollected
 from dlbackup.stores import create, storage_errors
 from dlbackup.tables import Rows, Table
 from dlbackup.throttle import Throttle, paced, throttle
+from dlbackup.workload import DUMP_PAGES, guessed_rows
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres import SharedSnapshot
@@ -134,7 +135,7 @@ def _dump_once(
             on_event(Event("dump", f"not in the backup: {what}", warning=True))
         header = _header(snapshot)
         with _sink(to, header) as (path, sink), BackupWriter(sink, header, level) as writer, uncollected():
-            manifest = _write(writer, snapshot, _Reading(address, snapshot, level, jobs, limit), on_event)
+            manifest = _write(writer, _Reading.begin(address, snapshot, level, jobs, limit, on_event), on_event)
         return Backup(
             path,
             FORMAT,
@@ -218,9 +219,35 @@ class _Reading:
     level: int
     jobs: int
     limit: Throttle | None
+    sizes: dict[str, int]
+    densities: dict[str, float]
+    meter: Meter
+
+    @classmethod
+    def begin(
+        cls,
+        address: Address,
+        snapshot: Snapshot,
+        level: int,
+        jobs: int,
+        limit: Throttle | None,
+        on_event: OnEvent,
+    ) -> "_Reading":
+        sizes, densities = snapshot.pages(), snapshot.densities()
+        work = sum(sizes.values()) + DUMP_PAGES * len(sizes)
+        meter = Meter("dump", on_event, work, guessed_rows(sizes, densities), guessed=True)
+        return cls(address, snapshot, level, jobs, limit, sizes, densities, meter)
 
     def rows(self, table: Table, pages: Pages | None = None) -> Iterator[Block]:
-        return paced(self.snapshot.rows(table, pages), self.limit)
+        """Read rows here; those that helpers could have read are counted as pieces."""
+        blocks = paced(self.snapshot.rows(table, pages), self.limit)
+        return self.meter.counted(blocks) if pages is None or self.jobs == 1 else blocks
+
+    def part(self, table: Table, pages: Pages | None = None) -> None:
+        """Tell the meter which table, or piece of one, comes next."""
+        first, end = (pages.first, pages.end) if pages else (0, None)
+        count = (end or self.sizes[table.name]) - first
+        self.meter.part(count + (0 if first else DUMP_PAGES), count * self.densities.get(table.name, 0.0))
 
     def pack(self, task: _Task) -> Piece:
         return _pack(self.rows, self.level, task)
@@ -251,10 +278,10 @@ def _pieces(pages: int) -> list[Pages]:
     return [Pages(first, first + PIECE_PAGES if first != firsts[-1] else None) for first in firsts]
 
 
-def _write(writer: BackupWriter, snapshot: Snapshot, reading: _Reading, on_event: OnEvent) -> Manifest:
+def _write(writer: BackupWriter, reading: _Reading, on_event: OnEvent) -> Manifest:
     rows = 0
+    snapshot, sizes = reading.snapshot, reading.sizes
     fingerprint = Fingerprinter(snapshot.head.spec_version)
-    sizes = snapshot.pages()
     divided = {
         table.name: _pieces(sizes[table.name])
         for table in snapshot.tables
@@ -270,30 +297,27 @@ def _write(writer: BackupWriter, snapshot: Snapshot, reading: _Reading, on_event
         for table in snapshot.tables:
             fingerprint.begin(table)
             if table.name not in divided:
-                blocks = _counted(reading.rows(table), rows, on_event)
-                rows += writer.write_table(table, blocks, fingerprint.add).count
+                reading.part(table)
+                rows += writer.write_table(table, reading.rows(table), fingerprint.add).count
                 continue
             numbers = given.get(table.name) or crew.add(tasks(table))
-            pieces = map(crew.result, numbers)
-            rows += writer.write_packed(table, _noted(pieces, fingerprint, rows, on_event)).count
+            numbered = zip(numbers, divided[table.name], strict=True)
+            rows += writer.write_packed(table, _noted(numbered, table, crew, fingerprint, reading)).count
     on_event(Event("dump", f"{len(snapshot.tables)} tables, {rows} rows read", rows))
     return writer.finish(snapshot.left_out, fingerprint.result())
 
 
-def _noted(pieces: Iterable[Piece], fingerprint: Fingerprinter, before: int, on_event: OnEvent) -> Iterator[Piece]:
-    done = before
-    for piece in pieces:
+def _noted(
+    numbered: Iterable[tuple[int, Pages]],
+    table: Table,
+    crew: Crew[_Task, Piece],
+    fingerprint: Fingerprinter,
+    reading: _Reading,
+) -> Iterator[Piece]:
+    for number, pages in numbered:
+        reading.part(table, pages)
+        piece = crew.result(number)
         fingerprint.add_part(piece.meaning)
-        done += piece.rows.count
-        on_event(Event("dump", f"{done} rows", done))
+        if reading.jobs > 1:
+            reading.meter.add(piece.rows.count, crew.ahead * PIECE_PAGES)
         yield piece
-
-
-def _counted(blocks: Iterator[Block], before: int, on_event: OnEvent) -> Iterator[Block]:
-    done = reported = before
-    for block in blocks:
-        yield block
-        done += len(block)
-        if done - reported >= PROGRESS_ROWS:
-            reported = done
-            on_event(Event("dump", f"{done} rows", done))

@@ -18,10 +18,11 @@ from dlbackup.backupfile import BackupReader, Entry, Manifest
 from dlbackup.datafiles import COLUMNS, look
 from dlbackup.errors import CatalogError, DlbackupError, HasDependents, NewerSnapshots, NotEmpty, UsageError
 from dlbackup.feeding import Feed, feeding
-from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
+from dlbackup.progress import Event, Meter, OnEvent, ignore
 from dlbackup.rows import uncollected
 from dlbackup.tables import Table, by_name
-from dlbackup.throttle import Throttle, throttle
+from dlbackup.throttle import throttle
+from dlbackup.workload import FILE_BYTES, PROOF_BYTES, READ_BACK, RESTORE_BYTES, of_backup
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.replacement import PostgresPlace
@@ -183,7 +184,7 @@ def restore_into(
         needed = LOCKS_PER_TABLE * (len(reader.manifest.tables) + replaced)
         staged = needed > locks_available(session)
     with feeding(reader) as feed:
-        stream = _Stream(feed, reader.manifest.rows, throttle(options.max_rate), on_event)
+        stream = _Stream(feed, reader.manifest, options, on_event)
         job = _Job(address, schema, reader.manifest, options, stream, on_event)
         if staged and scratch:
             _fill_in_batches(job, schema)
@@ -230,6 +231,7 @@ class _Job:
         self.address, self.schema, self.manifest, self.options = address, schema, manifest, options
         self.stream, self.on_event = stream, on_event
         self.tables = [_wanted(entry.table, options) for entry in manifest.tables]
+        self.proof = of_backup(manifest, PROOF_BYTES)
 
 
 def _exchange(session: "Session", job: _Job, needed: int) -> str | None:
@@ -360,15 +362,21 @@ def _load(place: "PostgresPlace", stream: "_Stream", entry: Entry) -> None:
 class _Stream:
     """A feed, table by table, in the order of the backup; paced, counted and reported."""
 
-    def __init__(self, feed: Feed, total: int, limit: Throttle | None, on_event: OnEvent) -> None:
-        self._feed, self._total, self.limit, self._on_event = feed, total, limit, on_event
+    def __init__(self, feed: Feed, manifest: Manifest, options: RestoreOptions, on_event: OnEvent) -> None:
+        self.limit = throttle(options.max_rate)
+        self._feed = feed
         self._next = next(feed, None)
-        self._done = self._reported = 0
+        self._work = of_backup(manifest, RESTORE_BYTES)
+        after = (1.0 if self.limit else READ_BACK) if options.read_back else 0.0
+        if options.data_files:
+            after += FILE_BYTES * _data_files(manifest) / sum(self._work.values())
+        self._meter = Meter("restore", on_event, sum(self._work.values()), manifest.rows, after=after)
 
     def rows_of(self, entry: Entry) -> Iterator[bytes]:
         """Yield the rows of the table that comes next; after the last table's, that all was proved is known."""
         if self._next != entry:
             raise AssertionError("tables come in the order of the backup")
+        self._meter.part(self._work[entry.table.name], entry.rows)
         for item in self._feed:
             if isinstance(item, Entry):
                 self._next = item
@@ -376,13 +384,11 @@ class _Stream:
             if self.limit is not None:
                 self.limit.take(len(item.text))
             yield item.text
-            self._count(item.rows)
+            self._meter.add(item.rows)
 
-    def _count(self, rows: int) -> None:
-        self._done += rows
-        if self._done - self._reported >= PROGRESS_ROWS:
-            self._reported = self._done
-            self._on_event(Event("restore", f"{self._done} of {self._total} rows", self._done, self._total))
+
+def _data_files(manifest: Manifest) -> int:
+    return sum(entry.rows for entry in manifest.tables if entry.table.name == "ducklake_data_file")
 
 
 def _prove_definitions(place: "PostgresPlace", job: _Job) -> None:
@@ -404,9 +410,12 @@ def _read_back(place: "PostgresPlace", job: _Job, entries: Sequence[Entry]) -> N
     if not job.options.read_back:
         return
     job.on_event(Event("restore", "reading every row back and comparing it with the backup"))
+    work = {entry.table.name: job.proof[entry.table.name] for entry in entries}
+    meter = Meter("read-back", job.on_event, sum(work.values()), sum(entry.rows for entry in entries))
     with uncollected():
         for entry in entries:
-            if entry.rows and place.read_back(entry.table, job.stream.limit) != entry.content:
+            meter.part(work[entry.table.name], entry.rows)
+            if entry.rows and place.read_back(entry.table, job.stream.limit, meter) != entry.content:
                 raise CatalogError(f"table {entry.table.name}: the server gives back other rows than it was given")
 
 

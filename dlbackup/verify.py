@@ -38,10 +38,11 @@ from dlbackup.errors import (
     UsageError,
 )
 from dlbackup.fingerprint import Canonical, Fingerprinter
-from dlbackup.frames import Frame
-from dlbackup.progress import PROGRESS_ROWS, Event, OnEvent, ignore
+from dlbackup.frames import FRAME_BYTES, Frame
+from dlbackup.progress import Event, Meter, OnEvent, ignore
 from dlbackup.rows import parse, uncollected
 from dlbackup.tables import INTEGERS, Finding, Table
+from dlbackup.workload import PROOF_BYTES, of_backup
 
 FRAMES_AT_ONCE = 6
 """Frames of 2 MiB of text that are proved at once."""
@@ -190,8 +191,9 @@ class _Examination:
     def __init__(self, reader: BackupReader, on_event: OnEvent) -> None:
         self.catalog = _Content()
         self.fingerprint = Fingerprinter(reader.manifest.header.spec_version)
-        self._reader, self._manifest, self._on_event = reader, reader.manifest, on_event
-        self._done = 0
+        self._reader, self._manifest = reader, reader.manifest
+        self._work = of_backup(self._manifest, PROOF_BYTES)
+        self._meter = Meter("verify", on_event, sum(self._work.values()), self._manifest.rows)
         self._given: dict[str, range] = {}
 
     def run(self, jobs: int) -> None:
@@ -206,10 +208,11 @@ class _Examination:
             for item in self._reader.scan(partial(self._elsewhere, crew)):
                 if isinstance(item, Entry):
                     self.fingerprint.begin(item.table)
+                    self._meter.part(self._work[item.table.name], item.rows)
                 else:
                     self.catalog.see(item)
                     self.fingerprint.add(item.rows, item.digest)
-                    self._count(len(item.rows))
+                    self._meter.add(len(item.rows))
 
     def _is_divided(self, entry: Entry) -> bool:
         return entry.table.name not in _LOOKED_AT and self.fingerprint.is_divisible(entry.table)
@@ -225,17 +228,12 @@ class _Examination:
         if not self._is_divided(entry):
             return None
         numbers = self._given.get(entry.table.name) or crew.add(self._tasks(entry))
-        return map(self._noted, map(crew.result, numbers))
+        return map(partial(self._noted, crew), map(crew.result, numbers))
 
-    def _noted(self, part: ProvedRows) -> ProvedRows:
+    def _noted(self, crew: Crew[_Task, ProvedRows], part: ProvedRows) -> ProvedRows:
         self.fingerprint.add_part(part.meaning)
-        self._count(part.rows.count)
+        self._meter.add(part.rows.count, crew.ahead * FRAMES_AT_ONCE * FRAME_BYTES)
         return part
-
-    def _count(self, rows: int) -> None:
-        before, self._done, total = self._done, self._done + rows, self._manifest.rows
-        if before // PROGRESS_ROWS != self._done // PROGRESS_ROWS:
-            self._on_event(Event("verify", f"{self._done} rows of {total}", self._done, total))
 
 
 def _examine(path: Path, begun: float, jobs: int, on_event: OnEvent) -> tuple[Manifest, Verification]:

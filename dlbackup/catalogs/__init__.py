@@ -73,6 +73,9 @@ class Snapshot(Protocol):
     def pages(self) -> dict[str, int]:
         """Return how many pages each table has."""
 
+    def densities(self) -> dict[str, float]:
+        """Return how many rows a page holds, of the tables that the server has statistics of."""
+
     def shared(self, address: Address, tables: Sequence[Table]) -> "SharedSnapshot":
         """Return what another session needs to read these tables, as long as this snapshot is open."""
 

@@ -117,6 +117,17 @@ class PostgresSnapshot:
         self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
         return {table.name: found[oids[table.name]] or 0 for table in self.tables}
 
+    def densities(self) -> dict[str, float]:
+        """Return how many rows a page holds, of the tables that the server has statistics of."""
+        query = (
+            "select oid, reltuples / relpages from pg_class"
+            " where oid = any(%s::oid[]) and reltuples > 0 and relpages > 0"
+        )
+        oids = self.definitions.oids
+        found: dict[int, float] = dict(self.session.execute(query.encode(), [list(oids.values())]).fetchall())
+        self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        return {name: found[oid] for name, oid in oids.items() if oid in found}
+
     def shared(self, address: Address, tables: Sequence[Table]) -> "SharedSnapshot":
         """Return what another session needs to read these tables, as long as this snapshot is open."""
         names = [table.name for table in tables]

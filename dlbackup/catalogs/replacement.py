@@ -25,6 +25,7 @@ from dlbackup.catalogs.postgres import copy_out, one, read_head
 from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
 from dlbackup.copytext import OPTIONS
 from dlbackup.errors import CatalogError, NeedsPerson, Unreachable
+from dlbackup.progress import Meter
 from dlbackup.rows import summed
 from dlbackup.statements import adding, definition, finishing, keyless, ownership, qualified, quote_identifier
 from dlbackup.tables import Rows, Table, by_name
@@ -127,9 +128,9 @@ class PostgresPlace:
             whom = quote_identifier(role) if role else "PUBLIC"
             self.session.execute(f"REVOKE ALL ON TABLE {qualified(self.schema, table)} FROM {whom}".encode())
 
-    def read_back(self, table: Table, limit: Throttle | None = None) -> Rows:
+    def read_back(self, table: Table, limit: Throttle | None, meter: Meter) -> Rows:
         """Read every row of a table again."""
-        return summed(paced(copy_out(self.session, self.schema, table), limit))
+        return summed(meter.counted(paced(copy_out(self.session, self.schema, table), limit)))
 
     def definitions(self) -> tuple[Table, ...]:
         """Return the tables as the server has them now."""

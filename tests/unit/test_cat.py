@@ -72,7 +72,7 @@ layouts = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=100, deadline=None)
 @given(layouts)
 def test_each_table_reads_as_in_the_whole(
     tmp_path_factory: pytest.TempPathFactory, counts: list[list[tuple[bool, int]]]
@@ -87,7 +87,7 @@ def test_each_table_reads_as_in_the_whole(
         assert [len(rows) for rows in whole.values()] == [sum(size for _, size in found[1:]) for found in counts]
 
 
-@settings(max_examples=150)
+@settings(max_examples=100, deadline=None)
 @given(layouts, st.integers(0, 4), st.sampled_from(["first_frame", "last_frame"]), st.sampled_from([-1, 1, 2]))
 def test_a_manifest_that_lies_about_frames_is_found(
     tmp_path_factory: pytest.TempPathFactory, counts: list[list[tuple[bool, int]]], which: int, key: str, by: int

@@ -58,6 +58,18 @@ def test_results_come_in_order_whoever_does_the_work(opener: Opener, helpers: in
     assert [square for square, _ in results] == [n * n for n in (*range(10), *range(20, 40))]
 
 
+@pytest.mark.parametrize("helpers", [0, 1, 3])
+def test_what_is_done_ahead_is_told(helpers: int) -> None:
+    """What is ahead is never more than what is left to be taken, and nothing where there are no helpers."""
+    with Crew(squares, None, work, helpers) as crew:
+        numbers = crew.add(range(50))
+        seen = [(crew.result(number), crew.ahead)[1] for number in numbers]
+
+    assert all(0 <= ahead <= left for ahead, left in zip(seen, reversed(range(50)), strict=True))
+    assert seen[-1] == 0
+    assert helpers or set(seen) == {0}
+
+
 def test_helpers_take_part() -> None:
     """Tasks are done in more than one process."""
     with Crew(squares, None, work, 2) as crew:

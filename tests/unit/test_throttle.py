@@ -3,26 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.clock import Clock
 
 from dlbackup.errors import Interrupted, UsageError
 from dlbackup.throttle import Throttle, paced, parse_rate, throttle
-
-
-class Clock:
-    """A clock that moves when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.naps: list[float] = []
-
-    def __call__(self) -> float:
-        """Tell the time."""
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        """Let time pass."""
-        self.naps.append(seconds)
-        self.now += seconds
 
 
 @given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 5)), min_size=1, max_size=30), st.floats(10, 1e5))
