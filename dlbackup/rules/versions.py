@@ -21,10 +21,15 @@ _BEGIN_WHY = (
     "merge_adjacent_files and rewrite_data_files end in 'INTERNAL Error: Calling GetValueInternal on a value that"
     " is NULL'; a migration from 0.2 over 0.3 of a lake with expired snapshots leaves it so"
 )
+# A file of several snapshots was made after the one that it begins at; what a client added was made in that one.
+# Where that snapshot has expired, only the names of DuckLake's own files are left to go by.
 _STALE_MAPPING = (
-    "f.mapping_id is null and (f.partial_max <= f.begin_snapshot or f.path not like 'ducklake-%.parquet')"
-    " and exists (select 1 from {s}.ducklake_column_mapping m"
-    " where m.mapping_id = f.partial_max and m.table_id = f.table_id)"
+    "select f.data_file_id, f.begin_snapshot, f.partial_max from {s}.ducklake_data_file f"
+    " join (select distinct mapping_id, table_id from {s}.ducklake_column_mapping) m"
+    " on m.mapping_id = f.partial_max and m.table_id = f.table_id"
+    " left join {s}.ducklake_snapshot b on b.snapshot_id = f.begin_snapshot"
+    " where f.mapping_id is null and (f.data_file_id < b.next_file_id or (b.snapshot_id is null"
+    " and (f.partial_max < f.begin_snapshot or f.path not like '%ducklake-%.parquet')))"
 )
 
 RULES = (
@@ -170,13 +175,15 @@ RULES = (
         "an added data file has its mapping's number in partial_max",
         "a client of DuckDB 1.4 that had attached before a migration added the file after it: it reads NULL, and"
         " compaction makes time travel wrong",
-        "select f.data_file_id, f.begin_snapshot, f.partial_max from {s}.ducklake_data_file f where " + _STALE_MAPPING,
+        _STALE_MAPPING,
         since="0.4",
         mend="UPDATE {s}.ducklake_data_file f SET mapping_id = partial_max, partial_max = NULL\n"
-        "WHERE mapping_id IS NULL AND partial_max IS NOT NULL\n"
-        "  AND (partial_max <= begin_snapshot OR path NOT LIKE 'ducklake-%.parquet')\n"
-        "  AND EXISTS (SELECT FROM {s}.ducklake_column_mapping m\n"
-        "              WHERE m.mapping_id = f.partial_max AND m.table_id = f.table_id);",
+        "WHERE mapping_id IS NULL AND EXISTS (SELECT FROM {s}.ducklake_column_mapping m\n"
+        "  WHERE m.mapping_id = f.partial_max AND m.table_id = f.table_id)\n"
+        "AND (EXISTS (SELECT FROM {s}.ducklake_snapshot b\n"
+        "  WHERE b.snapshot_id = f.begin_snapshot AND f.data_file_id < b.next_file_id)\n"
+        "  OR (partial_max < begin_snapshot OR path NOT LIKE '%ducklake-%.parquet')\n"
+        "  AND NOT EXISTS (SELECT FROM {s}.ducklake_snapshot b WHERE b.snapshot_id = f.begin_snapshot));",
         advice="end the old client first: nothing else keeps it from doing that again",
     ),
     Rule(
@@ -186,7 +193,7 @@ RULES = (
         "time travel shows too few or too many rows of the file",
         "select f.data_file_id, f.begin_snapshot, f.partial_max from {s}.ducklake_data_file f"
         f" where (f.partial_max < f.begin_snapshot or f.partial_max > {HEAD})"
-        f" and not ({_STALE_MAPPING})",
+        f" and not exists (select 1 from ({_STALE_MAPPING}) x where x.data_file_id = f.data_file_id)",
         since="0.4",
     ),
     Rule(

@@ -201,6 +201,30 @@ def test_marks_of_a_stale_client_are_found_with_mends(lake: LakeFactory, tmp_pat
     assert check(made.url).ok
 
 
+def test_flushed_file_is_no_stale_clients(database: str, tmp_path: Path) -> None:
+    """A flushed file whose snapshot has the number of a mapping of its table is not taken for an added file."""
+    copied = f"copy (select 2 as k) to '{tmp_path}/added.parquet'"
+    statements = [
+        "create table lake.t (k bigint)",
+        "insert into lake.t values (1)",
+        "call ducklake_flush_inlined_data('lake')",
+        copied,
+        f"call ducklake_add_data_files('lake', 't', '{tmp_path}/added.parquet')",
+    ]
+    engine("1.4.4").run(
+        database, "public", statements, data_path=tmp_path / "data", options={"DATA_INLINING_ROW_LIMIT": 8}
+    )
+    engine("1.5.5").run(database, "public", ["select 1"], options=MIGRATING)
+    with psycopg.connect(database) as session:
+        (row,) = session.execute(
+            "select f.begin_snapshot, f.partial_max, m.mapping_id from ducklake_data_file f"
+            " join ducklake_column_mapping m on m.table_id = f.table_id where f.partial_max is not null"
+        ).fetchall()
+
+    assert row == (2, 2, 2)
+    assert "stale-mapping" not in _rules(check(database))
+
+
 @pytest.mark.parametrize(
     ("damage", "spec"),
     [pytest.param(d, spec, id=f"{d.rule}-{d.what}-{spec}") for d in DAMAGES for spec in d.specs],

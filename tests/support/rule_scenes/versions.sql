@@ -153,25 +153,41 @@ insert into ducklake_column (table_id, column_id, default_value_type) values (1,
 --> 51, number
 
 --@ stale-mapping | 0.4 1.0
-insert into ducklake_column_mapping (mapping_id, table_id) values (4, 1), (5, 2);
+-- 93 was flushed or merged after snapshot 2
+insert into ducklake_column_mapping (mapping_id, table_id) values (4, 1), (4, 1), (5, 2);
 insert into ducklake_data_file (data_file_id, table_id, begin_snapshot, path, mapping_id, partial_max) values
-  (11, 1, 2, 'ducklake-1.parquet', null, 4), (12, 1, 4, 'added.parquet', 4, 4), (13, 1, 4, 'added.parquet', 4, null),
+  (93, 1, 2, 'ducklake-1.parquet', null, 4), (12, 1, 4, 'added.parquet', 4, 4), (13, 1, 4, 'added.parquet', 4, null),
   (14, 1, 4, 'added.parquet', null, 5), (15, 1, 4, 'added.parquet', null, 6), (50, 1, 2, 'added.parquet', null, 4),
-  (51, 1, 4, 'ducklake-1.parquet', null, 4), (52, 2, 9, 'ducklake-1.csv', null, 5), (53, 2, 5, 'x.parquet', null, 5);
+  (51, 1, 4, 'ducklake-1.parquet', null, 4), (53, 2, 5, 'x.parquet', null, 5), (92, 1, 2, 'ducklake-2.parquet', null, 4);
 --= data_file_id 50, begin_snapshot 2, partial_max 4
 --= data_file_id 51, begin_snapshot 4, partial_max 4
---= data_file_id 52, begin_snapshot 9, partial_max 5
 --= data_file_id 53, begin_snapshot 5, partial_max 5
+--= data_file_id 92, begin_snapshot 2, partial_max 4
 --? select data_file_id, mapping_id, partial_max from ducklake_data_file order by 1
---> 11, NULL, 4
 --> 12, 4, 4
 --> 13, 4, NULL
 --> 14, NULL, 5
 --> 15, NULL, 6
 --> 50, 4, NULL
 --> 51, 4, NULL
---> 52, 5, NULL
 --> 53, 5, NULL
+--> 92, 4, NULL
+--> 93, NULL, 4
+
+--@ stale-mapping | 0.4 1.0
+-- the snapshot of all these has expired
+delete from ducklake_snapshot where snapshot_id = 3;
+insert into ducklake_column_mapping (mapping_id, table_id) values (2, 1), (3, 1), (4, 1);
+insert into ducklake_data_file (data_file_id, table_id, begin_snapshot, path, mapping_id, partial_max) values
+  (11, 1, 3, 'ducklake-1.parquet', null, 3), (12, 1, 3, 'y=2020/ducklake-1.parquet', null, 4),
+  (50, 1, 3, 'added.parquet', null, 4), (51, 1, 3, 'ducklake-1.parquet', null, 2);
+--= data_file_id 50, begin_snapshot 3, partial_max 4
+--= data_file_id 51, begin_snapshot 3, partial_max 2
+--? select data_file_id, mapping_id, partial_max from ducklake_data_file order by 1
+--> 11, NULL, 3
+--> 12, NULL, 4
+--> 50, 4, NULL
+--> 51, 2, NULL
 
 --@ partial-range | 0.4 1.0
 -- 15 is a stale client's
@@ -188,12 +204,12 @@ insert into ducklake_data_file (data_file_id, table_id, begin_snapshot, path, ma
 --= data_file_id 54, begin_snapshot 5, partial_max 4
 
 --@ partial-range | 1.0
--- beyond the newest snapshot, or before the begin of an own file: a stale client's, but for an own file with the former
+-- beyond the newest snapshot, or before the begin of an own file: a stale client's, but for one made later
 insert into ducklake_column_mapping (mapping_id, table_id) values (3, 1), (20, 1);
 insert into ducklake_data_file (data_file_id, table_id, begin_snapshot, path, mapping_id, partial_max) values
   (11, 1, 5, 'added.parquet', null, 20), (12, 1, 5, 'ducklake-1.parquet', null, 3),
-  (50, 1, 5, 'ducklake-1.parquet', null, 20);
---= data_file_id 50, begin_snapshot 5, partial_max 20
+  (97, 1, 5, 'ducklake-1.parquet', null, 20);
+--= data_file_id 97, begin_snapshot 5, partial_max 20
 
 --@ delete-partial-range | 0.4 1.0
 insert into ducklake_delete_file (delete_file_id, begin_snapshot, partial_max) values (11, 2, null), (12, 2, 2),
