@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import given, note
 from support.cli import Cli
-from support.engines import engine_of
+from support.engines import EngineError, engine_of
 from support.histories import LEFT_OUT, History, examples, random_histories
-from support.history_runs import Shown, differences, read, take
+from support.history_runs import Shown, differences, is_logged, log, migrate_alone, read, take
 from support.history_steps import histories
 from support.servers import Server
 
@@ -36,6 +36,7 @@ class _Run:
     old: str
     born: str
     back: str
+    alone: str
 
     @property
     def unfiltered(self) -> tuple[str, ...] | None:
@@ -55,8 +56,9 @@ def _running(history: History, server: Server) -> Iterator[_Run]:
         server.database() as old,
         server.database() as born,
         server.database() as back,
+        server.database() as alone,
     ):
-        run = _Run(history, Cli(Path(folder)), old, born, back)
+        run = _Run(history, Cli(Path(folder)), old, born, back, alone)
         for name in ("old", "born"):
             run.data(name).mkdir(parents=True)
         yield run
@@ -109,11 +111,48 @@ def _survives(run: _Run) -> None:
     _check(run, run.old)
     assert run.cli("restore", answer["backup"], run.back, timeout_s=_TIMEOUT_S).exit_code == 0
     assert differences(before, read(oldest, run.back, unfiltered=run.unfiltered)) == []
-    _goes_on(run)
+    alone = _goes_on_alone(run, answer["backup"], before) if is_logged() else None
+    own = _goes_on(run)
+    if alone is not None:
+        differs = alone.differs_from(own)
+        log({"spec": history.spec, "inlining": history.inlining, "mends": mends, "losses": losses, "alone": differs})
 
 
-def _goes_on(run: _Run) -> None:
-    """Let the newest engine go on, on the migrated lake and on one of its own with the same history."""
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """What came of a lake that engines migrated by themselves: what differed at once, and what it showed with use."""
+
+    differs: list[str]
+    shown: dict[int, Shown]
+
+    def differs_from(self, own: list[Shown]) -> list[str]:
+        """Say what differs from the lake as it was, and with use from one that was always of the newest version."""
+        later = [text for number, shown in self.shown.items() for text in differences(own[number], shown)]
+        return [*self.differs, *later]
+
+
+def _goes_on_alone(run: _Run, backup: str, before: Shown) -> _Alone:
+    """Let the engines migrate the restored backup and go on, without dlbackup."""
+    newest = engine_of("1.0")
+    # It has its data files together with the other lake, which still needs them.
+    later = {number: step for number, step in enumerate(run.history.later) if step.name != "clean up"}
+    assert run.cli("restore", backup, run.alone, timeout_s=_TIMEOUT_S).exit_code == 0
+    differs: list[str] = []
+    try:
+        migrate_alone(run.alone, run.history.spec)
+        differs = differences(before, read(newest, run.alone, unfiltered=run.unfiltered))
+        steps = list(later.values())
+        taken = take(newest, run.alone, run.data("old"), steps, inlining=run.history.later_inlining)
+    except EngineError as error:
+        return _Alone([*differs, str(error)], {})
+    return _Alone(differs, dict(zip(later, taken, strict=True)))
+
+
+def _goes_on(run: _Run) -> list[Shown]:
+    """Let the newest engine go on, on the migrated lake and on one of its own with the same history.
+
+    Returns what its own lake shows after each step.
+    """
     history, newest = run.history, engine_of("1.0")
     take(newest, run.born, run.data("born"), history.steps, inlining=history.inlining, create=True)
     migrated, own = (
@@ -126,6 +165,7 @@ def _goes_on(run: _Run) -> None:
     shown = [read(newest, url, unfiltered=unfiltered, snapshots=False) for url in (run.born, run.old)]
     assert differences(*shown) == []
     _check(run, run.old)
+    return own
 
 
 @random_histories

@@ -1,9 +1,10 @@
 """Random DuckLake histories: what they are made of, how long they run, and what they leave out.
 
-Two environment variables make them longer, and others:
+Environment variables make them longer, and others:
 
     DLBACKUP_HISTORIES=N   how many histories each test takes, 3 unless set
     DLBACKUP_SEED=S        another series of histories than the one that is always the same
+    DLBACKUP_LOG=PATH      let the engine migrate a copy by itself too, and write down what came of each history
 
 A history is drawn beside a model of its lake. Each row has a key `k` of its own, and every other value
 follows from the key, so that two engines that take the same steps end with the same rows.

@@ -1,13 +1,18 @@
-"""Runs of random histories: an engine takes steps, reads all that a lake shows, and two readings are compared."""
+"""Runs of random histories: an engine takes steps, reads all that a lake shows, and two readings are compared.
 
+What came of a history goes into the file that DLBACKUP_LOG names, as one line of JSON.
+"""
+
+import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from .engines import Engine, Options, Step
+from .engines import Engine, Options, Step, engine_of
 
-__all__ = ["Shown", "differences", "read", "take"]
+__all__ = ["Shown", "differences", "is_logged", "log", "migrate_alone", "read", "take"]
 
 # What a lake shows: the sorted rows, as text, of each place that was asked.
 Shown = Mapping[str, Sequence[str]]
@@ -57,6 +62,25 @@ def differences(before: Shown, after: Shown) -> list[str]:
             new = [row for row in two if row not in one][:_SHOWN]
             found.append(f"{place}: {len(one)} rows, then {len(two)}; only before {gone}, only after {new}")
     return found
+
+
+def migrate_alone(url: str, spec: str) -> None:
+    """Let the engines migrate a lake without dlbackup, from 0.2 in two steps."""
+    if spec == "0.2":
+        engine_of("0.3").run(url, "public", ["select 1"], options={"MIGRATE_IF_REQUIRED": True}, timeout_s=_TIMEOUT_S)
+    engine_of("1.0").run(url, "public", ["select 1"], options={"AUTOMATIC_MIGRATION": True}, timeout_s=_TIMEOUT_S)
+
+
+def is_logged() -> bool:
+    """Tell whether somebody wants to know what came of each history."""
+    return bool(os.environ.get("DLBACKUP_LOG"))
+
+
+def log(what: Mapping[str, object]) -> None:
+    """Write down what came of one history."""
+    if path := os.environ.get("DLBACKUP_LOG"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(what) + "\n")
 
 
 def _child(engine: Engine, kind: str, job: Mapping[str, object]) -> Any:
