@@ -112,7 +112,9 @@ LEFT_OUT = {
         " table has got a column: 'Attempted to access index 0 within vector of size 0'",
     ),
     "filters-on-initial-defaults": LeftOut(
-        (), "up to 1.4.4, a filter on a column that was added with a default misses the rows from before"
+        (),
+        "up to 1.4.4, a filter on a column with a default misses the rows of files that have no such column: of those"
+        " from before it was added, and of added files",
     ),
     "deletes-in-added-files": LeftOut(
         ("0.2", "0.3"), "up to 1.4.4, a second DELETE or UPDATE misses rows in added files, without a word"
@@ -256,7 +258,7 @@ class Lake:
     The model: what stands in the lake, and which engine writes.
 
     Args:
-        initial_defaults: names of columns, as they were added, that have a default for the rows from before.
+        initial_defaults: names of columns that have a default for the rows of files without them.
     """
 
     spec: str

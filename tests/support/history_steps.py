@@ -405,6 +405,7 @@ def _add_file(draw: Draw, lake: Lake) -> str | None:
     file = f"':DIR/added-{lake.names}.parquet'"
     schema = f" schema => {_text(table.schema)}," if lake.spec > "0.2" else ""
     table.added, table.files = True, table.files + 1
+    lake.initial_defaults += [c for c, type_ in table.columns.items() if c not in columns and type_ in DEFAULTS]
     return (
         f"copy (select {listed} from (select range as k from range({keys.start}, {keys.stop}))) to {file};"
         f"call ducklake_add_data_files('lake', {_text(table.name)}, {file},"
