@@ -119,6 +119,11 @@ LEFT_OUT = {
     "deletes-in-added-files": LeftOut(
         ("0.2", "0.3"), "up to 1.4.4, a second DELETE or UPDATE misses rows in added files, without a word"
     ),
+    "nulls-of-added-files": LeftOut(
+        (),
+        "where an added file lacks a column, 1.4.4 and 1.5.5 answer IS NULL and IS NOT NULL as if it had no NULLs, on any"
+        " lake: the table's statistics say so",
+    ),
     "changes-of-tables": LeftOut(
         (), "table_insertions and table_changes of 1.4.4 leave out rows in files that were compacted"
     ),
@@ -133,6 +138,11 @@ LEFT_OUT = {
     ),
     "flush-of-deleted-rows": LeftOut(
         ("0.3", "1.0"), "ducklake_flush_inlined_data of 1.5.5 brings deleted inlined rows back, on any lake"
+    ),
+    "rewrite-beside-inlined-rows": LeftOut(
+        ("1.0",),
+        "rewrite_data_files of 1.5.5 fails, on any lake, when rows are inlined from before a column was added: 'Failed"
+        " to read inlined-data aggregates'",
     ),
     "quotes-in-nested-texts": LeftOut((), "1.4.4 and 1.5.5 lose a quote in a text inside an inlined struct"),
     "nested-times": LeftOut(

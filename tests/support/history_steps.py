@@ -353,7 +353,8 @@ def _merge(draw: Draw, lake: Lake) -> str | None:
 
 
 def _rewrite(draw: Draw, lake: Lake) -> str | None:
-    table = _table(draw, lake, lambda table: table.deleted and table.files > 0)
+    left_out = lake.leaves_out("rewrite-beside-inlined-rows")
+    table = _table(draw, lake, lambda table: table.deleted and table.files > 0 and not (left_out and table.inlined))
     if table is None:
         return None
     return (
