@@ -28,7 +28,11 @@ class Finished:
 
     def json(self) -> Any:
         """Return the one JSON value that standard output holds."""
-        return json.loads(self.output)
+        try:
+            return json.loads(self.output)
+        except ValueError:
+            said = f"exit code {self.exit_code}, output {self.output[-500:]!r}, errors: {self.stderr[-2000:]}"
+            raise AssertionError(f"standard output is no JSON: {said}") from None
 
 
 @dataclass(frozen=True, slots=True)

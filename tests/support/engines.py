@@ -122,7 +122,10 @@ class Engine:
         )
         if done.returncode:
             raise EngineError(f"exit status {done.returncode}: {done.stderr[-3000:]}")
-        answer = json.loads(done.stdout)
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError:
+            raise EngineError(f"no JSON: {done.stdout[-500:]!r}, errors: {done.stderr[-2000:]}") from None
         if "error" in answer:
             raise EngineError(answer["error"])
         return answer["result"]
