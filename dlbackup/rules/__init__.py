@@ -4,7 +4,7 @@ The rules of a healthy DuckLake catalog: named, with severity, meaning, query an
 Pure: records and SQL texts; `dlbackup.check` runs them. docs/rules.md describes each.
 """
 
-from dlbackup.rules import files, history, identity, inlined, references, versions
+from dlbackup.rules import files, history, identity, inlined, references, statistics, versions
 from dlbackup.rules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -13,6 +13,7 @@ RULES: tuple[Rule, ...] = (
     *references.RULES,
     *versions.RULES,
     *files.RULES,
+    *statistics.RULES,
     *inlined.RULES,
 )
 

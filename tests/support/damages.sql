@@ -171,6 +171,10 @@ insert into ducklake_table_stats select * from ducklake_table_stats;
 insert into ducklake_table_column_stats select * from ducklake_table_column_stats;
 --@ column-statistics | 1.0 | statistics of no column
 update ducklake_table_column_stats set column_id = column_id + 900;
+--@ narrow-statistics | 1.0 | minimum set to the maximum
+update ducklake_table_column_stats set min_value = max_value;
+--@ unknown-statistics | 1.0 | range lost
+update ducklake_table_column_stats set min_value = null, max_value = null;
 --@ variant-statistics-without-file | 1.0 | data file lost
 delete from ducklake_data_file where data_file_id in (select data_file_id from ducklake_file_variant_stats);
 --@ schema-version-without-table | 0.4 1.0 | stale client altered a table
