@@ -121,8 +121,8 @@ LEFT_OUT = {
     ),
     "nulls-of-added-files": LeftOut(
         (),
-        "where an added file lacks a column, 1.4.4 and 1.5.5 answer IS NULL and IS NOT NULL as if it had no NULLs, on any"
-        " lake: the table's statistics say so",
+        "where an added file lacks a column, 1.4.4 and 1.5.5 answer IS NULL and IS NOT NULL as if it had no NULLs, on"
+        " any lake: the table's statistics say so",
     ),
     "changes-of-tables": LeftOut(
         (), "table_insertions and table_changes of 1.4.4 leave out rows in files that were compacted"
