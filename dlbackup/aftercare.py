@@ -20,7 +20,7 @@ from dlbackup.partial_files import (
     unordered_lists,
 )
 from dlbackup.rules.inlined import CONVERSIONS, CURRENT
-from dlbackup.statements import quote_identifier
+from dlbackup.statements import quote_identifier, quote_literal, quote_numbers
 from dlbackup.tables import by_name, inlined_table_id
 
 if TYPE_CHECKING:
@@ -195,12 +195,12 @@ def _unknown_statistics(snapshot: "PostgresSnapshot") -> list[Any]:
 
 
 def _forget_statistics(session: "Session", schema: str, found: list[Any]) -> int:
-    tables, columns = [item[0] for item in found], [item[1] for item in found]
+    tables = quote_numbers(item[0] for item in found)
+    columns = quote_numbers(item[1] for item in found)
     return session.execute(
         f"delete from {quote_identifier(schema)}.ducklake_table_column_stats s"
-        " using unnest(%s::bigint[], %s::bigint[]) as x (table_id, column_id)"
-        f" where s.table_id = x.table_id and s.column_id = x.column_id and {_UNKNOWN}".encode(),
-        [tables, columns],
+        f" using unnest({tables}, {columns}) as x (table_id, column_id)"
+        f" where s.table_id = x.table_id and s.column_id = x.column_id and {_UNKNOWN}".encode()
     ).rowcount
 
 
@@ -216,9 +216,8 @@ def _null_as_text(snapshot: "PostgresSnapshot") -> list[Any]:
 
 def _quote_null_as_text(session: "Session", schema: str, found: list[Any]) -> int:
     return session.execute(
-        f"update {quote_identifier(schema)}.ducklake_column set default_value = %s,"
-        f" default_value_type = 'expression', default_value_dialect = 'duckdb' where {_NULL_AS_TEXT}".encode(),
-        [NULL_TEXT_DEFAULT],
+        f"update {quote_identifier(schema)}.ducklake_column set default_value = {quote_literal(NULL_TEXT_DEFAULT)},"
+        f" default_value_type = 'expression', default_value_dialect = 'duckdb' where {_NULL_AS_TEXT}".encode()
     ).rowcount
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from dlbackup.statements import quote_identifier
+from dlbackup.statements import quote_identifier, quote_numbers
 from dlbackup.tables import by_name
 
 if TYPE_CHECKING:
@@ -128,9 +128,9 @@ def _words(changes_made: str | None) -> list[str]:
 
 def set_partial_max(session: "Session", schema: str, found: list[Any]) -> int:
     """Give each data file the largest snapshot of its list; return how many were given one."""
-    files, newest = [item[0] for item in found], [item[1] for item in found]
+    files = quote_numbers(item[0] for item in found)
+    newest = quote_numbers(item[1] for item in found)
     return session.execute(
         f"update {quote_identifier(schema)}.ducklake_data_file f set partial_max = x.newest"
-        " from unnest(%s::bigint[], %s::bigint[]) as x (file, newest) where f.data_file_id = x.file".encode(),
-        [files, newest],
+        f" from unnest({files}, {newest}) as x (file, newest) where f.data_file_id = x.file".encode()
     ).rowcount

@@ -10,7 +10,7 @@ what the second check is for.
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -76,6 +76,11 @@ def quote_identifier(name: str) -> str:
 def quote_literal(text: str) -> str:
     """Return `text` as a standard SQL literal (read with standard_conforming_strings on)."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def quote_numbers(numbers: Iterable[int]) -> str:
+    """Return an array of type `bigint[]`, for statements that can't have parameters: their names may hold `%`."""
+    return f"'{{{','.join(map(str, numbers))}}}'::bigint[]"
 
 
 def qualified(schema: str, name: str) -> str:
