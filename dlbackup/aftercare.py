@@ -87,9 +87,6 @@ def mend(session: "Session", schema: str, losses: tuple[Loss, ...]) -> list[tupl
     return done
 
 
-_SYSTEM_COLUMNS = 3
-
-
 def _old_inlined_tables(snapshot: "PostgresSnapshot") -> list[Any]:
     """Return (table, [(column, type, conversion)]) for the inlined tables that new rows would go into."""
     tables = by_name(snapshot.tables)
@@ -104,7 +101,7 @@ def _old_inlined_tables(snapshot: "PostgresSnapshot") -> list[Any]:
         table_id = inlined_table_id(name)
         conversions = [
             (column.name, column.type, CONVERSIONS[types[table_id, column.name], column.type])
-            for column in tables[name].columns[_SYSTEM_COLUMNS:]
+            for column in tables[name].columns
             if (types.get((table_id, column.name), ""), column.type) in CONVERSIONS
         ]
         if conversions:
@@ -148,8 +145,6 @@ def _set_is_partition(session: "Session", schema: str, found: list[Any]) -> int:
 
 def _expired_beginnings(snapshot: "PostgresSnapshot") -> list[Any]:
     """Return the tables whose first schema version went with an expired snapshot."""
-    if "ducklake_schema_versions" not in by_name(snapshot.tables):
-        return []
     return snapshot.query(
         "select t.table_id from (select table_id, min(begin_snapshot) b from {s}.ducklake_table group by 1) t"
         " where not exists (select from {s}.ducklake_schema_versions v where v.begin_snapshot = t.b)"
@@ -179,8 +174,6 @@ def _unknown_statistics(snapshot: "PostgresSnapshot") -> list[Any]:
 
     All values are NULL where every data file says so, and none are in the catalog.
     """
-    if "ducklake_file_column_stats" not in by_name(snapshot.tables):
-        return []
     return snapshot.query(
         "select s.table_id, s.column_id from {s}.ducklake_table_column_stats s"
         " join {s}.ducklake_column c on c.table_id = s.table_id and c.column_id = s.column_id"

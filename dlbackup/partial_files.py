@@ -12,7 +12,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from dlbackup.statements import quote_identifier, quote_numbers
-from dlbackup.tables import by_name
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres import PostgresSnapshot
@@ -44,9 +43,6 @@ def _partial_file(file: int, table: int, begin: int, text: str) -> _PartialFile:
 
 
 def _partial_files(snapshot: "PostgresSnapshot") -> list[_PartialFile]:
-    data_file = by_name(snapshot.tables).get("ducklake_data_file")
-    if data_file is None or "partial_file_info" not in data_file.column_names:
-        return []
     sql = (
         "select data_file_id, table_id, begin_snapshot, partial_file_info from {s}.ducklake_data_file"
         " where partial_file_info is not null and partial_file_info not like 'partial_max:%' order by 1"
