@@ -45,7 +45,7 @@ class Loss:
     message: str
     part: str
     mendable: bool
-    before: Any = None
+    before: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,7 @@ def _old_inlined_tables(snapshot: "PostgresSnapshot") -> list[Any]:
 def _types(session: "Session", schema: str, table: str) -> dict[str, str]:
     rows = session.execute(
         "select a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a join pg_class c on c.oid ="
-        " a.attrelid join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s and c.relname = %s"
-        " and a.attnum > 0 and not a.attisdropped",
+        " a.attrelid join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s and c.relname = %s",
         [schema, table],
     )
     return {row[0]: row[1] for row in rows}

@@ -45,7 +45,7 @@ def _partial_file(file: int, table: int, begin: int, text: str) -> _PartialFile:
 def _partial_files(snapshot: "PostgresSnapshot") -> list[_PartialFile]:
     sql = (
         "select data_file_id, table_id, begin_snapshot, partial_file_info from {s}.ducklake_data_file"
-        " where partial_file_info is not null and partial_file_info not like 'partial_max:%' order by 1"
+        " where partial_file_info not like 'partial_max:%' order by 1"
     )
     return [_partial_file(*row) for row in snapshot.query(sql)]
 
@@ -59,8 +59,7 @@ def plain_lists(snapshot: "PostgresSnapshot") -> list[Any]:
 
 def lists_with_flushed_files(snapshot: "PostgresSnapshot") -> list[Any]:
     """Return (data file, largest snapshot of its list) for those that may hold flushed rows of several snapshots."""
-    files = [file for file in _partial_files(snapshot) if file.snapshots]
-    return [(file.file, max(file.snapshots)) for file in _with_flushed_files(snapshot, files)]
+    return [(file.file, max(file.snapshots)) for file in _with_flushed_files(snapshot, _partial_files(snapshot))]
 
 
 def unordered_lists(snapshot: "PostgresSnapshot") -> list[Any]:
@@ -75,7 +74,7 @@ def lists_with_rewritten_files(snapshot: "PostgresSnapshot") -> list[Any]:
     A rewritten file begins where the file ends that it replaces, but its rows keep the snapshots that they
     were inserted in. As long as a snapshot needs the replaced file, the catalog has it.
     """
-    files = [file for file in _partial_files(snapshot) if file.rises and file.later]
+    files = [file for file in _partial_files(snapshot) if file.rises]
     if not files:
         return []
     ended = snapshot.query(

@@ -149,7 +149,10 @@ def test_losses_say_how_much_and_which_part(catalog: Callable[[str], _Catalog]) 
     made = catalog("0.3")
     _put_everything(made, "0.3")
 
-    for loss in (*made.losses("0.4", "1.5.1"), *made.losses("1.0")):
+    older = catalog("0.2")
+    _put_everything(older, "0.2")
+
+    for loss in (*made.losses("0.4", "1.5.1"), *made.losses("1.0"), *older.losses("0.3")):
         assert re.fullmatch(rf"[^{{}}]*\b{loss.rows} [^{{}}]*[a-z]", loss.message), loss.rule
         assert loss.message[:1] in "0123456789D", loss.rule
         assert loss.part == "" or loss.part in spec.load("0.3"), loss.rule
@@ -323,6 +326,15 @@ def test_files_of_several_tables_are_told_apart(catalog: Callable[[str], _Catalo
     assert made.found("partial-file-lists") == [(1, 6), (2, 5), (3, 5)]
 
 
+def test_lists_are_carried_over_without_any_changes(catalog: Callable[[str], _Catalog]) -> None:
+    """Where the catalog has lost what its snapshots changed, lists are carried over like others."""
+    made = catalog("0.3")
+    _put_inlined(made, 7, 1)
+    made.put("data_file", data_file_id=1, table_id=7, begin_snapshot=2, partial_file_info="2:9|5:10")
+
+    assert made.found("partial-file-lists") == [(1, 5)]
+
+
 def test_flushed_lists_are_mended_like_others(catalog: Callable[[str], _Catalog]) -> None:
     """A file that may hold flushed rows gets the largest snapshot of its list too."""
     made = catalog("0.3")
@@ -488,6 +500,7 @@ def test_statistics_that_know_nothing_are_found(catalog: Callable[[str], _Catalo
     for column in (9, 1, 2, 3, 4, 5):
         _put_statistics(made, 5, column)
     _put_statistics(made, 6, 1)
+    _put_statistics(made, 6, 0)
     # Column 1 of table 5 is NULL in both of its files, 2 in one, 3 in none; 4 is in table 6 and has values in one file.
     for file, table, column, count in (
         *((2, 5, 1, 0), (3, 5, 1, 0), (2, 5, 2, 0), (3, 5, 2, 1), (2, 5, 3, 1), (3, 5, 3, 1)),
@@ -496,7 +509,7 @@ def test_statistics_that_know_nothing_are_found(catalog: Callable[[str], _Catalo
     ):
         made.put("file_column_stats", data_file_id=file, table_id=table, column_id=column, value_count=count)
 
-    assert made.found("unknown-statistics") == [(5, 2), (5, 3), (5, 4), (5, 5), (5, 9)]
+    assert made.found("unknown-statistics") == [(5, 2), (5, 3), (5, 4), (5, 5), (5, 9), (6, 0)]
 
 
 def test_statistics_that_know_something_are_not_found(catalog: Callable[[str], _Catalog]) -> None:
@@ -533,6 +546,7 @@ def test_unknown_statistics_are_forgotten(catalog: Callable[[str], _Catalog]) ->
     for table, column in ((5, 1), (5, 2), (5, 3), (5, 4), (6, 2), (6, 7)):
         _put_statistics(made, table, column)
     _put_statistics(made, 5, 7, min_value="1")
+    _put_statistics(made, 5, 8, "boolean")
     _put_statistics(made, 7, 1)
     loss = made.loss("unknown-statistics")
     for column, known in ((2, "min_value"), (3, "max_value"), (4, "extra_stats")):
@@ -542,7 +556,7 @@ def test_unknown_statistics_are_forgotten(catalog: Callable[[str], _Catalog]) ->
 
     assert made.mend(loss) == [("unknown-statistics", 3)]
     left = made.run("select table_id, column_id from {s}.ducklake_table_column_stats order by 1, 2")
-    assert left == [(5, 2), (5, 3), (5, 4), (5, 7), (7, 1)]
+    assert left == [(5, 2), (5, 3), (5, 4), (5, 7), (5, 8), (7, 1)]
 
 
 def test_text_null_becomes_an_expression(catalog: Callable[[str], _Catalog]) -> None:
@@ -556,13 +570,14 @@ def test_text_null_becomes_an_expression(catalog: Callable[[str], _Catalog]) -> 
         )
     made.put("column", table_id=5, column_id=0, begin_snapshot=2, column_type="varchar", default_value="NULL")
     made.put("column", table_id=4, column_id=7, begin_snapshot=9, column_type="varchar", default_value="NULL")
+    made.put("column", table_id=5, column_id=9, begin_snapshot=1, column_type="varchar", default_value="NULL")
 
-    assert made.found("null-text-defaults") == [(4, 7, 9), (5, 0, 2), (5, 0, 3), (5, 1, 3)]
+    assert made.found("null-text-defaults") == [(4, 7, 9), (5, 0, 2), (5, 0, 3), (5, 1, 3), (5, 9, 1)]
 
     loss = made.loss("null-text-defaults")
     for name in ("default_value_type", "default_value_dialect"):
         made.run(f"alter table {{s}}.ducklake_column add {name} varchar")
-    assert made.mend(loss) == [("null-text-defaults", 4)]
+    assert made.mend(loss) == [("null-text-defaults", 5)]
     columns = "default_value, default_value_type, default_value_dialect"
     assert set(made.run(f"select column_type, {columns} from {{s}}.ducklake_column")) == {
         ("varchar", "concat('NULL')", "expression", "duckdb"),

@@ -14,7 +14,7 @@ from dlbackup.backupfile import Source
 from dlbackup.check import EVIDENCE, MENDED_TABLES, Check, check
 from dlbackup.progress import Event
 from dlbackup.rules import RULES
-from dlbackup.tables import Column, Finding, Table
+from dlbackup.tables import Column, Constraint, Finding, Table
 
 Tables = Sequence[tuple[Table, Sequence[bytes]]]
 
@@ -211,9 +211,12 @@ def test_unknown_version_is_taken_for_what_it_looks_like(tmp_path: Path, layout:
 
 def test_rules_over_a_damaged_table_do_not_run(tmp_path: Path) -> None:
     """A rule whose table lacks a column, or has one of another type, doesn't run; that is a finding, and others run."""
-    for columns in (lambda c: c[:-1], lambda c: (*c[:-1], replace(c[-1], type="text"))):
+    for columns, broken_row in (
+        (lambda c: c[:-1], row(1, 7)),
+        (lambda c: (*c[:-1], replace(c[-1], type="text")), row(1, 7, None)),
+    ):
         tables = [
-            (replace(t, columns=columns(t.columns)), []) if t.name == "ducklake_column_mapping" else (t, rows)
+            (replace(t, columns=columns(t.columns)), [broken_row]) if t.name == "ducklake_column_mapping" else (t, rows)
             for t, rows in _healthy("1.0", record("files_scheduled_for_deletion", data_file_id=1))
         ]
         found = {finding.rule for finding in _check(tmp_path, tables).findings}
@@ -231,6 +234,31 @@ def test_more_columns_do_not_stop_a_rule(tmp_path: Path) -> None:
 
     rules = [finding.rule for finding in _check(tmp_path, tables).findings]
     assert sorted(rules) == ["extra-column", "mapping-of-dropped-table"]
+
+
+def test_a_key_too_many_is_no_finding(tmp_path: Path) -> None:
+    """A primary key on a table that has none in the specification does no harm, and isn't reported."""
+    key = Constraint("more", "PRIMARY KEY (mapping_id)")
+    tables = [
+        (replace(t, constraints=(key,)) if t.name == "ducklake_column_mapping" else t, rows)
+        for t, rows in _healthy("1.0")
+    ]
+
+    assert _check(tmp_path, tables).findings == ()
+
+
+def test_missing_tables_stop_no_check(tmp_path: Path) -> None:
+    """Whatever tables are missing, the others are checked, inlined ones included."""
+    records, inlined = _old_inlined(5)
+    deletes = Table(
+        "ducklake_inlined_delete_5", tuple(Column(n, "bigint") for n in ("file_id", "row_id", "begin_snapshot"))
+    )
+    for gone in ({"table"}, {"snapshot", "table", "data_file", "delete_file"}):
+        lost = {f"ducklake_{name}" for name in gone}
+        tables = [(t, rows) for t, rows in _healthy("1.0", *records) if t.name not in lost]
+        tables += [(inlined, [row(1, 9, None, None, None)]), (deletes, [row(1, 1, 1)])]
+        messages = {finding.message for finding in _check(tmp_path, tables).findings}
+        assert {f"table {name} is missing" for name in lost} <= messages
 
 
 def _registered(*names: str) -> list[Record]:
