@@ -2,13 +2,15 @@
 The program that runs a DuckDB engine in a process of its own, so that nothing it does takes dlbackup down.
 
 It needs nothing but the standard library and duckdb, so it also runs in another environment's Python.
-One JSON job comes on the first line of standard input: `{"extensions": [...], "environment": {...},
-"statements": [...]}`. One JSON answer goes to standard output: `{"results": [...]}` or
-`{"error": {"type": ..., "message": ...}}`. When standard input closes, the parent is gone and so is this.
+Two lines of JSON come on standard input: `{"extensions": [...]}`, on which it makes itself ready and says
+`{"ready": true}`, and, maybe much later, the job: `{"environment": {...}, "statements": [...]}`. The answer is
+`{"results": [...]}` or `{"error": {"type": ..., "message": ...}}`. When standard input closes, the parent is gone
+and so is this.
 """
 
 import json
 import os
+import queue
 import sys
 import threading
 from pathlib import Path
@@ -32,13 +34,20 @@ def load(connection: Any, name: str) -> None:
         connection.execute(f"LOAD {name}")
 
 
-def _run(job: dict[str, Any]) -> list[list[Any]]:
+def _ready(extensions: list[str]) -> Any:
     import duckdb
 
     connection = duckdb.connect(config={"threads": "1"})
-    for name in job["extensions"]:
+    for name in extensions:
         load(connection, name)
     connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def _run(connection: Any, job: dict[str, Any]) -> list[list[Any]]:
+    import duckdb
+
+    os.environ.update(job["environment"])
     results: list[list[Any]] = [[str(duckdb.__version__)]]
     for statement in job["statements"]:
         rows = connection.execute(statement).fetchall()
@@ -46,22 +55,31 @@ def _run(job: dict[str, Any]) -> list[list[Any]]:
     return results
 
 
-def _end_with_parent() -> None:
-    sys.stdin.read()
+def _listen(jobs: "queue.SimpleQueue[str]") -> None:
+    """Pass the job on, and end with the parent, whenever that is."""
+    if job := sys.stdin.readline():
+        jobs.put(job)
+        sys.stdin.read()
     os._exit(1)
 
 
+def _say(words: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
-    """Read the job, run it, answer."""
-    job = json.loads(sys.stdin.readline())
-    os.environ.update(job["environment"])
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """Make ready, read the job, run it, answer."""
+    extensions = json.loads(sys.stdin.readline())["extensions"]
+    jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=[jobs], daemon=True).start()
     try:
-        answer: dict[str, object] = {"results": _run(job)}
+        connection = _ready(extensions)
+        _say({"ready": True})
+        answer: dict[str, object] = {"results": _run(connection, json.loads(jobs.get()))}
     except BaseException as exc:  # noqa: BLE001 - whatever it is, the parent has to hear of it
         answer = {"error": {"type": type(exc).__name__, "message": str(exc)}}
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+    _say(answer)
     os._exit(0)  # an engine whose instance is dead may hang in its own clean-up
 
 

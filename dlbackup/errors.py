@@ -6,7 +6,7 @@ The error tree: everything that dlbackup refuses or fails at, with exit code and
                      ├─ BackupError 3 (Unfinished, Corrupt, UnknownFormat, UnsafeStatement, NotVerified)
                      ├─ Refused 4 (NotEmpty, NewerSnapshots, ClientsConnected, NotOwner, ...)
                      ├─ StorageError 1
-                     ├─ EngineError 1
+                     ├─ EngineError 1 (AttachFailed)
                      ├─ MigrationError (Unchanged 5, RolledBack 6, NeedsPerson 7)
                      └─ Interrupted 130
 
@@ -166,6 +166,10 @@ class StorageError(DlbackupError):
 
 class EngineError(DlbackupError):
     """DuckDB or one of its extensions is missing or failed outside a migration."""
+
+
+class AttachFailed(EngineError):
+    """An engine failed, crashed or was ended in the middle of a job; says nothing about the catalog."""
 
 
 class MigrationError(DlbackupError):

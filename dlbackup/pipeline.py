@@ -28,8 +28,9 @@ from dlbackup.catalogs import open_catalog
 from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot
 from dlbackup.catalogs.sessions import Session, answers, connect, cut_all, translated
 from dlbackup.dump import dump_catalog
-from dlbackup.engine import AttachFailed, Engine, Target, attach_migrating, probe
+from dlbackup.engine import Engine, Target, attach_migrating, probe, standing_by
 from dlbackup.errors import (
+    AttachFailed,
     BackupError,
     CannotMigrate,
     CatalogError,
@@ -260,7 +261,7 @@ class _Pipeline:
             if self.options.rehearsal:
                 with self.run.stage("rehearsal"):
                     rehearse(self._passage(), self.catalog.address, backup)
-            failure = self._fenced(session, lambda fence, held: self._under_fence(fence, backup, held))
+            failure = self._fenced(session, 2, lambda fence, held: self._under_fence(fence, backup, held))
         return self._result(failure)
 
     def _result(self, failure: MigrationError | None) -> Migration:
@@ -281,7 +282,7 @@ class _Pipeline:
             return self._result(self._needs_person("a migration was cut off before its end", exc.message))
         with self._own_session() as session:
             self._settle_clients(session)
-            failure = self._fenced(session, lambda fence, held: self._finish_fenced(fence, passage, backup, held))
+            failure = self._fenced(session, 1, lambda fence, held: self._finish_fenced(fence, passage, backup, held))
         return self._result(failure)
 
     def _finish_fenced(
@@ -295,7 +296,7 @@ class _Pipeline:
                 f" {head.snapshot_id}, where {self.step.to_version} and {self.run.snapshot_id} were expected,",
                 "others have changed it since, so that neither mends nor the backup fit it any more",
             )
-        return self._prove_or_undo(fence, passage, backup, held, attach=False)
+        return self._prove_or_undo(fence, replace(passage, engine=self.engine), backup, held, attach=False)
 
     def _settle_clients(self, fence_session: Session) -> None:
         session = self.catalog.session
@@ -383,14 +384,23 @@ class _Pipeline:
         return verified
 
     def _fenced(
-        self, session: Session, work: Callable[[Fence, ExitStack], MigrationError | None]
+        self, session: Session, jobs: int, work: Callable[[Fence, ExitStack], MigrationError | None]
     ) -> MigrationError | None:
-        """Do what happens under the fence; return the failure once its consequences are dealt with."""
+        """
+        Do what happens under the fence; return the failure once its consequences are dealt with.
+
+        Args:
+            jobs: how many the engine will have to do: commits don't wait for the start of a process.
+        """
         address, schema = self.catalog.address, self.catalog.schema
         timeout_ms = int(self.options.lock_timeout_s * 1000)
         failure, known = None, False
         try:
-            with ExitStack() as held, raise_fence(session, address, schema, timeout_ms) as fence:
+            with (
+                standing_by(self.engine, jobs) as self.engine,
+                ExitStack() as held,
+                raise_fence(session, address, schema, timeout_ms) as fence,
+            ):
                 try:
                     failure, known = work(fence, held), True
                 finally:
@@ -433,7 +443,7 @@ class _Pipeline:
                 if attach:
                     with self.run.stage("attach"):
                         log.begin()
-                        attach_migrating(self.engine, backup, target, options.attach_timeout_s)
+                        attach_migrating(passage.engine, backup, target, options.attach_timeout_s)
                         log.note("attached")
                 with self.run.stage("mend"):
                     self.run.mends = put_right(passage, catalog)

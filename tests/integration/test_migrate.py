@@ -109,6 +109,28 @@ def test_every_table_reads_as_before(
     assert {place: after.get(place) for place in before} == before
 
 
+def test_commits_do_not_wait_for_an_engine_to_start(lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:
+    """The engine's processes are started before the fence is raised; none is started from then on."""
+    made = lake("plain", "0.3")
+    fenced = "select count(*) from pg_locks where mode = 'ShareLock' and relation = 'ducklake_snapshot'::regclass"
+    engine = engine_that(tmp_path)
+    started_at = f"""
+import psycopg
+with psycopg.connect({made.url!r}, application_name="dlbackup-test") as other:
+    other.execute("set search_path = {made.schema}")
+    count = other.execute({fenced!r}).fetchone()[0]
+with open({str(tmp_path / "fences")!r}, "a") as seen:
+    print(count, file=seen)
+"""
+    module = engine.with_name("duckdb.py")
+    module.write_text(module.read_text() + started_at)
+
+    answer = _migrate(cli, made, "--no-rehearsal", "--engine", str(engine))
+
+    assert answer["outcome"] == "migrated"
+    assert (tmp_path / "fences").read_text().split() == ["0", "0", "0"]  # asked for its version, and two that wait
+
+
 def test_new_engine_works_on(lake: LakeFactory, cli: Cli, newest: Engine) -> None:
     """After a migration the new engine inserts, updates, deletes, alters, creates, merges and travels back."""
     made = lake("plain", "0.3")

@@ -20,7 +20,8 @@ import dlbackup
 from dlbackup.address import parse_address
 from dlbackup.backupfile import VERIFIER, BackupReader, VerifiedBackup
 from dlbackup.dump import Backup
-from dlbackup.engine import AttachFailed, Engine, Target, attach_migrating, attach_statement
+from dlbackup.engine import Engine, Target, attach_migrating, attach_statement
+from dlbackup.errors import AttachFailed
 
 PACKAGE = Path(dlbackup.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
