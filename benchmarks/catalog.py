@@ -1,9 +1,10 @@
 """
-Make a large catalog: the fixed tables of spec version 0.3 and N rows of file statistics.
+Make a large catalog: the fixed tables of spec version 0.3, N rows of file statistics, and inlined tables.
 
-    python benchmarks/catalog.py ADDRESS [ROWS]
+    python benchmarks/catalog.py ADDRESS [ROWS [INLINED]]
 
 The rows are what a lake of wide tables has: ten columns a file, min and max values of several kinds. The
+inlined tables hold three rows each, in the types of DuckDB 1.4, so that a migration has to mend them. The
 database must be empty; it is made from the schema files, without any engine.
 """
 
@@ -29,9 +30,10 @@ insert into ducklake_column select c, 1, null, t, c, 'column_' || c, 'varchar', 
 _LARGE = """
 insert into ducklake_snapshot
   select s, timestamptz '2025-01-01 00:00:00.123456+00' + s * interval '7.25 seconds', least(s, 1), 100, s * 100
-  from generate_series(0::bigint, %(files)s / 100) s;
+  from generate_series(0::bigint, greatest(%(files)s / 100, 1)) s;
 insert into ducklake_snapshot_changes
-  select s, 'inserted_into_table:' || 1 + s %% 50, null, null, null from generate_series(0::bigint, %(files)s / 100) s;
+  select s, 'inserted_into_table:' || 1 + s %% 50, null, null, null
+  from generate_series(0::bigint, greatest(%(files)s / 100, 1)) s;
 insert into ducklake_data_file
   select f, 1 + f %% 50, 1 + f / 100, null, null, 'ducklake-' || gen_random_uuid() || '.parquet', true, 'parquet',
          1000 + f %% 977, 100000 + f * 7 %% 90001, 1200 + f %% 100, f * 1000, null, null, null, null
@@ -54,9 +56,23 @@ insert into ducklake_table_stats
   from ducklake_data_file group by table_id;
 """
 
+FIRST_INLINED = 1000
 
-def make(session: Session, rows: int) -> None:
-    """Make the catalog with about `rows` rows of statistics in the session's database."""
+_INLINED = """
+insert into ducklake_table values ({t}, gen_random_uuid(), 1, null, 0, 'inlined_{t}', 'inlined_{t}/', true);
+insert into ducklake_column values
+  (1, 1, null, {t}, 1, 'id', 'int64', null, null, true, null),
+  (2, 1, null, {t}, 2, 'name', 'varchar', null, null, true, null);
+insert into ducklake_inlined_data_tables values ({t}, 'ducklake_inlined_data_{t}_1', 1);
+create table ducklake_inlined_data_{t}_1
+  (row_id bigint, begin_snapshot bigint, end_snapshot bigint, "id" bigint, "name" varchar);
+insert into ducklake_inlined_data_{t}_1 select r, 1, null, r, 'customer ' || r from generate_series(0, 2) r;
+insert into ducklake_table_stats values ({t}, 3, 3, 0);
+"""
+
+
+def make(session: Session, rows: int, inlined: int = 0) -> None:
+    """Make the catalog with about `rows` rows of statistics and some inlined tables in the session's database."""
     session.execute("set search_path = public")
     for table in spec.load("0.3").values():
         session.execute(definition(table).encode())
@@ -65,13 +81,15 @@ def make(session: Session, rows: int) -> None:
     for statement in _LARGE.split(";\n"):
         if statement.strip():
             session.execute(statement.encode(), {"files": files})
+    for number in range(FIRST_INLINED, FIRST_INLINED + inlined):
+        session.execute(_INLINED.format(t=number).encode())
     session.execute("vacuum analyze")
 
 
 def main() -> None:
-    address, rows = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 3_000_000
+    address, *numbers = sys.argv[1:]
     with connect(parse_address(address)) as session:
-        make(session, rows)
+        make(session, *map(int, numbers or ["3000000"]))
 
 
 if __name__ == "__main__":
