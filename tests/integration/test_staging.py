@@ -33,10 +33,16 @@ def tight(servers: Servers) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def own_lakes(tmp_path_factory: pytest.TempPathFactory) -> Lakes:
+    """Templates of this server's own: the session's are on another one of the same major."""
+    return Lakes(tmp_path_factory.mktemp("lakes"))
+
+
 @pytest.fixture
-def made(tight: Server, lakes: Lakes) -> Iterator[Lake]:
+def made(tight: Server, own_lakes: Lakes) -> Iterator[Lake]:
     """A plain lake of 0.3 there."""
-    with lakes.copy("plain", "0.3", tight, "public") as lake:
+    with own_lakes.copy("plain", "0.3", tight, "public") as lake:
         yield lake
 
 
@@ -142,10 +148,10 @@ def test_killed_at_any_point_leaves_old_or_new(
 
 
 @pytest.fixture(scope="module")
-def usual_s(tight: Server, lakes: Lakes, tmp_path_factory: pytest.TempPathFactory) -> float:
+def usual_s(tight: Server, own_lakes: Lakes, tmp_path_factory: pytest.TempPathFactory) -> float:
     """How long a restore takes that nobody disturbs."""
     folder = tmp_path_factory.mktemp("usual")
-    with lakes.copy("plain", "0.3", tight, "public") as lake:
+    with own_lakes.copy("plain", "0.3", tight, "public") as lake:
         path = dump(lake.url, folder).path
         begun = time.monotonic()
         assert Cli(folder)("restore", path, lake.url, *WORDS).exit_code == 0
