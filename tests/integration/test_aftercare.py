@@ -75,12 +75,9 @@ class _Catalog:
 
 @pytest.fixture(scope="module")
 def session(servers: Servers) -> Iterator[Session]:
-    """A session in a transaction that is rolled back, with a catalog of each spec version."""
-    with (
-        psycopg.connect(servers[middle_major()].url, autocommit=True) as session,
-        session.transaction(force_rollback=True),
-    ):
-        session.execute("set local search_path = ''")
+    """A session on a database with a catalog of each spec version."""
+    with servers[middle_major()].database() as url, psycopg.connect(url, autocommit=True) as session:
+        session.execute("set search_path = ''")
         for version in spec.described():
             _Catalog(session, version).make()
         yield session

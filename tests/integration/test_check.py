@@ -21,6 +21,7 @@ from dlbackup import dump
 from dlbackup.catalogs.postgres import PostgresSnapshot
 from dlbackup.check import TABLES_AT_ONCE, Check, _Live, check, check_snapshot
 from dlbackup.errors import Corrupt, NotALake
+from dlbackup.progress import Event
 from dlbackup.rules import RULES
 
 HEALTHY: list[tuple[LakeKind, str]] = [
@@ -356,13 +357,16 @@ def test_inlined_tables_are_read_in_batches_without_keeping_locks(database: str)
 
 
 def test_check_changes_nothing(lake: LakeFactory) -> None:
-    """A check leaves definitions and rows of a damaged catalog as they are."""
+    """A check, which is heard while it runs, leaves definitions and rows of a damaged catalog as they are."""
     made = lake("zoo", "0.3")
     execute(made.url, "delete from ducklake_schema_versions")
     before = server_digests(made.url), schema_lines(made.server, made.url)
 
-    assert not check(made.url).ok
+    heard: list[Event] = []
 
+    assert not check(made.url, on_event=heard.append).ok
+
+    assert heard
     assert (server_digests(made.url), schema_lines(made.server, made.url)) == before
 
 
