@@ -130,7 +130,7 @@ def _dump_once(
     on_event: OnEvent,
 ) -> Backup:
     begun = time.monotonic()
-    with open_catalog(address, schema) as catalog, catalog.snapshot() as snapshot:
+    with open_catalog(address, schema) as catalog, catalog.snapshot(share=jobs > 1) as snapshot:
         for what in snapshot.left_out:
             on_event(Event("dump", f"not in the backup: {what}", warning=True))
         header = _header(snapshot)

@@ -55,13 +55,19 @@ class PostgresCatalog:
             session.close()
 
     @contextmanager
-    def snapshot(self) -> Iterator["PostgresSnapshot"]:
-        """Open one consistent view. Errors of the server inside the block are translated."""
+    def snapshot(self, *, share: bool = False) -> Iterator["PostgresSnapshot"]:
+        """
+        Open one consistent view. Errors of the server inside the block are translated.
+
+        Args:
+            share: other sessions may join it.
+        """
         doing = f"reading the catalog in schema {self.schema}"
         with translated(self.address, doing), self.session.transaction():
             self.session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             self.session.execute(LOCAL_SETTINGS.encode())
-            yield PostgresSnapshot.begin(self.session, self.schema)
+            name = one(self.session, "select pg_export_snapshot()")[0] if share else ""  # before the first savepoint
+            yield PostgresSnapshot.begin(self.session, self.schema, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +82,10 @@ class PostgresSnapshot:
     name: str
 
     @classmethod
-    def begin(cls, session: Session, schema: str) -> "PostgresSnapshot":
-        """Take the snapshot by reading head and definitions."""
-        about = "select current_database(), current_setting('server_version'), pg_export_snapshot()"
-        database, version, name = one(session, about)  # a subtransaction can't export
+    def begin(cls, session: Session, schema: str, name: str = "") -> "PostgresSnapshot":
+        """Take the snapshot by reading head and definitions; `name` is that under which others may join it."""
         session.execute("SAVEPOINT dlbackup")
+        database, version = one(session, "select current_database(), current_setting('server_version')")
         definitions = read_definitions(session, schema)
         head = read_head(session, schema, definitions)
         session.execute("ROLLBACK TO SAVEPOINT dlbackup")

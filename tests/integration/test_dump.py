@@ -360,7 +360,8 @@ def test_dump_begins_again_when_tables_are_replaced(lake: LakeFactory, cli: Cli,
 @contextmanager
 def _standing_still(cli: Cli, made: Lake, path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a dump whose output nobody takes, in the middle of a table of one piece; read it all at the end."""
-    large = "select md5(i::text) || md5((-i)::text) as x from generate_series(1, 100000) i"
+    text = "select string_agg(md5(i::text || k), '') from generate_series(1, 30) k"  # more bytes than sockets hold
+    large = f"select ({text}) as x from generate_series(1, 13000) i"
     execute(made.url, f"create table ducklake_m_large as {large}")
     with cli.started("dump", made.url, "-q", "-o", "-") as process:
         until(lambda: _backends(made, "wait_event = 'ClientWrite'") == 1)
