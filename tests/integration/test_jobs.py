@@ -33,6 +33,7 @@ def large(lake: LakeFactory, monkeypatch: pytest.MonkeyPatch) -> str:
     module = sys.modules[dump.__module__]  # the package's own name for it is the function
     monkeypatch.setattr(module, "PIECE_PAGES", 16)
     monkeypatch.setattr(module, "PIECES_A_HELPER", 1)
+    monkeypatch.setattr("dlbackup.progress.REPORT_S", 0.0)  # so that every piece is heard of
     made = lake("plain", "0.3")
     execute(made.url, _MANY, _INLINED)
     return made.url
