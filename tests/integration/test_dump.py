@@ -360,8 +360,9 @@ def test_dump_begins_again_when_tables_are_replaced(lake: LakeFactory, cli: Cli,
 @contextmanager
 def _standing_still(cli: Cli, made: Lake, path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a dump whose output nobody takes, in the middle of a table of one piece; read it all at the end."""
-    text = "select string_agg(md5(i::text || k), '') from generate_series(1, 30) k"  # more bytes than sockets hold
-    large = f"select ({text}) as x from generate_series(1, 13000) i"
+    # 40 MB out of line, which is more than sockets hold, on a few pages of the table itself.
+    text = "select string_agg(md5(i::text || '.' || k), '') from generate_series(1, 1250) k"
+    large = f"select ({text}) as x from generate_series(1, 1000) i"
     execute(made.url, f"create table ducklake_m_large as {large}")
     with cli.started("dump", made.url, "-q", "-o", "-") as process:
         until(lambda: _backends(made, "wait_event = 'ClientWrite'") == 1)
