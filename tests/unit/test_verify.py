@@ -516,8 +516,9 @@ def test_proof_is_refused_for_a_damaged_file(tmp_path: Path) -> None:
         prove(backup)
 
 
-def test_progress_is_reported(tmp_path: Path) -> None:
+def test_progress_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Verification of many rows tells how far it is, in rows and as a share of the work."""
+    monkeypatch.setattr("dlbackup.progress.REPORT_S", 0.0)
     path = tmp_path / "backup"
     table = Table("ducklake_many", (Column("n", "bigint"),))
     write_backup(path, [*small(), (table, [row(1)] * 600_000)])
