@@ -127,9 +127,13 @@ class RowBlock:
     """The checked rows of one INSERT."""
 
     entry: Entry
-    rows: list[bytes]
-    digest: int
     body: Body
+    digest: int
+
+    @property
+    def rows(self) -> list[bytes]:
+        """Their texts."""
+        return self.body.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,7 +447,7 @@ def _scan_rows(
     def blocks() -> Iterator[RowBlock]:
         for body in _bodies(text, entry.table, shape):
             parts.append(Rows(len(body.rows), digest(body.rows)))
-            yield RowBlock(entry, body.rows, parts[-1].digest, body)
+            yield RowBlock(entry, body, parts[-1].digest)
 
     inner = inner_frames(entry)
     if elsewhere is not None and inner and (proved := elsewhere(entry)) is not None:

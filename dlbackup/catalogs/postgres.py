@@ -32,6 +32,7 @@ from dlbackup.tables import INTEGERS, Rows, Table
 
 _IS_ROW: Callable[[tuple[int, memoryview]], bool] = (0, memoryview(b"")).__lt__
 """Tells a row from libpq's (0, nothing yet) and (-1, the end), without a Python function's call."""
+_ONE_VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _POLL_MS = 100
 """TLS may hold bytes back that no poll sees."""
 
@@ -64,7 +65,7 @@ class PostgresCatalog:
         """
         doing = f"reading the catalog in schema {self.schema}"
         with translated(self.address, doing), self.session.transaction():
-            self.session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            self.session.execute(_ONE_VIEW)
             self.session.execute(LOCAL_SETTINGS.encode())
             name = one(self.session, "select pg_export_snapshot()")[0] if share else ""  # before the first savepoint
             yield PostgresSnapshot.begin(self.session, self.schema, name)
@@ -187,7 +188,7 @@ class SharedSnapshot:
         session = connect(self.address)
         try:
             with translated(self.address, f"reading the catalog in schema {self.schema}"), session.transaction():
-                session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                session.execute(_ONE_VIEW)
                 session.execute(f"SET TRANSACTION SNAPSHOT {quote_literal(self.name)}".encode())
                 session.execute(LOCAL_SETTINGS.encode())
                 session.execute("SAVEPOINT dlbackup")
