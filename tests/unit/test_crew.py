@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+from support.waiting import until
 
 from dlbackup.crew import Crew, Opener
 from dlbackup.errors import Corrupt, Unreachable
@@ -72,8 +73,14 @@ def test_what_is_done_ahead_is_told(helpers: int) -> None:
 
 def test_helpers_take_part() -> None:
     """Tasks are done in more than one process."""
-    with Crew(squares, None, work, 2) as crew:
-        processes = {crew.result(number)[1] for number in crew.add(range(300))}
+
+    def patient(number: int) -> tuple[int, int]:
+        if number == 0:
+            until(lambda: crew.ahead > 0.5)  # more is under way than this task
+        return work(number)
+
+    with Crew(squares, None, patient, 2) as crew:
+        processes = {crew.result(number)[1] for number in crew.add(range(20))}
 
     assert len(processes) > 1 and os.getpid() in processes
 
