@@ -16,15 +16,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from dlbackup import check, dump, info, migrate, plan, reports, restore, unbar, verify
+import dlbackup
+from dlbackup import reports
 from dlbackup.address import masked
-from dlbackup.cat import write
-from dlbackup.errors import DlbackupError, Interrupted, Unhealthy, UsageError
-from dlbackup.migration import MigrateOptions
+from dlbackup.errors import DlbackupError, Interrupted, NotVerified, Unhealthy, UsageError
 from dlbackup.options import command_line
 from dlbackup.progress import OnEvent
 from dlbackup.records import encode
-from dlbackup.restore import RestoreOptions
 from dlbackup.terminal import Output, Screen, say
 
 
@@ -113,7 +111,7 @@ def _public(record: object) -> Any:
 def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
     if options.json and options.output == "-":
         raise UsageError("--json and -o - both want standard output", "write to a file")
-    backup = dump(
+    backup = dlbackup.dump(
         options.address,
         options.output,
         metadata_schema=options.metadata_schema,
@@ -126,10 +124,8 @@ def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
 
 
 def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, DlbackupError | None]:
-    from dlbackup.errors import NotVerified
-
     engine = Path(options.engine) if options.engine else None
-    report = verify(
+    report = dlbackup.verify(
         options.backup,
         rehearse=options.rehearse,
         engine=engine,
@@ -149,18 +145,18 @@ def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str
 def _restore(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
     if options.drop_replaced and not options.replace:
         raise UsageError("--drop-replaced needs --replace")
-    names = RestoreOptions.__dataclass_fields__
-    restored = restore(
+    names = dlbackup.RestoreOptions.__dataclass_fields__
+    restored = dlbackup.restore(
         options.backup,
         options.address,
-        RestoreOptions(**{name: getattr(options, name) for name in names}),
+        dlbackup.RestoreOptions(**{name: getattr(options, name) for name in names}),
         on_event=on_event,
     )
     return restored, reports.restored(restored, read_back=options.read_back), None
 
 
-def _as_migrate_options(options: argparse.Namespace) -> MigrateOptions:
-    return MigrateOptions(
+def _as_migrate_options(options: argparse.Namespace) -> "dlbackup.MigrateOptions":
+    return dlbackup.MigrateOptions(
         metadata_schema=options.metadata_schema,
         backup_dir=options.backup_dir,
         to=options.to,
@@ -178,12 +174,12 @@ def _as_migrate_options(options: argparse.Namespace) -> MigrateOptions:
 
 
 def _migrate(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
-    result = migrate(options.address, _as_migrate_options(options), on_event=on_event)
+    result = dlbackup.migrate(options.address, _as_migrate_options(options), on_event=on_event)
     return result, reports.migrated(result), None
 
 
 def _check(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, DlbackupError | None]:
-    report = check(options.target, metadata_schema=options.metadata_schema, on_event=on_event)
+    report = dlbackup.check(options.target, metadata_schema=options.metadata_schema, on_event=on_event)
     if report.ok:
         return report, reports.checked(report), None
     hint = "dump it before anything else; docs/rules.md says what each rule means and what to do"
@@ -191,21 +187,23 @@ def _check(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
 
 
 def _plan(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
-    found = plan(options.address, _as_migrate_options(options))
+    found = dlbackup.plan(options.address, _as_migrate_options(options))
     return found, reports.planned(found), None
 
 
 def _unbar(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
-    result = unbar(options.address, metadata_schema=options.metadata_schema)
+    result = dlbackup.unbar(options.address, metadata_schema=options.metadata_schema)
     return result, reports.unbarred(result), None
 
 
 def _info(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
-    found = info(options.target, metadata_schema=options.metadata_schema, fingerprint=options.fingerprint)
+    found = dlbackup.info(options.target, metadata_schema=options.metadata_schema, fingerprint=options.fingerprint)
     return found, reports.found(found), None
 
 
 def _cat(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    from dlbackup.cat import write
+
     write(options.backup, options.table, options.format, Output())
     return None, "", None
 

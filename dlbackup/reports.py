@@ -4,18 +4,22 @@ Results as text for a person; the same records that `--json` prints.
 Each function takes a record and returns lines without a closing line feed.
 """
 
-from dlbackup.bars import Unbarred
-from dlbackup.check import Check
-from dlbackup.dump import Backup
-from dlbackup.info import Info
-from dlbackup.migration import Migration
-from dlbackup.plan import Plan
-from dlbackup.restore import Restored
+from typing import TYPE_CHECKING
+
 from dlbackup.tables import Finding
-from dlbackup.verify import Verification
+
+if TYPE_CHECKING:
+    from dlbackup.bars import Unbarred
+    from dlbackup.check import Check
+    from dlbackup.dump import Backup
+    from dlbackup.info import Info
+    from dlbackup.migration import Migration
+    from dlbackup.plan import Plan
+    from dlbackup.restore import Restored
+    from dlbackup.verify import Verification
 
 
-def dumped(backup: Backup) -> str:
+def dumped(backup: "Backup") -> str:
     """Say what `dump` wrote."""
     held = f"{_count(backup.tables, 'table')}, {_count(backup.rows, 'row')}"
     size = f"{_size(backup.file_bytes)} ({_size(backup.raw_bytes)} of SQL)"
@@ -26,7 +30,7 @@ def dumped(backup: Backup) -> str:
     )
 
 
-def verified(report: Verification) -> str:
+def verified(report: "Verification") -> str:
     """Say what `verify` found."""
     lines = [f"{finding.severity}: {finding.rule}: {finding.message}" for finding in report.findings]
     if report.ok:
@@ -37,12 +41,12 @@ def verified(report: Verification) -> str:
     return "\n".join(lines)
 
 
-def verdict(report: Verification) -> str:
+def verdict(report: "Verification") -> str:
     """Return one line for a backup that isn't good."""
     return f"{report.path} does not verify: {_first_error(report.findings)}"
 
 
-def restored(result: Restored, *, read_back: bool) -> str:
+def restored(result: "Restored", *, read_back: bool) -> str:
     """Say what `restore` did."""
     held = f"{_count(result.tables, 'table')}, {_count(result.rows, 'row')}"
     proof = "read back and equal" if read_back else "counted by the server, not read back"
@@ -55,7 +59,7 @@ def restored(result: Restored, *, read_back: bool) -> str:
     return text
 
 
-def migrated(result: Migration) -> str:
+def migrated(result: "Migration") -> str:
     """Say what `migrate` did."""
     if result.outcome == "current":
         return f"current: the catalog has spec version {result.to_version} already; nothing was done"
@@ -68,12 +72,12 @@ def migrated(result: Migration) -> str:
     return "\n".join(lines)
 
 
-def unbarred(result: Unbarred) -> str:
+def unbarred(result: "Unbarred") -> str:
     """Say what `unbar` did."""
     return f"removed: {', '.join(result.removed)}" if result.removed else "nothing to do: there are no bars"
 
 
-def planned(plan: Plan) -> str:
+def planned(plan: "Plan") -> str:
     """Say what `plan` found."""
     if not plan.needed:
         return f"nothing to do: the catalog has spec version {plan.to_version} already"
@@ -94,7 +98,7 @@ def planned(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def checked(report: Check) -> str:
+def checked(report: "Check") -> str:
     """Say what `check` found."""
     lines = [line for finding in report.findings for line in _explained(finding)]
     if report.ok:
@@ -103,12 +107,12 @@ def checked(report: Check) -> str:
     return "\n".join(lines)
 
 
-def damage(report: Check) -> str:
+def damage(report: "Check") -> str:
     """Return one line for a catalog that isn't healthy."""
     return f"the catalog is damaged: {_first_error(report.findings)}"
 
 
-def found(result: Info) -> str:
+def found(result: "Info") -> str:
     """Say what `info` found."""
     lines = [
         f"{result.kind} of DuckLake {result.spec_version or 'without a version'} (opened by {result.engine})",

@@ -9,9 +9,12 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from dlbackup.errors import UsageError
-from dlbackup.rows import Block
+
+if TYPE_CHECKING:
+    from dlbackup.rows import Block
 
 _BURST_S = 0.25
 _NAP_S = 0.1
@@ -64,12 +67,12 @@ def throttle(rate: float | None) -> Throttle | None:
     return None if rate is None else Throttle(rate)
 
 
-def paced(blocks: Iterator[Block], limit: Throttle | None) -> Iterator[Block]:
+def paced(blocks: "Iterator[Block]", limit: Throttle | None) -> "Iterator[Block]":
     """Give rows on no faster than their text may pass."""
     return blocks if limit is None else _paced(blocks, limit)
 
 
-def _paced(blocks: Iterator[Block], limit: Throttle) -> Iterator[Block]:
+def _paced(blocks: "Iterator[Block]", limit: Throttle) -> "Iterator[Block]":
     for block in blocks:
         limit.take(sum(map(len, block)))
         yield block

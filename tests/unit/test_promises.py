@@ -94,7 +94,8 @@ def test_only_verification_builds_verified_backups() -> None:
             if isinstance(node, ast.ClassDef) and any("VerifiedBackup" in ast.unparse(base) for base in node.bases):
                 heirs.add(name)
 
-    assert (callers, makers, heirs) == ({"verify.py"}, set(), set())
+    # The package sets its own class, so that its verbs aren't hidden by their modules.
+    assert (callers, makers, heirs) == ({"verify.py"}, {"__init__.py"}, set())
 
 
 def written(path: Path) -> Backup:
