@@ -17,7 +17,7 @@ from typing import BinaryIO, final
 
 from dlbackup.errors import Corrupt, StorageError, UnknownFormat, UnsafeStatement
 from dlbackup.fingerprint import Canonical, Fingerprint, meaning_of
-from dlbackup.frames import Frame, FrameWriter, PackedFrame, Packer, Sink, locate, read_frame
+from dlbackup.frames import LEVEL, Frame, FrameWriter, PackedFrame, Packer, Sink, locate, read_frame
 from dlbackup.records import decode, encode
 from dlbackup.rows import (
     END,
@@ -35,8 +35,6 @@ from dlbackup.statements import SETTINGS, check_table, definition, finishing, ow
 from dlbackup.tables import Kind, Rows, Table
 
 FORMAT = 1
-LEVEL = 3
-"""zstd's own default; levels 1 and 2 are up to a tenth faster and give larger files."""
 _FIRST_LINE = b"-- dlbackup 1\n"
 _MANIFEST_LINE = b"-- dlbackup manifest\n"
 

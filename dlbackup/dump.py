@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlbackup.address import Address, parse_address
-from dlbackup.backupfile import FORMAT, LEVEL, BackupWriter, Header, Manifest, Piece, pack
+from dlbackup.backupfile import FORMAT, BackupWriter, Header, Manifest, Piece, pack
 from dlbackup.catalogs import Pages, Snapshot, open_catalog
 from dlbackup.crew import JOBS, Crew
 from dlbackup.errors import MovedOn, StorageError, UsageError
 from dlbackup.fingerprint import Canonical, Fingerprinter
-from dlbackup.frames import Sink
+from dlbackup.frames import LEVEL, Sink
 from dlbackup.progress import Event, Meter, OnEvent, ignore
 from dlbackup.rows import Block, uncollected
 from dlbackup.stores import create, storage_errors

@@ -30,6 +30,8 @@ _SKIPPABLE = struct.Struct("<II")
 
 FRAME_BYTES = 1 << 21
 """Text of one frame: 1, 2 and 4 MB made no difference in speed; smaller compresses worse."""
+LEVEL = 1
+"""Of zstd. Rows of a catalog come out no larger than by its own default, 3, in half the time (docs/performance.md)."""
 MAX_FRAME_BYTES = 1 << 31
 """More text than any frame of ours can hold: one statement with one row of PostgreSQL's largest size."""
 

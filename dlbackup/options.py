@@ -7,10 +7,10 @@ Nothing is done here; wrong usage is an error like any other.
 import argparse
 from typing import Any, NoReturn, get_args
 
-from dlbackup.backupfile import LEVEL
 from dlbackup.crew import JOBS
 from dlbackup.errors import UsageError
 from dlbackup.formats import Format
+from dlbackup.frames import LEVEL
 from dlbackup.throttle import parse_rate
 
 _ADDRESS = (

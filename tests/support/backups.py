@@ -19,6 +19,7 @@ import zstandard
 
 from dlbackup import spec
 from dlbackup.backupfile import BackupWriter, Header, Manifest, Source
+from dlbackup.frames import LEVEL
 from dlbackup.tables import Column, Constraint, Table
 
 __all__ = [
@@ -146,7 +147,7 @@ def assemble(texts: Sequence[bytes], manifest: Json, *, raw: Mapping[int, bytes]
         raw: bytes that stand in the place of a frame, by its number.
     """
     manifest = copy.deepcopy(manifest)
-    compressor = zstandard.ZstdCompressor(level=3, write_checksum=True, write_content_size=True)
+    compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True)
     rows = [frame["rows"] for frame in manifest["frames"]] + [0] * len(texts)
     file = b""
     sizes: list[tuple[int, int]] = []
@@ -164,7 +165,7 @@ def assemble(texts: Sequence[bytes], manifest: Json, *, raw: Mapping[int, bytes]
 
 def finish(file: bytes, sizes: list[tuple[int, int]], last: bytes) -> bytes:
     """Add the manifest's frame, the seal and the seek table to a row of frames."""
-    data = zstandard.ZstdCompressor(level=3, write_checksum=True, write_content_size=True).compress(last)
+    data = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True, write_content_size=True).compress(last)
     seal = struct.pack("<II", 0x184D2A5D, 40) + b"dlbackup" + hashlib.sha256(data).digest()
     entries = [*sizes, (len(data), len(last)), (len(seal), 0)]
     table = b"".join(struct.pack("<II", *entry) for entry in entries) + struct.pack("<IBI", len(entries), 0, 0x8F92EAB1)
