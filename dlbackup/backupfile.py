@@ -26,7 +26,7 @@ from dlbackup.rows import (
     Body,
     ShapeCheck,
     digest,
-    find_end,
+    find_body,
     insert_header,
     summed,
     total,
@@ -431,7 +431,7 @@ def _bodies(text: "_Text", table: Table, shape: ShapeCheck) -> Iterator[Body]:
     """Yield the checked rows of each INSERT that comes next."""
     header = insert_header(table)
     while text.at(header):
-        body = shape.check(text.take_body(header))
+        body = shape.check(*text.take_body(header))
         text.count_rows(len(body.rows))
         yield body
 
@@ -527,12 +527,12 @@ class _Text:
             self._position = self._rows = 0
         return self._text.startswith(statement, self._position)
 
-    def take_body(self, header: bytes) -> bytes:
+    def take_body(self, header: bytes) -> tuple[bytes, list[bytes]]:
         start = self._position + len(header)
-        end = find_end(self._text, start)
-        self._position = end + len(END)
+        body, pieces = find_body(self._text, start)
+        self._position = start + len(body) + len(END)
         self._taken_from = self._number
-        return self._text[start:end]
+        return body, pieces
 
     def count_rows(self, rows: int) -> None:
         self._rows += rows

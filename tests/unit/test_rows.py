@@ -14,14 +14,13 @@ from dlbackup.errors import BackupError, Corrupt, UnsafeStatement
 from dlbackup.rows import (
     END,
     SEPARATOR,
+    Body,
     ShapeCheck,
     add_digests,
     digest,
-    find_end,
+    find_body,
     insert_header,
     parse,
-    shape_of,
-    skeleton_of,
     split,
     statements_of,
 )
@@ -30,6 +29,10 @@ from dlbackup.tables import Column, Table
 
 def body_of(rows: list[tuple[Value, ...]]) -> bytes:
     return SEPARATOR.join(row(*values) for values in rows)
+
+
+def checked(table: Table, body: bytes) -> Body:
+    return ShapeCheck(table).check(*find_body(body + END, 0))
 
 
 @given(tables_with_rows(), texts)
@@ -42,10 +45,10 @@ def test_rows_are_split_and_parsed_as_a_slow_reader_does(
 
     slow = read_slowly((body + END).decode())
     assert [value for _, value in slow] == [[shown(value) for value in values] for values in rows]
-    assert find_end(b"before'" + body + END + after.encode(), 7) == 7 + len(body)
-    assert [text.decode() for text in split(body)] == [text for text, _ in slow]
-    assert [list(parse(text)) for text in split(body)] == [values for _, values in slow]
-    ShapeCheck(table).check(body)
+    assert find_body(b"before'" + body + END + after.encode(), 7) == (body, body.split(b"'"))
+    assert [text.decode() for text in split(body, len(rows))] == [text for text, _ in slow]
+    assert [list(parse(text)) for text in split(body, len(rows))] == [values for _, values in slow]
+    assert checked(table, body).rows == split(body, len(rows))
 
 
 @given(st.text("';,)(\n0a", max_size=30).map(str.encode), st.text("';,)(\n0a", max_size=30).map(str.encode))
@@ -56,37 +59,22 @@ def test_end_is_the_first_that_is_not_in_a_literal(one: bytes, other: bytes) -> 
     even = [end for end in ends if text.count(b"'", 0, end) % 2 == 0]
 
     if even:
-        assert find_end(text, 0) == even[0]
+        assert find_body(text, 0) == (text[: even[0]], text[: even[0]].split(b"'"))
     else:
         with pytest.raises(Corrupt, match="no end"):
-            find_end(text, 0)
-
-
-@given(st.text("',)(\n0a", max_size=40).map(str.encode))
-def test_split_loses_nothing(body: bytes) -> None:
-    """Any text is either split into rows that make it up again, each with closed literals, or refused."""
-    try:
-        rows = split(body)
-    except Corrupt:
-        assert body.count(b"'") % 2 == 1
-        return
-
-    assert SEPARATOR.join(rows) == body
-    assert all(text.count(b"'") % 2 == 0 for text in rows) or len(rows) == 1
+            find_body(text, 0)
 
 
 def test_an_open_literal_is_refused() -> None:
-    """Rows with an odd number of quotes have no shape and, when they look like several, can't be split."""
-    with pytest.raises(Corrupt, match="not closed"):
-        skeleton_of(b"1,'a\n")
-    with pytest.raises(Corrupt, match="not closed"):
-        split(b"1,'a\n),(\n2,'b\n),(\n'\n")
+    """A VALUES list with an odd number of quotes has no end."""
+    with pytest.raises(Corrupt, match="no end"):
+        checked(TABLE, b"1,true,'a\n")
 
 
 @given(st.lists(tables_with_rows().map(lambda case: body_of(case[1])), min_size=1, max_size=3), st.randoms())
 def test_digest_is_free_of_order_and_adds_up(bodies: list[bytes], random: Random) -> None:
     """The digest of a table is that of its rows in any order, and of its parts added up."""
-    parts = [split(body) for body in bodies]
+    parts = [[text.encode() for text, _ in read_slowly((body + END).decode())] for body in bodies]
     rows = [text for part in parts for text in part]
     total = 0
     for part in parts:
@@ -114,7 +102,21 @@ def test_shape_holds_all_but_literals_and_numbers() -> None:
     """Rows that differ in literals and numbers only have one shape."""
     body = SEPARATOR.join([b"1,'a',NULL\n", b"23,'it''s\n),(\n',NULL\n", b"456,'''',NULL\n", b"-7,'',NULL\n"])
 
-    assert set(map(shape_of, skeleton_of(body).split(SEPARATOR))) == {b"0,'',NULL\n", b"-0,'',NULL\n"}
+    check = ShapeCheck(Table("ducklake_x", (Column("n", "bigint"), Column("t", "text"), Column("u", "text"))))
+
+    assert len(check.check(*find_body(body + END, 0)).rows) == 4
+    assert check.seen == {b"0,'',NULL\n", b"-0,'',NULL\n"}
+
+
+@given(st.lists(st.lists(texts, min_size=1, max_size=4), min_size=1, max_size=6), st.integers(0, 3))
+def test_a_quote_in_a_literal_is_told_whatever_is_remembered(bodies: list[list[str]], remembered: int) -> None:
+    """Each VALUES list says whether a literal of its own holds a quote, however many were seen before it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dlbackup.rows._REMEMBERED", remembered)
+        check = ShapeCheck(Table("ducklake_x", (Column("t", "text"), Column("u", "text"))))
+        for values in bodies:
+            body = check.check(*find_body(body_of([(value, None) for value in values]) + END, 0))
+            assert body.doubled == any("'" in value for value in values)
 
 
 TABLE = Table("ducklake_x", (Column("n", "bigint"), Column("flag", "boolean"), Column("t", "text")))
@@ -195,7 +197,7 @@ def test_what_is_not_a_list_of_constants_is_refused(body: bytes) -> None:
     good = b"1,true,'a'\n"
     for text in (body, good + SEPARATOR + body, body + SEPARATOR + good):
         with pytest.raises((UnsafeStatement, Corrupt)):
-            ShapeCheck(TABLE).check(text)
+            checked(TABLE, text)
 
 
 @pytest.mark.parametrize(
@@ -205,25 +207,25 @@ def test_what_is_not_a_list_of_constants_is_refused(body: bytes) -> None:
 def test_bytes_that_are_no_text_are_corrupt(body: bytes) -> None:
     """A NUL byte and anything that isn't UTF-8 are refused."""
     with pytest.raises(Corrupt):
-        ShapeCheck(TABLE).check(body)
+        checked(TABLE, body)
 
 
 @pytest.mark.parametrize("number", [b"1" * 20, b"-" + b"0" * 20, b"9" * 10_000])
 def test_numbers_that_no_column_holds_are_corrupt(number: bytes) -> None:
     """A number of more digits than the largest integer has is refused, before anybody counts with it."""
-    ShapeCheck(TABLE).check(b"-9223372036854775808,true,'a'\n),(\n9223372036854775807,true,'" + b"1" * 50 + b"'\n")
+    checked(TABLE, b"-9223372036854775808,true,'a'\n),(\n9223372036854775807,true,'" + b"1" * 50 + b"'\n")
 
     with pytest.raises(Corrupt, match="too large"):
-        ShapeCheck(TABLE).check(number + b",true,'a'\n")
+        checked(TABLE, number + b",true,'a'\n")
 
 
 def test_a_bad_row_is_found_after_good_ones() -> None:
     """Having seen a shape is no pass for other rows of the same statement."""
     check = ShapeCheck(TABLE)
-    check.check(b"1,true,'a'\n")
+    check.check(*find_body(b"1,true,'a'\n" + END, 0))
 
     with pytest.raises(UnsafeStatement):
-        check.check(b"1,true,'a'\n),(\n1,true,f()\n")
+        check.check(*find_body(b"1,true,'a'\n),(\n1,true,f()\n" + END, 0))
     assert check.seen == {b"0,true,''\n"}
 
 
@@ -231,7 +233,7 @@ def test_a_bad_row_is_found_after_good_ones() -> None:
 def test_only_rows_that_the_slow_reader_takes_pass(body: bytes) -> None:
     """Whatever passes the check is a VALUES list of the right number and kinds to the slow reader too."""
     try:
-        ShapeCheck(TABLE).check(body)
+        checked(TABLE, body)
     except BackupError:
         return
 
