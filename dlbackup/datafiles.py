@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 
 from dlbackup.tables import Finding
 
@@ -63,6 +64,16 @@ class _Several:
         return f"{'; '.join(self.shown)}{more}"
 
 
+def _is_missing(folder: str) -> bool:
+    try:
+        os.stat(folder.removeprefix("file://") or "/")  # noqa: PTH116 - as below
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # what is wrong is said of each file
+    return False
+
+
 def look(files: Iterable[tuple[str | None, int | None]]) -> list[Finding]:
     """
     Compare files on this machine with what a catalog says of them.
@@ -74,10 +85,14 @@ def look(files: Iterable[tuple[str | None, int | None]]) -> list[Finding]:
         Errors for files that are missing or have another size; a warning for those that can't be looked at.
     """
     missing, sizes, remote, total = _Several(), _Several(), _Several(), 0
+    is_missing = cache(_is_missing)  # where a folder is missing, its files need no look
     for path, size in files:
         total += 1
         if path is None or _REMOTE.match(path):
             remote.add(path or "without a path")
+            continue
+        if is_missing(path.rpartition("/")[0]):
+            missing.add(path)
             continue
         try:
             there = os.stat(path.removeprefix("file://")).st_size  # noqa: PTH116 - a Path for each costs twice the look
