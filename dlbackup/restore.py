@@ -90,32 +90,11 @@ def restore(
         Refused: a catalog stands there, has newer snapshots, dependents or clients, and no option accepts that.
         CatalogError: the server can't be reached or does not take it.
     """
-    from dlbackup.catalogs.sessions import connect, translated
-    from dlbackup.catalogs.staging import drop_left
-    from dlbackup.fence import only_migrator, settle_clients
-
     begun = time.monotonic()
     options = options or RestoreOptions()
     where = _postgres(parse_address(address))
-    with BackupReader(Path(backup)) as reader:
-        session = connect(where)
-        try:
-            with translated(where, "looking for the place to restore to"):
-                schema = _choose_schema(session, reader.manifest, options)
-            with translated(where, f"restoring into schema {schema}"), only_migrator(session, schema):
-                if options.replace:
-                    settle_clients(
-                        session,
-                        schema,
-                        frozenset(),
-                        ignore=options.ignore_clients,
-                        terminate=options.terminate_clients,
-                    )
-                drop_left(session, schema)
-                replaced = restore_into(session, where, schema, reader, options, on_event)
-                _settle_journals(session, where, schema, Path(backup).parent, on_event)
-        finally:
-            session.close()
+    with BackupReader(Path(backup)) as reader, feeding(reader) as feed:  # it reads while drivers are being imported
+        schema, replaced = _restore(where, reader, feed, options, on_event)
     header = reader.manifest.header
     return Restored(
         header.spec_version,
@@ -126,6 +105,35 @@ def restore(
         round(time.monotonic() - begun, 3),
         schema,
     )
+
+
+def _restore(
+    where: Address, reader: BackupReader, feed: Feed, options: RestoreOptions, on_event: OnEvent
+) -> tuple[str, str | None]:
+    """Restore on a session of its own; return the schema, and where the old catalog is."""
+    from dlbackup.catalogs.sessions import connect, translated
+    from dlbackup.catalogs.staging import drop_left
+    from dlbackup.fence import only_migrator, settle_clients
+
+    session = connect(where)
+    try:
+        with translated(where, "looking for the place to restore to"):
+            schema = _choose_schema(session, reader.manifest, options)
+        with translated(where, f"restoring into schema {schema}"), only_migrator(session, schema):
+            if options.replace:
+                settle_clients(
+                    session,
+                    schema,
+                    frozenset(),
+                    ignore=options.ignore_clients,
+                    terminate=options.terminate_clients,
+                )
+            drop_left(session, schema)
+            replaced = _restore_into(session, where, schema, reader.manifest, feed, options, on_event)
+            _settle_journals(session, where, schema, reader.path.parent, on_event)
+    finally:
+        session.close()
+    return schema, replaced
 
 
 def _settle_journals(session: "Session", where: Address, schema: str, folder: Path, on_event: OnEvent) -> None:
@@ -176,38 +184,51 @@ def restore_into(
     Args:
         scratch: nobody but us knows the schema, so it need not appear in one transaction.
     """
+    with feeding(reader) as feed:
+        return _restore_into(session, address, schema, reader.manifest, feed, options, on_event, scratch=scratch)
+
+
+def _restore_into(
+    session: "Session",
+    address: Address,
+    schema: str,
+    manifest: Manifest,
+    feed: Feed,
+    options: RestoreOptions,
+    on_event: OnEvent,
+    *,
+    scratch: bool = False,
+) -> str | None:
     from dlbackup.catalogs.replacement import open_place
     from dlbackup.catalogs.staging import LOCKS_PER_TABLE, catalog_tables, locks_available
 
     with _restoring(address, schema):
         replaced = catalog_tables(session, schema) if options.replace else 0
-        needed = LOCKS_PER_TABLE * (len(reader.manifest.tables) + replaced)
+        needed = LOCKS_PER_TABLE * (len(manifest.tables) + replaced)
         staged = needed > locks_available(session)
-    with feeding(reader) as feed:
-        stream = _Stream(feed, reader.manifest, options, on_event)
-        job = _Job(address, schema, reader.manifest, options, stream, on_event)
-        if staged and scratch:
-            _fill_in_batches(job, schema)
-            return None
-        if staged:
-            return _exchange(session, job, needed)
-        with open_place(session, address, schema) as place:
-            place.privileges = options.privileges
-            _check_roles(place, job.tables)
-            scheduled = place.scheduled_for_deletion()
-            _check_place(place, reader.manifest, options)
-            if place.existing.tables:
-                place.clear(drop=options.drop_replaced)
-            with uncollected():
-                for entry, table in zip(reader.manifest.tables, job.tables, strict=True):
-                    place.create(table)
-                    _load(place, stream, entry)
-            on_event(Event("restore", "making indexes, owners and grants"))
-            place.finish(job.tables)
-            _prove_definitions(place, job)
-            _read_back(place, job, reader.manifest.tables)
-            _settle(place, job, scheduled)
-            return place.replaced
+    job = _Job(address, schema, manifest, options, _Stream(feed, manifest, options, on_event), on_event)
+    if staged and scratch:
+        _fill_in_batches(job, schema)
+        return None
+    if staged:
+        return _exchange(session, job, needed)
+    with open_place(session, address, schema) as place:
+        place.privileges = options.privileges
+        _check_roles(place, job.tables)
+        scheduled = place.scheduled_for_deletion()
+        _check_place(place, manifest, options)
+        if place.existing.tables:
+            place.clear(drop=options.drop_replaced)
+        with uncollected():
+            for entry, table in zip(manifest.tables, job.tables, strict=True):
+                place.create(table)
+                _load(place, job.stream, entry)
+        on_event(Event("restore", "making indexes, owners and grants"))
+        place.finish(job.tables)
+        _prove_definitions(place, job)
+        _read_back(place, job, manifest.tables)
+        _settle(place, job, scheduled)
+        return place.replaced
 
 
 def _restoring(address: Address, schema: str) -> AbstractContextManager[None]:
@@ -308,7 +329,7 @@ def _settle(place: "PostgresPlace", job: _Job, scheduled: list[tuple[int, str]])
     if job.options.data_path is not None:
         _move_data(place, job.options.data_path)
     if job.options.data_files:
-        _look_for_data_files(place, scheduled, job.on_event)
+        _look_for_data_files(place, job.tables, scheduled, job.on_event)
 
 
 def _wanted(table: Table, options: RestoreOptions) -> Table:
@@ -428,11 +449,15 @@ def _difference(wanted: Table, found: Table | None) -> str:
     return "nothing"
 
 
-def _look_for_data_files(place: "PostgresPlace", scheduled: list[tuple[int, str]], on_event: OnEvent) -> None:
+def _look_for_data_files(
+    place: "PostgresPlace", restored: Sequence[Table], scheduled: list[tuple[int, str]], on_event: OnEvent
+) -> None:
     """Warn of data files that are not there, and of those that will soon be gone; none of that fails a restore."""
-    tables = by_name(place.definitions())
+    tables = by_name(restored)
     if all(name in tables and set(columns) <= set(tables[name].column_names) for name, columns in COLUMNS.items()):
-        for finding in look(place.data_files()):
+        with uncollected():
+            findings = look(place.data_files())
+        for finding in findings:
             if finding.severity == "error":
                 on_event(Event("data-files", finding.message, warning=True))
     if scheduled and (needed := place.needs([file for file, _ in scheduled])):
