@@ -388,10 +388,12 @@ class _Stream:
         self._feed = feed
         self._next = next(feed, None)
         self._work = of_backup(manifest, RESTORE_BYTES)
-        after = (1.0 if self.limit else READ_BACK) if options.read_back else 0.0
-        if options.data_files:
-            after += FILE_BYTES * _data_files(manifest) / sum(self._work.values())
-        self._meter = Meter("restore", on_event, sum(self._work.values()), manifest.rows, after=after)
+        work = sum(self._work.values())
+        read_back = 1.0 if self.limit else READ_BACK
+        look = FILE_BYTES * _data_files(manifest) / work if options.data_files else 0.0
+        self.after_read_back = look / read_back
+        after = look + (read_back if options.read_back else 0.0)
+        self._meter = Meter("restore", on_event, work, manifest.rows, after=after)
 
     def rows_of(self, entry: Entry) -> Iterator[bytes]:
         """Yield the rows of the table that comes next; after the last table's, that all was proved is known."""
@@ -432,7 +434,8 @@ def _read_back(place: "PostgresPlace", job: _Job, entries: Sequence[Entry]) -> N
         return
     job.on_event(Event("restore", "reading every row back and comparing it with the backup"))
     work = {entry.table.name: job.proof[entry.table.name] for entry in entries}
-    meter = Meter("read-back", job.on_event, sum(work.values()), sum(entry.rows for entry in entries))
+    rows = sum(entry.rows for entry in entries)
+    meter = Meter("read-back", job.on_event, sum(work.values()), rows, after=job.stream.after_read_back)
     with uncollected():
         for entry in entries:
             meter.part(work[entry.table.name], entry.rows)
