@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -238,10 +239,16 @@ class _Reading:
         meter = Meter("dump", on_event, work, guessed_rows(sizes, densities), guessed=True)
         return cls(address, snapshot, level, jobs, limit, sizes, densities, meter)
 
-    def rows(self, table: Table, pages: Pages | None = None) -> Iterator[Block]:
-        """Read rows here; those that helpers could have read are counted as pieces."""
+    def each(self, tables: Sequence[Table]) -> Iterator[tuple[Table, Iterator[Block]]]:
+        """Read whole tables here, one after the other."""
+        for table, blocks in self.snapshot.each(tables, alone=self.limit is not None):
+            self.part(table)
+            yield table, self.meter.counted(paced(blocks, self.limit))
+
+    def rows(self, table: Table, pages: Pages) -> Iterator[Block]:
+        """Read rows here that helpers could have read: with helpers, they are counted as pieces."""
         blocks = paced(self.snapshot.rows(table, pages), self.limit)
-        return self.meter.counted(blocks) if pages is None or self.jobs == 1 else blocks
+        return self.meter.counted(blocks) if self.jobs == 1 else blocks
 
     def part(self, table: Table, pages: Pages | None = None) -> None:
         """Tell the meter which table, or piece of one, comes next."""
@@ -294,15 +301,17 @@ def _write(writer: BackupWriter, reading: _Reading, on_event: OnEvent) -> Manife
     with reading.crew(divided) as crew:
         fixed = [table for table in snapshot.tables if table.name in divided and table.kind == "fixed"]
         given = {table.name: crew.add(tasks(table)) for table in fixed}
-        for table in snapshot.tables:
-            fingerprint.begin(table)
-            if table.name not in divided:
-                reading.part(table)
-                rows += writer.write_table(table, reading.rows(table), fingerprint.add).count
+        for is_divided, tables in groupby(snapshot.tables, lambda table: table.name in divided):
+            if not is_divided:
+                for table, blocks in reading.each(list(tables)):
+                    fingerprint.begin(table)
+                    rows += writer.write_table(table, blocks, fingerprint.add).count
                 continue
-            numbers = given.get(table.name) or crew.add(tasks(table))
-            numbered = zip(numbers, divided[table.name], strict=True)
-            rows += writer.write_packed(table, _noted(numbered, table, crew, fingerprint, reading)).count
+            for table in tables:
+                fingerprint.begin(table)
+                numbers = given.get(table.name) or crew.add(tasks(table))
+                numbered = zip(numbers, divided[table.name], strict=True)
+                rows += writer.write_packed(table, _noted(numbered, table, crew, fingerprint, reading)).count
     on_event(Event("dump", f"{len(snapshot.tables)} tables, {rows} rows read", rows))
     return writer.finish(snapshot.left_out, fingerprint.result())
 

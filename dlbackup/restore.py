@@ -19,9 +19,9 @@ from dlbackup.datafiles import COLUMNS, look
 from dlbackup.errors import CatalogError, DlbackupError, HasDependents, NewerSnapshots, NotEmpty, UsageError
 from dlbackup.feeding import Feed, feeding
 from dlbackup.progress import Event, Meter, OnEvent, ignore
-from dlbackup.rows import uncollected
+from dlbackup.rows import summed, uncollected
 from dlbackup.tables import Table, by_name
-from dlbackup.throttle import throttle
+from dlbackup.throttle import paced, throttle
 from dlbackup.workload import FILE_BYTES, PROOF_BYTES, READ_BACK, RESTORE_BYTES, of_backup
 
 if TYPE_CHECKING:
@@ -437,10 +437,12 @@ def _read_back(place: "PostgresPlace", job: _Job, entries: Sequence[Entry]) -> N
     rows = sum(entry.rows for entry in entries)
     meter = Meter("read-back", job.on_event, sum(work.values()), rows, after=job.stream.after_read_back)
     with uncollected():
-        for entry in entries:
-            meter.part(work[entry.table.name], entry.rows)
-            if entry.rows and place.read_back(entry.table, job.stream.limit, meter) != entry.content:
-                raise CatalogError(f"table {entry.table.name}: the server gives back other rows than it was given")
+        expected = {entry.table.name: entry for entry in entries if entry.rows}
+        for table, blocks in place.read_back([(entry.table, entry.rows) for entry in expected.values()]):
+            entry = expected[table.name]
+            meter.part(work[table.name], entry.rows)
+            if summed(meter.counted(paced(blocks, job.stream.limit))) != entry.content:
+                raise CatalogError(f"table {table.name}: the server gives back other rows than it was given")
 
 
 def _difference(wanted: Table, found: Table | None) -> str:

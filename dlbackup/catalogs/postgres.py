@@ -7,34 +7,29 @@ a table, and 20,000 tables need no more locks than one. What the snapshot doesn'
 dropped or rewritten in between, is noticed and reported as `MovedOn`.
 """
 
-import select
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import repeat, takewhile
 from typing import Any
 
 import psycopg
-from psycopg import pq
-from psycopg.errors import error_from_result
-from psycopg.generators import execute, fetch_many
 
 from dlbackup.address import Address
 from dlbackup.backupfile import Source
 from dlbackup.catalogs import Head, Pages
+from dlbackup.catalogs.copies import Copies, copy_query
 from dlbackup.catalogs.definitions import Definitions, find_schema, read_definitions
 from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
 from dlbackup.errors import MovedOn
 from dlbackup.fingerprint import Fingerprint, Fingerprinter, Seen
-from dlbackup.rows import Block, statements_of, summed, uncollected
+from dlbackup.rows import Block, summed, uncollected
 from dlbackup.statements import qualified, quote_identifier, quote_literal
-from dlbackup.tables import INTEGERS, Rows, Table
+from dlbackup.tables import Rows, Table
 
-_IS_ROW: Callable[[tuple[int, memoryview]], bool] = (0, memoryview(b"")).__lt__
-"""Tells a row from libpq's (0, nothing yet) and (-1, the end), without a Python function's call."""
 _ONE_VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-_POLL_MS = 100
-"""TLS may hold bytes back that no poll sees."""
+RUN_TABLES = 100
+RUN_PAGES = 256
+"""How many tables, and pages of 8 KiB, are asked for in one message: their locks are held together."""
 
 
 class PostgresCatalog:
@@ -109,11 +104,49 @@ class PostgresSnapshot:
         Raises:
             MovedOn: the table was dropped or rewritten since the snapshot, which doesn't protect from that.
         """
-        yield from copy_out(self.session, self.schema, table, pages)
-        (filenode,) = one(self.session, "select pg_relation_filenode(%s::oid)", self.definitions.oids[table.name])
+        with closing(self._asked([table], pages)) as copies:
+            yield from copies.rows(table)
+            self._still_there([table], copies.values())
+
+    def each(self, tables: Sequence[Table], *, alone: bool = False) -> Iterator[tuple[Table, Iterator[Block]]]:
+        """
+        Yield tables with their rows, as `rows` does; those of each must be read before the next.
+
+        Args:
+            alone: no table keeps its lock while another is read; slow for many small ones.
+
+        Raises:
+            MovedOn: as `rows`, at the latest some tables later.
+        """
+        for run in runs(tables, {} if alone else self._weights(), 1 if alone else RUN_TABLES):
+            with closing(self._asked(run)) as copies:
+                for table in run:
+                    yield table, copies.rows(table)
+                self._still_there(run, copies.values())
+
+    def _weights(self) -> dict[str, int]:
+        """Return how many pages each table has, those of long values included."""
+        query = (
+            "select oid, (pg_relation_size(oid) + coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0))"
+            " / current_setting('block_size')::int from pg_class where oid = any(%s::oid[])"
+        )
+        oids = self.definitions.oids
+        found: dict[int, int | None] = dict(self.session.execute(query.encode(), [list(oids.values())]).fetchall())
         self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
-        if filenode != self.definitions.filenodes[table.name]:
-            raise MovedOn(f"table {table.name} was rewritten while the catalog was read", "try again")
+        return {name: found.get(oid) or 0 for name, oid in oids.items()}
+
+    def _asked(self, tables: Sequence[Table], pages: Pages | None = None) -> Copies:
+        numbers = ", ".join(str(self.definitions.oids[table.name]) for table in tables)
+        filenodes = (
+            f"select pg_relation_filenode(o) from unnest(array[{numbers}]::oid[]) with ordinality u(o, n) order by n"
+        )
+        queries = [copy_query(self.schema, table, pages) for table in tables]
+        return Copies(self.session, queries, [filenodes, "ROLLBACK TO SAVEPOINT dlbackup"])
+
+    def _still_there(self, tables: Sequence[Table], filenodes: Sequence[str | None]) -> None:
+        for table, filenode in zip(tables, filenodes, strict=True):
+            if filenode != str(self.definitions.filenodes[table.name]):
+                raise MovedOn(f"table {table.name} was rewritten while the catalog was read", "try again")
 
     def pages(self) -> dict[str, int]:
         """Return how many pages each table has on the server's disk, in the order of the tables."""
@@ -144,24 +177,29 @@ class PostgresSnapshot:
     def contents(self) -> dict[str, Rows]:
         """Read all rows; return counts and digests by table name."""
         with uncollected():
-            return {table.name: summed(self.rows(table)) for table in self.tables}
+            return {table.name: summed(blocks) for table, blocks in self.each(self.tables)}
 
     def read(self, seen: Seen | None = None) -> tuple[dict[str, Rows], Fingerprint]:
         """Read all rows; return counts and digests by table name, and the fingerprint. `seen` is told each row."""
         found = {}
         fingerprint = Fingerprinter(self.head.spec_version, seen)
         with uncollected():
-            for table in self.tables:
+            for table, blocks in self.each(self.tables):
                 fingerprint.begin(table)
-                found[table.name] = summed(self.rows(table), fingerprint.add)
+                found[table.name] = summed(blocks, fingerprint.add)
         return found, fingerprint.result()
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows by table name, counted by the server."""
-        counts = {}
-        for table in self.tables:
-            counts[table.name] = one(self.session, f"select count(*) from {qualified(self.schema, table.name)}")[0]
+        counts: dict[str, int] = {}
+        for run in runs(self.tables, {}, RUN_TABLES):
+            queries = (
+                f"select {number}, count(*) from {qualified(self.schema, table.name)}"
+                for number, table in enumerate(run)
+            )
+            found: dict[int, int] = dict(self.session.execute(" union all ".join(queries).encode()).fetchall())
             self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+            counts |= {table.name: found[number] for number, table in enumerate(run)}
         return counts
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
@@ -197,6 +235,21 @@ class SharedSnapshot:
             session.close()
 
 
+def runs(tables: Sequence[Table], pages: Mapping[str, int], most: int) -> Iterator[list[Table]]:
+    """Divide tables, in their order, into runs that are asked for together; those without pages count for none."""
+    run: list[Table] = []
+    size = 0
+    for table in tables:
+        count = pages.get(table.name, 0)
+        if run and (len(run) == most or size + count > RUN_PAGES):
+            yield run
+            run, size = [], 0
+        run.append(table)
+        size += count
+    if run:
+        yield run
+
+
 def one(session: Session, sql: str, *parameters: object) -> tuple[Any, ...]:
     """Return the only row of a query."""
     row = session.execute(sql.encode(), parameters or None).fetchone()
@@ -222,75 +275,3 @@ def read_head(session: Session, schema: str, definitions: Definitions) -> Head:
         ).fetchone()
         snapshot_id, snapshot_time = newest or (None, None)
     return Head(versions, snapshot_id, snapshot_time)
-
-
-def copy_out(session: Session, schema: str, table: Table, pages: Pages | None = None) -> Iterator[Block]:
-    """
-    Yield the texts of a table's rows, formatted by the server, in blocks fit for one INSERT.
-
-    Left before its end, it closes the session: a COPY can't be abandoned otherwise.
-    """
-    columns, forced = [], []
-    for column in table.columns:
-        name = quote_identifier(column.name)
-        columns.append(f"{name}::text AS {name}" if column.type == "boolean" else name)
-        if column.type not in INTEGERS and column.type != "boolean":
-            forced.append(name)
-    force = f", FORCE_QUOTE ({', '.join(forced)})" if forced else ""
-    query = (
-        f"COPY (SELECT {', '.join(columns)} FROM {qualified(schema, table.name)}{_on(pages)}) TO STDOUT"
-        f" (FORMAT csv, QUOTE '''', NULL 'NULL'{force})"
-    )
-    connection = session.pgconn
-    connection.send_query(query.encode())
-    (result,) = session.wait(execute(connection))  # can be interrupted while it waits for a lock
-    if result.status != pq.ExecStatus.COPY_OUT:
-        raise error_from_result(result, "utf-8")
-    count = 0
-    ended = False
-    try:
-        for block in statements_of(_arriving(connection)):
-            count += len(block)
-            yield block
-        ended = True
-        result = (session.wait(fetch_many(connection)) or [result])[-1]
-        if result.status != pq.ExecStatus.COMMAND_OK:
-            raise error_from_result(result, "utf-8")
-        if count != result.command_tuples:
-            raise psycopg.DataError(f"{count} rows arrived of {result.command_tuples} in table {table.name}")
-    finally:
-        if not ended:
-            session.close()
-
-
-def _on(pages: Pages | None) -> str:
-    if pages is None:
-        return ""
-    end = "" if pages.end is None else f" AND ctid < '({pages.end},0)'"
-    return f" WHERE ctid >= '({pages.first},0)'{end}"
-
-
-def _arriving(connection: pq.abc.PGconn) -> Iterator[Block]:
-    """
-    Yield the rows of a COPY as they arrive; that it ended well is for the caller to ask.
-
-    One Python call a row is most of a dump's work, so the rows that libpq holds are taken in one go.
-    """
-    arrived = select.poll()
-    arrived.register(connection.socket, select.POLLIN)
-    take = connection.get_copy_data
-    while True:
-        batch = [row for _, row in takewhile(_IS_ROW, map(take, repeat(1)))]
-        if batch:
-            yield batch
-        try:
-            length, row = take(1)
-        except psycopg.OperationalError:  # no COPY any more: takewhile swallowed its end
-            return
-        if length < 0:
-            return
-        if length == 0:  # libpq's own wait would hear no signal
-            arrived.poll(_POLL_MS)
-            connection.consume_input()
-        else:
-            yield [row]

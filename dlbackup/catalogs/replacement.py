@@ -8,7 +8,7 @@ schema. A catalog that is in the way is moved as it is, keys, indexes and all, i
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -20,19 +20,19 @@ from psycopg.pq import TransactionStatus
 from dlbackup import datafiles
 from dlbackup.address import Address
 from dlbackup.catalogs import Head
+from dlbackup.catalogs.copies import Copies, copy_query
 from dlbackup.catalogs.definitions import Definitions, read_definitions
-from dlbackup.catalogs.postgres import copy_out, one, read_head
+from dlbackup.catalogs.postgres import RUN_TABLES, one, read_head, runs
 from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
 from dlbackup.copytext import OPTIONS
 from dlbackup.errors import CatalogError, NeedsPerson, Unreachable
-from dlbackup.progress import Meter
-from dlbackup.rows import summed
+from dlbackup.rows import Block
 from dlbackup.statements import adding, definition, finishing, keyless, ownership, qualified, quote_identifier
-from dlbackup.tables import Rows, Table, by_name
-from dlbackup.throttle import Throttle, paced
+from dlbackup.tables import Table, by_name
 
 _NAME_BYTES = 63
 _FILES_AT_ONCE = 5_000
+_ROWS_A_PAGE = 50
 _LOOK_UP_S = 30.0
 _LOOK_UP_PAUSE_S = 0.2
 """How long and how often it is tried to find out how a restore ended that lost its connection at the commit."""
@@ -128,9 +128,13 @@ class PostgresPlace:
             whom = quote_identifier(role) if role else "PUBLIC"
             self.session.execute(f"REVOKE ALL ON TABLE {qualified(self.schema, table)} FROM {whom}".encode())
 
-    def read_back(self, table: Table, limit: Throttle | None, meter: Meter) -> Rows:
-        """Read every row of a table again."""
-        return summed(meter.counted(paced(copy_out(self.session, self.schema, table), limit)))
+    def read_back(self, counts: Sequence[tuple[Table, int]]) -> Iterator[tuple[Table, Iterator[Block]]]:
+        """Yield tables with their rows; those of each must be read before the next. `counts` are of rows."""
+        pages = {table.name: count // _ROWS_A_PAGE for table, count in counts}
+        for run in runs([table for table, _ in counts], pages, RUN_TABLES):
+            with closing(Copies(self.session, [copy_query(self.schema, table) for table in run])) as copies:
+                for table in run:
+                    yield table, copies.rows(table)
 
     def definitions(self) -> tuple[Table, ...]:
         """Return the tables as the server has them now."""
@@ -168,7 +172,8 @@ class PostgresPlace:
         return self.session.execute(query.encode()).fetchall()
 
     def data_files(self) -> Iterator[tuple[Any, ...]]:
-        """Yield path and size of each data file of the restored catalog."""
+        """Yield path and size of each data file of the restored catalog, which nobody has analyzed yet."""
+        self.session.execute("SET LOCAL enable_nestloop = off")  # 3,000 files of 20,000 tables: 5.3 s with it
         with self.session.cursor("dlbackup_files") as cursor:
             cursor.itersize = _FILES_AT_ONCE
             yield from cursor.execute(datafiles.FILES.replace("{s}", quote_identifier(self.schema)).encode())
