@@ -30,6 +30,7 @@ from dlbackup.rows import (
     insert_header,
     summed,
     total,
+    uncollected,
 )
 from dlbackup.statements import SETTINGS, check_table, definition, finishing, ownership
 from dlbackup.tables import Kind, Rows, Table
@@ -285,7 +286,8 @@ class BackupReader:
         except OSError as exc:
             raise StorageError(f"can't read {path}: {exc.strerror}") from exc
         try:
-            self.manifest = self._read_manifest()
+            with uncollected():
+                self.manifest = self._read_manifest()
         except BaseException:
             self._file.close()
             raise

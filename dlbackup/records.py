@@ -8,23 +8,35 @@ thousands of tables small.
 import dataclasses
 import types
 import typing
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_PLAIN = frozenset({bool, float, int, str, type(None)})
 
 
 def encode(value: object, *, keep_defaults: bool = False) -> Any:
     """Return `value` as what `json.dumps` takes; records become objects."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: encode(getattr(value, field.name), keep_defaults=keep_defaults)
-            for field in dataclasses.fields(value)
-            if keep_defaults or getattr(value, field.name) != _default(field)
-        }
-    if isinstance(value, tuple | list):
-        return [encode(item, keep_defaults=keep_defaults) for item in value]
-    return value
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is tuple or kind is list:
+        return [encode(item, keep_defaults=keep_defaults) for item in typing.cast("list[object]", value)]
+    if not dataclasses.is_dataclass(kind):
+        return value
+    found = {}
+    for name, default in _defaults(kind):
+        item = getattr(value, name)
+        if keep_defaults or item != default:
+            found[name] = encode(item, keep_defaults=keep_defaults)
+    return found
+
+
+@cache
+def _defaults(kind: Any) -> tuple[tuple[str, object], ...]:
+    """Return a record's fields with their defaults; MISSING never equals a value."""
+    return tuple((field.name, field.default) for field in dataclasses.fields(kind))
 
 
 def decode(record: type[T], value: object) -> T:
@@ -34,59 +46,96 @@ def decode(record: type[T], value: object) -> T:
     Raises:
         ValueError: a key is missing or unknown, or a value has another type than annotated.
     """
-    return typing.cast("T", _decode(record, value, record.__name__))
+    try:
+        return typing.cast("T", _decoder(typing.cast("Any", record))(value))
+    except _Wrong as exc:
+        raise ValueError(f"{'.'.join([record.__name__, *reversed(exc.path)])}: {exc}") from None
 
 
-def _default(field: "dataclasses.Field[Any]") -> object:
-    return field.default  # MISSING never equals a value
+class _Wrong(ValueError):
+    """A value that is not what its annotation says, and the fields that lead to it, innermost first."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.path: list[str] = []
 
 
-def _decode(kind: Any, value: Any, where: str) -> Any:
-    if dataclasses.is_dataclass(kind):
-        return _decode_record(kind, value, where)
-    origin = typing.get_origin(kind)
-    if origin is tuple:
-        return _decode_tuple(typing.get_args(kind), value, where)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in typing.get_args(kind):
-            return None
-        (inner,) = (option for option in typing.get_args(kind) if option is not type(None))
-        return _decode(inner, value, where)
-    if origin is typing.Literal:
-        if value not in typing.get_args(kind):
-            raise ValueError(f"{where}: {value!r} is not one of {typing.get_args(kind)}")
-        return value
-    if kind is Any:
-        return value
-    if type(value) is not kind:
-        raise ValueError(f"{where}: {kind.__name__} expected")
-    return value
-
-
-def _decode_record(kind: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise ValueError(f"{where}: an object expected")
-    hints, required = _fields(kind)
-    if unknown := value.keys() - hints.keys():
-        raise ValueError(f"{where}: unknown keys {sorted(unknown)}")
-    for name in required:
-        if name not in value:
-            raise ValueError(f"{where}: {name} is missing")
-    return kind(**{name: _decode(hints[name], item, f"{where}.{name}") for name, item in value.items()})
+_Decoder = Callable[[Any], Any]
 
 
 @cache
-def _fields(kind: Any) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return a record's annotations by field, and the fields without a default; a manifest may hold 20,000 tables."""
+def _decoder(kind: Any) -> _Decoder:
+    """Return what makes a value of this annotation; made once, for a manifest may hold 20,000 tables."""
+    if dataclasses.is_dataclass(kind):
+        return _record_decoder(kind)
+    origin, options = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        return _tuple_decoder(options)
+    if origin in (typing.Union, types.UnionType):
+        return _optional_decoder(options)
+    if origin is typing.Literal:
+        return partial(_one_of, options)
+    if kind is Any:
+        return lambda value: value
+    return partial(_exactly, kind)
+
+
+def _exactly(kind: type[Any], value: Any) -> Any:
+    if type(value) is not kind:
+        raise _Wrong(f"{kind.__name__} expected")
+    return value
+
+
+def _one_of(options: tuple[Any, ...], value: Any) -> Any:
+    if value not in options:
+        raise _Wrong(f"{value!r} is not one of {options}")
+    return value
+
+
+def _optional_decoder(options: tuple[Any, ...]) -> _Decoder:
+    (inner,) = (_decoder(option) for option in options if option is not type(None))
+    if type(None) not in options:
+        return inner
+    return lambda value: None if value is None else inner(value)
+
+
+def _record_decoder(kind: Any) -> _Decoder:
+    hints = typing.get_type_hints(kind)
     fields = dataclasses.fields(kind)
-    return typing.get_type_hints(kind), tuple(f.name for f in fields if f.default is dataclasses.MISSING)
+    required = [field.name for field in fields if field.default is dataclasses.MISSING]
+    decoders = {field.name: _decoder(hints[field.name]) for field in fields}
+
+    def made(value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _Wrong("an object expected")
+        if unknown := value.keys() - decoders.keys():
+            raise _Wrong(f"unknown keys {sorted(unknown)}")
+        for name in required:
+            if name not in value:
+                raise _Wrong(f"{name} is missing")
+        given = {}
+        try:
+            for name, item in value.items():
+                given[name] = decoders[name](item)
+        except _Wrong as exc:
+            exc.path.append(name)
+            raise
+        return kind(**given)
+
+    return made
 
 
-def _decode_tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
-    if not isinstance(value, list):
-        raise ValueError(f"{where}: an array expected")
-    if len(kinds) == 2 and kinds[1] is Ellipsis:
-        return tuple(_decode(kinds[0], item, where) for item in value)
-    if len(kinds) != len(value):
-        raise ValueError(f"{where}: {len(kinds)} items expected")
-    return tuple(_decode(kind, item, where) for kind, item in zip(kinds, value, strict=True))
+def _tuple_decoder(kinds: tuple[Any, ...]) -> _Decoder:
+    any_number = len(kinds) == 2 and kinds[1] is Ellipsis
+    decoders = [_decoder(kind) for kind in kinds if kind is not Ellipsis]
+
+    def made(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise _Wrong("an array expected")
+        if any_number:
+            return tuple(map(decoders[0], value))
+        if len(decoders) != len(value):
+            raise _Wrong(f"{len(decoders)} items expected")
+        return tuple(decoder(item) for decoder, item in zip(decoders, value, strict=True))
+
+    return made

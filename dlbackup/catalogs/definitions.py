@@ -44,8 +44,8 @@ select a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull
        a.attnum,
        array_remove(array[
          case when a.attstorage <> t.typstorage then 'the storage mode' end,
-         case when to_jsonb(a) ->> 'attcompression' <> '' then 'the compression' end,
-         case when coalesce(to_jsonb(a) ->> 'attstattarget', '-1') <> '-1' then 'the statistics target' end,
+         case when a.attcompression <> '' then 'the compression' end,
+         case when coalesce(a.attstattarget, -1) <> -1 then 'the statistics target' end,
          case when a.attoptions is not null then 'the options' end
        ], null)
 from pg_attribute a join pg_type t on t.oid = a.atttypid
@@ -75,7 +75,7 @@ select i.indrelid, c.relname, i.indisunique, pg_get_indexdef(c.oid), obj_descrip
        format('CREATE %%sINDEX %%I ON %%I.%%I ', case when i.indisunique then 'UNIQUE ' else '' end,
               c.relname, n.nspname, t.relname),
        i.indisvalid and not exists (select from pg_attribute a where a.attrelid = c.oid
-                                    and to_jsonb(a) ->> 'attstattarget' not in ('-1'))
+                                    and a.attstattarget <> -1)
 from pg_index i join pg_class c on c.oid = i.indexrelid join pg_class t on t.oid = i.indrelid
 join pg_namespace n on n.oid = t.relnamespace
 where i.indrelid = any(%s)
@@ -104,7 +104,7 @@ where d.refclassid = 'pg_class'::regclass and d.refobjid = any(%(oids)s) and d.d
 union
 select t.oid, pg_describe_object(d.classid, d.objid, d.objsubid)
 from pg_depend d join pg_type y on y.oid = d.refobjid
-join pg_class t on t.reltype in (y.oid, y.typelem)
+join pg_class t on t.reltype = case when y.typelem <> 0 then y.typelem else y.oid end
 where d.refclassid = 'pg_type'::regclass and t.oid = any(%(oids)s) and d.deptype in ('n', 'a')
 union
 select i.indrelid, format('what was set or said of index %%s itself', c.relname)
