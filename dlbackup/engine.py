@@ -230,6 +230,9 @@ def check_opens(engine: Engine, target: Target, snapshot_ids: tuple[int, ...], d
     """
     Let the engine open the catalog, read-only, at each of some snapshots, and load its tables there.
 
+    Their columns are asked for: `duckdb_tables()` reads the statistics of each table too, one after the other, which
+    took 56 s for 20,000 tables instead of 0.4 s.
+
     Raises:
         AttachFailed: it can't be opened.
     """
@@ -238,7 +241,7 @@ def check_opens(engine: Engine, target: Target, snapshot_ids: tuple[int, ...], d
     for snapshot_id in dict.fromkeys(snapshot_ids):
         statements += [
             attach_statement(target, {**options, "SNAPSHOT_VERSION": snapshot_id}),
-            "SELECT count(*) FROM duckdb_tables() WHERE database_name = 'lake'",
+            "SELECT count(*) FROM duckdb_columns() WHERE database_name = 'lake'",
             'DETACH "lake"',
         ]
     _run(engine, target, statements, deadline_s)
