@@ -1,13 +1,13 @@
 """
 What engines' migrations are known to lose without a word, as named rules: how it is found, and mended.
 
-A rule finds what a migration would lose in plain SQL, remembers what the mend will need, and mends in one
-transaction after the engine is done. What can't be mended exactly blocks the migration until the user
-accepts that loss by name. The facts are in docs/losses.md; each rule was reproduced with real engines.
+A rule finds what a migration would lose in plain SQL, remembers what the mend will need, and mends after the
+engine is done, so that doing it again changes nothing more. What can't be mended exactly blocks the migration
+until the user accepts that loss by name. The facts are in docs/losses.md; each rule was reproduced with real engines.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dlbackup.fingerprint import NULL_TEXT_DEFAULT
@@ -26,6 +26,9 @@ from dlbackup.tables import by_name, inlined_table_id
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres import PostgresSnapshot
     from dlbackup.catalogs.sessions import Session
+
+AT_ONCE = 100
+"""Statements in one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,8 @@ class Rule:
     Args:
         find: returns what is affected in a catalog before the migration: one item for each row or table.
         mend: puts it right in a migrated catalog, given a session, the schema and what was found; returns
-            how many rows or tables it touched. None where nothing can.
+            how many rows or tables it touched. None where nothing can. Done twice, it changes nothing more.
+        by_table: what is found are tables, each of which the mend has to lock.
     """
 
     name: str
@@ -65,6 +69,7 @@ class Rule:
     message: str
     part: str = ""
     mend: Callable[["Session", str, list[Any]], int] | None = None
+    by_table: bool = False
 
 
 def known_losses(snapshot: "PostgresSnapshot", step: Step) -> tuple[Loss, ...]:
@@ -76,12 +81,23 @@ def known_losses(snapshot: "PostgresSnapshot", step: Step) -> tuple[Loss, ...]:
     )
 
 
+def batches(losses: tuple[Loss, ...], tables: int) -> Iterator[tuple[Loss, ...]]:
+    """Divide what is to be mended into what one transaction has the locks for: all at once up to so many tables."""
+    by_table = [loss for loss in losses if _RULES[loss.rule].by_table]
+    if sum(len(loss.before) for loss in by_table) <= tables:
+        yield losses
+        return
+    for loss in by_table:
+        for begin in range(0, len(loss.before), tables):
+            yield (replace(loss, before=loss.before[begin : begin + tables]),)
+    yield tuple(loss for loss in losses if loss not in by_table)
+
+
 def mend(session: "Session", schema: str, losses: tuple[Loss, ...]) -> list[tuple[str, int]]:
     """Put right what can be, in the session's open transaction; return rules and how much each touched."""
-    rules = {rule.name: rule for rule in RULES}
     done = []
     for loss in losses:
-        rule = rules[loss.rule]
+        rule = _RULES[loss.rule]
         if rule.mend is not None:
             done.append((loss.rule, rule.mend(session, schema, loss.before)))
     return done
@@ -109,25 +125,30 @@ def _old_inlined_tables(snapshot: "PostgresSnapshot") -> list[Any]:
     return found
 
 
-def _types(session: "Session", schema: str, table: str) -> dict[str, str]:
+def _types(session: "Session", schema: str, tables: list[str]) -> dict[tuple[str, str], str]:
+    """Return the types of the columns of some tables, by table and name."""
     rows = session.execute(
-        "select a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a join pg_class c on c.oid ="
-        " a.attrelid join pg_namespace n on n.oid = c.relnamespace where n.nspname = %s and c.relname = %s",
-        [schema, table],
+        "select c.relname, a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a"
+        " join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace"
+        " where n.nspname = %s and c.relname = any(%s)",
+        [schema, tables],
     )
-    return {row[0]: row[1] for row in rows}
+    return {(table, name): type_ for table, name, type_ in rows}
 
 
 def _convert_inlined(session: "Session", schema: str, found: list[Any]) -> int:
+    there = _types(session, schema, [table for table, _ in found])
+    statements = []
     for table, conversions in found:
-        there = _types(session, schema, table)
         actions = ", ".join(
             f"ALTER COLUMN {quote_identifier(name)} TYPE {how.format(c=quote_identifier(name))}"
             for name, old_type, how in conversions
-            if there.get(name) == old_type  # done already, when a migration that was cut off is finished
+            if there.get((table, name)) == old_type  # done already, when a migration that was cut off is finished
         )
         if actions:
-            session.execute(f"ALTER TABLE {quote_identifier(schema)}.{quote_identifier(table)} {actions}".encode())
+            statements.append(f"ALTER TABLE {quote_identifier(schema)}.{quote_identifier(table)} {actions}")
+    for begin in range(0, len(statements), AT_ONCE):
+        session.execute("; ".join(statements[begin : begin + AT_ONCE]).encode())
     return len(found)
 
 
@@ -258,6 +279,7 @@ RULES = (
         "{rows} inlined tables keep column types that the new engine misuses: new text comes back as \\x...,"
         " new dates are refused",
         mend=_convert_inlined,
+        by_table=True,
     ),
     Rule(
         "name-mapping-partition",
@@ -299,3 +321,4 @@ RULES = (
         "ducklake_column",
     ),
 )
+_RULES = {rule.name: rule for rule in RULES}

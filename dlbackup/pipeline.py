@@ -27,6 +27,7 @@ from dlbackup.bars import bars_exist_for
 from dlbackup.catalogs import open_catalog
 from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot
 from dlbackup.catalogs.sessions import Session, answers, connect, cut_all, translated
+from dlbackup.catalogs.staging import drop_left
 from dlbackup.dump import dump_catalog
 from dlbackup.engine import Engine, Target, attach_migrating, probe, standing_by
 from dlbackup.errors import (
@@ -411,6 +412,9 @@ class _Pipeline:
                 raise
             if isinstance(failure, RolledBack) and not isinstance(exc, Interrupted):
                 failure = self._needs_person(failure.message, exc.message)
+        if isinstance(failure, RolledBack):
+            with suppress(DlbackupError, psycopg.Error):  # what can't be dropped now, the next restore drops
+                drop_left(self.catalog.session, schema)
         return failure
 
     def _under_fence(self, fence: Fence, backup: VerifiedBackup, held: ExitStack) -> MigrationError | None:

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 
 from dlbackup import spec
 from dlbackup.address import Address
-from dlbackup.aftercare import Loss, known_losses, mend
+from dlbackup.aftercare import Loss, batches, known_losses, mend
 from dlbackup.backupfile import BackupReader, Entry, VerifiedBackup
 from dlbackup.bars import bar
 from dlbackup.catalogs.postgres import PostgresCatalog, PostgresSnapshot
 from dlbackup.catalogs.replacement import analyze, aside_name
 from dlbackup.catalogs.sessions import LOCAL_SETTINGS, Session, connect, translated
-from dlbackup.catalogs.staging import drop_schema, left_behind
+from dlbackup.catalogs.staging import batch_tables, drop_schema, left_behind
 from dlbackup.check import Check, check_backup, check_snapshot
 from dlbackup.engine import Engine, Target, attach_migrating, check_opens
 from dlbackup.errors import CatalogError, DlbackupError, Refused, RehearsalFailed
@@ -67,19 +67,28 @@ class Passage:
 
 def put_right(passage: Passage, catalog: PostgresCatalog) -> tuple[Mend, ...]:
     """
-    Mend what the engine lost and put up the bars, in one transaction; return what was mended.
+    Mend what the engine lost and put up the bars; return what was mended.
+
+    That is one transaction, or several where many tables have to be locked. Cut off in between, it can be done
+    again.
 
     Raises:
-        DlbackupError: at the first thing that fails; nothing is done then.
+        DlbackupError: at the first thing that fails.
     """
     if not (passage.mends or passage.bars):
         return ()
-    with translated(catalog.address, "mending what the engine lost"), catalog.session.transaction():
-        catalog.session.execute(LOCAL_SETTINGS.encode())
-        mended = tuple(Mend(rule, rows) for rule, rows in mend(catalog.session, catalog.schema, passage.mends))
-        if passage.bars:
-            bar(catalog.session, catalog.schema)
-        return mended
+    session, schema = catalog.session, catalog.schema
+    mended = dict.fromkeys((loss.rule for loss in passage.mends), 0)
+    with translated(catalog.address, "mending what the engine lost"):
+        *first, last = batches(passage.mends, batch_tables(session))
+        for losses in (*first, last):
+            with session.transaction():
+                session.execute(LOCAL_SETTINGS.encode())
+                for rule, rows in mend(session, schema, losses):
+                    mended[rule] += rows
+                if losses is last and passage.bars:
+                    bar(session, schema)
+    return tuple(Mend(rule, rows) for rule, rows in mended.items())
 
 
 def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, target: Target) -> None:

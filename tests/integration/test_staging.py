@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 from support.backups import row, small, write_backup
 from support.cli import Cli
 from support.comparison import Contents, contents, dumped, execute, settle
 from support.failures import failure
-from support.faults import started
+from support.faults import OPENS, engine_that, nothing_left, one, started, wait_until
 from support.lakes import Lake, Lakes
 from support.servers import Server, Servers, middle_major, server_kind
 
@@ -178,3 +179,61 @@ def test_thousands_of_tables_on_default_settings(server: Server, cli: Cli, tmp_p
         assert {name: rows for name, (_, rows) in contents(first).items()} == {
             name: rows for name, (_, rows) in contents(path).items()
         }
+
+
+_TABLE = """
+insert into ducklake_table values ({t}, gen_random_uuid(), 1, null, 0, 'inlined_{t}', 'inlined_{t}/', true);
+insert into ducklake_column values (1, 1, null, {t}, 1, 'name', 'varchar', null, null, true, null);
+insert into ducklake_inlined_data_tables values ({t}, 'ducklake_inlined_data_{t}_1', 1);
+create table ducklake_inlined_data_{t}_1
+  (row_id bigint, begin_snapshot bigint, end_snapshot bigint, name varchar);
+insert into ducklake_inlined_data_{t}_1 values (0, 1, null, 'one'), (1, 1, null, '\\x41');
+"""
+_TABLES = range(1000, 1012)
+
+
+@pytest.fixture
+def inlined(made: Lake) -> Lake:
+    """The lake with more inlined tables to be mended than one transaction has the locks for."""
+    for number in _TABLES:
+        execute(made.url, *_TABLE.format(t=number).strip().split(";\n"))
+    return made
+
+
+def _mended(url: str) -> int:
+    """Count the inlined tables whose text is kept as DuckDB 1.5 does."""
+    query = (
+        "select count(*) from pg_attribute where attrelid::regclass::text ~ '^ducklake_inlined_data_1[0-9]{3}_1$'"
+        " and attname = 'name' and format_type(atttypid, atttypmod) = 'bytea'"
+    )
+    return int(str(one(url, query)))
+
+
+def test_undo_in_batches_leaves_nothing(inlined: Lake, cli: Cli, tmp_path: Path) -> None:
+    """A migration that fails after its mends is undone by an exchange of schemas, and what was replaced is gone."""
+    before = dumped(inlined.url, tmp_path)
+    dead = engine_that(tmp_path, before="os.abort()", statement=OPENS)
+
+    done = cli("migrate", inlined.url, "--no-rehearsal", "--ignore-clients", "--json", "--engine", dead)
+
+    assert (done.exit_code, done.json()["outcome"]) == (6, "rolled-back"), done
+    assert _schemas(inlined.url) == {"public"}
+    assert dumped(inlined.url, tmp_path) == before
+
+
+def test_killed_between_batches_of_a_mend(inlined: Lake, cli: Cli) -> None:
+    """Some inlined tables are mended and others not when a migration is killed: the next one mends the rest."""
+    words = ("migrate", inlined.url, "--no-rehearsal", "--ignore-clients")
+    with psycopg.connect(inlined.url) as reader:
+        reader.execute(f"select from ducklake_inlined_data_{_TABLES[-1]}_1".encode())  # keeps it from being altered
+        with started(cli, *words) as running:
+            wait_until(lambda: _mended(inlined.url), timeout_s=60)
+            running.kill()
+    nothing_left(inlined)
+    assert 0 < _mended(inlined.url) < len(_TABLES)
+
+    done = cli(*words, "--json")
+
+    assert (done.exit_code, done.json()["outcome"]) == (0, "migrated"), done
+    assert _mended(inlined.url) == len(_TABLES)
+    assert _schemas(inlined.url) == {"public"}
