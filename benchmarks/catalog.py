@@ -29,7 +29,7 @@ insert into ducklake_column select c, 1, null, t, c, 'column_' || c, 'varchar', 
 
 _LARGE = """
 insert into ducklake_snapshot
-  select s, timestamptz '2025-01-01 00:00:00.123456+00' + s * interval '7.25 seconds', least(s, 1), 100, s * 100
+  select s, timestamptz '2025-01-01 00:00:00.123456+00' + s * interval '7.25 seconds', least(s, 1), 1000000, s * 100
   from generate_series(0::bigint, greatest(%(files)s / 100, 1)) s;
 insert into ducklake_snapshot_changes
   select s, 'inserted_into_table:' || 1 + s %% 50, null, null, null

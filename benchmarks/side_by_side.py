@@ -1,14 +1,16 @@
 """
 Run dlbackup and what people would use instead, in turn, on one catalog, and print ratios of medians.
 
-    python benchmarks/side_by_side.py DATABASE FOLDER [--runs 5] [--jobs dump,restore,verify,check,migrate]
+    python benchmarks/side_by_side.py DATABASE FOLDER [--runs 5] [--jobs dump,restore,verify,...] [--json FILE]
 
+Jobs: dump, restore, verify, check, migrate, start, own (dump, verify and restore without most peers).
 libpq's environment says where the server is; DATABASE was made by `benchmarks/catalog.py`, and the scratch
-database `<DATABASE>_restored` is made and dropped here. pg_dump, psql, pg_restore and zstd must be on PATH,
-and pg_dump must not be older than the server.
+databases `<DATABASE>_restored` and `<DATABASE>_migrated` are made and dropped here. pg_dump, psql, pg_restore
+and zstd must be on PATH, and pg_dump must not be older than the server.
 """
 
 import argparse
+import json
 import os
 import shlex
 import shutil
@@ -20,14 +22,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_SLOW = 2
+"""Runs of what takes half a minute."""
+
 
 @dataclass
 class Contender:
-    """One command: how it is prepared, and what its runs took."""
+    """One command: how it is prepared, how often it runs at most, and what its runs took."""
 
     name: str
     command: str
     prepare: Callable[[], None] = lambda: None
+    most: int = 100
     seconds: list[float] = field(default_factory=list)
     peak_mib: float = 0.0
 
@@ -80,8 +86,9 @@ def restore_contenders(database: str, folder: Path) -> Iterator[Contender]:
     psql_one = f"psql -qX -1 -v ON_ERROR_STOP=1 -d {target}"
     yield Contender("zstd | psql -1, COPY dump", f"zstd -dcq {folder}/copy.sql.zst | {psql_one}", fresh)
     yield Contender("pg_restore -j2", f"pg_restore -j2 -d {target} {folder}/custom.dump", fresh)
-    yield Contender("zstd | psql -1, INSERT dump", f"zstd -dcq {folder}/insert.sql.zst | {psql_one}", fresh)
-    yield Contender("zstd | psql of our own backup", f"zstd -dcq {folder}/ours.sql.zst | psql -qX -d {target}", fresh)
+    yield Contender("zstd | psql -1, INSERT dump", f"zstd -dcq {folder}/insert.sql.zst | {psql_one}", fresh, _SLOW)
+    replay = f"zstd -dcq {folder}/ours.sql.zst | psql -qX -d {target}"
+    yield Contender("zstd | psql of our own backup", replay, fresh, 1)
 
 
 def verify_contenders(_: str, folder: Path) -> Iterator[Contender]:
@@ -115,6 +122,23 @@ def migrate_contenders(database: str, folder: Path) -> Iterator[Contender]:
         f' [load(c, name) for name in ("ducklake", "postgres")]; c.execute("{attach}")'
     )
     yield Contender("bare ATTACH with migration", f"{sys.executable} -c {shlex.quote(code)}", fresh)
+    yield from list(dump_contenders(database, folder))[:1]
+    yield from list(restore_contenders(database, folder))[:1]
+
+
+def start_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    ours = f"{sys.executable} -m dlbackup"
+    yield Contender("dlbackup --help", f"{ours} --help")
+    yield Contender("dlbackup info, of the catalog", f"{ours} info postgres:dbname={database}")
+    yield Contender("dlbackup info, of the backup", f"{ours} info {folder}/ours.sql.zst")
+    for table in ("ducklake_table", "ducklake_data_file"):
+        yield Contender(f"dlbackup cat BACKUP {table}", f"{ours} cat {folder}/ours.sql.zst {table}")
+
+
+def own_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    yield from list(dump_contenders(database, folder))[:2]
+    yield from list(verify_contenders(database, folder))[:1]
+    yield from list(restore_contenders(database, folder))[:3]
 
 
 JOBS = {
@@ -123,6 +147,8 @@ JOBS = {
     "verify": verify_contenders,
     "check": check_contenders,
     "migrate": migrate_contenders,
+    "start": start_contenders,
+    "own": own_contenders,
 }
 
 
@@ -140,13 +166,22 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--jobs", default="dump,restore,verify")
+    parser.add_argument("--json", type=Path, help="where the figures of each run go")
     options = parser.parse_args()
+    figures = {}
     for job in options.jobs.split(","):
         contenders = list(JOBS[job](options.database, options.folder))
-        for _ in range(options.runs):
+        for number in range(options.runs):
             for contender in contenders:
-                contender.run()
+                if number < contender.most:
+                    contender.run()
         report(job, contenders)
+        figures[job] = [
+            {"name": it.name, "seconds": [round(s, 3) for s in it.seconds], "peak_mib": round(it.peak_mib)}
+            for it in contenders
+        ]
+        if options.json:
+            options.json.write_text(json.dumps(figures, indent=1) + "\n")
         sys.stdout.flush()
     ours, theirs = options.folder / "ours.sql.zst", options.folder / "copy.sql.zst"
     if "dump" in options.jobs.split(","):
