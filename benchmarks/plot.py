@@ -13,13 +13,12 @@ from pathlib import Path
 
 # Job, our command, the peer, at most.
 AIMS = (
-    ("dump", "dlbackup dump", "pg_dump | zstd -3", 1.05),
     ("dump", "dlbackup dump", "pg_dump --rows-per-insert=1000 | zstd -3", 0.35),
     ("dump", "dlbackup dump", "pg_dump -Fc", 0.25),
-    ("restore", "dlbackup restore --no-read-back", "zstd | psql -1, COPY dump", 1.15),
-    ("restore", "dlbackup restore", "zstd | psql -1, COPY dump", 1.7),
-    ("restore", "dlbackup restore", "zstd | psql -1, INSERT dump", 0.15),
-    ("restore", "dlbackup restore --no-read-back", "pg_restore -j2", 1.25),
+    ("own", "dlbackup dump", "pg_dump | zstd -3", 1.05),
+    ("own", "dlbackup restore --no-read-back", "zstd | psql -1, COPY dump", 1.15),
+    ("own", "dlbackup restore", "zstd | psql -1, COPY dump", 1.7),
+    ("own", "dlbackup verify", "dlbackup restore --no-read-back", 0.5),
 )
 _ROW, _LEFT, _WIDTH, _MOST = 26, 430, 330, 3.0
 
