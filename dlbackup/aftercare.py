@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from dlbackup.catalogs.postgres import PostgresSnapshot
     from dlbackup.catalogs.sessions import Session
 
-AT_ONCE = 100
-"""Statements in one message."""
-
 
 @dataclass(frozen=True, slots=True)
 class Loss:
@@ -137,6 +134,8 @@ def _types(session: "Session", schema: str, tables: list[str]) -> dict[tuple[str
 
 
 def _convert_inlined(session: "Session", schema: str, found: list[Any]) -> int:
+    from dlbackup.catalogs.staging import AT_ONCE
+
     there = _types(session, schema, [table for table, _ in found])
     statements = []
     for table, conversions in found:

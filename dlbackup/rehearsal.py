@@ -80,13 +80,13 @@ def put_right(passage: Passage, catalog: PostgresCatalog) -> tuple[Mend, ...]:
     session, schema = catalog.session, catalog.schema
     mended = dict.fromkeys((loss.rule for loss in passage.mends), 0)
     with translated(catalog.address, "mending what the engine lost"):
-        *first, last = batches(passage.mends, batch_tables(session))
-        for losses in (*first, last):
+        parts = list(batches(passage.mends, batch_tables(session)))
+        for losses in parts:
             with session.transaction():
                 session.execute(LOCAL_SETTINGS.encode())
                 for rule, rows in mend(session, schema, losses):
                     mended[rule] += rows
-                if losses is last and passage.bars:
+                if losses is parts[-1] and passage.bars:
                     bar(session, schema)
     return tuple(Mend(rule, rows) for rule, rows in mended.items())
 

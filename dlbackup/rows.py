@@ -156,6 +156,9 @@ def split(body: bytes, rows: int) -> list[bytes]:
 
     Args:
         rows: how many there are, which its skeleton tells.
+
+    Raises:
+        Corrupt: a literal is not closed.
     """
     pieces = body.split(SEPARATOR)
     if len(pieces) == rows:
@@ -167,6 +170,8 @@ def split(body: bytes, rows: int) -> list[bytes]:
         if row.count(b"'") % 2 == 0:
             found.append(row)
             row = b""
+    if row:
+        raise Corrupt("a literal is not closed")
     return found
 
 

@@ -65,10 +65,25 @@ def test_end_is_the_first_that_is_not_in_a_literal(one: bytes, other: bytes) -> 
             find_body(text, 0)
 
 
+@given(st.text("',)(\n0a", max_size=40).map(str.encode))
+def test_split_loses_nothing(body: bytes) -> None:
+    """Any text is either split into rows that make it up again, each with closed literals, or refused."""
+    try:
+        rows = split(body, 0)
+    except Corrupt:
+        assert body.count(b"'") % 2 == 1
+        return
+
+    assert SEPARATOR.join(rows) == body
+    assert all(text.count(b"'") % 2 == 0 for text in rows)
+
+
 def test_an_open_literal_is_refused() -> None:
-    """A VALUES list with an odd number of quotes has no end."""
+    """A VALUES list with an odd number of quotes has no end and, when it looks like several rows, can't be split."""
     with pytest.raises(Corrupt, match="no end"):
         checked(TABLE, b"1,true,'a\n")
+    with pytest.raises(Corrupt, match="not closed"):
+        split(b"1,'a\n),(\n2,'b\n),(\n'\n", 2)
 
 
 @given(st.lists(tables_with_rows().map(lambda case: body_of(case[1])), min_size=1, max_size=3), st.randoms())
