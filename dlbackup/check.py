@@ -7,7 +7,7 @@ are not as the spec version says does not run: what is missing there is a findin
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -103,10 +103,20 @@ def check(target: str, *, metadata_schema: str | None = None, on_event: OnEvent 
         return check_snapshot(snapshot, on_event=on_event)
 
 
-def check_snapshot(snapshot: "PostgresSnapshot", *, on_event: OnEvent = ignore) -> Check:
-    """Check a catalog in a snapshot that is open already."""
+def check_snapshot(
+    snapshot: "PostgresSnapshot",
+    *,
+    on_event: OnEvent = ignore,
+    settled: Callable[[Rule], bool] = lambda rule: False,
+) -> Check:
+    """
+    Check a catalog in a snapshot that is open already.
+
+    Args:
+        settled: tells which rules need no answer.
+    """
     content = _Live(snapshot)
-    return _check(content, snapshot.head.spec_version, quote_identifier(snapshot.schema), on_event)
+    return _check(content, snapshot.head.spec_version, quote_identifier(snapshot.schema), on_event, settled)
 
 
 def check_backup(path: Path, *, on_event: OnEvent = ignore) -> Check:
@@ -161,10 +171,16 @@ class _Wanted:
         return [name for name in table.column_names if table.kind == "fixed" and name in self._words]
 
 
-def _check(content: _Content, version: str, schema: str, on_event: OnEvent) -> Check:
+def _check(
+    content: _Content,
+    version: str,
+    schema: str,
+    on_event: OnEvent,
+    settled: Callable[[Rule], bool] = lambda rule: False,
+) -> Check:
     findings = _structure(version, content.tables, schema)
     if layout := _layout(version, content.tables):
-        findings += _Run(content, layout, schema, on_event).findings()
+        findings += _Run(content, layout, schema, on_event, settled).findings()
     findings = [
         replace(
             finding,
@@ -236,10 +252,18 @@ class _Broken:
 class _Run:
     """One pass of all rules over one catalog."""
 
-    def __init__(self, content: _Content, layout: str, schema: str, on_event: OnEvent) -> None:
+    def __init__(
+        self,
+        content: _Content,
+        layout: str,
+        schema: str,
+        on_event: OnEvent,
+        settled: Callable[[Rule], bool] = lambda rule: False,
+    ) -> None:
         self._content, self._layout, self._schema, self._on_event = content, layout, schema, on_event
         self._sound = _sound(layout, content.tables)
-        self._rules = [rule for rule in rules_for(layout) if rule.tables(layout) <= self._sound]
+        rules = (rule for rule in rules_for(layout) if rule.tables(layout) <= self._sound)
+        self._rules = [rule for rule in rules if not settled(rule)]
         self._inlined = sorted(
             filter(begins_right, content.tables), key=lambda table: (lake_table_id(table), table.name)
         )

@@ -39,6 +39,8 @@ DuckDB 1.5.5 turns a bare literal into that text when the column is renamed, an 
 # What a good migration puts into columns that were added at the end of a table; NULL into all others.
 _LATER = {("ducklake_name_mapping", "is_partition"): "false"}
 _SCHEMA_VERSIONS = "ducklake_schema_versions"
+# Equal parts of these don't say that the columns hold the same values: rows are left out, derived or reworded.
+_REWORDED = frozenset({"ducklake_column", "ducklake_metadata", "ducklake_table_column_stats", _SCHEMA_VERSIONS})
 _DERIVED_FROM = frozenset({_SCHEMA_VERSIONS, "ducklake_snapshot", "ducklake_table"})
 
 
@@ -67,6 +69,14 @@ class Fingerprint:
             for name in sorted(ours.keys() | theirs.keys())
             if ours.get(name) != theirs.get(name)
         ]
+
+
+def kept_tables(before: Fingerprint, after: Fingerprint) -> frozenset[str]:
+    """Return the fixed tables in which each column that both layouts have holds the same values as before."""
+    changed = {name for name, _ in before.differences(after)}
+    return frozenset(RENAMED.get(name, name) for version in spec.described() for name in spec.load(version)) - (
+        changed | _REWORDED
+    )
 
 
 def _rows(part: Part | None) -> str:

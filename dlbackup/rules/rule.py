@@ -19,6 +19,7 @@ Scope = Literal["catalog", "rows", "deletes"]
 """What a query runs over: the fixed tables only, or also inlined rows or inlined deletes, many tables at a time."""
 
 _TABLE = re.compile(r"\{s\}\.(ducklake_\w+)")
+_INLINED = re.compile(r"\{(?:present|suspects|rows|deletes)\}")
 _RENAMED = {
     "{stats}": (("0.2", "ducklake_file_column_statistics"), ("0.3", "ducklake_file_column_stats")),
     "{partial}": (("0.2", "partial_file_info"), ("0.4", "partial_max")),
@@ -58,6 +59,16 @@ class Rule:
     def sql(self, version: str) -> str:
         """Return the query in the words of a spec version."""
         return written_for(version, self.query)
+
+    def answers_alike(self, before: str, after: str, kept: frozenset[str]) -> bool:
+        """Tell whether catalogs of two spec versions answer alike if these tables hold the same in both."""
+        return (
+            self.scope == "catalog"
+            and not _INLINED.search(self.query)
+            and self.holds_for(before)
+            and self.sql(before) == self.sql(after)
+            and self.tables(after) <= kept
+        )
 
     def tables(self, version: str) -> frozenset[str]:
         """Return the fixed tables that the query reads."""

@@ -6,7 +6,7 @@ import pytest
 from support.backups import Record, Value, catalog, record, row, tables_with
 
 from dlbackup import spec
-from dlbackup.fingerprint import Fingerprint, Fingerprinter, Part, part_of, partial_max
+from dlbackup.fingerprint import Fingerprint, Fingerprinter, Part, kept_tables, part_of, partial_max
 from dlbackup.rows import digest
 from dlbackup.tables import Column, Table
 
@@ -505,3 +505,16 @@ def test_rows_are_told_in_both_forms() -> None:
         ("ducklake_name_mapping", *[b"1,NULL,NULL,NULL,NULL,true\n"] * 2),
         ("ducklake_tag", *[b"1,NULL,NULL,NULL,NULL\n"] * 2),
     ]
+
+
+def test_tables_are_kept_whose_columns_hold_the_same() -> None:
+    """Columns that come or go don't matter; a changed value does, and so does a part that hides some values."""
+    statistics = record("file_column_stats", data_file_id=1, column_id=1, value_count=3)
+    before = _with("0.3", record("data_file", data_file_id=1, record_count=3, partial_file_info="2:5|3:10"), statistics)
+    after = _with("1.0", record("data_file", data_file_id=1, record_count=3, partial_max=3), statistics)
+    kept = kept_tables(before, after)
+    assert {"ducklake_data_file", "ducklake_file_column_stats", "ducklake_delete_file"} <= kept
+    hiding = {"ducklake_column", "ducklake_metadata", "ducklake_table_column_stats", "ducklake_schema_versions"}
+    assert not hiding & kept
+    changed = _with("1.0", record("data_file", data_file_id=1, record_count=4, partial_max=3), statistics)
+    assert kept - kept_tables(before, changed) == {"ducklake_data_file"}

@@ -197,3 +197,22 @@ def test_text_columns_are_the_users() -> None:
 
     assert [column.name for column in text_columns(_inlined("ducklake_inlined_data_1_1", *columns))] == ["it's"]
     assert text_columns(_inlined("ducklake_inlined_data_1_1", *columns, text="bytea")) == ()
+
+
+def test_rule_answers_as_before_where_nothing_that_it_reads_has_changed() -> None:
+    """What the spec version words anew, what reads inlined tables, and what is new has to be asked again."""
+    fixed = frozenset(spec.load("1.0"))
+
+    def alike(name: str, before: str = "0.3", kept: frozenset[str] = fixed) -> bool:
+        return BY_NAME[name].answers_alike(before, "1.0", kept)
+
+    assert alike("statistics-without-file")
+    assert not alike("statistics-without-file", kept=fixed - {"ducklake_data_file"})
+    assert not alike("statistics-without-file", before="0.2")  # another name of the table
+    assert not alike("partial-range")  # another column
+    assert not alike("inlined-types")  # reads what inlined tables there are
+    assert not alike("inlined-row-range")
+    assert not alike("sort-key-parts")  # no such table in 0.3
+    new = [rule.name for rule in rules_for("1.0") if not rule.holds_for("0.3")]
+    assert new
+    assert not any(map(alike, new))
