@@ -225,7 +225,7 @@ class Fingerprinter:
 
 def meaning_of(canonical: Canonical | None, rows: Block, rows_digest: int) -> Rows:
     """Count the rows that are part of the meaning and return the digest of their canonical texts."""
-    if canonical is None:
+    if canonical is None or _are_plain_files(canonical, rows):
         return Rows(len(rows), rows_digest)
     texts = [text for row in rows if (text := canonical(bytes(row))) is not None]
     return Rows(len(texts), digest(texts))
@@ -299,9 +299,22 @@ def _column(table: Table, newest: Table, row: bytes) -> bytes:
     return ",".join(texts[column] for column in newest.column_names).encode() + b"\n"
 
 
+_PLAIN_FILE = b",NULL,NULL\n"
+"""How the row of a data file without list and mapping ends: it reads the same in every layout."""
+
+
+def _are_plain_files(canonical: Canonical, rows: Block) -> bool:
+    """Tell whether all are data files without list and mapping: asking row by row was a tenth of a dump's work."""
+    if getattr(canonical, "func", None) is not _data_file:
+        return False
+    text = b"".join(rows)
+    # As many line feeds as rows: none is inside a literal.
+    return text.count(_PLAIN_FILE) == text.count(b"\n") == len(rows)
+
+
 def _data_file(table: Table, newest: Table, row: bytes) -> bytes:
-    """Bring a data file of 0.3 or older into the newest layout; quickly, for the many without list and mapping."""
-    if row.endswith(b",NULL,NULL\n"):
+    """Bring a data file of 0.3 or older into the newest layout."""
+    if row.endswith(_PLAIN_FILE):
         return row
     head, info, mapping = row.rsplit(b",", 2)
     if info == b"NULL":

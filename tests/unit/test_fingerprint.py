@@ -1,6 +1,7 @@
 """The fingerprint: the same before and after a good migration, another after any change of what a lake means."""
 
 from collections.abc import Mapping, Sequence
+from itertools import permutations
 
 import pytest
 from support.backups import Record, Value, catalog, record, row, tables_with
@@ -154,6 +155,25 @@ def test_good_migration_changes_nothing(version: str, old: Record, new: Record) 
 
     assert _with(version, old) == expected
     assert [(part.name, part.rows) for part in expected.parts] == [(new[0], 1)]
+
+
+FILES = [
+    (record("data_file", data_file_id=1, path="a"), record("data_file", data_file_id=1, path="a")),
+    (record("data_file", data_file_id=2, mapping_id=4), record("data_file", data_file_id=2, mapping_id=4)),
+    (
+        record("data_file", data_file_id=3, path="x,NULL,NULL\n", partial_file_info="2:5|4:9"),
+        record("data_file", data_file_id=3, path="x,NULL,NULL\n", partial_max=4),
+    ),
+]
+
+
+@pytest.mark.parametrize("files", [files for count in range(1, 4) for files in permutations(FILES, count)])
+@pytest.mark.parametrize("block", [1, 2, 3])
+def test_company_of_a_data_file_is_no_matter(files: Sequence[tuple[Record, Record]], block: int) -> None:
+    """A data file means what it does beside others in one block, even where a path looks like the end of a row."""
+    old, new = zip(*files, strict=True)
+
+    assert _of("0.3", tables_with("0.3", *old), block) == _with("1.0", *new)
 
 
 BAD = [
