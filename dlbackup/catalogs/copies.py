@@ -6,8 +6,9 @@ The round trip costs more than a small table, so tables that follow each other a
 
 import select
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from itertools import repeat, takewhile
+from collections.abc import Iterator, Sequence
+from functools import partial
+from operator import itemgetter
 
 import psycopg
 from psycopg import pq
@@ -20,8 +21,9 @@ from dlbackup.rows import Block, statements_of
 from dlbackup.statements import qualified, quote_identifier
 from dlbackup.tables import INTEGERS, Table
 
-_IS_ROW: Callable[[tuple[int, memoryview]], bool] = (0, memoryview(b"")).__lt__
-"""Tells a row from libpq's (0, nothing yet) and (-1, the end), without a Python function's call."""
+_NOTHING_YET = (0, memoryview(b""))
+"""What libpq returns while the next row has not arrived."""
+_TEXT = itemgetter(1)
 _POLL_MS = 100
 """TLS may hold bytes back that no poll sees."""
 
@@ -102,19 +104,19 @@ def _arriving(connection: pq.abc.PGconn) -> Iterator[Block]:
     """
     arrived = select.poll()
     arrived.register(connection.socket, select.POLLIN)
-    take = connection.get_copy_data
+    take = partial(connection.get_copy_data, 1)
     while True:
-        batch = [row for _, row in takewhile(_IS_ROW, map(take, repeat(1)))]
+        batch: list[memoryview] = []
+        try:
+            batch.extend(map(_TEXT, iter(take, _NOTHING_YET)))  # what it takes before an error stays in the list
+            ended = False
+        except psycopg.OperationalError:  # no COPY any more
+            ended = True
+        if batch and not batch[-1]:  # libpq's (-1, the end); a row holds its line feed at least
+            batch.pop()
         if batch:
             yield batch
-        try:
-            length, row = take(1)
-        except psycopg.OperationalError:  # no COPY any more: takewhile swallowed its end
+        if ended:
             return
-        if length < 0:
-            return
-        if length == 0:  # libpq's own wait would hear no signal
-            arrived.poll(_POLL_MS)
-            connection.consume_input()
-        else:
-            yield [row]
+        arrived.poll(_POLL_MS)  # libpq's own wait would hear no signal
+        connection.consume_input()
