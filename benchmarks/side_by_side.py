@@ -22,9 +22,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_SLOW = 5
-"""Runs, at most, of what takes half a minute."""
-
 
 @dataclass
 class Contender:
@@ -87,7 +84,7 @@ def restore_contenders(database: str, folder: Path) -> Iterator[Contender]:
     psql_one = f"psql -qX -1 -v ON_ERROR_STOP=1 -d {target}"
     yield Contender("zstd | psql -1, COPY dump", f"zstd -dcq {folder}/copy.sql.zst | {psql_one}", fresh)
     yield Contender("pg_restore -j2", f"pg_restore -j2 -d {target} {folder}/custom.dump", fresh)
-    yield Contender("zstd | psql -1, INSERT dump", f"zstd -dcq {folder}/insert.sql.zst | {psql_one}", fresh, _SLOW)
+    yield Contender("zstd | psql -1, INSERT dump", f"zstd -dcq {folder}/insert.sql.zst | {psql_one}", fresh)
     replay = f"zstd -dcq {folder}/ours.sql.zst | psql -qX -d {target}"
     yield Contender("zstd | psql of our own backup", replay, fresh, 1)
 

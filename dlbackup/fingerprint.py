@@ -304,7 +304,7 @@ _PLAIN_FILE = b",NULL,NULL\n"
 
 
 def _are_plain_files(canonical: Canonical, rows: Block) -> bool:
-    """Tell whether all are data files without list and mapping: asking row by row was a tenth of a dump's work."""
+    """Tell whether all are data files without list and mapping: asking each row was a twentieth of a dump."""
     if getattr(canonical, "func", None) is not _data_file:
         return False
     text = b"".join(rows)
