@@ -26,6 +26,7 @@ from dlbackup.fingerprint import Canonical, Fingerprinter
 from dlbackup.frames import LEVEL, Sink
 from dlbackup.progress import Event, Meter, OnEvent, ignore
 from dlbackup.rows import Block, uncollected
+from dlbackup.statements import check_table
 from dlbackup.stores import create, storage_errors
 from dlbackup.tables import Rows, Table
 from dlbackup.throttle import Throttle, paced, throttle
@@ -132,6 +133,8 @@ def _dump_once(
 ) -> Backup:
     begun = time.monotonic()
     with open_catalog(address, schema) as catalog, catalog.snapshot(share=jobs > 1) as snapshot:
+        for table in snapshot.tables:
+            check_table(table)  # what a reader would refuse is never written
         for what in snapshot.left_out:
             on_event(Event("dump", f"not in the backup: {what}", warning=True))
         header = _header(snapshot)

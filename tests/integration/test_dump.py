@@ -23,6 +23,7 @@ from support.waiting import blocked, until
 from support.writers import writer
 
 from dlbackup import RestoreOptions, dump, restore, verify
+from dlbackup.errors import UnsafeStatement
 
 _UNREADABLE = """
     create role {role} login password 'a-pass-word';
@@ -112,6 +113,20 @@ def test_row_level_security_that_filters_is_refused(lake: LakeFactory, cli: Cli,
         done = cli("dump", made.url, "-q")
         assert done.exit_code == 0
         assert "warning: not in the backup: row-level security of table ducklake_tag" in done.stderr
+
+
+def test_what_a_reader_would_refuse_is_not_written(
+    lake: LakeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Should reading let a definition through that calls functions, the dump refuses it and makes no file."""
+    made = lake("plain", "0.3")
+    execute(made.url, "alter table ducklake_snapshot alter next_file_id set default length(now()::text)")
+    monkeypatch.setattr("dlbackup.catalogs.definitions.split_unsafe", lambda table: (table, []))
+
+    with pytest.raises(UnsafeStatement, match="ducklake_snapshot"):
+        dump(made.url, tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_is_left_out_is_said(lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:

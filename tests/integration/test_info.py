@@ -1,6 +1,8 @@
 """What info says, how a catalog is addressed, and what a user reads when the input is wrong."""
 
 import stat
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,6 +55,15 @@ def test_catalog_and_backup_say_the_same(lake: LakeFactory, server: Server, cli:
     for done in (of_catalog, of_backup, cli("info", made.url), cli("info", backup.path)):
         assert done.exit_code == 0
         assert PASSWORD not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("spec", ["0.2", "0.3", "0.4", "1.0"])
+def test_looking_at_a_catalog_as_an_engine_made_it_takes_no_parser(lake: LakeFactory, spec: str) -> None:
+    """info says that nothing will be left out without loading sqlglot, which takes longer than all else it does."""
+    program = "import sys\nfrom dlbackup import info\nprint(info(sys.argv[1]).left_out, 'sqlglot' in sys.modules)"
+    command = [sys.executable, "-c", program, lake("plain" if spec == "0.2" else "inlined", spec).url]
+
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "() False\n"
 
 
 def test_looking_changes_nothing(lake: LakeFactory, cli: Cli) -> None:
