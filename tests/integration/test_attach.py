@@ -15,9 +15,10 @@ import pytest
 from psycopg import sql
 from support.cli import Cli
 from support.engines import engine
-from support.faults import engine_that, execute, new_role, one, pause, sessions, started, state, wait_until
+from support.faults import engine_that, execute, new_role, one, pause, sessions, started, state
 from support.lakes import Lake, LakeFactory
 from support.programs import CUSTOMERS, connect, value
+from support.waiting import wait_until
 
 import dlbackup
 from dlbackup import MigrateOptions, errors
@@ -158,7 +159,7 @@ def test_migration_that_was_cut_off_is_finished_first(
     marker = tmp_path / "marker"
     slow = engine_that(tmp_path, after=pause(marker))
     with started(cli, "migrate", made.url, "--no-rehearsal", "--engine", slow) as running:
-        wait_until(marker.exists, timeout_s=60)
+        wait_until(marker.exists)
         running.kill()
     wait_until(lambda: not sessions(made.url))
     before = state(made.url)

@@ -15,10 +15,11 @@ from typing import Any, Literal
 import duckdb
 import psycopg
 import pytest
-from support.faults import one, sessions, state, wait_until
+from support.faults import one, sessions, state
 from support.lakes import Lake, LakeFactory
 from support.programs import CUSTOMERS, connect, value
 from support.servers import Server
+from support.waiting import wait_until
 
 import dlbackup
 from dlbackup import errors
@@ -216,7 +217,7 @@ def test_next_one_migrates_when_the_first_is_killed(lake: LakeFactory, tmp_path:
         assert _answer(dying) == "[]\n"
         with ThreadPoolExecutor(1) as pool:
             others = pool.submit(_programs, 3, made.url, second)
-            wait_until(lambda: sessions(made.url).count("dlbackup") == 4, timeout_s=60)
+            wait_until(lambda: sessions(made.url).count("dlbackup") == 4)
             dying.communicate("die\n", timeout=60)
             answers = others.result(120)
 

@@ -214,7 +214,7 @@ def test_stalled_job_can_be_interrupted(
         with started(cli, *_words(job, url, good.backup)) as running:
             assert proxy.struck.wait(30)
             running.signal(signal.SIGINT)
-            done = running.end(timeout_s=15)
+            done = running.end()
         proxy.heal()
 
     assert failure(done, 130) == "error: interrupted by SIGINT"
@@ -232,7 +232,7 @@ def test_stalled_rows_can_be_interrupted(plain: Lake, cli: Cli, tmp_path: Path) 
         with started(cli, "dump", url) as running:
             assert proxy.struck.wait(30)
             running.signal(signal.SIGINT)
-            done = running.end(timeout_s=15)
+            done = running.end()
         proxy.heal()
 
     assert done.exit_code == 130
@@ -252,7 +252,7 @@ def test_stalled_migration_can_be_interrupted(plain: Lake, cli: Cli, good: Good,
                 done = running.end(timeout_s=12)
             except subprocess.TimeoutExpired:
                 running.signal(signal.SIGINT)
-                done = running.end(timeout_s=12)
+                done = running.end()
         proxy.heal()
 
     assert done.exit_code in (130, 5, 6, 7)
@@ -266,7 +266,7 @@ def test_silent_server_is_given_up(plain: Lake, cli: Cli) -> None:
         proxy.strike("stall", "up", 1)
 
         for words in (["info", url], ["plan", url], ["migrate", url]):
-            done = cli(*words, env={"PGCONNECT_TIMEOUT": "2"}, timeout_s=15)
+            done = cli(*words, env={"PGCONNECT_TIMEOUT": "2"})
 
             failure(done, 1, "timeout expired", hint="check host and port")
 

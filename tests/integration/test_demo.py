@@ -7,12 +7,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.waiting import wait_until
 
 from dlbackup.demo.__main__ import Walk
 from dlbackup.demo.server import Server
@@ -138,8 +138,8 @@ def test_ended_demo_takes_its_server_along(open_folder: Path, sign: signal.Signa
         process.send_signal(sign)
 
         assert process.wait(60) == exit_code
-    assert comes_true(lambda: processes_in(folder) == [])
-    assert comes_true(lambda: not (folder / "postgresql").exists())
+    wait_until(lambda: processes_in(folder) == [])
+    wait_until(lambda: not (folder / "postgresql").exists())
     assert not answers(port_of(said))
 
 
@@ -208,11 +208,3 @@ def processes_in(folder: Path) -> list[str]:
         if str(folder) in command or place.startswith(str(folder)):
             found.append(command)
     return found
-
-
-def comes_true(condition: Callable[[], bool], timeout_s: float = 20) -> bool:
-    """Wait until the condition holds; return whether it ever did."""
-    deadline = time.monotonic() + timeout_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return condition()

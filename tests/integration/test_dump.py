@@ -19,7 +19,7 @@ from support.failures import failure, json_failure
 from support.lakes import Lake, LakeFactory
 from support.postgres import Server
 from support.private_lake import private_lake
-from support.waiting import blocked, until
+from support.waiting import blocked, wait_until
 from support.writers import writer
 
 from dlbackup import RestoreOptions, dump, restore, verify
@@ -358,7 +358,7 @@ def test_dump_begins_again_when_tables_are_replaced(lake: LakeFactory, cli: Cli,
     made = lake("plain", "0.3")
     with cli.started("dump", made.url, "-o", "backup") as process:
         with _locked(made.url, "ducklake_view") as session:
-            until(lambda: blocked(made.server, made.dbname) == 1)
+            wait_until(lambda: blocked(made.server, made.dbname) == 1)
             session.execute("create table new as select * from ducklake_view")
             session.execute("insert into new (view_name) values ('later')")
             session.execute("drop table ducklake_view")
@@ -380,7 +380,7 @@ def _standing_still(cli: Cli, made: Lake, path: Path) -> Iterator[subprocess.Pop
     large = f"select ({text}) as x from generate_series(1, 1000) i"
     execute(made.url, f"create table ducklake_m_large as {large}")
     with cli.started("dump", made.url, "-q", "-o", "-") as process:
-        until(lambda: _backends(made, "wait_event = 'ClientWrite'") == 1)
+        wait_until(lambda: _backends(made, "wait_event = 'ClientWrite'") == 1)
         yield process
         output, errors = process.communicate(timeout=60)
         path.write_bytes(output)
@@ -400,7 +400,7 @@ def test_ended_dump_leaves_no_backup(
     made = lake("plain", "0.3")
     with cli.started("dump", made.url, "-o", "backup") as process:
         with _locked(made.url, "ducklake_view"):
-            until(lambda: blocked(made.server, made.dbname) == 1)
+            wait_until(lambda: blocked(made.server, made.dbname) == 1)
             process.send_signal(end)
             if end == signal.SIGKILL:
                 process.wait(30)

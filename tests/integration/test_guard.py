@@ -9,8 +9,9 @@ import psycopg
 import pytest
 from support.cli import Cli
 from support.engines import EngineError, engine_of
-from support.faults import engine_that, execute, failed, nothing_left, one, pause, started, state, wait_until
+from support.faults import engine_that, execute, failed, nothing_left, one, pause, started, state
 from support.lakes import Lake, LakeFactory
+from support.waiting import wait_until
 from support.writers import Writer, attached, writer
 
 _AT_THE_FENCE = (
@@ -62,7 +63,7 @@ def test_commit_that_waited_never_reaches_the_migrated_catalog(plain: Lake, cli:
         running.wait_for(3)
         words = ("--terminate-clients", "--engine", engine)
         with started(cli, "migrate", plain.url, *_QUICK, *words) as migration:
-            wait_until(marker.exists, timeout_s=40)
+            wait_until(marker.exists)
             wait_until(lambda: one(plain.url, _AT_THE_FENCE))
             head = one(plain.url, "select max(snapshot_id) from ducklake_snapshot")
             go.touch()
@@ -83,7 +84,7 @@ def test_client_that_waits_at_the_fence_ends_an_attach_that_may_not_end_it(
         running.wait_for(3)
         words = ("--ignore-clients", "--lock-timeout", "60", "--engine", engine)
         with started(cli, "migrate", plain.url, *_QUICK, *words) as migration:
-            wait_until(marker.exists, timeout_s=40)
+            wait_until(marker.exists)
             wait_until(lambda: one(plain.url, _AT_THE_FENCE))
             begun = time.monotonic()
             go.touch()
@@ -102,7 +103,7 @@ def test_guard_ends_an_idle_transaction_that_came_meanwhile(plain: Lake, cli: Cl
     engine = engine_that(tmp_path, before=pause(marker, go))
     words = ("--terminate-clients", "--lock-timeout", "60", "--engine", engine)
     with started(cli, "migrate", plain.url, *_QUICK, *words) as migration:
-        wait_until(marker.exists, timeout_s=40)
+        wait_until(marker.exists)
         client = psycopg.connect(plain.url)
         client.execute("select count(*) from ducklake_data_file")
         go.touch()

@@ -8,8 +8,9 @@ import psycopg
 import pytest
 from support.cli import Cli
 from support.engines import engine_of
-from support.faults import engine_that, execute, nothing_left, one, pause, started, state, wait_until
+from support.faults import engine_that, execute, nothing_left, one, pause, started, state
 from support.lakes import Lake, LakeFactory
+from support.waiting import wait_until
 
 from dlbackup.fence import engine_name
 
@@ -27,7 +28,7 @@ def _killed_after_the_engine(cli: Cli, made: Lake, tmp_path: Path) -> Path:
     marker = tmp_path / "marker"
     words = ("--no-rehearsal", "--engine", engine_that(tmp_path, after=pause(marker)))
     with started(cli, "migrate", made.url, *words) as running:
-        wait_until(marker.exists, timeout_s=60)
+        wait_until(marker.exists)
         running.kill()
     nothing_left(made)
     assert one(made.url, "select value from ducklake_metadata where key = 'version'") == "1.0"
@@ -81,7 +82,7 @@ def test_killed_after_its_mends_nothing_is_mended_twice(
     marker = tmp_path / "marker"
     words = ("--engine", engine_that(tmp_path, before=pause(marker), statement="SNAPSHOT_VERSION"))
     with started(cli, "migrate", inlined.url, "--no-rehearsal", *words) as running:
-        wait_until(marker.exists, timeout_s=60)
+        wait_until(marker.exists)
         running.kill()
     nothing_left(inlined)
     (journal,) = cli.cwd.glob("*.journal.json")
@@ -176,7 +177,7 @@ def test_backends_that_a_killed_engine_left_are_ended(inlined: Lake, cli: Cli, t
     marker = tmp_path / "marker"
     words = ("--no-rehearsal", "--engine", engine_that(tmp_path, before=pause(marker)))
     with started(cli, "migrate", inlined.url, *words) as running:
-        wait_until(marker.exists, timeout_s=60)
+        wait_until(marker.exists)
         running.kill()
     nothing_left(inlined)
     name = engine_name("public")

@@ -17,9 +17,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.cli import Cli
-from support.faults import State, children, is_running, nothing_left, one, started, state, wait_until
+from support.faults import State, children, is_running, nothing_left, one, started, state
 from support.lakes import Lake, LakeFactory, Lakes
 from support.servers import Servers, middle_major
+from support.waiting import wait_until
 
 _POINTS = {
     "test_killed_restore_leaves_old_or_new": 80,

@@ -10,9 +10,10 @@ import psycopg
 import pytest
 from support.cli import Cli
 from support.engines import Engine, engine_of
-from support.faults import engine_that, execute, new_role, one, pause, sessions, started, state, wait_until
+from support.faults import engine_that, execute, new_role, one, pause, sessions, started, state
 from support.lakes import Lake, LakeFactory, LakeKind, hash_lake
 from support.servers import Server
+from support.waiting import wait_until
 from support.writers import writer
 
 import dlbackup

@@ -22,9 +22,9 @@ from support.faults import (
     sql_commits,
     started,
     state,
-    wait_until,
 )
 from support.lakes import Lake, LakeFactory
+from support.waiting import wait_until
 
 _INSERT = "insert into lake.sales.customers values (900, 'after')"
 

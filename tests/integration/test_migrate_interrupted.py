@@ -20,10 +20,10 @@ from support.faults import (
     pause,
     started,
     state,
-    wait_until,
 )
 from support.lakes import Lake, LakeFactory, Lakes
 from support.servers import Servers, middle_major
+from support.waiting import wait_until
 
 _WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and application_name like '{}'"
 
@@ -100,7 +100,7 @@ def test_kill_leaves_the_old_or_the_new_catalog(
         elif moment.engine and moment.stage != "undo":
             wait_until(marker.exists)
         orphans = running.kill()
-        wait_until(lambda: not any(map(is_running, orphans)), timeout_s=5)
+        wait_until(lambda: not any(map(is_running, orphans)))
         client.rollback()
 
     nothing_left(plain)
@@ -142,12 +142,12 @@ def test_signal_at_the_fence_is_heard(plain: Lake, cli: Cli) -> None:
     before = state(plain.url)
     with psycopg.connect(plain.url) as client:
         client.execute("lock table ducklake_snapshot in row exclusive mode")
-        words = ("migrate", plain.url, "--json", "--no-rehearsal", "--ignore-clients", "--lock-timeout", "60")
+        words = ("migrate", plain.url, "--json", "--no-rehearsal", "--ignore-clients", "--lock-timeout", "600")
         with started(cli, *words) as running:
             running.reach("verify")
             wait_until(lambda: one(plain.url, _WAITING.format("dlbackup-fence")))
             running.signal(signal.SIGTERM)
-            done = running.end(timeout_s=5)
+            done = running.end()
 
     assert (done.exit_code, done.json()["error"]["type"]) == (130, "Interrupted")
     assert state(plain.url) == before
@@ -167,7 +167,7 @@ def test_signal_under_the_fence_is_heard(plain: Lake, cli: Cli) -> None:
             running.reach("same-state")
             wait_until(lambda: one(plain.url, _WAITING.format("dlbackup")))
             running.signal(signal.SIGINT)
-            done = running.end(timeout_s=15)
+            done = running.end()
 
     assert (done.exit_code, done.json()["error"]["type"]) == (130, "Interrupted")
     assert state(plain.url) == before

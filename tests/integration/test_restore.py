@@ -16,7 +16,7 @@ from support.failures import failure, json_failure
 from support.lakes import Lake, LakeFactory, hash_lake
 from support.postgres import Server
 from support.private_lake import private_lake
-from support.waiting import blocked, until
+from support.waiting import blocked, wait_until
 from support.writers import writer
 
 from dlbackup import RestoreOptions, dump, restore
@@ -352,7 +352,7 @@ def test_killed_restore_changes_nothing(
     _change(made)
     before, digests = dumped(made.url, tmp_path), server_digests(made.url)
     with _stopped_at(made, *_MOMENTS[moment]), cli.started("restore", backup.path, made.url, *REPLACE) as process:
-        until(lambda: blocked(server, made.dbname) == 1)
+        wait_until(lambda: blocked(server, made.dbname) == 1)
         process.kill()
         process.wait(30)
     settle(server, made.url)
@@ -376,7 +376,7 @@ def test_restore_killed_behind_a_lock_changes_nothing(
     with psycopg.connect(made.url) as session:
         session.execute("lock table ducklake_view in access share mode")
         with cli.started("restore", path, made.url, *REPLACE) as process:
-            until(lambda: blocked(server, made.dbname) == 1)
+            wait_until(lambda: blocked(server, made.dbname) == 1)
             process.kill()
     settle(server, made.url)
 
@@ -392,7 +392,7 @@ def test_two_restores_at_once(lake: LakeFactory, server: Server, cli: Cli, tmp_p
         _stopped_at(made, "CREATE TABLE", "ducklake_view") as stop,
         cli.started("restore", path, made.url, *REPLACE) as process,
     ):
-        until(lambda: blocked(server, made.dbname) == 1)
+        wait_until(lambda: blocked(server, made.dbname) == 1)
         second = cli("restore", path, made.url, *REPLACE)
         stop.execute("select pg_advisory_unlock(4711)")
         assert process.wait(60) == 0
@@ -413,7 +413,7 @@ def test_lost_connection_changes_nothing(lake: LakeFactory, server: Server, cli:
         thread = threading.Thread(target=lambda: done.append(cli("restore", path, made.url, *REPLACE)))
         thread.start()
         running.callback(thread.join)
-        until(lambda: blocked(server, made.dbname) == 1)
+        wait_until(lambda: blocked(server, made.dbname) == 1)
         execute(server.url, f"{ended} '{made.dbname}'")
 
     failure(done[0], 1, hint="nothing that was not committed is kept")
@@ -436,11 +436,11 @@ def test_readers_see_the_old_catalog_or_the_new_one(lake: LakeFactory, tmp_path:
     thread = threading.Thread(target=look)
     thread.start()
     try:
-        until(lambda: len(seen) > 5)
+        wait_until(lambda: len(seen) > 5)
         before = seen[-1]
         restore(backup.path, made.url, RestoreOptions(replace=True, ignore_clients=True))
         count = len(seen)
-        until(lambda: len(seen) > count + 5)
+        wait_until(lambda: len(seen) > count + 5)
     finally:
         stop.set()
         thread.join()

@@ -14,10 +14,10 @@ from support.backups import HEADER, METADATA, SNAPSHOT, Value, row, small, take_
 from support.cli import Cli
 from support.comparison import contents, dumped, execute
 from support.failures import failure
-from support.faults import children, is_running, started, wait_until
+from support.faults import children, is_running, started
 from support.postgres import Server
 from support.slowly import HOSTILE, shown
-from support.waiting import blocked, until
+from support.waiting import blocked, wait_until
 
 from dlbackup import RestoreOptions, restore
 from dlbackup.feeding import CHILD_ROWS
@@ -78,7 +78,7 @@ def test_rows_from_a_child_are_equal(server: Server, database: str, cli: Cli, la
 def test_child_that_is_killed_fails_the_restore(server: Server, database: str, cli: Cli, large: Path) -> None:
     """When the child is killed, the restore fails with exit code 1, says so, and has changed nothing."""
     with _stopped(database) as stop, started(cli, "restore", large, database) as running:
-        until(lambda: blocked(server, database.rpartition("/")[2]) == 1)
+        wait_until(lambda: blocked(server, database.rpartition("/")[2]) == 1)
         (child,) = children(running.process.pid)
         os.kill(child, signal.SIGKILL)
         stop.execute("select pg_advisory_unlock(4711)")
@@ -94,7 +94,7 @@ def test_signal_ends_parent_and_child(
 ) -> None:
     """A restore that is interrupted or killed leaves no child and no table."""
     with _stopped(database) as stop, started(cli, "restore", large, database) as running:
-        until(lambda: blocked(server, database.rpartition("/")[2]) == 1)
+        wait_until(lambda: blocked(server, database.rpartition("/")[2]) == 1)
         (child,) = children(running.process.pid)
         running.signal(number)
         done = running.end()
@@ -102,7 +102,7 @@ def test_signal_ends_parent_and_child(
 
     assert done.exit_code == (130 if number != signal.SIGKILL else -number)
     wait_until(lambda: not is_running(child))
-    until(lambda: blocked(server, database.rpartition("/")[2]) == 0)
+    wait_until(lambda: blocked(server, database.rpartition("/")[2]) == 0)
     assert _tables(database) == [(0,)]
 
 
@@ -148,7 +148,7 @@ def test_hostile_rows_reach_the_server_as_they_were(database: str, tmp_path: Pat
 def test_name_of_the_process_is_no_secret(server: Server, database: str, cli: Cli, large: Path) -> None:
     """Neither the password nor the address stands in the child's command line."""
     with _stopped(database), started(cli, "restore", large, database) as running:
-        until(lambda: blocked(server, database.rpartition("/")[2]) == 1)
+        wait_until(lambda: blocked(server, database.rpartition("/")[2]) == 1)
         (child,) = children(running.process.pid)
         line = Path(f"/proc/{child}/cmdline").read_bytes().decode()
 

@@ -20,7 +20,7 @@ from support.comparison import contents, execute
 from support.failures import failure
 from support.faults import new_role, one
 from support.lakes import Lake, LakeFactory
-from support.waiting import until
+from support.waiting import wait_until
 
 from dlbackup import dump, verify
 
@@ -310,7 +310,7 @@ def test_clients_of_other_roles_are_seen(plain: Lake, cli: Cli, tmp_path: Path, 
     backup = dump(plain.url, tmp_path).path
     with new_role(plain, _PASSWORD, owner=True) as url, psycopg.connect(plain.url, application_name="theirs"):
         seen = "select count(*) from pg_stat_activity where datname = current_database() and application_name <> ''"
-        until(lambda: one(plain.url, seen) == 1)
+        wait_until(lambda: one(plain.url, seen) == 1)
         before = everything(plain)
 
         done = cli(*_words(command, url, backup))

@@ -12,7 +12,7 @@ from support.failures import failure
 from support.faults import nothing_left, started
 from support.lakes import Lake, LakeFactory, Lakes
 from support.servers import Server, Servers, majors, server_kind
-from support.waiting import blocked, until
+from support.waiting import blocked, wait_until
 
 from dlbackup import dump, verify
 
@@ -105,7 +105,7 @@ def test_wait_for_a_lock_outlives_the_timeouts_of_the_server(
         set_for(plain, **_OVERRIDDEN["short timeouts"])
         other.execute(f"lock table ducklake_delete_file in {mode} mode".encode())
         with started(cli, *words[command]) as running:
-            until(lambda: execute(plain.server.url, _WAITED.format(plain.dbname)) == [(1,)])
+            wait_until(lambda: execute(plain.server.url, _WAITED.format(plain.dbname)) == [(1,)])
             other.rollback()
             done = running.end()
 
@@ -199,7 +199,7 @@ def test_cancelled_statement_is_said_to_be_one(plain: Lake, cli: Cli, tmp_path: 
     with psycopg.connect(plain.url) as other:
         other.execute("lock table ducklake_view in access exclusive mode")
         with started(cli, *words[command]) as running:
-            until(lambda: blocked(plain.server, plain.dbname) == 1)
+            wait_until(lambda: blocked(plain.server, plain.dbname) == 1)
             execute(plain.server.url, f"{cancel} '{plain.dbname}'")
             done = running.end()
         other.rollback()

@@ -11,9 +11,10 @@ from support.backups import row, small, write_backup
 from support.cli import Cli
 from support.comparison import Contents, contents, dumped, execute, settle
 from support.failures import failure
-from support.faults import OPENS, engine_that, nothing_left, one, started, wait_until
+from support.faults import OPENS, engine_that, nothing_left, one, started
 from support.lakes import Lake, Lakes
 from support.servers import Server, Servers, middle_major, server_kind
+from support.waiting import wait_until
 
 from dlbackup import dump
 from dlbackup.tables import Column, Table
@@ -227,7 +228,7 @@ def test_killed_between_batches_of_a_mend(inlined: Lake, cli: Cli) -> None:
     with psycopg.connect(inlined.url) as reader:
         reader.execute(f"select from ducklake_inlined_data_{_TABLES[-1]}_1".encode())  # keeps it from being altered
         with started(cli, *words) as running:
-            wait_until(lambda: _mended(inlined.url), timeout_s=60)
+            wait_until(lambda: _mended(inlined.url))
             running.kill()
     nothing_left(inlined)
     assert 0 < _mended(inlined.url) < len(_TABLES)

@@ -14,6 +14,7 @@ from support.engines import ENGINES, EngineError, engine, engine_of
 from support.lakes import LakeFactory, LakeKind, hash_lake
 from support.postgres import Server
 from support.servers import majors, server_kind
+from support.waiting import wait_until
 from support.writers import writer
 
 _VERSION = "select value from ducklake_metadata where key = 'version'"
@@ -195,9 +196,7 @@ def test_writer_goes_on_after_an_error(lake: LakeFactory) -> None:
         writing.wait_for(1)
         with psycopg.connect(made.url) as fence:
             fence.execute("lock table ducklake_snapshot in share mode")
-            deadline = time.monotonic() + 30
-            while _one(made.url, _END_WAITING) == 0 and time.monotonic() < deadline:
-                time.sleep(0.02)
+            wait_until(lambda: _one(made.url, _END_WAITING))
         writing.wait_for(3)
 
     assert len(writing.errors) == 1

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .waiting import PATIENCE_S
+
 __all__ = ["Cli", "Finished"]
 
 
@@ -45,7 +47,7 @@ class Cli:
         self,
         *arguments: str | Path,
         env: Mapping[str, str | None] | None = None,
-        timeout_s: float = 60,
+        timeout_s: float = 2 * PATIENCE_S,
         stdin: bytes = b"",
     ) -> Finished:
         """Run a command to its end; `env` adds to the environment, or takes away where it says None.

@@ -25,7 +25,7 @@ from .wheels import programs
 
 __all__ = ["serve_embedded"]
 
-_START_TIMEOUT_S = 30
+_START_TIMEOUT_S = 60
 _STOP_TIMEOUT_S = 10
 
 

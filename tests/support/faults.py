@@ -12,8 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from dlbackup.tables import Rows, Table
 
 from .cli import Cli, Finished
 from .lakes import Lake
+from .waiting import PATIENCE_S, wait_until
 
 __all__ = [
     "MIGRATES",
@@ -47,7 +47,6 @@ __all__ = [
     "sql_commits",
     "started",
     "state",
-    "wait_until",
 ]
 
 MIGRATES = "AUTOMATIC_MIGRATION TRUE"
@@ -157,15 +156,6 @@ def sessions(url: str) -> list[str]:
     return [row[0] for row in rows]
 
 
-def wait_until(true: Callable[[], object], timeout_s: float = 20) -> None:
-    """Wait until something is true; raise TimeoutError when it doesn't become so."""
-    until = time.monotonic() + timeout_s
-    while not true():
-        if time.monotonic() > until:
-            raise TimeoutError(f"not within {timeout_s} s")
-        time.sleep(0.02)
-
-
 @contextmanager
 def new_role(made: Lake, password: str, *, owner: bool) -> Iterator[str]:
     """
@@ -217,14 +207,14 @@ class Running:
         self.process.wait()
         return orphans
 
-    def end(self, timeout_s: float = 40) -> Finished:
+    def end(self, timeout_s: float = PATIENCE_S) -> Finished:
         """Wait for its end; standard error is what was not read before."""
         output, errors = self.process.communicate(timeout=timeout_s)
         return Finished(self.process.returncode, output, errors.decode())
 
 
 @contextmanager
-def started(cli: Cli, *arguments: str | Path, timeout_s: float = 60) -> Iterator[Running]:
+def started(cli: Cli, *arguments: str | Path, timeout_s: float = 2 * PATIENCE_S) -> Iterator[Running]:
     """Start a command; killed when the block ends or the time is up."""
     with cli.started(*arguments) as process:
         timer = threading.Timer(timeout_s, process.kill)
@@ -262,4 +252,4 @@ def failed(done: Finished, exit_code: int, error: str, outcome: str) -> str:
 
 def nothing_left(made: Lake) -> None:
     """Wait until no session and no lock of dlbackup or its engine is left."""
-    wait_until(lambda: not sessions(made.url), timeout_s=10)
+    wait_until(lambda: not sessions(made.url))

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 __all__ = ["Serving", "redirected"]
 
-_TIMEOUT_S = 30
+_TIMEOUT_S = 60
 _Result = TypeVar("_Result")
 
 

@@ -12,7 +12,7 @@ from .engines import CHILD, Engine, EngineError, Options
 __all__ = ["Client", "Writer", "attached", "writer"]
 
 _START_TIMEOUT_S = 60
-_STOP_TIMEOUT_S = 30
+_STOP_TIMEOUT_S = 60
 
 
 class Writer:

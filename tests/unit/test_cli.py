@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from support.backups import row, small, write_backup
 from support.cli import Cli
-from support.waiting import until
+from support.waiting import wait_until
 
 from dlbackup.cli import main
 from dlbackup.tables import Column, Table
@@ -296,7 +296,7 @@ def test_interruption_is_exit_130(tmp_path: Path, cli: Cli, number: signal.Signa
     table = Table("ducklake_many", (Column("n", "bigint"),))
     write_backup(path, [*small(), (table, [row(1)] * 3_000_000)])
     with cli.started("verify", path, "--json") as process:
-        until(lambda: path in _open_files(process.pid))
+        wait_until(lambda: path in _open_files(process.pid))
         process.send_signal(number)
         output, _ = process.communicate(timeout=30)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from support.waiting import until
+from support.waiting import wait_until
 
 from dlbackup.crew import Crew, Opener
 from dlbackup.errors import Corrupt, Unreachable
@@ -76,7 +76,7 @@ def test_helpers_take_part() -> None:
 
     def patient(number: int) -> tuple[int, int]:
         if number == 0:
-            until(lambda: crew.ahead > 0.5)  # more is under way than this task
+            wait_until(lambda: crew.ahead > 0.5)  # more is under way than this task
         return work(number)
 
     with Crew(squares, None, patient, 2) as crew:

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from support.waiting import until
+from support.waiting import wait_until
 
 from dlbackup.address import parse_address
 from dlbackup.engine import Engine, Target, check_opens, standing_by
@@ -66,7 +66,7 @@ def test_process_that_died_waiting_is_replaced(tmp_path: Path) -> None:
     with standing_by(engine, 1) as ready:
         (killed,) = _started(tmp_path)
         os.kill(killed, signal.SIGKILL)
-        until(lambda: not ready.standby[0].is_there())
+        wait_until(lambda: not ready.standby[0].is_there())
         check_opens(ready, _TARGET, (1,), 10)
 
     assert killed not in _worked(tmp_path)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from support.backups import METADATA, forge, row, small, write_backup
-from support.faults import children, is_running, wait_until
+from support.faults import children, is_running
+from support.waiting import wait_until
 
 from dlbackup.backupfile import BackupReader, Entry
 from dlbackup.errors import Corrupt, StorageError, UnsafeStatement
