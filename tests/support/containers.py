@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["docker_answers", "serve_container"]
 
 _RUN = secrets.token_hex(6)
+_MEMORY = "/memory"
 # These are read when testcontainers is imported; its 120 tries are 12 s, too few for a busy machine.
 _SETTINGS = {"TESTCONTAINERS_RYUK_DISABLED": "true", "TC_POOLING_INTERVAL": "0.1", "TC_MAX_TRIES": "600"}
 
@@ -69,6 +70,9 @@ def _postgres_container(major: int, tmpfs: Mapping[str, str] | None, settings: M
     image = os.environ.get("PG_TEST_IMAGE", "postgres:{major}").format(major=major)
     postgres = PostgresContainer(image, driver=None, username=USER, password=PASSWORD, dbname="tests")
     postgres.with_env("POSTGRES_INITDB_ARGS", "--no-sync")
+    # A database is made of 300 files: in memory that takes a third of the time, and most tests make one or two.
+    postgres.with_env("PGDATA", f"{_MEMORY}/data")
+    postgres.with_tmpfs_mount(_MEMORY)
     postgres.with_command([word for name, value in settings.items() for word in ("-c", f"{name}={value}")])
     # In one call: a second one would replace the first one's arguments.
     postgres.with_kwargs(labels={LABEL: _RUN}, shm_size="256m")
