@@ -1,7 +1,12 @@
 """What every test run says and checks first: where its PostgreSQL servers come from."""
 
+import os
+
 import pytest
 from support import servers
+
+_MOST_WORKERS = 4
+"""Of `-n auto`: each has servers of its own."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -16,6 +21,12 @@ def pytest_configure() -> None:
         servers.server_kind()
     except LookupError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Say how many workers `-n auto` starts."""
+    return min(os.cpu_count() or 1, _MOST_WORKERS)
 
 
 def pytest_report_header() -> str:
