@@ -3,7 +3,8 @@ Run dlbackup and what people would use instead, in turn, on one catalog, and pri
 
     python benchmarks/side_by_side.py DATABASE FOLDER [--runs 5] [--jobs dump,restore,verify,...] [--json FILE]
 
-Jobs: dump, restore, verify, check, migrate, start, own (dump, verify and restore without most peers).
+Jobs: dump, restore, verify, check, migrate, start, own (dump, verify and restore without most peers), many
+(dump and restore of a catalog of thousands of tables).
 libpq's environment says where the server is; DATABASE was made by `benchmarks/catalog.py`, and the scratch
 databases `<DATABASE>_restored` and `<DATABASE>_migrated` are made and dropped here. pg_dump, psql, pg_restore
 and zstd must be on PATH, and pg_dump must not be older than the server.
@@ -139,6 +140,17 @@ def own_contenders(database: str, folder: Path) -> Iterator[Contender]:
     yield from list(restore_contenders(database, folder))[:3]
 
 
+def many_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    """Thousands of tables: more than one transaction of `psql -1` can hold the locks of."""
+    ours, pg_dump, _, custom = dump_contenders(database, folder)
+    yield from (ours, pg_dump, custom)
+    restores = list(restore_contenders(database, folder))
+    each = f"zstd -dcq {folder}/copy.sql.zst | psql -qX -v ON_ERROR_STOP=1 -d {database}_restored"
+    yield from restores[:2]
+    yield Contender("zstd | psql, each statement a transaction", each, restores[0].prepare)
+    yield from (it for it in restores if it.name == "pg_restore -j2")
+
+
 JOBS = {
     "dump": dump_contenders,
     "restore": restore_contenders,
@@ -147,6 +159,7 @@ JOBS = {
     "migrate": migrate_contenders,
     "start": start_contenders,
     "own": own_contenders,
+    "many": many_contenders,
 }
 
 
