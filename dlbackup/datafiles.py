@@ -7,10 +7,12 @@ lake's `data_path`. Only files of this machine are looked at; what is in object 
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
+from dlbackup.statements import quote_literal
 from dlbackup.tables import Finding
 
 _SHOWN = 3
@@ -23,7 +25,7 @@ COLUMNS = {
     "ducklake_data_file": ("table_id", "path", "path_is_relative", "file_size_bytes"),
     "ducklake_delete_file": ("table_id", "path", "path_is_relative", "file_size_bytes"),
 }
-"""The columns that `FILES` reads, by table; `scope` is not in catalogs of 0.1."""
+"""The columns that `look` reads, by table; `scope` is not in catalogs of 0.1."""
 
 # A schema or table that was renamed has several rows; its files stay where they are.
 _JOINED = (
@@ -31,7 +33,7 @@ _JOINED = (
     " else {c}.path end"
 )
 _NEWEST = "(select {id}, max(begin_snapshot) as begin_snapshot from {{s}}.{table} group by 1)"
-FILES = (
+_PLACES = (
     "with lake as (select value as path from {s}.ducklake_metadata where key = 'data_path' and scope is null),"
     f" schemas as (select c.schema_id, {_JOINED.format(c='c', p='l.path')} as path from {{s}}.ducklake_schema c"
     f" join {_NEWEST.format(id='schema_id', table='ducklake_schema')} n on n.schema_id = c.schema_id"
@@ -41,27 +43,39 @@ FILES = (
     " and n.begin_snapshot = c.begin_snapshot join schemas l on l.schema_id = c.schema_id),"
     " files as (select table_id, path, path_is_relative, file_size_bytes from {s}.ducklake_data_file union all"
     "          select table_id, path, path_is_relative, file_size_bytes from {s}.ducklake_delete_file)"
-    f" select {_JOINED.format(c='f', p='l.path')}, f.file_size_bytes"
-    " from files f join tables l on l.table_id = f.table_id"
 )
-"""Path and recorded size of every data and delete file, on PostgreSQL and DuckDB; `{s}` is the quoted schema."""
+_IN_THE_FOLDER = "(f.path is not null and coalesce(f.path_is_relative, true))"
+# Both run on PostgreSQL and DuckDB; `{s}` is the quoted schema.
+_FOLDERS = (
+    f"{_PLACES} select l.table_id::text, l.path, f.files from (select f.table_id, count(*) as files from files f"
+    f" where {_IN_THE_FOLDER} group by f.table_id) f join tables l on l.table_id = f.table_id order by l.table_id"
+)
+_FILES = (
+    f"{_PLACES} select {_JOINED.format(c='f', p='l.path')}, f.file_size_bytes"
+    f" from files f join tables l on l.table_id = f.table_id where not {_IN_THE_FOLDER}"
+)
 
 
 @dataclass(slots=True)
 class _Several:
-    """How many files, and the first few of them."""
+    """How many files, and the first few of them, or of their folders."""
 
     count: int = 0
+    more: int = 0
     shown: list[str] = field(default_factory=list)
 
-    def add(self, text: str) -> None:
-        self.count += 1
+    def add(self, text: str, count: int = 1) -> None:
+        self.count += count
         if len(self.shown) < _SHOWN:
             self.shown.append(text)
+        else:
+            self.more += count
+
+    def add_folder(self, path: str, count: int) -> None:
+        self.add(f"{count} in {path}", count)
 
     def __str__(self) -> str:
-        more = f"; and {self.count - len(self.shown)} more" if self.count > len(self.shown) else ""
-        return f"{'; '.join(self.shown)}{more}"
+        return "; ".join([*self.shown, f"and {self.more} more"] if self.more else self.shown)
 
 
 def _is_missing(folder: str) -> bool:
@@ -74,19 +88,36 @@ def _is_missing(folder: str) -> bool:
     return False
 
 
-def look(files: Iterable[tuple[str | None, int | None]]) -> list[Finding]:
+def look(ask: Callable[[str], Iterable[tuple[Any, ...]]], schema: str) -> list[Finding]:
     """
     Compare files on this machine with what a catalog says of them.
 
+    Files in a table's folder that is missing or not on this machine are counted by the catalog's database: that
+    takes a seventh of the time of asking for each.
+
     Args:
-        files: path and size in bytes of each, as `FILES` gives them.
+        ask: answers a query with its rows.
+        schema: where the catalog's tables are, quoted.
 
     Returns:
         Errors for files that are missing or have another size; a warning for those that can't be looked at.
     """
     missing, sizes, remote, total = _Several(), _Several(), _Several(), 0
     is_missing = cache(_is_missing)  # where a folder is missing, its files need no look
-    for path, size in files:
+    near = []
+    for table, folder, count in ask(_FOLDERS.replace("{s}", schema)):
+        if folder is None or _REMOTE.match(folder):
+            remote.add_folder(folder or "no known folder", count)
+        elif is_missing(folder.rpartition("/")[0]):
+            missing.add_folder(folder, count)
+        else:
+            near.append(table)
+            continue
+        total += count
+    files = _FILES.replace("{s}", schema)
+    if near:
+        files += f" or f.table_id::text in ({', '.join(map(quote_literal, near))})"
+    for path, size in ask(files):
         total += 1
         if path is None or _REMOTE.match(path):
             remote.add(path or "without a path")

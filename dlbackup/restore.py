@@ -20,6 +20,7 @@ from dlbackup.errors import CatalogError, DlbackupError, HasDependents, NewerSna
 from dlbackup.feeding import Feed, feeding
 from dlbackup.progress import Event, Meter, OnEvent, ignore
 from dlbackup.rows import summed, uncollected
+from dlbackup.statements import quote_identifier
 from dlbackup.tables import Table, by_name
 from dlbackup.throttle import paced, throttle
 from dlbackup.workload import FILE_BYTES, PROOF_BYTES, READ_BACK, RESTORE_BYTES, of_backup
@@ -302,7 +303,6 @@ def _fill_in_batches(job: _Job, name: str, scheduled: list[tuple[int, str]] | No
     from dlbackup.catalogs.replacement import look_at_place
     from dlbackup.catalogs.sessions import LOCAL_SETTINGS, connect, translated
     from dlbackup.catalogs.staging import AT_ONCE, batch_tables
-    from dlbackup.statements import quote_identifier
 
     with closing(connect(job.address)) as own, translated(job.address, f"restoring into schema {name}"):
         own.execute(f"CREATE SCHEMA {quote_identifier(name)}".encode())
@@ -461,7 +461,7 @@ def _look_for_data_files(
     tables = by_name(restored)
     if all(name in tables and set(columns) <= set(tables[name].column_names) for name, columns in COLUMNS.items()):
         with uncollected():
-            findings = look(place.data_files())
+            findings = look(place.stream, quote_identifier(place.schema))
         for finding in findings:
             if finding.severity == "error":
                 on_event(Event("data-files", finding.message, warning=True))

@@ -1,5 +1,6 @@
 """The data files that a backup refers to: which are missing, changed, or soon to be deleted."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,26 @@ def test_files_in_object_storage_are_not_looked_at(lake: LakeFactory, cli: Cli) 
     done = cli("verify", backup, "--json", "--data-files")
 
     assert done.exit_code == 0
-    assert _rules(done.json()).keys() == {"remote-data-files"}
+    found = _rules(done.json())
+    assert found.keys() == {"remote-data-files"}
+    assert found["remote-data-files"].startswith(f"{len(_parquet(made))} of {len(_parquet(made)) + 1} ")
+
+
+def test_files_of_a_missing_folder_are_counted(private: Lake, cli: Cli) -> None:
+    """Where a table's whole folder is gone, all its files are missing, and the message says how many and where."""
+    backup = cli("dump", private.url, "--json").json()["path"]
+    folder = _parquet(private)[0].parent
+    gone = len(list(folder.rglob("*.parquet")))
+    shutil.rmtree(folder)
+    other = _parquet(private)[-1]
+    other.unlink()
+
+    done = cli("verify", backup, "--json", "--data-files")
+
+    message = _rules(done.json())["missing-data-files"]
+    assert message.startswith(f"{gone + 1} of ")
+    assert f"{gone} in {folder}/" in message
+    assert str(other) in message
 
 
 def test_restore_warns_of_files_that_are_gone(private: Lake, database: str, cli: Cli) -> None:
