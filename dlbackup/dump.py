@@ -25,7 +25,7 @@ from dlbackup.errors import MovedOn, StorageError, UsageError
 from dlbackup.fingerprint import Canonical, Fingerprinter
 from dlbackup.frames import LEVEL, Sink
 from dlbackup.progress import Event, Meter, OnEvent, ignore
-from dlbackup.rows import Block, uncollected
+from dlbackup.rows import Block, statements_of, uncollected
 from dlbackup.statements import check_table
 from dlbackup.stores import create, storage_errors
 from dlbackup.tables import Rows, Table
@@ -279,7 +279,7 @@ def _packing(argument: "tuple[SharedSnapshot, int]") -> Iterator[Callable[[_Task
 
 
 def _pack(rows: Callable[[Table, Pages], Iterator[Block]], level: int, task: _Task) -> Piece:
-    return pack(task.table, rows(task.table, task.pages), task.canonical, level)
+    return pack(task.table, statements_of(rows(task.table, task.pages)), task.canonical, level)
 
 
 def _pieces(pages: int) -> list[Pages]:
@@ -308,7 +308,7 @@ def _write(writer: BackupWriter, reading: _Reading, on_event: OnEvent) -> Manife
             if not is_divided:
                 for table, blocks in reading.each(list(tables)):
                     fingerprint.begin(table)
-                    rows += writer.write_table(table, blocks, fingerprint.add).count
+                    rows += writer.write_table(table, statements_of(blocks), fingerprint.add).count
                 continue
             for table in tables:
                 fingerprint.begin(table)

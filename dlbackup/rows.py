@@ -22,7 +22,7 @@ from dlbackup.statements import quote_identifier
 from dlbackup.tables import INTEGERS, Rows, Table
 
 Block = Sequence[bytes | memoryview]
-"""Texts of some rows of one table, fit for one INSERT."""
+"""Texts of some rows of one table."""
 
 SEPARATOR = b"),(\n"
 END = b");\n"

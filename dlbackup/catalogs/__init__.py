@@ -68,7 +68,7 @@ class Snapshot(Protocol):
         """What belongs to the tables but is not in their records, by name."""
 
     def rows(self, table: Table, pages: Pages | None = None) -> Iterator[Block]:
-        """Yield the texts of rows, all or those on some pages, in blocks fit for one INSERT. Read it to its end."""
+        """Yield the texts of rows, all or those on some pages, in blocks of any size. Read it to its end."""
 
     def each(self, tables: Sequence[Table], *, alone: bool = False) -> Iterator[tuple[Table, Iterator[Block]]]:
         """Yield tables with all their rows, several asked for at once unless `alone`. Read each to its end."""

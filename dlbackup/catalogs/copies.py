@@ -17,7 +17,7 @@ from psycopg.generators import execute, fetch_many
 
 from dlbackup.catalogs import Pages
 from dlbackup.catalogs.sessions import Session
-from dlbackup.rows import Block, statements_of
+from dlbackup.rows import Block
 from dlbackup.statements import qualified, quote_identifier
 from dlbackup.tables import INTEGERS, Table
 
@@ -43,10 +43,10 @@ class Copies:
         self._results: deque[pq.abc.PGresult] = deque(session.wait(execute(self._connection)))
 
     def rows(self, table: Table) -> Iterator[Block]:
-        """Yield the texts of the rows that come next, in blocks fit for one INSERT; they are that table's."""
+        """Yield the texts of the rows that come next, as many at once as have arrived; they are that table's."""
         self._next(pq.ExecStatus.COPY_OUT)
         count = 0
-        for block in statements_of(_arriving(self._connection)):
+        for block in _arriving(self._connection):
             count += len(block)
             yield block
         self._results += self._session.wait(fetch_many(self._connection))

@@ -99,7 +99,7 @@ class PostgresSnapshot:
 
     def rows(self, table: Table, pages: Pages | None = None) -> Iterator[Block]:
         """
-        Yield a table's rows in blocks fit for one INSERT: all, or those on some pages.
+        Yield a table's rows in blocks of any size: all, or those on some pages.
 
         Raises:
             MovedOn: the table was dropped or rewritten since the snapshot, which doesn't protect from that.
