@@ -41,12 +41,17 @@ class PostgresCatalog:
     @classmethod
     @contextmanager
     def open(cls, address: Address, schema: str | None = None) -> Iterator["PostgresCatalog"]:
-        """Connect and find the catalog; `schema` names it where the database holds several."""
+        """
+        Connect and find the catalog; `schema` names it where the database holds several.
+
+        Errors of the server inside the block are translated, also where nothing inside says what was under way.
+        """
         session = connect(address)
         try:
             with translated(address, "looking for the catalog"):
                 found = find_schema(session, schema)
-            yield cls(address, session, found)
+            with translated(address, f"working on the catalog in schema {found}"):
+                yield cls(address, session, found)
         finally:
             session.close()
 

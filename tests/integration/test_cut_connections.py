@@ -7,11 +7,12 @@ Connections cut, stalled and refused at points spread over dump, restore and mig
 import random
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
 from support.cli import Cli, Finished
 from support.comparison import dumped, execute
@@ -22,7 +23,8 @@ from support.postgres import PASSWORD
 from support.proxy import Direction, Fault, Proxy
 from support.servers import Servers, middle_major
 
-from dlbackup import dump, verify
+from dlbackup import MigrateOptions, dump, migrate, plan, verify
+from dlbackup.errors import Unreachable
 
 _FAULTS: tuple[Fault, ...] = ("one", "reset", "gone", "close")
 _POINTS = {"dump": 6, "restore": 8, "migrate": 12, "rehearse": 3}
@@ -188,6 +190,25 @@ def _finish(made: Lake, cli: Cli, good: Good, *words: str) -> None:
 
 def _schemas(made: Lake) -> object:
     return one(made.url, "select count(*) from pg_namespace where nspname like 'dlbackup%'")
+
+
+@pytest.mark.parametrize(("job", "step"), [(migrate, "pipeline.settle_clients"), (plan, "fence.other_clients")])
+def test_connection_lost_between_two_stages_is_said(
+    plain: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Callable[..., object], step: str
+) -> None:
+    """A connection that is lost outside of any snapshot is an error like any other, and changes nothing."""
+    before = state(plain.url)
+
+    def lost(session: psycopg.Connection[object], *_: object, **__: object) -> None:
+        execute(plain.url, f"select pg_terminate_backend({session.info.backend_pid})")
+        session.execute("select 1")
+
+    monkeypatch.setattr(f"dlbackup.{step}", lost)
+    with pytest.raises(Unreachable, match="terminating connection"):
+        job(plain.url, MigrateOptions(backup_dir=tmp_path))
+
+    assert state(plain.url) == before
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("to_the_end", [100, 140])
