@@ -71,9 +71,6 @@ class _Several:
         else:
             self.more += count
 
-    def add_folder(self, path: str, count: int) -> None:
-        self.add(f"{count} in {path}", count)
-
     def __str__(self) -> str:
         return "; ".join([*self.shown, f"and {self.more} more"] if self.more else self.shown)
 
@@ -104,26 +101,28 @@ def look(ask: Callable[[str], Iterable[tuple[Any, ...]]], schema: str) -> list[F
     """
     missing, sizes, remote, total = _Several(), _Several(), _Several(), 0
     is_missing = cache(_is_missing)  # where a folder is missing, its files need no look
+
+    def out_of_reach(path: str | None, text: str, count: int = 1) -> bool:
+        if path is None or _REMOTE.match(path):
+            remote.add(text, count)
+        elif is_missing(path.rpartition("/")[0]):
+            missing.add(text, count)
+        else:
+            return False
+        return True
+
     near = []
     for table, folder, count in ask(_FOLDERS.replace("{s}", schema)):
-        if folder is None or _REMOTE.match(folder):
-            remote.add_folder(folder or "no known folder", count)
-        elif is_missing(folder.rpartition("/")[0]):
-            missing.add_folder(folder, count)
+        if out_of_reach(folder, f"{count} in {folder or 'no known folder'}", count):
+            total += count
         else:
             near.append(table)
-            continue
-        total += count
     files = _FILES.replace("{s}", schema)
     if near:
         files += f" or f.table_id::text in ({', '.join(map(quote_literal, near))})"
     for path, size in ask(files):
         total += 1
-        if path is None or _REMOTE.match(path):
-            remote.add(path or "without a path")
-            continue
-        if is_missing(path.rpartition("/")[0]):
-            missing.add(path)
+        if out_of_reach(path, path or "without a path"):
             continue
         try:
             there = os.stat(path.removeprefix("file://")).st_size  # noqa: PTH116 - a Path for each costs twice the look

@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any
 
 from dlbackup.errors import UnsafeStatement
-from dlbackup.tables import PREFIX, Column, Constraint, Grant, Index, Table
+from dlbackup.tables import PREFIX, Column, Constraint, Grant, Table
 
 SETTINGS = (
     "SET client_encoding = 'UTF8';\n"
@@ -202,7 +202,7 @@ def split_unsafe(table: Table) -> tuple[Table, list[str]]:
     _ask(_check_parts, bare)
     left_out: list[str] = []
 
-    def keep(part: Column | Constraint | Index, alone: Table, what: str) -> bool:
+    def keep(alone: Table, what: str) -> bool:
         try:
             check_table(alone)
         except UnsafeStatement:
@@ -214,16 +214,16 @@ def split_unsafe(table: Table) -> tuple[Table, list[str]]:
         c
         if c.default is None
         or _VALUE.fullmatch(c.default)
-        or keep(c, replace(bare, columns=(c,)), f"default of column {c.name}")
+        or keep(replace(bare, columns=(c,)), f"default of column {c.name}")
         else _bare(c)
         for c in table.columns
     )
     constraints = tuple(
         c
         for c in table.constraints
-        if _KEY.fullmatch(c.definition) or keep(c, replace(bare, constraints=(c,)), f"constraint {c.name}")
+        if _KEY.fullmatch(c.definition) or keep(replace(bare, constraints=(c,)), f"constraint {c.name}")
     )
-    indexes = tuple(i for i in table.indexes if keep(i, replace(bare, indexes=(i,)), f"index {i.name}"))
+    indexes = tuple(i for i in table.indexes if keep(replace(bare, indexes=(i,)), f"index {i.name}"))
     return replace(table, columns=columns, constraints=constraints, indexes=indexes), left_out
 
 

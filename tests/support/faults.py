@@ -214,10 +214,10 @@ class Running:
 
 
 @contextmanager
-def started(cli: Cli, *arguments: str | Path, timeout_s: float = 2 * PATIENCE_S) -> Iterator[Running]:
+def started(cli: Cli, *arguments: str | Path) -> Iterator[Running]:
     """Start a command; killed when the block ends or the time is up."""
     with cli.started(*arguments) as process:
-        timer = threading.Timer(timeout_s, process.kill)
+        timer = threading.Timer(2 * PATIENCE_S, process.kill)
         timer.start()
         try:
             yield Running(process)

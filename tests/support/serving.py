@@ -7,9 +7,10 @@ from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from .waiting import PATIENCE_S
+
 __all__ = ["Serving", "redirected"]
 
-_TIMEOUT_S = 60
 _Result = TypeVar("_Result")
 
 
@@ -44,12 +45,12 @@ class Serving:
     ) -> None:
         self.ask(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(_TIMEOUT_S)
+        self._thread.join(PATIENCE_S)
         self._loop.close()
 
     def ask(self, work: Coroutine[Any, Any, _Result]) -> _Result:
         """Do something in the server's thread and return its result."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_TIMEOUT_S)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE_S)
 
     def tell(self, work: Callable[[], object]) -> None:
         """Have something done in the server's thread, some time soon."""

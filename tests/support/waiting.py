@@ -15,12 +15,12 @@ PATIENCE_S = 60
 _PAUSE_S = 0.01
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = PATIENCE_S) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Return as soon as the condition holds; raise TimeoutError when it doesn't in time."""
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {timeout_s} s")
+            raise TimeoutError(f"not within {PATIENCE_S} s")
         time.sleep(_PAUSE_S)
 
 
