@@ -82,16 +82,21 @@ def _postgres_container(major: int, tmpfs: Mapping[str, str] | None, settings: M
 
 
 def _run_inside(container: "Container", *command: str, stdin: bytes = b"") -> bytes:
-    words = list(command)
-    if stdin:
-        name = f"stdin-{secrets.token_hex(6)}"
-        container.put_archive("/", _archive(name, stdin))
-        words = ["sh", "-c", f'"$0" "$@" < /{name}; status=$?; rm -f /{name}; exit $status', *words]
+    # What an exec prints can lose its end on a busy machine, without an error; an archive says how long it is.
+    name = f"run-{secrets.token_hex(6)}"
+    container.put_archive("/", _archive(f"{name}-in", stdin))
+    words = ["sh", "-c", f'"$0" "$@" < /{name}-in > /{name}-out', *command]
     environment = {"PGHOST": "127.0.0.1", "PGUSER": USER, "PGPASSWORD": PASSWORD}
-    status, (output, errors) = container.exec_run(words, environment=environment, demux=True)
-    if status:
-        raise RuntimeError(f"{command[0]}: {(errors or b'').decode(errors='replace')}")
-    return output or b""
+    try:
+        status, (_, errors) = container.exec_run(words, environment=environment, demux=True)
+        if status:
+            raise RuntimeError(f"{command[0]}: {(errors or b'').decode(errors='replace')}")
+        chunks, _ = container.get_archive(f"/{name}-out")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+            output = tar.extractfile(f"{name}-out")
+            return output.read() if output else b""
+    finally:
+        container.exec_run(["rm", "-f", f"/{name}-in", f"/{name}-out"], detach=True)
 
 
 def _archive(name: str, content: bytes) -> bytes:
