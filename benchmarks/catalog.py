@@ -10,10 +10,10 @@ database must be empty; it is made from the schema files, without any engine.
 
 import sys
 
-from dlbackup import spec
-from dlbackup.address import parse_address
-from dlbackup.catalogs.sessions import Session, connect
-from dlbackup.statements import definition
+from dlbackup.addresses.address import parse_address
+from dlbackup.catalogs.postgres.sessions import Session, connect
+from dlbackup.lake import spec
+from dlbackup.tables.statements import definition
 
 COLUMNS = 10
 

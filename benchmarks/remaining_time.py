@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import dlbackup
-from dlbackup.progress import Event
+from dlbackup.runtime.progress import Event
 
 A_TENTH = 0.1
 LEAST_S = 1.0

@@ -6,23 +6,26 @@ from its module when it is first used, so that nobody waits for what they don't 
 """
 
 import importlib
-import sys
-import types
 import typing
 
 if typing.TYPE_CHECKING:
-    from dlbackup.attach import Attached, attach
-    from dlbackup.bars import Unbarred, unbar
-    from dlbackup.cat import TableRows, cat
-    from dlbackup.check import Check, check
-    from dlbackup.dump import Backup, dump
+    from dlbackup.backupfile.backup import Backup
+    from dlbackup.backupfile.prover import Verification
     from dlbackup.errors import DlbackupError
-    from dlbackup.info import Info, info
-    from dlbackup.migrate import migrate
-    from dlbackup.migration import MigrateOptions, Migration
-    from dlbackup.plan import Plan, plan
-    from dlbackup.restore import Restored, RestoreOptions, restore
-    from dlbackup.verify import Verification, verify
+    from dlbackup.health.checkup import Check
+    from dlbackup.migration.options import MigrateOptions
+    from dlbackup.migration.outcome import Migration
+    from dlbackup.transfer.filling import RestoreOptions
+    from dlbackup.verbs.attach import Attached, attach
+    from dlbackup.verbs.cat import TableRows, cat
+    from dlbackup.verbs.check import check
+    from dlbackup.verbs.dump import dump
+    from dlbackup.verbs.info import Info, info
+    from dlbackup.verbs.migrate import migrate
+    from dlbackup.verbs.plan import Plan, plan
+    from dlbackup.verbs.restore import Restored, restore
+    from dlbackup.verbs.unbar import Unbarred, unbar
+    from dlbackup.verbs.verify import verify
 
 __all__ = [
     "Attached",
@@ -51,40 +54,30 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Attached": "attach",
-    "Backup": "dump",
-    "Check": "check",
+    "Attached": "verbs.attach",
+    "Backup": "backupfile.backup",
+    "Check": "health.checkup",
     "DlbackupError": "errors",
-    "Info": "info",
-    "MigrateOptions": "migration",
-    "Migration": "migration",
-    "Plan": "plan",
-    "RestoreOptions": "restore",
-    "Restored": "restore",
-    "TableRows": "cat",
-    "Unbarred": "bars",
-    "Verification": "verify",
-    "unbar": "bars",
+    "Info": "verbs.info",
+    "MigrateOptions": "migration.options",
+    "Migration": "migration.outcome",
+    "Plan": "verbs.plan",
+    "RestoreOptions": "transfer.filling",
+    "Restored": "verbs.restore",
+    "TableRows": "verbs.cat",
+    "Unbarred": "verbs.unbar",
+    "Verification": "backupfile.prover",
 }
-"""Where a name is that is not in the module of the same name."""
+"""Where a name is that is not a verb; a verb is in the module of its name."""
 
 
-class _Package(types.ModuleType):
-    """A package in which a verb is never hidden by the module that it is in, whoever imports that first."""
-
-    def __getattr__(self, name: str) -> object:
-        if name not in __all__:
-            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(f"{self.__name__}.{_MODULES.get(name, name)}"), name)
-        setattr(self, name, value)
-        return value
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if not (name in __all__ and isinstance(value, types.ModuleType)):
-            super().__setattr__(name, value)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *__all__})
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, f'verbs.{name}')}"), name)
+    globals()[name] = value
+    return value
 
 
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,7 +2,7 @@
 
 import sys
 
-from dlbackup.cli import main
+from dlbackup.cli.command import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,11 +10,12 @@ import psycopg
 import pytest
 from support.servers import Servers, middle_major
 
-from dlbackup import spec
-from dlbackup.aftercare import RULES, Loss, known_losses, mend
-from dlbackup.catalogs.postgres import PostgresSnapshot
-from dlbackup.migration import Step
-from dlbackup.statements import quote_identifier
+from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+from dlbackup.lake import spec
+from dlbackup.migration.losses.known import RULES, known_losses, mend
+from dlbackup.migration.losses.loss import Loss
+from dlbackup.migration.steps import Step
+from dlbackup.tables.quoting import quote_identifier
 
 Session = psycopg.Connection[tuple[Any, ...]]
 

@@ -22,7 +22,7 @@ from support.waiting import wait_until
 
 import dlbackup
 from dlbackup import MigrateOptions, errors
-from dlbackup.progress import Event
+from dlbackup.runtime.progress import Event
 
 _HOSTILE = "a b'c\\d\"e;--"
 
@@ -478,10 +478,10 @@ _WITHOUT_A_LOOK = """
 import site, sys
 site.addsitedir({site!r})
 import duckdb
-from dlbackup.address import parse_address
-from dlbackup.engine import Opening
+from dlbackup.addresses.address import parse_address
+from dlbackup.engine.statements import Opening
 from dlbackup.errors import EngineError
-from dlbackup.opening import engine_of, open_lake
+from dlbackup.engine.connection import engine_of, open_lake
 connection = duckdb.connect()
 try:
     open_lake(connection, Opening(parse_address({url!r}), "public"), "lake", {{}}, engine_of(connection, "postgres"))

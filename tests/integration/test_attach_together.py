@@ -23,8 +23,8 @@ from support.waiting import wait_until
 
 import dlbackup
 from dlbackup import errors
-from dlbackup.fence import lock_key
-from dlbackup.progress import Event
+from dlbackup.catalogs.postgres.clients.advisory_lock import lock_key
+from dlbackup.runtime.progress import Event
 
 
 @pytest.fixture

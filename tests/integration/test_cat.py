@@ -7,11 +7,11 @@ import pytest
 from support.lakes import LakeFactory, LakeKind
 
 from dlbackup import cat, dump
-from dlbackup.backupfile import BackupReader
-from dlbackup.cat import write
-from dlbackup.catalogs.sessions import LOCAL_SETTINGS
-from dlbackup.statements import qualified, quote_identifier
-from dlbackup.tables import INTEGERS, Table
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS
+from dlbackup.tables.definition import INTEGERS, Table
+from dlbackup.tables.quoting import qualified, quote_identifier
+from dlbackup.verbs.cat import write
 
 
 def server_csv(connection: psycopg.Connection, schema: str, table: Table) -> bytes:

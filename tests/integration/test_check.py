@@ -18,11 +18,13 @@ from support.scenes import SCENES, broken, statements_before
 from support.servers import Servers, middle_major
 
 from dlbackup import dump
-from dlbackup.catalogs.postgres import PostgresSnapshot
-from dlbackup.check import TABLES_AT_ONCE, Check, _Live, check, check_snapshot
+from dlbackup.catalogs.postgres.answers import TABLES_AT_ONCE, PostgresAnswers
+from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 from dlbackup.errors import Corrupt, NotALake
-from dlbackup.progress import Event
-from dlbackup.rules import RULES
+from dlbackup.health.checkup import Check, check_snapshot
+from dlbackup.health.rules import RULES
+from dlbackup.runtime.progress import Event
+from dlbackup.verbs.check import check
 
 HEALTHY: list[tuple[LakeKind, str]] = [
     *(("plain", spec) for spec in ("0.2", "0.3", "0.4", "1.0")),
@@ -293,7 +295,7 @@ def test_scenes_play_alike_on_postgresql(database: str, version: str) -> None:
                 patient = _Patient(session, {}, {})
                 for statement in scene.statements(version):
                     patient.apply(statement)
-                finding = broken(_Live(PostgresSnapshot.begin(session, "public")), version, rules[scene.rule])
+                finding = broken(PostgresAnswers(PostgresSnapshot.begin(session, "public")), version, rules[scene.rule])
 
                 found = (finding.count, finding.evidence) if finding else (0, ())
                 assert (scene.rule, scene.number, *found) == (

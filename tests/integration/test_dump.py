@@ -121,7 +121,7 @@ def test_what_a_reader_would_refuse_is_not_written(
     """Should reading let a definition through that calls functions, the dump refuses it and makes no file."""
     made = lake("plain", "0.3")
     execute(made.url, "alter table ducklake_snapshot alter next_file_id set default length(now()::text)")
-    monkeypatch.setattr("dlbackup.catalogs.definitions.split_unsafe", lambda table: (table, []))
+    monkeypatch.setattr("dlbackup.catalogs.postgres.introspection.split_unsafe", lambda table: (table, []))
 
     with pytest.raises(UnsafeStatement, match="ducklake_snapshot"):
         dump(made.url, tmp_path)

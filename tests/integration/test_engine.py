@@ -7,8 +7,9 @@ import pytest
 from support.engines import ENGINES, engine
 from support.faults import MIGRATES, engine_that
 
-from dlbackup.address import parse_address
-from dlbackup.engine import Engine, Target, attach_migrating, attach_statement, probe
+from dlbackup.addresses.address import parse_address
+from dlbackup.engine.engine import Engine, attach_migrating, probe
+from dlbackup.engine.statements import Target, attach_statement
 from dlbackup.errors import EngineError
 
 

@@ -1,6 +1,5 @@
 """Dumps by several processes: the same bytes, one snapshot, and nothing left when a helper is lost."""
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from support.postgres import Server
 
 from dlbackup import dump, restore, verify
 from dlbackup.errors import CatalogError
-from dlbackup.progress import Event
+from dlbackup.runtime.progress import Event
 
 STATISTICS = "ducklake_file_column_stats"
 _MANY = f"""
@@ -30,10 +29,9 @@ _INLINED = """
 @pytest.fixture
 def large(lake: LakeFactory, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the URL of a lake with two tables that are divided into many pieces."""
-    module = sys.modules[dump.__module__]  # the package's own name for it is the function
-    monkeypatch.setattr(module, "PIECE_PAGES", 16)
-    monkeypatch.setattr(module, "PIECES_A_HELPER", 1)
-    monkeypatch.setattr("dlbackup.progress.REPORT_S", 0.0)  # so that every piece is heard of
+    monkeypatch.setattr("dlbackup.transfer.dumping.PIECE_PAGES", 16)
+    monkeypatch.setattr("dlbackup.transfer.dumping.PIECES_A_HELPER", 1)
+    monkeypatch.setattr("dlbackup.runtime.progress.REPORT_S", 0.0)  # so that every piece is heard of
     made = lake("plain", "0.3")
     execute(made.url, _MANY, _INLINED)
     return made.url

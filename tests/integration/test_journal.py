@@ -12,7 +12,7 @@ from support.faults import engine_that, execute, nothing_left, one, pause, start
 from support.lakes import Lake, LakeFactory
 from support.waiting import wait_until
 
-from dlbackup.fence import engine_name
+from dlbackup.catalogs.postgres.clients.connected import engine_name
 
 _MARKS = "select count(*) from pg_namespace where nspname like 'dlbackup%'"
 

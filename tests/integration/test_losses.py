@@ -9,7 +9,7 @@ from support.engines import Engine, EngineError, engine, engine_of
 from support.faults import execute, one, state
 from support.lakes import LakeFactory, LakeKind, hash_lake
 
-from dlbackup.aftercare import RULES
+from dlbackup.migration.losses.known import RULES
 
 _FLUSH = "call ducklake_flush_inlined_data('lake')"
 _COMPACTED = [

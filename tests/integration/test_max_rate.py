@@ -9,7 +9,7 @@ from support.comparison import contents
 from support.lakes import LakeFactory
 from support.servers import Server
 
-from dlbackup.backupfile import BackupReader
+from dlbackup.backupfile.reader import BackupReader
 
 
 def rows_bytes(path: str) -> int:

@@ -17,9 +17,9 @@ from support.waiting import wait_until
 from support.writers import writer
 
 import dlbackup
-from dlbackup import spec
-from dlbackup.migration import Migration
-from dlbackup.progress import Event
+from dlbackup.lake import conformance
+from dlbackup.migration.outcome import Migration
+from dlbackup.runtime.progress import Event
 
 _KEYS = {
     "outcome",
@@ -70,7 +70,7 @@ def test_migration_goes_dump_verify_attach(lake: LakeFactory, cli: Cli, version:
     assert 0 < answer["writer_pause_seconds"] < sum(stage["seconds"] for stage in answer["stages"])
     head, tables, _ = state(made.url)
     assert (head.spec_version, head.snapshot_id) == ("1.0", before[0].snapshot_id)
-    assert [finding for finding in spec.differences("1.0", tables) if finding.severity == "error"] == []
+    assert [finding for finding in conformance.differences("1.0", tables) if finding.severity == "error"] == []
     assert sessions(made.url) == []
 
 

@@ -14,7 +14,7 @@ from support.engines import engine, engine_of
 from support.faults import execute, new_role, one, state
 from support.lakes import Lake, LakeFactory
 
-from dlbackup.fence import lock_key
+from dlbackup.catalogs.postgres.clients.advisory_lock import lock_key
 
 
 def _error(done: Finished) -> tuple[int, str, str]:

@@ -7,7 +7,7 @@ import psycopg
 from support.backups import catalog, write_backup
 from support.cli import Cli
 
-from dlbackup.tables import Constraint
+from dlbackup.tables.definition import Constraint
 
 PLANTED = """
 create sequence public.ran;

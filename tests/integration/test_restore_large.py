@@ -20,8 +20,8 @@ from support.slowly import HOSTILE, shown
 from support.waiting import blocked, wait_until
 
 from dlbackup import RestoreOptions, restore
-from dlbackup.feeding import CHILD_ROWS
-from dlbackup.tables import Column, Table
+from dlbackup.tables.definition import Column, Table
+from dlbackup.transfer.feed import CHILD_ROWS
 
 _LARGE = replace(METADATA, name="ducklake_large")
 _LAST = replace(SNAPSHOT, name="ducklake_zz_last", constraints=())

@@ -17,7 +17,7 @@ from support.servers import Server, Servers, middle_major, server_kind
 from support.waiting import wait_until
 
 from dlbackup import dump
-from dlbackup.tables import Column, Table
+from dlbackup.tables.definition import Column, Table
 
 WORDS = ("--replace", "--ignore-clients", "--no-data-files")
 _RIGHTS = """

@@ -65,7 +65,7 @@ def test_the_wheel_holds_the_package_and_its_schemas(wheel: Path) -> None:
         names = set(archive.namelist())
 
     assert {f"dlbackup/schemas/ducklake-{version}.sql" for version in VERSIONS} <= names
-    assert {"dlbackup/py.typed", "dlbackup/cli.py", "dlbackup/catalogs/postgres.py"} <= names
+    assert {"dlbackup/py.typed", "dlbackup/cli/command.py", "dlbackup/catalogs/postgres/snapshot.py"} <= names
     assert {name for name in names if name.endswith("licenses/LICENSE")}
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"dlbackup"}
 
@@ -100,7 +100,7 @@ def test_the_command_is_installed(python: Path, tmp_path: Path) -> None:
 def test_schemas_are_read_from_the_wheel(python: Path, tmp_path: Path) -> None:
     """The spec versions are known, each with its tables."""
     program = (
-        "from dlbackup import spec\n"
+        "from dlbackup.lake import spec\n"
         "assert 'site-packages' in spec.__file__, spec.__file__\n"
         "print(*(f'{version}:{len(spec.load(version))}' for version in spec.described()))"
     )

@@ -17,10 +17,11 @@ from typing import Any
 import xxhash
 import zstandard
 
-from dlbackup import spec
-from dlbackup.backupfile import BackupWriter, Header, Manifest, Source
-from dlbackup.frames import LEVEL
-from dlbackup.tables import Column, Constraint, Table
+from dlbackup.backupfile.frames import LEVEL
+from dlbackup.backupfile.manifest import Header, Manifest, Source
+from dlbackup.backupfile.writer import BackupWriter
+from dlbackup.lake import spec
+from dlbackup.tables.definition import Column, Constraint, Table
 
 __all__ = [
     "HEADER",

@@ -10,8 +10,9 @@ import zstandard
 from psycopg import sql
 
 from dlbackup import dump
-from dlbackup.backupfile import BackupReader
-from dlbackup.tables import Rows, Table
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.tables.definition import Table
+from dlbackup.tables.digest import Rows
 
 from .postgres import Server
 

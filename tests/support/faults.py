@@ -21,9 +21,11 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from dlbackup.address import parse_address
-from dlbackup.catalogs import Head, open_catalog
-from dlbackup.tables import Rows, Table
+from dlbackup.addresses.address import parse_address
+from dlbackup.catalogs.contract import Head
+from dlbackup.catalogs.open import open_catalog
+from dlbackup.tables.definition import Table
+from dlbackup.tables.digest import Rows
 
 from .cli import Cli, Finished
 from .lakes import Lake

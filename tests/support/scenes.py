@@ -15,11 +15,14 @@ from pathlib import Path
 
 import duckdb
 
-from dlbackup import spec
-from dlbackup.check import _Content, _rows_of, _Run
-from dlbackup.progress import ignore
-from dlbackup.rules.rule import Rule, written_for
-from dlbackup.tables import Answer, Column, Finding, Table
+from dlbackup.catalogs.contract import Answer, Answers
+from dlbackup.catalogs.postgres.answers import _rows_of
+from dlbackup.health.checkup import _Run
+from dlbackup.health.rules.rule import Rule, written_for
+from dlbackup.lake import spec
+from dlbackup.lake.findings import Finding
+from dlbackup.runtime.progress import ignore
+from dlbackup.tables.definition import Column, Table
 
 __all__ = ["SCENES", "Scene", "Stage", "broken", "statements_before"]
 
@@ -132,7 +135,7 @@ class Stage:
         yield " union all ".join(_rows_of(self.schema, table, table.name in registered) for table in tables)
 
 
-def broken(content: _Content, version: str, rule: Rule) -> Finding | None:
+def broken(content: Answers, version: str, rule: Rule) -> Finding | None:
     """Run one rule as `check` does, and return its finding."""
     run = _Run(content, version, content.schema, ignore)
     run._rules = [rule]

@@ -6,7 +6,7 @@ Rows of every hostile kind, and readers that go one character at a time: slow, a
 
 from hypothesis import strategies as st
 
-from dlbackup.tables import Column, Table
+from dlbackup.tables.definition import Column, Table
 
 from .backups import Value
 

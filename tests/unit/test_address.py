@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
-from dlbackup.address import Address, conninfo, parse_address, scrub
+from dlbackup.addresses.address import Address, parse_address, scrub
+from dlbackup.addresses.libpq import conninfo
 from dlbackup.errors import UsageError
 
 FORMS = (

@@ -46,8 +46,8 @@ def test_the_api_defines_nothing() -> None:
 def test_a_verb_is_not_hidden_by_its_module() -> None:
     """Whoever imports the module of a verb first still finds the verb, and unused modules are not imported."""
     program = (
-        "import sys, dlbackup.dump, dlbackup; assert callable(dlbackup.dump);"
-        " assert 'dlbackup.attach' not in sys.modules; from dlbackup import verify; assert callable(verify);"
+        "import sys, dlbackup.verbs.dump, dlbackup; assert callable(dlbackup.dump);"
+        " assert 'dlbackup.verbs.attach' not in sys.modules; from dlbackup import verify; assert callable(verify);"
         " assert set(dlbackup.__all__) <= set(dir(dlbackup))"
     )
 

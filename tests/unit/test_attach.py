@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
 import dlbackup
-from dlbackup.address import conninfo, parse_address
-from dlbackup.engine import Opening, attach_statement
+from dlbackup.addresses.address import parse_address
+from dlbackup.addresses.libpq import conninfo
+from dlbackup.engine.connection import Attachment, attachment, engine_of, open_lake
+from dlbackup.engine.options import AttachOption, checked_options
+from dlbackup.engine.statements import Opening, attach_statement
 from dlbackup.errors import EngineError, MigratorRuns, Unsupported, UsageError
-from dlbackup.opening import Attachment, AttachOption, attachment, checked_options, engine_of, open_lake
 
 # By this way, since dlbackup.attach is the function of that name.
-_VERB = importlib.import_module("dlbackup.attach")
+_VERB = importlib.import_module("dlbackup.verbs.attach")
 _TEXT = st.text(st.characters(min_codepoint=1, exclude_categories=["Cs"]), max_size=20)
 
 
@@ -244,7 +246,7 @@ def test_threads_wait_for_one_another_no_longer_than_allowed(tmp_path: Path) -> 
         with duckdb.connect() as connection:
             dlbackup.attach(connection, str(mine), create=True)
             engine = engine_of(connection, "duckdb")
-            wish = _VERB._Wish(parse_address(str(mine)), "lake", None, {}, False, None, 0.0, print, str(mine))
+            wish = _VERB.Wish(parse_address(str(mine)), "lake", None, {}, False, None, 0.0, print, str(mine))
             with _VERB._catalogs.alone(wish.catalog(engine), time.monotonic() + 5):
                 begun.set()
                 go_on.wait(30)
@@ -263,7 +265,7 @@ def test_threads_wait_for_one_another_no_longer_than_allowed(tmp_path: Path) -> 
 
 _FORKS = """
 import importlib, json, os
-verb = importlib.import_module("dlbackup.attach")
+verb = importlib.import_module("dlbackup.verbs.attach")
 with verb._catalogs.alone(("x",), 0.0):
     child = os.fork()
     if not child:

@@ -11,12 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.backups import HEADER, assemble, row, small, take_apart, write_backup
 
-from dlbackup.backupfile import BackupReader, Entry, Manifest, RowBlock, Source
+from dlbackup.backupfile.manifest import Entry, Manifest, Source
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.backupfile.scanner import RowBlock
 from dlbackup.errors import BackupError, Corrupt, StorageError, Unfinished, UnknownFormat
-from dlbackup.rows import SEPARATOR, digest
-from dlbackup.statements import definition
-from dlbackup.tables import Column, Constraint, Grant, Index, Rows, Table
-from dlbackup.verify import verify
+from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
+from dlbackup.tables.digest import Rows, digest
+from dlbackup.tables.rows import SEPARATOR
+from dlbackup.tables.statements import definition
+from dlbackup.verbs.verify import verify
 
 Contents = list[tuple[Table, list[bytes]]]
 

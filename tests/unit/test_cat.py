@@ -19,10 +19,13 @@ from support.backups import HEADER, assemble, row, small, take_apart, write_back
 from support.cli import Cli
 
 import dlbackup
-from dlbackup.backupfile import BackupReader, BackupWriter, Entry, RowBlock
+from dlbackup.backupfile.manifest import Entry
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.backupfile.scanner import RowBlock
+from dlbackup.backupfile.writer import BackupWriter
+from dlbackup.cli.terminal import Output
 from dlbackup.errors import BackupError, Corrupt, StorageError, UsageError
-from dlbackup.tables import Column, Index, Table
-from dlbackup.terminal import Output
+from dlbackup.tables.definition import Column, Index, Table
 
 TABLES = [
     Table(f"ducklake_{name}", (Column("n", "bigint"), Column("t", "text")), comment="it's")

@@ -9,12 +9,15 @@ import pytest
 from support.backups import HEADER, Record, Value, record, row, tables_with, write_backup
 from support.scenes import Stage, broken, statements_before
 
-from dlbackup import spec
-from dlbackup.backupfile import Source
-from dlbackup.check import EVIDENCE, MENDED_TABLES, Check, check
-from dlbackup.progress import Event
-from dlbackup.rules import RULES
-from dlbackup.tables import Column, Constraint, Finding, Table
+from dlbackup.backupfile.manifest import Source
+from dlbackup.health.checkup import MENDED_TABLES, Check
+from dlbackup.health.evidence import EVIDENCE
+from dlbackup.health.rules import RULES
+from dlbackup.lake import spec
+from dlbackup.lake.findings import Finding
+from dlbackup.runtime.progress import Event
+from dlbackup.tables.definition import Column, Constraint, Table
+from dlbackup.verbs.check import check
 
 Tables = Sequence[tuple[Table, Sequence[bytes]]]
 

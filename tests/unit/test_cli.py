@@ -14,8 +14,8 @@ from support.backups import row, small, write_backup
 from support.cli import Cli
 from support.waiting import wait_until
 
-from dlbackup.cli import main
-from dlbackup.tables import Column, Table
+from dlbackup.cli.command import main
+from dlbackup.tables.definition import Column, Table
 
 COMMANDS = ("dump", "verify", "restore", "migrate", "info")
 
@@ -74,7 +74,7 @@ def test_help_imports_no_driver(arguments: list[str]) -> None:
     """Help, version and usage errors load neither psycopg nor duckdb nor sqlglot, so they come at once."""
     heavy = ("psycopg", "duckdb", "sqlglot", "sqlite3", "boto3", "asyncio")
     program = (
-        "import sys\nfrom dlbackup.cli import main\n"
+        "import sys\nfrom dlbackup.cli.command import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
         f"print('loaded:', [name for name in {heavy!r} if name in sys.modules])"
     )

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 from support.backups import Value, row
 from support.slowly import HOSTILE, read_copy_slowly, shown, tables_with_rows
 
-from dlbackup.copytext import copy_text
-from dlbackup.rows import END, SEPARATOR, ShapeCheck, find_body
-from dlbackup.tables import Column, Table
+from dlbackup.catalogs.postgres.bulk.copy_text import copy_text
+from dlbackup.tables.definition import Column, Table
+from dlbackup.tables.rows import END, SEPARATOR, find_body
+from dlbackup.tables.shapes import ShapeCheck
 
 ONE = Table("ducklake_x", (Column("t", "text"),))
 TWO = Table("ducklake_x", (Column("t", "text"), Column("u", "text")))

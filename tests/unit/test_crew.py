@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 from support.waiting import wait_until
 
-from dlbackup.crew import Crew, Opener
 from dlbackup.errors import Corrupt, Unreachable
+from dlbackup.runtime.workers import Crew, Opener
 
 
 def work(task: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dlbackup.datafiles import COLUMNS, look
+from dlbackup.lake.datafiles import COLUMNS, look
 
 HOSTILE = "1') or true; drop table ducklake_metadata; --"
 _TYPES = {"begin_snapshot": "bigint", "path_is_relative": "boolean", "file_size_bytes": "bigint"}

@@ -1,12 +1,14 @@
 """The docs name what the command line has."""
 
+import configparser
 import re
 from pathlib import Path
 
 import pytest
 
-from dlbackup import cli, spec
-from dlbackup.aftercare import RULES
+from dlbackup.cli.command import main
+from dlbackup.lake import spec
+from dlbackup.migration.losses.known import RULES
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = ("dump", "verify", "restore", "plan", "migrate", "check", "info", "cat")
@@ -17,7 +19,7 @@ def test_every_option_is_in_the_reference(command: str, capsys: pytest.CaptureFi
     """Each command and each of its options stands in docs/reference.md."""
     reference = (ROOT / "docs/reference.md").read_text()
     with pytest.raises(SystemExit):
-        cli.main([command, "--help"])
+        main([command, "--help"])
     options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
 
     assert len(options) >= 3
@@ -44,3 +46,16 @@ def test_every_test_that_the_readme_names_exists() -> None:
 def test_every_described_version_has_an_engine() -> None:
     """For each spec version with a schema it is known which DuckDB opens it."""
     assert set(spec.described()) <= set(spec.ENGINES)
+
+
+def test_the_map_is_the_import_contract() -> None:
+    """docs/architecture.md shows each room's layers as `.importlinter` has them."""
+    contract = configparser.ConfigParser()
+    contract.read(ROOT / ".importlinter")
+    text = (ROOT / "docs/architecture.md").read_text()
+    layered = [part for part in map(contract.__getitem__, contract.sections()) if part.get("type") == "layers"]
+
+    assert len(layered) >= 9
+    for part in layered:
+        layers = "".join(f"    {line}\n" for line in part["layers"].strip().splitlines())
+        assert f"`{part['containers'].strip()}`:\n\n{layers}" in text

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from support.waiting import wait_until
 
-from dlbackup.address import parse_address
-from dlbackup.engine import Engine, Target, check_opens, standing_by
+from dlbackup.addresses.address import parse_address
+from dlbackup.engine.engine import Engine, check_opens, standing_by
+from dlbackup.engine.statements import Target
 from dlbackup.errors import AttachFailed
 
 _TARGET = Target(parse_address("postgres:dbname=x password=s3cr3t"), "public", "dlbackup-engine-1", 1000)

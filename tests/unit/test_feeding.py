@@ -13,9 +13,10 @@ from support.backups import METADATA, forge, row, small, write_backup
 from support.faults import children, is_running
 from support.waiting import wait_until
 
-from dlbackup.backupfile import BackupReader, Entry
+from dlbackup.backupfile.manifest import Entry
+from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import Corrupt, StorageError, UnsafeStatement
-from dlbackup.feeding import Chunk, Feed, feeding
+from dlbackup.transfer.feed import Chunk, Feed, feeding
 
 ROWS = [row("key", f"value {number} ".ljust(100, "x"), None, number) for number in range(60_000)]
 """More than pipes and buffers hold."""
@@ -36,7 +37,7 @@ def fed(path: Path, *, child: bool = True) -> Iterator[Feed]:
 
 
 def ours() -> list[int]:
-    return [pid for pid in children(os.getpid()) if "feeding_child" in command(pid)]
+    return [pid for pid in children(os.getpid()) if "feed_child" in command(pid)]
 
 
 def command(pid: int) -> str:
@@ -118,8 +119,8 @@ def test_leaving_early_ends_the_child(large: Path) -> None:
 PARENT = """
 import sys, time
 from pathlib import Path
-from dlbackup.backupfile import BackupReader
-from dlbackup.feeding import feeding
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.transfer.feed import feeding
 
 with BackupReader(Path(sys.argv[1])) as reader, feeding(reader, child=True) as feed:
     next(feed)

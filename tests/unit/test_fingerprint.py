@@ -6,10 +6,11 @@ from itertools import permutations
 import pytest
 from support.backups import Record, Value, catalog, record, row, tables_with
 
-from dlbackup import spec
-from dlbackup.fingerprint import Fingerprint, Fingerprinter, Part, kept_tables, part_of, partial_max
-from dlbackup.rows import digest
-from dlbackup.tables import Column, Table
+from dlbackup.lake import spec
+from dlbackup.lake.canonical import partial_max
+from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, Part, kept_tables, part_of
+from dlbackup.tables.definition import Column, Table
+from dlbackup.tables.digest import digest
 
 Told = list[tuple[str, bytes, bytes]]
 

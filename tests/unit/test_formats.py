@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.backups import row
 
-from dlbackup.formats import Format, Value, render, values
-from dlbackup.rows import END, insert_header
-from dlbackup.statements import definition
-from dlbackup.tables import Column, Table
+from dlbackup.tables.definition import Column, Table
+from dlbackup.tables.formats import Format, Value, render, values
+from dlbackup.tables.rows import END, insert_header
+from dlbackup.tables.statements import definition
 
 TABLE = Table("ducklake_t", (Column("n", "bigint"), Column("b", "boolean"), Column("s", "text"), Column("d", "date")))
 FORMATS: tuple[Format, ...] = ("csv", "jsonl", "sql")

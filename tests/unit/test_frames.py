@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.backups import finish
 
+from dlbackup.backupfile.frames import FRAME_BYTES, Frame, FrameWriter, locate, read_frame
 from dlbackup.errors import BackupError, Corrupt, Unfinished, UnknownFormat
-from dlbackup.frames import FRAME_BYTES, Frame, FrameWriter, locate, read_frame
 
 
 def write(statements: list[bytes], *, cuts: Set[int] = frozenset()) -> tuple[bytes, FrameWriter]:

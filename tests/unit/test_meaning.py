@@ -7,11 +7,11 @@ from functools import partial
 import pytest
 from support.backups import Value, row
 
-from dlbackup import spec
-from dlbackup.fingerprint import Fingerprinter, Seen
-from dlbackup.meaning import SHOWN, differing_rows
-from dlbackup.rows import digest
-from dlbackup.tables import Column, Table
+from dlbackup.lake import spec
+from dlbackup.lake.differences import SHOWN, differing_rows
+from dlbackup.lake.fingerprint import Fingerprinter, Seen
+from dlbackup.tables.definition import Column, Table
+from dlbackup.tables.digest import digest
 
 Tables = Sequence[tuple[Table, Sequence[bytes]]]
 

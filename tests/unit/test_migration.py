@@ -6,13 +6,15 @@ from pathlib import Path
 import pytest
 from support.backups import METADATA, SNAPSHOT, row, write_backup
 
-from dlbackup import spec
-from dlbackup.backupfile import VERIFIER, VerifiedBackup
+from dlbackup.backupfile.backup import VERIFIER, VerifiedBackup
+from dlbackup.catalogs.contract import Client, clients_connected
 from dlbackup.errors import CannotMigrate, DlbackupError, UnknownVersion
-from dlbackup.fingerprint import Fingerprint, Part
-from dlbackup.migration import Client, Step, changed_meaning, clients_connected, lost_rows, next_step, state_of
-from dlbackup.rows import digest
-from dlbackup.tables import Column, Rows, Table
+from dlbackup.lake import spec
+from dlbackup.lake.fingerprint import Fingerprint, Part
+from dlbackup.migration.comparison import changed_meaning, lost_rows, state_of
+from dlbackup.migration.steps import Step, next_step
+from dlbackup.tables.definition import Column, Table
+from dlbackup.tables.digest import Rows, digest
 
 REFUSED: list[tuple[tuple[str, ...], str, str, str | None, type[DlbackupError], str]] = [
     ((), "1.5.5", "1.0", None, UnknownVersion, "0 spec versions"),

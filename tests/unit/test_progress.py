@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from support.clock import Clock
 
-from dlbackup.progress import REPORT_S, Event, Meter, ignore, in_words
+from dlbackup.runtime.progress import REPORT_S, Event, Meter, ignore, in_words
 
 Part = tuple[float, int, float]
 """Its work, its rows, the seconds that a row takes."""

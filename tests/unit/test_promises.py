@@ -17,10 +17,11 @@ import pytest
 from support.backups import small, write_backup
 
 import dlbackup
-from dlbackup.address import parse_address
-from dlbackup.backupfile import VERIFIER, BackupReader, VerifiedBackup
-from dlbackup.dump import Backup
-from dlbackup.engine import Engine, Target, attach_migrating, attach_statement
+from dlbackup.addresses.address import parse_address
+from dlbackup.backupfile.backup import VERIFIER, Backup, VerifiedBackup
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.engine.engine import Engine, attach_migrating
+from dlbackup.engine.statements import Target, attach_statement
 from dlbackup.errors import AttachFailed
 
 PACKAGE = Path(dlbackup.__file__).parent
@@ -65,7 +66,7 @@ def statements() -> Iterator[tuple[str, str]]:
 
 def test_only_one_function_lets_an_engine_migrate() -> None:
     """The option that lets DuckLake migrate stands in attach_migrating and nowhere else."""
-    assert set(places("AUTOMATIC_MIGRATION")) == {("engine.py", "attach_migrating")}
+    assert set(places("AUTOMATIC_MIGRATION")) == {("engine/engine.py", "attach_migrating")}
     assert set(places("MIGRATION TRUE")) == set()
 
 
@@ -73,12 +74,15 @@ def test_only_the_engine_module_attaches() -> None:
     """ATTACH statements are built in one module, for the child process that it starts; the demo reads with its own."""
     outside = {module for module, text in statements() if text.startswith("ATTACH ")}
 
-    assert {module for module in outside if not module.startswith("demo/")} == {"engine.py"}
+    assert {module for module in outside if not module.startswith("demo/")} == {
+        "engine/engine.py",
+        "engine/statements.py",
+    }
 
 
 def test_only_verification_makes_proofs() -> None:
     """VERIFIER, without which there is no VerifiedBackup, is used where it is checked and where it is shown."""
-    assert {module for module, _ in places("VERIFIER")} == {"backupfile.py", "verify.py"}
+    assert {module for module, _ in places("VERIFIER")} == {"backupfile/backup.py", "backupfile/prover.py"}
 
 
 def test_only_verification_builds_verified_backups() -> None:
@@ -94,8 +98,7 @@ def test_only_verification_builds_verified_backups() -> None:
             if isinstance(node, ast.ClassDef) and any("VerifiedBackup" in ast.unparse(base) for base in node.bases):
                 heirs.add(name)
 
-    # The package sets its own class, so that its verbs aren't hidden by their modules.
-    assert (callers, makers, heirs) == ({"verify.py"}, {"__init__.py"}, set())
+    assert (callers, makers, heirs) == ({"backupfile/prover.py"}, set(), set())
 
 
 def written(path: Path) -> Backup:
@@ -143,10 +146,11 @@ def test_attach_takes_a_proof(tmp_path: Path) -> None:
 ORDERS = """
 from pathlib import Path
 
-from dlbackup.backupfile import VerifiedBackup
-from dlbackup.dump import Backup
-from dlbackup.engine import Engine, Target, attach_migrating
-from dlbackup.verify import prove, verify
+from dlbackup.backupfile.backup import Backup, VerifiedBackup
+from dlbackup.backupfile.prover import prove
+from dlbackup.engine.engine import Engine, attach_migrating
+from dlbackup.engine.statements import Target
+from dlbackup.verbs.verify import verify
 
 
 def right(engine: Engine, backup: Backup, target: Target) -> None:
@@ -174,8 +178,9 @@ def test_no_other_order_type_checks(tmp_path: Path) -> None:
     """mypy takes dump, verify, attach, in that order, and refuses every other."""
     probe = tmp_path / "orders.py"
     probe.write_text(ORDERS)
-    modules = ("backupfile", "dump", "engine", "verify", "address", "frames", "tables")
-    files = [str(PACKAGE / f"{name}.py") for name in modules]
+    modules = ("backupfile", "engine", "addresses", "tables")
+    files = [str(file) for name in modules for file in sorted((PACKAGE / name).glob("*.py"))]
+    files.append(str(PACKAGE / "verbs/verify.py"))
     options = ["--strict", "--follow-imports=skip", "--explicit-package-bases", "--namespace-packages"]
     settings = ["--config-file", "", "--output", "json", f"--cache-dir={tmp_path}"]
 

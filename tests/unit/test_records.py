@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlbackup.backupfile import Entry, Manifest
-from dlbackup.frames import Frame
-from dlbackup.migration import Migration
+from dlbackup.backupfile.frames import Frame
+from dlbackup.backupfile.manifest import Entry, Manifest
+from dlbackup.lake.findings import Finding
+from dlbackup.migration.outcome import Migration
 from dlbackup.records import decode, encode
-from dlbackup.tables import Column, Finding, Grant, Table
+from dlbackup.tables.definition import Column, Grant, Table
 
 
 @dataclass(frozen=True, slots=True)

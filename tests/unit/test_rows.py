@@ -11,20 +11,10 @@ from support.backups import Value, row
 from support.slowly import read_slowly, shown, tables_with_rows, texts
 
 from dlbackup.errors import BackupError, Corrupt, UnsafeStatement
-from dlbackup.rows import (
-    END,
-    SEPARATOR,
-    Body,
-    ShapeCheck,
-    add_digests,
-    digest,
-    find_body,
-    insert_header,
-    parse,
-    split,
-    statements_of,
-)
-from dlbackup.tables import Column, Table
+from dlbackup.tables.definition import Column, Table
+from dlbackup.tables.digest import add_digests, digest
+from dlbackup.tables.rows import END, SEPARATOR, find_body, insert_header, parse, split, statements_of
+from dlbackup.tables.shapes import Body, ShapeCheck
 
 
 def body_of(rows: list[tuple[Value, ...]]) -> bytes:
@@ -127,7 +117,7 @@ def test_shape_holds_all_but_literals_and_numbers() -> None:
 def test_a_quote_in_a_literal_is_told_whatever_is_remembered(bodies: list[list[str]], remembered: int) -> None:
     """Each VALUES list says whether a literal of its own holds a quote, however many were seen before it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dlbackup.rows._REMEMBERED", remembered)
+        patch.setattr("dlbackup.tables.shapes._REMEMBERED", remembered)
         check = ShapeCheck(Table("ducklake_x", (Column("t", "text"), Column("u", "text"))))
         for values in bodies:
             body = check.check(*find_body(body_of([(value, None) for value in values]) + END, 0))
@@ -267,8 +257,8 @@ def test_where_a_statement_ends_does_not_depend_on_how_rows_arrive(batches: list
             expected.append([])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dlbackup.rows.STATEMENT_ROWS", 5)
-        patch.setattr("dlbackup.rows.STATEMENT_BYTES", 100)
+        patch.setattr("dlbackup.tables.rows.STATEMENT_ROWS", 5)
+        patch.setattr("dlbackup.tables.rows.STATEMENT_BYTES", 100)
         assert list(statements_of(batches)) == [block for block in expected if block]
 
 

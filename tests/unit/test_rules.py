@@ -11,11 +11,11 @@ import sqlglot
 from sqlglot import exp
 from support.scenes import SCENES, Scene, Stage, broken, statements_before
 
-from dlbackup import spec
-from dlbackup.rules import RULES, rules_for
-from dlbackup.rules.inlined import begins_right, lake_table_id, text_columns
-from dlbackup.rules.rule import Rule
-from dlbackup.tables import Column, Table
+from dlbackup.health.rules import RULES, rules_for
+from dlbackup.health.rules.rule import Rule
+from dlbackup.lake import spec
+from dlbackup.lake.inlined import begins_right, lake_table_id, text_columns
+from dlbackup.tables.definition import Column, Table
 
 BY_NAME = {rule.name: rule for rule in RULES}
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "rules.md").read_text("utf-8")

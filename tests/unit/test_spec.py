@@ -7,16 +7,17 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
-from dlbackup import spec
-from dlbackup.statements import check_table, definition
-from dlbackup.tables import Column, Constraint, Table
+from dlbackup.lake import conformance, spec
+from dlbackup.tables.allowlist import check_table
+from dlbackup.tables.definition import Column, Constraint, Table
+from dlbackup.tables.statements import definition
 
 VERSIONS = ("0.2", "0.3", "0.4", "1.0")
 NEWEST = tuple(spec.load("1.0").values())
 
 
 def found(tables: tuple[Table, ...], version: str = "1.0") -> list[tuple[str, str]]:
-    return [(finding.severity, finding.rule) for finding in spec.differences(version, tables)]
+    return [(finding.severity, finding.rule) for finding in conformance.differences(version, tables)]
 
 
 def edit(name: str, **changes: object) -> tuple[Table, ...]:
@@ -73,7 +74,7 @@ def test_schemas_are_written_as_dlbackup_writes(version: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_commits_are_serialised_in_every_version(version: str) -> None:
     """The table on whose key DuckLake serialises commits has that key in every schema."""
-    assert spec.primary_key(spec.load(version)["ducklake_snapshot"]) == "snapshot_id"
+    assert conformance.primary_key(spec.load(version)["ducklake_snapshot"]) == "snapshot_id"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -81,10 +82,10 @@ def test_a_catalog_of_a_version_conforms_to_it(version: str) -> None:
     """The tables of a version have no differences from it, and some from every other."""
     tables = tuple(spec.load(version).values())
 
-    assert spec.differences(version, tables) == []
+    assert conformance.differences(version, tables) == []
     for other in VERSIONS:
         if {table.name: table.columns for table in spec.load(other).values()} != {t.name: t.columns for t in tables}:
-            assert spec.differences(other, tables) != []
+            assert conformance.differences(other, tables) != []
 
 
 def test_order_is_a_list_and_no_number() -> None:

@@ -9,16 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dlbackup.errors import UnsafeStatement
-from dlbackup.statements import (
-    check_table,
-    definition,
-    finishing,
-    ownership,
-    quote_identifier,
-    quote_literal,
-    split_unsafe,
-)
-from dlbackup.tables import Column, Constraint, Grant, Index, Table
+from dlbackup.tables.allowlist import check_table, split_unsafe
+from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
+from dlbackup.tables.quoting import quote_identifier, quote_literal
+from dlbackup.tables.statements import definition, finishing, ownership
 
 BASE = Table("ducklake_x", (Column("a", "bigint"), Column("b", "character varying"), Column("c", "text")))
 

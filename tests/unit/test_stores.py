@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dlbackup.errors import Interrupted, StorageError
-from dlbackup.stores import create
+from dlbackup.stores.files import create
 
 
 def everything(folder: Path) -> list[str]:

@@ -13,9 +13,9 @@ import pytest
 from support.backups import row, small, write_backup
 from support.clock import Clock
 
-from dlbackup.progress import Event
-from dlbackup.tables import Column, Table
-from dlbackup.terminal import Screen
+from dlbackup.cli.terminal import Screen
+from dlbackup.runtime.progress import Event
+from dlbackup.tables.definition import Column, Table
 
 
 class Terminal(io.StringIO):

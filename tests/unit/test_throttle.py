@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from support.clock import Clock
 
 from dlbackup.errors import Interrupted, UsageError
-from dlbackup.throttle import Throttle, paced, parse_rate, throttle
+from dlbackup.runtime.throttle import Throttle, paced, parse_rate, throttle
 
 
 @given(st.lists(st.tuples(st.integers(1, 5000), st.floats(0, 5)), min_size=1, max_size=30), st.floats(10, 1e5))

@@ -21,13 +21,14 @@ from support.backups import (
     write_backup,
 )
 
-from dlbackup import spec
-from dlbackup.backupfile import VERIFIER, BackupReader, VerifiedBackup
-from dlbackup.dump import Backup
+from dlbackup.backupfile.backup import VERIFIER, Backup, VerifiedBackup
+from dlbackup.backupfile.prover import prove
+from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import BackupError, Corrupt, NotVerified, StorageError
-from dlbackup.progress import Event
-from dlbackup.tables import Column, Constraint, Grant, Index, Table
-from dlbackup.verify import prove, verify
+from dlbackup.lake import spec
+from dlbackup.runtime.progress import Event
+from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
+from dlbackup.verbs.verify import verify
 
 
 @pytest.fixture
@@ -518,7 +519,7 @@ def test_proof_is_refused_for_a_damaged_file(tmp_path: Path) -> None:
 
 def test_progress_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Verification of many rows tells how far it is, in rows and as a share of the work."""
-    monkeypatch.setattr("dlbackup.progress.REPORT_S", 0.0)
+    monkeypatch.setattr("dlbackup.runtime.progress.REPORT_S", 0.0)
     path = tmp_path / "backup"
     table = Table("ducklake_many", (Column("n", "bigint"),))
     write_backup(path, [*small(), (table, [row(1)] * 600_000)])

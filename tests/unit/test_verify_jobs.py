@@ -1,7 +1,6 @@
 """Frames that are proved side by side: the same findings as one after the other, with one process and with several."""
 
 import random
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from support.backups import Json, assemble, row, small, take_apart, write_backup
 
 from dlbackup import verify
-from dlbackup.tables import Column, Table
+from dlbackup.tables.definition import Column, Table
 
 TABLE = Table("ducklake_0", (Column("id", "bigint"), Column("t", "text")))
 INLINED = Table("ducklake_inlined_data_1_1", (Column("row_id", "bigint"), Column("t", "real")))
@@ -21,10 +20,9 @@ Change = Callable[[list[bytes], Json], object]
 @pytest.fixture
 def backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A backup with two tables of many frames each."""
-    monkeypatch.setattr("dlbackup.frames.FRAME_BYTES", 1000)
-    module = sys.modules[verify.__module__]
-    monkeypatch.setattr(module, "FRAMES_AT_ONCE", 2)
-    monkeypatch.setattr(module, "FRAMES_A_HELPER", 4)
+    monkeypatch.setattr("dlbackup.backupfile.frames.FRAME_BYTES", 1000)
+    monkeypatch.setattr("dlbackup.backupfile.prover.FRAMES_AT_ONCE", 2)
+    monkeypatch.setattr("dlbackup.backupfile.prover.FRAMES_A_HELPER", 4)
     path = tmp_path / "backup"
     text = [row(n, f"it's {n * n}, '),(\n'" if n % 3 else None) for n in range(400)]
     numbers = [row(n, str(n / 7)) for n in range(300)]

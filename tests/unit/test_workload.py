@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from support.backups import row, small, write_backup
 
-from dlbackup.tables import Column, Table
-from dlbackup.workload import PROOF_BYTES, guessed_rows, of_backup
+from dlbackup.backupfile.workload import PROOF_BYTES, of_backup
+from dlbackup.tables.definition import Column, Table
+from dlbackup.transfer.dumping import guessed_rows
 
 
 def test_long_rows_are_more_work(tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""
+Where catalogs live: parsing what users already have, and printing it without secrets.
+
+An address is parsed once, at the edge. Its text form names host, port, database and user and nothing
+else, so that no message, file name or log can hold a password.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from dlbackup.addresses.libpq import ADDRESS_HINT, SECRET, masked, parse_keywords, parse_uri, quoted
+from dlbackup.errors import UsageError
+
+Kind = Literal["postgres", "duckdb", "sqlite"]
+_SHOWN = ("host", "hostaddr", "port", "dbname", "user", "service")
+FILE_ENDINGS = (".ducklake", ".duckdb", ".db", ".ddb")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """
+    A parsed address.
+
+    Args:
+        kind: what holds the catalog.
+        parameters: libpq parameters as the user gave them; empty for files.
+        path: the file; empty for PostgreSQL.
+    """
+
+    kind: Kind
+    parameters: dict[str, str] = field(default_factory=dict, repr=False)
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.kind != "postgres":
+            return f"{self.kind}:{self.path}"
+        shown = [f"{key}={quoted(self.parameters[key])}" for key in _SHOWN if self.parameters.get(key)]
+        return "postgres:" + masked(" ".join(shown))  # a dbname may be a whole URI
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the texts that must not appear in any output, longest first."""
+        found = {self.parameters[key] for key in SECRET if self.parameters.get(key)}
+        return tuple(sorted(found, key=len, reverse=True))
+
+
+def parse_address(text: str) -> Address:
+    """
+    Parse an address.
+
+    Raises:
+        UsageError: the text names no catalog; it is not repeated in full, since it may hold a password.
+    """
+    rest = text.strip().removeprefix("ducklake:")
+    if rest.startswith(("postgresql://", "postgres://")):
+        return Address("postgres", parse_uri(rest))
+    scheme, colon, tail = rest.partition(":")
+    if colon and scheme in ("postgres", "postgresql"):
+        if tail.startswith(("postgresql://", "postgres://")):
+            return Address("postgres", parse_uri(tail))
+        return Address("postgres", parse_keywords(tail))
+    if colon and scheme == "duckdb" and tail:
+        return Address("duckdb", path=tail)
+    if colon and scheme == "sqlite" and tail:
+        return Address("sqlite", path=tail)
+    if rest and "=" not in rest and "://" not in rest and rest.endswith(FILE_ENDINGS):
+        return Address("duckdb", path=rest)
+    raise UsageError(f"the address can't be understood (it begins with {_beginning(rest)!r})", ADDRESS_HINT)
+
+
+def scrub(message: str, address: Address, *more: str) -> str:
+    """Return `message` without the secrets of `address` and without `more`."""
+    for secret in (*address.secrets(), *more):
+        if secret:
+            message = message.replace(secret, "***")
+    return masked(message)
+
+
+def _beginning(text: str) -> str:
+    """Return what comes before anything that could be a secret."""
+    return re.split(r"[:=@/\s]", text, maxsplit=1)[0][:20]
+
+
+_DEFAULTS = {
+    "keepalives": "1",
+    "keepalives_idle": "60",
+    "keepalives_interval": "10",
+    "keepalives_count": "5",
+    "tcp_user_timeout": "110000",  # what was sent and never acknowledged, which keepalives don't cover
+}
+_CONNECT_TIMEOUT_S = "10"
+
+
+def parameters_for(address: Address, name: str = "dlbackup") -> dict[str, str]:
+    """Return libpq parameters: the user's own, and dlbackup's where neither address nor environment speaks."""
+    defaults = dict(_DEFAULTS)
+    if "PGCONNECT_TIMEOUT" not in os.environ:
+        defaults["connect_timeout"] = _CONNECT_TIMEOUT_S
+    return defaults | {"fallback_application_name": name} | address.parameters
+
+
+def names_backup(target: str) -> bool:
+    """Tell whether what a user named is a backup, and not the address of a catalog."""
+    if target.endswith(".zst"):
+        return True
+    try:
+        return Path(target).is_file() and not target.endswith(FILE_ENDINGS)
+    except OSError:  # a long address is no possible file name, and the error would repeat its password
+        return False

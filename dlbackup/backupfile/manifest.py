@@ -1,0 +1,89 @@
+"""The records of a backup: its header, its tables and frames, and where it was taken."""
+
+import json
+from dataclasses import dataclass
+
+from dlbackup.backupfile.frames import Frame
+from dlbackup.lake.fingerprint import Fingerprint
+from dlbackup.records import encode
+from dlbackup.tables.definition import Kind, Table
+from dlbackup.tables.digest import Rows
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a backup was taken: no host, user or password."""
+
+    database: str
+    schema: str
+    server_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """
+    The first thing in a backup, repeated in its manifest.
+
+    Args:
+        spec_version: empty where the catalog names none, or several.
+        snapshot_id: the newest snapshot, None where there is none.
+        created: UTC, ISO 8601.
+    """
+
+    format: int
+    spec_version: str
+    snapshot_id: int | None
+    snapshot_time: str | None
+    created: str
+    tool: str
+    source: Source
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One table in the manifest: its definition, what it holds, and the frames that its statements are in."""
+
+    table: Table
+    kind: Kind
+    rows: int
+    digest: str
+    first_frame: int
+    last_frame: int
+
+    @property
+    def content(self) -> Rows:
+        """The rows as a comparable record."""
+        return Rows(self.rows, int(self.digest, 16))
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a backup holds and means. `left_out` names what belongs to the tables but can't be carried."""
+
+    header: Header
+    tables: tuple[Entry, ...]
+    frames: tuple[Frame, ...]
+    left_out: tuple[str, ...] = ()
+    fingerprint: Fingerprint | None = None
+
+    @property
+    def rows(self) -> int:
+        """All rows."""
+        return sum(entry.rows for entry in self.tables)
+
+    @property
+    def contents(self) -> dict[str, Rows]:
+        """Row counts and digests by table name."""
+        return {entry.table.name: entry.content for entry in self.tables}
+
+
+def as_json(record: object) -> bytes:
+    """Return a record as one line of JSON, the same bytes for the same record."""
+    return json.dumps(encode(record), ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+
+
+def inner_frames(entry: Entry) -> range:
+    """Return the numbers of the frames that hold nothing but rows of this table."""
+    return range(entry.first_frame + 1, entry.last_frame)

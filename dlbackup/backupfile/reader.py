@@ -1,0 +1,150 @@
+"""
+A whole backup: header, tables, rows, manifest; the writer, and a reader that accepts nothing else.
+
+The text of a backup is a function of its manifest and its rows. The reader makes every expected
+statement again and compares it byte for byte, so nothing can be hidden between statements; rows are
+proved to be constants only. Reading never needs more memory than a frame and the manifest.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from dlbackup.backupfile.frames import locate, read_frame
+from dlbackup.backupfile.manifest import FORMAT, Entry, Manifest, as_json
+from dlbackup.backupfile.scanner import Elsewhere, RowBlock, TextCursor, scan_rows
+from dlbackup.backupfile.script import MANIFEST_LINE, epilogue, prologue
+from dlbackup.errors import Corrupt, StorageError, UnknownFormat
+from dlbackup.records import decode
+from dlbackup.runtime.memory import collector_paused
+from dlbackup.tables.allowlist import check_table
+from dlbackup.tables.shapes import ShapeCheck
+from dlbackup.tables.statements import definition
+
+
+class BackupReader:
+    """
+    Reads one backup. Opening reads the manifest; `scan` reads and proves everything else.
+
+    Raises:
+        StorageError: the file can't be opened.
+        BackupError: its end is not that of a finished, undamaged backup.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.row_shapes = 0
+        self.seal = ""
+        """SHA-256 of the manifest's frame, and so of everything that the manifest has digests of."""
+        try:
+            self._file: BinaryIO = path.open("rb")
+        except OSError as exc:
+            raise StorageError(f"can't read {path}: {exc.strerror}") from exc
+        try:
+            with collector_paused():
+                self.manifest = self._read_manifest()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> "BackupReader":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+    def _read_manifest(self) -> Manifest:
+        try:
+            frames = locate(self._file)
+        except OSError as exc:
+            raise StorageError(f"can't read {self.path}: {exc.strerror}") from exc
+        self.seal = frames[-1].sha256
+        text = read_frame(self._file, frames[-1])
+        lines = text.split(b"\n")
+        if len(lines) != 3 or lines[0] + b"\n" != MANIFEST_LINE or lines[2] or not lines[1].startswith(b"-- {"):
+            raise UnknownFormat("not a dlbackup backup: its last frame is not a manifest")
+        try:
+            value = json.loads(lines[1][3:])
+            found = value["header"]["format"]
+            if found != FORMAT:
+                raise UnknownFormat(
+                    f"the backup has format {found!r}; this dlbackup reads format {FORMAT}",
+                    "use a newer dlbackup",
+                )
+            manifest = decode(Manifest, value)
+            for entry in manifest.tables:
+                if not re.fullmatch("[0-9a-f]{16}", entry.digest):
+                    raise ValueError(f"{entry.digest!r} is not a digest")
+            written = as_json(manifest)
+        except (ValueError, KeyError, TypeError, RecursionError) as exc:
+            raise Corrupt(f"the manifest is malformed: {exc}") from exc
+        if lines[1] != b"-- " + written:
+            raise Corrupt("the manifest is not as dlbackup writes it")
+        located = [(frame.offset, frame.size, frame.text_size) for frame in frames[:-1]]
+        if [(frame.offset, frame.size, frame.text_size) for frame in manifest.frames] != located:
+            raise Corrupt("manifest and seek table disagree about the frames")
+        names = [entry.table.name for entry in manifest.tables]
+        if len(set(names)) != len(names) or any(entry.kind != entry.table.kind for entry in manifest.tables):
+            raise Corrupt("the manifest names a table twice, or by the wrong kind")
+        if not all(0 <= entry.first_frame <= entry.last_frame < len(located) for entry in manifest.tables):
+            raise Corrupt("the manifest places a table in frames that are not there")
+        return manifest
+
+    def scan(self, elsewhere: "Elsewhere | None" = None) -> Iterator[Entry | RowBlock]:
+        """
+        Read the whole backup in order, proving it: yields each table's entry, then its rows in blocks.
+
+        What was yielded is proved to be constants of the frame's digest; that a table has all its rows is
+        known when the next entry comes or the iteration ends without an error.
+
+        Args:
+            elsewhere: proves `inner_frames` of a table with `prove_rows`; None for those that it leaves. Its
+                rows are not yielded.
+
+        Raises:
+            BackupError: at the first thing that isn't as dlbackup would have written it.
+        """
+        yield from self._scan(range(len(self.manifest.frames)), self.manifest.tables, elsewhere)
+
+    def scan_table(self, entry: Entry) -> Iterator[RowBlock]:
+        """
+        Read one table's rows and nothing but the frames that they are in, proving those as `scan` does.
+
+        What other tables have in the same frames is proved too. That the table has all its rows is known when
+        the iteration ends without an error.
+
+        Raises:
+            BackupError: at the first thing that isn't as dlbackup would have written it.
+        """
+        numbers = range(entry.first_frame, entry.last_frame + 1)
+        there = [e for e in self.manifest.tables if e.first_frame < numbers.stop and e.last_frame >= numbers.start]
+        for item in self._scan(numbers, tuple(there)):
+            if isinstance(item, RowBlock) and item.entry is entry:
+                yield item
+
+    def _scan(
+        self, numbers: range, tables: tuple[Entry, ...], elsewhere: "Elsewhere | None" = None
+    ) -> Iterator[Entry | RowBlock]:
+        """Read the frames with these numbers, in which `tables` have statements; the last may end anywhere."""
+        for entry in tables:
+            check_table(entry.table)
+        text = TextCursor(self._file, self.manifest.frames, numbers)
+        if numbers.start == 0:
+            for statement in prologue(self.manifest.header):
+                text.expect(statement)
+        for entry in tables:
+            if entry.first_frame >= numbers.start:
+                text.expect(definition(entry.table).encode())
+                text.expect_frame(entry, entry.first_frame)
+            yield entry
+            shape = ShapeCheck(entry.table)
+            yield from scan_rows(text, entry, shape, numbers, elsewhere)
+            self.row_shapes += len(shape.seen)
+        if tables[-1:] == self.manifest.tables[-1:]:
+            for statement in epilogue([entry.table for entry in self.manifest.tables]):
+                if text.is_over() and numbers.stop < len(self.manifest.frames):
+                    break
+                text.expect(statement)
+        text.expect_nothing()

@@ -1,0 +1,26 @@
+"""What stands in a backup beside rows: the text before the tables, and the text after them."""
+
+from collections.abc import Iterator, Sequence
+
+from dlbackup.backupfile.manifest import Header, as_json
+from dlbackup.tables.definition import Table
+from dlbackup.tables.statements import SETTINGS, finishing, ownership
+
+_FIRST_LINE = b"-- dlbackup 1\n"
+MANIFEST_LINE = b"-- dlbackup manifest\n"
+
+
+def prologue(header: Header) -> list[bytes]:
+    """Return what comes before the tables."""
+    return [_FIRST_LINE, b"-- " + as_json(header) + b"\n", SETTINGS.encode(), b"BEGIN;\n"]
+
+
+def epilogue(tables: Sequence[Table]) -> Iterator[bytes]:
+    """Return what comes after the tables and before the manifest."""
+    for table in tables:
+        for statement in finishing(table):
+            yield statement.encode()
+    yield b"COMMIT;\n"
+    for table in tables:
+        for statement in ownership(table):
+            yield statement.encode()

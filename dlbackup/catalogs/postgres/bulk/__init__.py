@@ -1,0 +1,3 @@
+"""
+Rows out of PostgreSQL and into it, by COPY.
+"""

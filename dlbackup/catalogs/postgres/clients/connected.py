@@ -1,0 +1,106 @@
+"""
+Who is connected to a catalog, and how they are ended.
+"""
+
+import secrets
+import time
+
+import psycopg
+import xxhash
+
+from dlbackup.catalogs.contract import Client, clients_connected
+from dlbackup.catalogs.postgres.sessions import Session
+from dlbackup.errors import CatalogError
+
+_POLL_S = 0.05
+_GRACE_S = 0.5
+"""How long a session that is just going may still be seen."""
+IS_CLIENT = "(a.backend_type = 'client backend' or a.backend_type is null and a.usename is not null)"
+"""The server hides the type of other roles' backends from a role without pg_read_all_stats."""
+CLIENT = (
+    " a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),"
+    " coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.backend_start)::float8, 0),"
+)
+
+
+def other_clients(session: Session, schema: str, own: frozenset[int]) -> tuple[Client, ...]:
+    """
+    Return the client sessions on the database, oldest first.
+
+    Left out are `own` backends and other sessions of dlbackup: none of them is an attached DuckLake client,
+    and migrators keep each other away by the advisory lock.
+    """
+    rows = session.execute(
+        f"select {CLIENT}"
+        " exists (select from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on"
+        "         n.oid = c.relnamespace where l.pid = a.pid and n.nspname = %s and c.relname like 'ducklake\\_%%')"
+        f" from pg_stat_activity a where a.datname = current_database() and {IS_CLIENT}"
+        " and a.pid <> pg_backend_pid() and a.pid <> all(%s)"
+        " and coalesce(a.application_name, '') !~ '^dlbackup(-|$)' order by a.backend_start, a.pid",
+        [schema, list(own)],
+    )
+    return tuple(Client(*row) for row in rows)
+
+
+def end_clients(session: Session, pids: list[int], timeout_s: float = 10.0) -> None:
+    """
+    End backends and wait until they are gone.
+
+    Raises:
+        CatalogError: one can't be ended.
+    """
+    until = time.monotonic() + timeout_s
+    while pids:
+        terminate(session, pids)
+        rows = session.execute("select pid from pg_stat_activity where pid = any(%s)", [pids]).fetchall()
+        pids = [row[0] for row in rows]
+        if pids and time.monotonic() > until:
+            raise CatalogError(f"the sessions {', '.join(map(str, pids))} do not end")
+        time.sleep(_POLL_S if pids else 0)
+
+
+def terminate(session: Session, pids: list[int]) -> None:
+    """End sessions by their backends' pids; raise CatalogError where the role may not."""
+    try:
+        session.execute("select pg_terminate_backend(pid) from pg_stat_activity where pid = any(%s)", [pids])
+    except psycopg.errors.InsufficientPrivilege as exc:
+        raise CatalogError(
+            "no right to end other sessions", "use a role with pg_signal_backend, or close the clients"
+        ) from exc
+
+
+def settle_clients(
+    session: Session, schema: str, own: frozenset[int], *, ignore: bool, terminate: bool
+) -> tuple[Client, ...]:
+    """
+    Refuse, end or accept other clients, as the user chose; return those that were there.
+
+    Raises:
+        ClientsConnected: there are some, and the user chose nothing.
+    """
+    clients = other_clients(session, schema, own)
+    until = time.monotonic() + _GRACE_S
+    while clients and not (ignore or terminate) and time.monotonic() < until:
+        time.sleep(_POLL_S)
+        clients = other_clients(session, schema, own)
+    if clients and terminate:
+        end_clients(session, [client.pid for client in clients])
+    elif clients and not ignore:
+        raise clients_connected(clients)
+    return clients
+
+
+def end_by_name(session: Session, name: str) -> None:
+    """End all backends with that application_name and wait until their locks are gone."""
+    rows = session.execute("select pid from pg_stat_activity where application_name = %s", [name]).fetchall()
+    end_clients(session, [row[0] for row in rows], timeout_s=30.0)
+
+
+def engine_name(schema: str) -> str:
+    """Return a new name for an engine's backends, by which the catalog's next migrator finds those left behind."""
+    return f"{engine_prefix(schema)}{secrets.token_hex(6)}"
+
+
+def engine_prefix(schema: str) -> str:
+    """Return how the application names of a catalog's engines begin."""
+    return f"dlbackup-engine-{xxhash.xxh32_hexdigest(schema.encode())}-"

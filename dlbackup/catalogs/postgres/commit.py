@@ -1,0 +1,62 @@
+"""A COMMIT whose answer was lost: whether it was carried out is asked of the server."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg.pq import TransactionStatus
+
+from dlbackup.addresses.address import Address
+from dlbackup.catalogs.postgres.sessions import Session, connect, one, translated
+from dlbackup.errors import NeedsPerson, Unreachable
+
+_LOOK_UP_S = 30.0
+_LOOK_UP_PAUSE_S = 0.2
+"""How long and how often it is tried to find out how a restore ended that lost its connection at the commit."""
+
+
+@contextmanager
+def committed_or_known(session: Session, address: Address, doing: str) -> Iterator[None]:
+    """
+    Run the block in one transaction (nested in one that is open already), and find out how it ended.
+
+    Raises:
+        NeedsPerson: the connection was lost at the commit, and it can't be found out.
+    """
+    nested = session.info.transaction_status != TransactionStatus.IDLE
+    transaction = ""
+    try:
+        with translated(address, doing), session.transaction():
+            yield
+            (transaction,) = one(session, "select pg_current_xact_id()::text")
+    except Unreachable:
+        if nested or not transaction or not _committed(address, transaction):
+            raise
+
+
+def _committed(address: Address, transaction: str) -> bool:
+    """
+    Find out on another session how a transaction ended whose COMMIT got no answer.
+
+    Raises:
+        NeedsPerson: it can't be found out.
+    """
+    until = time.monotonic() + _LOOK_UP_S
+    why = "the server still works on it"
+    while time.monotonic() < until:
+        try:
+            session = connect(address)
+            try:
+                (status,) = one(session, "select pg_xact_status(%s::text::xid8)", transaction)
+            finally:
+                session.close()
+            if status in ("committed", "aborted"):
+                return bool(status == "committed")
+        except (Unreachable, psycopg.Error) as exc:
+            why = exc.message if isinstance(exc, Unreachable) else str(exc)
+        time.sleep(_LOOK_UP_PAUSE_S)
+    raise NeedsPerson(
+        f"the connection was lost at the commit of the restore, and whether it was done can't be found out: {why}",
+        "look at the catalog with dlbackup info when the server is back: it is the old or the restored one, whole",
+    )

@@ -1,0 +1,197 @@
+"""
+A catalog whose locks no single transaction can hold: filled in many, exchanged in one that needs a few.
+
+The tables are made in a schema of dlbackup's own, `dlbackup_restoring_<time>_<schema>`, into which nobody else
+writes. At last the two schemas change their names in one transaction, so that the catalog is the old or the new
+one, whole. A schema that arrives by its name is another object: owner, grants and comment are carried over and
+compared, and a schema that holds or is known to anything else is refused.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+
+from dlbackup.addresses.address import Address
+from dlbackup.catalogs.postgres.locks import locks_available
+from dlbackup.catalogs.postgres.schemas import OWN_KINDS, aside_name, catalog_tables
+from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one, quoted_text
+from dlbackup.errors import CatalogError, DlbackupError, TooManyLocks
+from dlbackup.runtime.memory import collector_paused
+from dlbackup.runtime.progress import Event
+from dlbackup.tables.quoting import qualified, quote_identifier
+from dlbackup.transfer.filling import (
+    Job,
+    check_place,
+    check_roles,
+    load,
+    prove_definitions,
+    read_back,
+    restoring,
+    settle,
+)
+
+_KNOWN = """
+select pg_describe_object(d.classid, d.objid, d.objsubid) from pg_depend d
+where d.refclassid = 'pg_namespace'::regclass and d.refobjid = (select oid from pg_namespace where nspname = %(name)s)
+  and not (d.classid = 'pg_class'::regclass
+           and exists (select from pg_class c where c.oid = d.objid and c.relkind = 'r' and c.relname ~ '^ducklake_'))
+union all
+select 'the security label of schema ' || n.nspname from pg_seclabel l join pg_namespace n on n.oid = l.objoid
+where l.classoid = 'pg_namespace'::regclass and n.nspname = %(name)s
+union all
+select 'grants on schema ' || n.nspname || ' by others than its owner' from pg_namespace n
+where n.nspname = %(name)s and exists (select from aclexplode(n.nspacl) x where x.grantor <> n.nspowner)
+order by 1 limit 5
+"""
+_RIGHTS = """
+select pg_get_userbyid(n.nspowner)::text, obj_description(n.oid, 'pg_namespace'), n.nspacl is not null,
+       array(select format('%%s %%s %%s', case x.grantee when 0 then 'PUBLIC'
+                           else quote_ident(pg_get_userbyid(x.grantee)) end, x.privilege_type, x.is_grantable)
+             from aclexplode(n.nspacl) x order by 1)
+from pg_namespace n where n.nspname = %s
+"""
+_GRANTS = """
+select case x.grantee when 0 then '' else pg_get_userbyid(x.grantee)::text end, x.privilege_type, x.is_grantable,
+       x.grantee = n.nspowner
+from pg_namespace n cross join aclexplode(n.nspacl) x where n.nspname = %s
+"""
+
+
+def refuse_shared(session: Session, schema: str, needed: int) -> None:
+    """
+    Refuse a schema that can't be exchanged, because it is more than a catalog.
+
+    Raises:
+        TooManyLocks: names what else there is.
+    """
+    others = [row[0] for row in session.execute(_KNOWN, {"name": schema})]
+    if others:
+        raise TooManyLocks(
+            f"one transaction would need about {needed} locks of the server's {locks_available(session)}, and schema"
+            f" {schema}, which could be exchanged as a whole, holds more than the catalog: {'; '.join(others)}",
+            "restore into a schema of its own with --metadata-schema, or raise max_locks_per_transaction",
+        )
+
+
+def exchange(session: Session, schema: str, staging: str, *, drop: bool) -> str | None:
+    """
+    Let a filled schema take another's name, owner, grants and comment, in the session's transaction.
+
+    Returns:
+        The schema in which the old catalog is now, None where there was none.
+    """
+    session.execute(LOCAL_SETTINGS.encode())
+    before = session.execute(_RIGHTS, [schema]).fetchone()
+    if before is None:
+        session.execute(_renaming(staging, schema))
+        return None
+    held = catalog_tables(session, schema)
+    aside = aside_name(schema, OWN_KINDS[1] if drop else "replaced")
+    grants = session.execute(_GRANTS, [schema]).fetchall()
+    session.execute(_renaming(schema, aside))
+    session.execute(_renaming(staging, schema))
+    name = quote_identifier(schema)
+    if before[2]:
+        session.execute(f"GRANT ALL ON SCHEMA {name} TO CURRENT_USER".encode())
+        session.execute(f"REVOKE ALL ON SCHEMA {name} FROM CURRENT_USER".encode())
+        for grantee, privilege, grantable, is_owner in grants:
+            whom = "CURRENT_USER" if is_owner else quote_identifier(grantee) if grantee else "PUBLIC"
+            option = " WITH GRANT OPTION" if grantable and not is_owner else ""
+            session.execute(f"GRANT {privilege} ON SCHEMA {name} TO {whom}{option}".encode())
+    if before[1] is not None:
+        session.execute(f"COMMENT ON SCHEMA {name} IS {quoted_text(session, before[1])}".encode())
+    if before[0] != one(session, "select current_user::text")[0]:
+        session.execute(f"ALTER SCHEMA {name} OWNER TO {quote_identifier(before[0])}".encode())
+    after = session.execute(_RIGHTS, [schema]).fetchone()
+    if after != before:
+        raise CatalogError(
+            f"owner and grants of schema {schema} can't be carried over: {after}, not {before}",
+            "restore as the schema's owner, or into a schema of its own with --metadata-schema",
+        )
+    if not held:
+        session.execute(f"DROP SCHEMA {quote_identifier(aside)}".encode())
+        return None
+    return aside
+
+
+def lock_out_commits(session: Session, schema: str) -> None:
+    """Wait for commits under way and keep others out: each inserts into ducklake_snapshot."""
+    name = qualified(schema, "ducklake_snapshot")
+    if one(session, "select to_regclass(%s) is not null", name)[0]:
+        session.execute(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE".encode())
+
+
+def _renaming(schema: str, to: str) -> bytes:
+    return f"ALTER SCHEMA {quote_identifier(schema)} RENAME TO {quote_identifier(to)}".encode()
+
+
+def restore_by_exchange(session: "Session", job: Job, needed: int) -> str | None:
+    """
+    Fill a schema of our own in many transactions, prove it, and exchange it for the catalog's in one short one.
+
+    Killed before that one, it leaves the catalog as it was, and a schema that the next restore drops.
+    """
+    from dlbackup.catalogs.postgres import schemas
+    from dlbackup.catalogs.postgres.commit import committed_or_known
+    from dlbackup.catalogs.postgres.place import look_at_place
+
+    options = job.options
+    with restoring(job.address, job.schema):
+        place = look_at_place(session, job.schema)
+        check_roles(place, job.tables)
+        scheduled = place.scheduled_for_deletion()
+        check_place(place, job.manifest, options)
+        refuse_shared(session, job.schema, needed)
+    job.on_event(Event("restore", f"in batches: one transaction would need about {needed} locks"))
+    name = schemas.staging_name(job.schema)
+    with _dropped_on_failure(job.address, name):
+        fill_in_batches(job, name, scheduled)
+        with committed_or_known(
+            session, job.address, f"putting the restored catalog in the place of schema {job.schema}"
+        ):
+            lock_out_commits(session, job.schema)
+            check_place(look_at_place(session, job.schema), job.manifest, options)
+            refuse_shared(session, job.schema, needed)
+            aside = exchange(session, job.schema, name, drop=options.drop_replaced)
+    return None if options.drop_replaced else aside
+
+
+@contextmanager
+def _dropped_on_failure(address: Address, name: str) -> Iterator[None]:
+    """Drop a schema of our own when the block fails; what can't be dropped then, the next restore drops."""
+    from dlbackup.catalogs.postgres.schemas import drop_schema
+    from dlbackup.catalogs.postgres.sessions import connect, translated
+
+    try:
+        yield
+    except BaseException:
+        with suppress(DlbackupError), translated(address, f"dropping schema {name}"), closing(connect(address)) as own:
+            drop_schema(own, name)
+        raise
+
+
+def fill_in_batches(job: Job, name: str, scheduled: list[tuple[int, str]] | None = None) -> None:
+    """Make, fill and prove a schema of our own, on a session of its own, some hundred tables a transaction."""
+    from dlbackup.catalogs.postgres.locks import AT_ONCE, batch_tables
+    from dlbackup.catalogs.postgres.place import look_at_place
+    from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, connect, translated
+
+    with closing(connect(job.address)) as own, translated(job.address, f"restoring into schema {name}"):
+        own.execute(f"CREATE SCHEMA {quote_identifier(name)}".encode())
+        empty = look_at_place(own, name)
+        size = batch_tables(own)
+        for begin in range(0, len(job.tables), size):
+            tables, entries = job.tables[begin : begin + size], job.manifest.tables[begin : begin + size]
+            with own.transaction(), collector_paused():
+                own.execute(LOCAL_SETTINGS.encode())
+                place = replace(empty, privileges=job.options.privileges, _names=[])
+                for at in range(0, len(tables), AT_ONCE):
+                    place.create(*tables[at : at + AT_ONCE])
+                for entry in entries:
+                    load(place, job.stream, entry)
+                place.finish(tables, AT_ONCE)
+                read_back(place, job, entries)
+        with own.transaction():
+            own.execute(LOCAL_SETTINGS.encode())
+            prove_definitions(empty, job)
+            settle(empty, job, scheduled or [])

@@ -1,0 +1,262 @@
+"""
+Definitions of catalog tables, read from PostgreSQL's own catalogs by OID.
+
+`information_schema` hides what the role may not see, so it is not used. Texts are printed with an empty
+search path, which makes equal definitions equal texts. What a `Table` record can't hold is listed by
+name, never dropped silently.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+from dlbackup.catalogs.postgres.sessions import Session
+from dlbackup.errors import CatalogError, UnsafeStatement, Unsupported
+from dlbackup.tables.allowlist import split_unsafe
+from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
+
+_RELATIONS = r"""
+select c.oid, c.relname, c.relkind, pg_get_userbyid(c.relowner), obj_description(c.oid, 'pg_class'),
+       c.relacl is null or c.relacl = acldefault('r', c.relowner),
+       coalesce(c.reloptions, '{}'), c.relreplident, pg_relation_filenode(c.oid),
+       case when has_schema_privilege(c.relnamespace, 'USAGE') then has_table_privilege(c.oid, 'SELECT') end,
+       array_remove(array[
+         case when c.relpersistence <> 'p' then 'not being a permanent table' end,
+         case when c.reltablespace <> 0 then 'the tablespace' end,
+         case when c.relam not in (select oid from pg_am where amname = 'heap') then 'the access method' end,
+         case when c.relrowsecurity then 'row-level security' end,
+         case when c.reloftype <> 0 then 'the type it is of' end,
+         case when exists (select from pg_class t where t.oid = c.reltoastrelid and t.reloptions is not null)
+              then 'the TOAST storage parameters' end,
+         case when exists (select from pg_inherits where c.oid in (inhrelid, inhparent)) then 'inheritance' end,
+         case when exists (select from pg_index where indrelid = c.oid and indisclustered) then 'the CLUSTER mark' end
+       ], null)
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = %s and c.relname like 'ducklake\_%%' and c.relkind not in ('i', 'I', 't', 'c')
+order by c.relname collate "C"
+"""
+_COLUMNS = """
+select a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
+       case when a.attcollation <> t.typcollation then l.collname end, col_description(a.attrelid, a.attnum),
+       a.attacl is not null, a.attidentity <> '' or a.attgenerated <> '', t.typnamespace = 'pg_catalog'::regnamespace,
+       a.attnum,
+       array_remove(array[
+         case when a.attstorage <> t.typstorage then 'the storage mode' end,
+         case when a.attcompression <> '' then 'the compression' end,
+         case when coalesce(a.attstattarget, -1) <> -1 then 'the statistics target' end,
+         case when a.attoptions is not null then 'the options' end
+       ], null)
+from pg_attribute a join pg_type t on t.oid = a.atttypid
+left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+left join pg_collation l on l.oid = a.attcollation
+where a.attrelid = any(%s) and a.attnum > 0 and not a.attisdropped
+order by a.attrelid, a.attnum
+"""
+_GRANTS = """
+select c.oid, 0, x.grantee, x.privilege_type, x.is_grantable, x.grantor = c.relowner
+from pg_class c, aclexplode(c.relacl) x where c.oid = any(%(oids)s) and c.relacl is not null
+union all
+select a.attrelid, a.attnum, x.grantee, x.privilege_type, x.is_grantable, x.grantor = c.relowner
+from pg_attribute a join pg_class c on c.oid = a.attrelid, aclexplode(a.attacl) x
+where a.attrelid = any(%(oids)s) and a.attacl is not null and not a.attisdropped
+"""
+_CONSTRAINTS = """
+select conrelid, conname, pg_get_constraintdef(oid), obj_description(oid, 'pg_constraint')
+from pg_constraint where conrelid = any(%s) and contype in ('p', 'u', 'c')
+order by conrelid, contype = 'c', contype, conname collate "C"
+"""
+_INDEXES = """
+select i.indrelid, c.relname, i.indisunique, pg_get_indexdef(c.oid), obj_description(c.oid, 'pg_class'),
+       format('CREATE %%sINDEX %%I ON %%I.%%I ', case when i.indisunique then 'UNIQUE ' else '' end,
+              c.relname, n.nspname, t.relname),
+       i.indisvalid and not exists (select from pg_attribute a where a.attrelid = c.oid
+                                    and a.attstattarget <> -1)
+from pg_index i join pg_class c on c.oid = i.indexrelid join pg_class t on t.oid = i.indrelid
+join pg_namespace n on n.oid = t.relnamespace
+where i.indrelid = any(%s)
+  and not exists (select from pg_constraint where conindid = i.indexrelid and contype in ('p', 'u', 'x'))
+order by i.indrelid, c.relname collate "C"
+"""
+_REPLICA_INDEXES = """
+select i.indrelid, c.relname from pg_index i join pg_class c on c.oid = i.indexrelid
+where i.indrelid = any(%s) and i.indisreplident
+"""
+
+
+# All that hangs on the tables and is none of the kinds that a record holds: views, triggers, policies,
+# rules, publications, foreign keys from either side, extended statistics, owned sequences, functions, uses
+# of a table's row type; and what belongs to a constraint's index, which its definition does not say.
+_DEPENDENTS = """
+select distinct d.refobjid, pg_describe_object(d.classid, d.objid, d.objsubid)
+from pg_depend d
+where d.refclassid = 'pg_class'::regclass and d.refobjid = any(%(oids)s) and d.deptype in ('n', 'a')
+  and d.classid not in ('pg_attrdef'::regclass, 'pg_type'::regclass)
+  and not (d.classid = 'pg_class'::regclass
+           and d.objid in (select indexrelid from pg_index where indrelid = any(%(oids)s)))
+  and not (d.classid = 'pg_constraint'::regclass
+           and d.objid in (select oid from pg_constraint
+                           where conrelid = any(%(oids)s) and contype in ('p', 'u', 'c', 'n')))
+union
+select t.oid, pg_describe_object(d.classid, d.objid, d.objsubid)
+from pg_depend d join pg_type y on y.oid = d.refobjid
+join pg_class t on t.reltype = case when y.typelem <> 0 then y.typelem else y.oid end
+where d.refclassid = 'pg_type'::regclass and t.oid = any(%(oids)s) and d.deptype in ('n', 'a')
+union
+select i.indrelid, format('what was set or said of index %%s itself', c.relname)
+from pg_index i join pg_class c on c.oid = i.indexrelid
+where i.indrelid = any(%(oids)s)
+  and (c.reltablespace <> 0 or (c.reloptions is not null or obj_description(c.oid, 'pg_class') is not null)
+       and exists (select from pg_constraint where conindid = c.oid and conrelid = i.indrelid))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Definitions:
+    """
+    What was found in a schema.
+
+    Args:
+        tables: in the order of their names' bytes.
+        oids: by table name.
+        filenodes: by table name; another number later means that the table was rewritten.
+        left_out: what belongs to the tables and is in no record.
+    """
+
+    tables: tuple[Table, ...]
+    oids: dict[str, int]
+    filenodes: dict[str, int]
+    left_out: tuple[str, ...]
+
+
+def read_definitions(session: Session, schema: str) -> Definitions:
+    """
+    Read the definitions of all `ducklake_` tables of a schema, in the session's transaction.
+
+    The session's search path must be empty but for pg_catalog or the schema itself.
+
+    Raises:
+        CatalogError: the schema can't be used, or a table can't be read.
+        Unsupported: something can't be backed up at all, such as a view in the place of a table.
+    """
+    relations = session.execute(_RELATIONS, [schema]).fetchall()
+    _check_relations(relations)
+    oids = [row[0] for row in relations]
+    columns = session.execute(_COLUMNS, [oids]).fetchall()
+    grants, foreign_grants = _read_grants(session, oids)
+    constraints: dict[int, list[Constraint]] = defaultdict(list)
+    for oid, name, text, comment in session.execute(_CONSTRAINTS, [oids]):
+        constraints[oid].append(Constraint(name, text, comment))
+    replica: dict[int, str] = dict(session.execute(_REPLICA_INDEXES, [oids]).fetchall())
+    left_out: dict[int, list[str]] = defaultdict(list)
+    indexes = _read_indexes(session, oids, left_out)
+    for oid, description in session.execute(_DEPENDENTS, {"oids": oids}):
+        left_out[oid].append(description)
+    by_table: dict[int, list[Any]] = defaultdict(list)
+    for row in columns:
+        by_table[row[0]].append(row)
+    tables: list[Table] = []
+    notes: list[str] = []
+    for row in relations:
+        oid, name = row[0], row[1]
+        found = Table(
+            name,
+            tuple(_column(column, grants.get((oid, column[10]), ())) for column in _carried(name, by_table[oid])),
+            tuple(constraints[oid]),
+            tuple(indexes[oid]),
+            row[4],
+            row[3],
+            None if row[5] else grants.get((oid, 0), ()),
+            tuple(sorted(_option(text) for text in row[6])),
+            _replica_identity(row[7], replica.get(oid, "")),
+        )
+        try:
+            table, unsafe = split_unsafe(found)
+        except UnsafeStatement as exc:
+            raise Unsupported(exc.message, "a backup carries built-in types only") from exc
+        tables.append(table)
+        notes += unsafe
+        notes += [f"{what} of table {name}" for what in row[10]]
+        notes += [f"{what} of column {name}.{column[1]}" for column in by_table[oid] for what in column[11]]
+        notes += [f"{what} (table {name})" for what in sorted(left_out[oid])]
+        notes += [f"the grantor of privileges on table {name}"] if oid in foreign_grants else []
+    return Definitions(
+        tuple(tables),
+        {row[1]: row[0] for row in relations},
+        {row[1]: row[8] for row in relations},
+        tuple(notes),
+    )
+
+
+def _check_relations(relations: list[Any]) -> None:
+    kinds = {
+        "v": "a view",
+        "m": "a materialized view",
+        "f": "a foreign table",
+        "p": "a partitioned table",
+        "S": "a sequence",
+    }
+    for row in relations:
+        if row[2] != "r":
+            raise Unsupported(f"{row[1]} is {kinds.get(row[2], 'not a table')}: only plain tables can be backed up")
+    unreadable = [row[1] for row in relations if not row[9]]
+    if unreadable:
+        more = f" and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
+        raise CatalogError(
+            f"no right to read {', '.join(unreadable[:5])}{more}",
+            "grant USAGE on the schema and SELECT on all its ducklake_ tables, or use the role that owns them",
+        )
+
+
+def _carried(table: str, columns: list[Any]) -> list[Any]:
+    for column in columns:
+        if column[8]:
+            raise Unsupported(f"column {column[1]} of table {table} is generated or an identity")
+        if not column[9]:
+            raise Unsupported(f"column {column[1]} of table {table} has a type that is not built in: {column[2]}")
+    return columns
+
+
+def _column(row: Any, grants: tuple[Grant, ...]) -> Column:
+    return Column(row[1], row[2], row[3], row[4], row[5], row[6], grants)
+
+
+def _option(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    return key, value
+
+
+def _replica_identity(code: str, index: str) -> str:
+    return {"d": "default", "f": "full", "n": "nothing"}.get(code, f"index {index}")
+
+
+def _read_grants(session: Session, oids: list[int]) -> tuple[dict[tuple[int, int], tuple[Grant, ...]], set[int]]:
+    found: dict[tuple[int, int], dict[tuple[int, bool], list[str]]] = defaultdict(lambda: defaultdict(list))
+    foreign: set[int] = set()
+    for oid, attnum, grantee, privilege, grantable, by_owner in session.execute(_GRANTS, {"oids": oids}):
+        found[oid, attnum][grantee, grantable].append(privilege)
+        if not by_owner:
+            foreign.add(oid)
+    names: dict[int, str] = {0: ""}
+    names |= dict(session.execute("select oid, rolname from pg_roles").fetchall())
+    return {
+        place: tuple(
+            sorted(
+                (
+                    Grant(names.get(grantee, str(grantee)), tuple(sorted(privileges)), grantable)
+                    for (grantee, grantable), privileges in grants.items()
+                ),
+                key=lambda grant: (grant.grantee, grant.grantable),
+            )
+        )
+        for place, grants in found.items()
+    }, foreign
+
+
+def _read_indexes(session: Session, oids: list[int], left_out: dict[int, list[str]]) -> dict[int, list[Index]]:
+    indexes: dict[int, list[Index]] = defaultdict(list)
+    for oid, name, unique, text, comment, beginning, usable in session.execute(_INDEXES, [oids]):
+        if usable and text.startswith(beginning):
+            indexes[oid].append(Index(name, text.removeprefix(beginning), unique, comment))
+        else:
+            left_out[oid].append(f"index {name}")
+    return indexes

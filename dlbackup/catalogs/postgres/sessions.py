@@ -1,0 +1,159 @@
+"""
+Sessions on a PostgreSQL server: how dlbackup connects, and what psycopg's errors mean to a user.
+
+Every psycopg error that leaves layer 3 goes through `translated`, which keeps secrets out of messages.
+"""
+
+import logging
+import os
+import socket
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.conninfo import conninfo_to_dict
+
+from dlbackup.addresses.address import Address, parameters_for, scrub
+from dlbackup.addresses.libpq import conninfo
+from dlbackup.errors import CatalogError, DlbackupError, Locked, MovedOn, Unreachable, UsageError
+from dlbackup.tables.statements import SETTINGS
+
+Session = psycopg.Connection[tuple[Any, ...]]
+_open_sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
+LOCK_TIMEOUT_MS = 10_000
+"""How long dlbackup waits behind somebody's lock, such as the ACCESS EXCLUSIVE ones of a migration."""
+LOCAL_SETTINGS = SETTINGS.replace("SET ", "SET LOCAL ") + (
+    "SET LOCAL search_path = '';\n"
+    "SET LOCAL jit = off;\n"
+    "SET LOCAL row_security = off;\n"
+    "SET LOCAL quote_all_identifiers = off;\n"
+    "SET LOCAL synchronize_seqscans = off;\n"
+    "SET LOCAL idle_in_transaction_session_timeout = 0;\n"
+    f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};\n"
+)
+"""What every transaction of dlbackup that reads or writes a catalog sets first."""
+_SESSION_SETTINGS = f"""
+select pg_catalog.set_config('statement_timeout', '0', false) where pg_catalog.pg_backend_pid() = {{pid}};
+select pg_catalog.set_config('search_path', '', false) where pg_catalog.pg_backend_pid() = {{pid}};
+select pg_catalog.set_config(name, case name when 'lock_timeout' then '{LOCK_TIMEOUT_MS}' else '0' end, false)
+from pg_catalog.pg_settings where pg_catalog.pg_backend_pid() = {{pid}}
+and name in ('lock_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
+"""
+"""What holds between transactions. Behind a proxy that shares sessions it would stay for others, so not there."""
+
+
+# A cancel that does not get through is told by the error that follows.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
+
+def connect(address: Address, name: str = "dlbackup") -> Session:
+    """
+    Open an autocommit session; the caller closes it.
+
+    Raises:
+        UsageError: libpq doesn't know a parameter of the address.
+        Unreachable: no server, no such database, or not let in.
+    """
+    parameters = parameters_for(address, name)
+    try:
+        conninfo_to_dict(conninfo(parameters))
+    except psycopg.ProgrammingError as exc:
+        raise UsageError(f"the address is not valid: {_text(exc, address)}") from None
+    try:
+        session = psycopg.connect(conninfo(parameters), autocommit=True, prepare_threshold=None, client_encoding="utf8")
+        _open_sessions.add(session)
+        return _with_settings(session)
+    except psycopg.OperationalError as exc:
+        text = _text(exc, address)
+        raise Unreachable(f"can't connect to {address}: {text}", _connect_hint(text)) from None
+    except psycopg.Error as exc:
+        raise Unreachable(f"can't connect to {address}: {_text(exc, address)}") from None
+
+
+def answers(session: Session) -> bool:
+    """Tell whether the server still knows the session."""
+    try:
+        session.execute("select 1")
+    except psycopg.Error:
+        return False
+    return True
+
+
+def cut_all() -> None:
+    """Shut the connections of all sessions, so that nothing waits any longer for a server that is silent."""
+    for session in list(_open_sessions):
+        with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(session.fileno())) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+
+
+def _with_settings(session: Session) -> Session:
+    try:
+        session.execute(_SESSION_SETTINGS.format(pid=session.pgconn.backend_pid).encode())
+    except BaseException:
+        session.close()
+        raise
+    return session
+
+
+def _connect_hint(text: str) -> str:
+    if "password" in text:
+        return "give the password by PGPASSWORD, a password file (PGPASSFILE) or the address"
+    if "does not exist" in text and "database" in text:
+        return "create the database first, or name another one with dbname="
+    if "does not exist" in text:
+        return "name an existing role with user="
+    return "check host and port, and that the server runs and lets this machine in"
+
+
+def _text(exc: psycopg.Error, address: Address) -> str:
+    lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+    # libpq says which address it tried, then why: the reason is what helps.
+    text = "; ".join(lines) if lines else type(exc).__name__
+    return scrub(text, address, os.environ.get("PGPASSWORD", ""))
+
+
+@contextmanager
+def translated(address: Address, doing: str) -> Iterator[None]:
+    """Turn psycopg's errors into dlbackup's; `doing` says what was under way, e.g. `reading the catalog`."""
+    try:
+        yield
+    except psycopg.Error as exc:
+        raise _translate(exc, address, doing) from exc
+
+
+def _translate(exc: psycopg.Error, address: Address, doing: str) -> DlbackupError:
+    text = f"{doing}: {_text(exc, address)}"
+    match exc:
+        case pg.UndefinedTable() | pg.UndefinedColumn() | pg.InvalidSchemaName():
+            return MovedOn(text, "the catalog was changed in the middle; try again")
+        case pg.LockNotAvailable() | pg.DeadlockDetected():
+            return Locked(text, "another session holds a lock on the catalog; try again when it is done")
+        case pg.InsufficientPrivilege():
+            return CatalogError(text, "use the role that owns the catalog, or have the rights granted")
+        case pg.OutOfMemory() if "shared memory" in str(exc):
+            return CatalogError(text, "the server has no room for more locks: raise max_locks_per_transaction")
+        case pg.DiskFull():
+            return CatalogError(text, "the server's disk is full")
+        case pg.ReadOnlySqlTransaction():
+            return CatalogError(text, "use the primary server, and a role whose default_transaction_read_only is off")
+        case pg.QueryCanceled():
+            return CatalogError(text, "somebody cancelled it, or a timeout of the server did: raise it for this role")
+        case psycopg.OperationalError() | psycopg.InterfaceError():
+            return Unreachable(text, "the connection was lost; nothing that was not committed is kept")
+    return CatalogError(text)
+
+
+def quoted_text(session: Session, text: str) -> str:
+    """Return `text` as a literal for statements that take no parameters."""
+    return psycopg.sql.Literal(text).as_string(session)
+
+
+def one(session: Session, sql: str, *parameters: object) -> tuple[Any, ...]:
+    """Return the only row of a query."""
+    row = session.execute(sql.encode(), parameters or None).fetchone()
+    if row is None:
+        raise psycopg.DataError(f"no row from: {sql[:80]}")
+    return row

@@ -1,0 +1,234 @@
+"""
+A catalog on PostgreSQL: where it is, and one consistent view of it.
+
+Reading takes locks for as long as one table is read: a savepoint around each gives them back while the
+REPEATABLE READ snapshot stays. So a dump never makes a writer wait for long, not even one that drops
+a table, and 20,000 tables need no more locks than one. What the snapshot doesn't protect, a table
+dropped or rewritten in between, is noticed and reported as `MovedOn`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dlbackup.addresses.address import Address
+from dlbackup.backupfile.manifest import Source
+from dlbackup.catalogs.contract import Head, Pages
+from dlbackup.catalogs.postgres.bulk.copy_out import Copies, copy_query
+from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
+from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
+from dlbackup.errors import MovedOn
+from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, Seen
+from dlbackup.runtime.memory import collector_paused
+from dlbackup.tables.definition import Table
+from dlbackup.tables.digest import Block, Rows, summed
+from dlbackup.tables.quoting import qualified, quote_identifier, quote_literal
+
+ONE_VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+RUN_TABLES = 100
+RUN_PAGES = 256
+"""How many tables, and pages of 8 KiB, are asked for in one message: their locks are held together."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresSnapshot:
+    """A `Snapshot` on an open REPEATABLE READ transaction."""
+
+    session: Session
+    schema: str
+    source: Source
+    head: Head
+    definitions: Definitions
+    name: str
+
+    @classmethod
+    def begin(cls, session: Session, schema: str, name: str = "") -> "PostgresSnapshot":
+        """Take the snapshot by reading head and definitions; `name` is that under which others may join it."""
+        session.execute("SAVEPOINT dlbackup")
+        database, version = one(session, "select current_database(), current_setting('server_version')")
+        definitions = read_definitions(session, schema)
+        head = read_head(session, schema, definitions)
+        session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        return cls(session, schema, Source(database, schema, version), head, definitions, name)
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables' definitions, in the order of their names' bytes."""
+        return self.definitions.tables
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What belongs to the tables but is not in their records."""
+        return self.definitions.left_out
+
+    def rows(self, table: Table, pages: Pages | None = None) -> Iterator[Block]:
+        """
+        Yield a table's rows in blocks of any size: all, or those on some pages.
+
+        Raises:
+            MovedOn: the table was dropped or rewritten since the snapshot, which doesn't protect from that.
+        """
+        with closing(self._asked([table], pages)) as copies:
+            yield from copies.rows(table)
+            self._still_there([table], copies.values())
+
+    def each(self, tables: Sequence[Table], *, alone: bool = False) -> Iterator[tuple[Table, Iterator[Block]]]:
+        """
+        Yield tables with their rows, as `rows` does; those of each must be read before the next.
+
+        Args:
+            alone: no table keeps its lock while another is read; slow for many small ones.
+
+        Raises:
+            MovedOn: as `rows`, at the latest some tables later.
+        """
+        for run in runs(tables, {} if alone else self._weights(), 1 if alone else RUN_TABLES):
+            with closing(self._asked(run)) as copies:
+                for table in run:
+                    yield table, copies.rows(table)
+                self._still_there(run, copies.values())
+
+    def _weights(self) -> dict[str, int]:
+        """Return how many pages each table has, those of long values included."""
+        query = (
+            "select oid, (pg_relation_size(oid) + coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0))"
+            " / current_setting('block_size')::int from pg_class where oid = any(%s::oid[])"
+        )
+        oids = self.definitions.oids
+        found: dict[int, int | None] = dict(self.session.execute(query.encode(), [list(oids.values())]).fetchall())
+        self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        return {name: found.get(oid) or 0 for name, oid in oids.items()}
+
+    def _asked(self, tables: Sequence[Table], pages: Pages | None = None) -> Copies:
+        numbers = ", ".join(str(self.definitions.oids[table.name]) for table in tables)
+        filenodes = (
+            f"select pg_relation_filenode(o) from unnest(array[{numbers}]::oid[]) with ordinality u(o, n) order by n"
+        )
+        queries = [copy_query(self.schema, table, pages) for table in tables]
+        return Copies(self.session, queries, [filenodes, "ROLLBACK TO SAVEPOINT dlbackup"])
+
+    def _still_there(self, tables: Sequence[Table], filenodes: Sequence[str | None]) -> None:
+        for table, filenode in zip(tables, filenodes, strict=True):
+            if filenode != str(self.definitions.filenodes[table.name]):
+                raise MovedOn(f"table {table.name} was rewritten while the catalog was read", "try again")
+
+    def pages(self) -> dict[str, int]:
+        """Return how many pages each table has on the server's disk, in the order of the tables."""
+        query = "select o, pg_relation_size(o) / current_setting('block_size')::int from unnest(%s::oid[]) o"
+        oids = self.definitions.oids
+        found: dict[int, int | None] = dict(self.session.execute(query.encode(), [list(oids.values())]).fetchall())
+        self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        return {table.name: found[oids[table.name]] or 0 for table in self.tables}
+
+    def densities(self) -> dict[str, float]:
+        """Return how many rows a page holds, of the tables that the server has statistics of."""
+        query = (
+            "select oid, reltuples / relpages from pg_class"
+            " where oid = any(%s::oid[]) and reltuples > 0 and relpages > 0"
+        )
+        oids = self.definitions.oids
+        found: dict[int, float] = dict(self.session.execute(query.encode(), [list(oids.values())]).fetchall())
+        self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        return {name: found[oid] for name, oid in oids.items() if oid in found}
+
+    def shared(self, address: Address, tables: Sequence[Table]) -> "SharedSnapshot":
+        """Return what another session needs to read these tables, as long as this snapshot is open."""
+        names = [table.name for table in tables]
+        oids, filenodes = self.definitions.oids, self.definitions.filenodes
+        part = Definitions(tuple(tables), {n: oids[n] for n in names}, {n: filenodes[n] for n in names}, ())
+        return SharedSnapshot(address, self.schema, self.source, self.head, part, self.name)
+
+    def contents(self) -> dict[str, Rows]:
+        """Read all rows; return counts and digests by table name."""
+        with collector_paused():
+            return {table.name: summed(blocks) for table, blocks in self.each(self.tables)}
+
+    def read(self, seen: Seen | None = None) -> tuple[dict[str, Rows], Fingerprint]:
+        """Read all rows; return counts and digests by table name, and the fingerprint. `seen` is told each row."""
+        found = {}
+        fingerprint = Fingerprinter(self.head.spec_version, seen)
+        with collector_paused():
+            for table, blocks in self.each(self.tables):
+                fingerprint.begin(table)
+                found[table.name] = summed(blocks, fingerprint.add)
+        return found, fingerprint.result()
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows by table name, counted by the server."""
+        counts: dict[str, int] = {}
+        for run in runs(self.tables, {}, RUN_TABLES):
+            queries = (
+                f"select {number}, count(*) from {qualified(self.schema, table.name)}"
+                for number, table in enumerate(run)
+            )
+            found: dict[int, int] = dict(self.session.execute(" union all ".join(queries).encode()).fetchall())
+            self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+            counts |= {table.name: found[number] for number, table in enumerate(run)}
+        return counts
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a query in which `{s}` stands for the quoted schema."""
+        rows = self.session.execute(sql.replace("{s}", quote_identifier(self.schema)).encode()).fetchall()
+        self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        return rows
+
+
+@dataclass(frozen=True, slots=True)
+class SharedSnapshot:
+    """What another session needs to see what a snapshot sees."""
+
+    address: Address
+    schema: str
+    source: Source
+    head: Head
+    definitions: Definitions
+    name: str
+
+    @contextmanager
+    def join(self) -> Iterator[PostgresSnapshot]:
+        """Open a session of its own on the snapshot. Errors of the server inside the block are translated."""
+        session = connect(self.address)
+        try:
+            with translated(self.address, f"reading the catalog in schema {self.schema}"), session.transaction():
+                session.execute(ONE_VIEW)
+                session.execute(f"SET TRANSACTION SNAPSHOT {quote_literal(self.name)}".encode())
+                session.execute(LOCAL_SETTINGS.encode())
+                session.execute("SAVEPOINT dlbackup")
+                yield PostgresSnapshot(session, self.schema, self.source, self.head, self.definitions, self.name)
+        finally:
+            session.close()
+
+
+def runs(tables: Sequence[Table], pages: Mapping[str, int], most: int) -> Iterator[list[Table]]:
+    """Divide tables, in their order, into runs that are asked for together; those without pages count for none."""
+    run: list[Table] = []
+    size = 0
+    for table in tables:
+        count = pages.get(table.name, 0)
+        if run and (len(run) == most or size + count > RUN_PAGES):
+            yield run
+            run, size = [], 0
+        run.append(table)
+        size += count
+    if run:
+        yield run
+
+
+def read_head(session: Session, schema: str, definitions: Definitions) -> Head:
+    """Read version and newest snapshot in the session's transaction; tolerate what a damaged catalog lacks."""
+    columns = {table.name: table.column_names for table in definitions.tables}
+    versions: tuple[str, ...] = ()
+    if {"key", "value"} <= set(columns.get("ducklake_metadata", ())):
+        scope = " and scope is null" if "scope" in columns["ducklake_metadata"] else ""
+        metadata = qualified(schema, "ducklake_metadata")
+        rows = session.execute(f"select value from {metadata} where key = 'version'{scope} order by 1".encode())
+        versions = tuple(row[0] for row in rows)
+    snapshot_id = snapshot_time = None
+    if {"snapshot_id", "snapshot_time"} <= set(columns.get("ducklake_snapshot", ())):
+        newest = session.execute(
+            "select snapshot_id, to_char(snapshot_time at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+            f" from {qualified(schema, 'ducklake_snapshot')} order by snapshot_id desc limit 1".encode()
+        ).fetchone()
+        snapshot_id, snapshot_time = newest or (None, None)
+    return Head(versions, snapshot_id, snapshot_time)

@@ -1,0 +1,221 @@
+"""
+The command line: parse arguments, call the API, print the result.
+
+Results go to standard output, everything else to standard error. With `--json` standard output is exactly
+one JSON object, also on failure. Exit codes come from the error classes.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import dlbackup
+from dlbackup.addresses.libpq import masked
+from dlbackup.cli import reports
+from dlbackup.cli.options import command_line
+from dlbackup.cli.terminal import Output, Screen, say
+from dlbackup.errors import DlbackupError, Interrupted, NotVerified, Unhealthy, UsageError
+from dlbackup.records import encode
+from dlbackup.runtime.progress import OnEvent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, _interrupt)
+    as_json = "--json" in words
+    code = 0
+    try:
+        options = command_line().parse_args(words)
+        code = _run(options)
+        sys.stdout.flush()
+    except DlbackupError as exc:
+        code = _report(exc, as_json)
+    except BrokenPipeError:
+        code = code or 1
+    except Exception as exc:
+        if "-v" in words or "--verbose" in words:
+            raise
+        reason = masked(str(exc).splitlines()[0]) if str(exc) else "no message"
+        text = f"unexpected {type(exc).__name__}: {reason}"
+        code = _report(DlbackupError(text, "this is a bug in dlbackup: run again with -v and report it"), as_json)
+    _let_go_of_output()
+    return code
+
+
+def _let_go_of_output() -> None:
+    """Flush standard output; if nobody reads it any more, keep the interpreter from failing at that when it ends."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(number, _interrupt_again)
+    raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+
+def _interrupt_again(number: int, frame: FrameType | None) -> NoReturn:
+    """Asked twice: what is cleaned up doesn't wait for a server that is silent."""
+    sessions = sys.modules.get("dlbackup.catalogs.postgres.sessions")
+    if sessions is not None:
+        sessions.cut_all()
+    raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+
+
+def _report(error: DlbackupError, as_json: bool) -> int:
+    with suppress(BrokenPipeError):
+        say(f"error: {error.message}", sys.stderr)
+        if error.hint:
+            say(f"hint: {error.hint}", sys.stderr)
+    if as_json:
+        answer = encode(error.result, keep_defaults=True) if error.result else {}
+        about = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+        with suppress(BrokenPipeError):  # whoever reads only the exit code still gets it
+            print(json.dumps({**answer, "error": about, "exit_code": error.exit_code}, ensure_ascii=False))
+    return error.exit_code
+
+
+def _run(options: argparse.Namespace) -> int:
+    with Screen(quiet=options.quiet) as screen:
+        record, text, error = _COMMANDS[options.command](options, screen.show)
+    if error is not None:
+        if not options.json and text:
+            say(text)
+        error.result = record
+        return _report(error, options.json)
+    if options.json:
+        print(json.dumps(_public(record), ensure_ascii=False))
+    elif text:
+        say(text, sys.stderr if getattr(options, "output", None) == "-" else sys.stdout)
+    return 0
+
+
+def _public(record: object) -> Any:
+    answer = encode(record, keep_defaults=True)
+    answer.pop("contents", None)
+    return answer
+
+
+def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    if options.json and options.output == "-":
+        raise UsageError("--json and -o - both want standard output", "write to a file")
+    backup = dlbackup.dump(
+        options.address,
+        options.output,
+        metadata_schema=options.metadata_schema,
+        level=options.level,
+        jobs=options.jobs,
+        max_rate=options.max_rate,
+        on_event=on_event,
+    )
+    return backup, reports.dumped(backup), None
+
+
+def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, DlbackupError | None]:
+    engine = Path(options.engine) if options.engine else None
+    report = dlbackup.verify(
+        options.backup,
+        rehearse=options.rehearse,
+        engine=engine,
+        data_files=options.data_files,
+        jobs=options.jobs,
+        on_event=on_event,
+    )
+    if report.ok:
+        return report, reports.verified(report), None
+    return (
+        report,
+        reports.verified(report),
+        NotVerified(reports.verdict(report), "do not rely on this backup; take another one"),
+    )
+
+
+def _restore(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    if options.drop_replaced and not options.replace:
+        raise UsageError("--drop-replaced needs --replace")
+    names = dlbackup.RestoreOptions.__dataclass_fields__
+    restored = dlbackup.restore(
+        options.backup,
+        options.address,
+        dlbackup.RestoreOptions(**{name: getattr(options, name) for name in names}),
+        on_event=on_event,
+    )
+    return restored, reports.restored(restored, read_back=options.read_back), None
+
+
+def _as_migrate_options(options: argparse.Namespace) -> "dlbackup.MigrateOptions":
+    return dlbackup.MigrateOptions(
+        metadata_schema=options.metadata_schema,
+        backup_dir=options.backup_dir,
+        to=options.to,
+        engine=Path(options.engine) if options.engine else None,
+        rehearsal=options.rehearsal,
+        mend=options.mend,
+        accept_loss=tuple(options.accept_loss),
+        terminate_clients=options.terminate_clients,
+        ignore_clients=options.ignore_clients,
+        bar_stale_clients=options.bar_stale_clients,
+        lock_timeout_s=options.lock_timeout,
+        attach_timeout_s=options.attach_timeout,
+        max_rate=options.max_rate,
+    )
+
+
+def _migrate(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    result = dlbackup.migrate(options.address, _as_migrate_options(options), on_event=on_event)
+    return result, reports.migrated(result), None
+
+
+def _check(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, DlbackupError | None]:
+    report = dlbackup.check(options.target, metadata_schema=options.metadata_schema, on_event=on_event)
+    if report.ok:
+        return report, reports.checked(report), None
+    hint = "dump it before anything else; docs/rules.md says what each rule means and what to do"
+    return report, reports.checked(report), Unhealthy(reports.damage(report), hint)
+
+
+def _plan(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    found = dlbackup.plan(options.address, _as_migrate_options(options))
+    return found, reports.planned(found), None
+
+
+def _unbar(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    result = dlbackup.unbar(options.address, metadata_schema=options.metadata_schema)
+    return result, reports.unbarred(result), None
+
+
+def _info(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    found = dlbackup.info(options.target, metadata_schema=options.metadata_schema, fingerprint=options.fingerprint)
+    return found, reports.found(found), None
+
+
+def _cat(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    from dlbackup.verbs.cat import write
+
+    write(options.backup, options.table, options.format, Output())
+    return None, "", None
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, OnEvent], tuple[object, str, DlbackupError | None]]] = {
+    "dump": _dump,
+    "verify": _verify,
+    "restore": _restore,
+    "migrate": _migrate,
+    "plan": _plan,
+    "check": _check,
+    "unbar": _unbar,
+    "info": _info,
+    "cat": _cat,
+}

@@ -1,0 +1,305 @@
+"""
+The options of the command line: which commands there are, what each takes, and what `--help` says of it.
+
+Nothing is done here; wrong usage is an error like any other.
+"""
+
+import argparse
+import sys
+from typing import Any, NoReturn, get_args
+
+from dlbackup.backupfile.frames import LEVEL
+from dlbackup.errors import UsageError
+from dlbackup.runtime.throttle import parse_rate
+from dlbackup.runtime.workers import JOBS
+from dlbackup.tables.formats import Format
+
+_ADDRESS = (
+    "where the catalog is: postgres:dbname=..., postgresql://..., with or without ducklake: in front; "
+    "libpq's environment (PGHOST, PGUSER, PGPASSWORD, PGSERVICE ...) counts"
+)
+_EXIT_CODES = """\
+exit codes:
+  0  done
+  1  failed; nothing was changed
+  2  wrong usage
+  3  a backup is damaged or does not verify; check found errors
+  4  refused because it would be unsafe; the message names the option that accepts the risk
+  5  migration failed; the catalog is as it was (proved)
+  6  migration failed after the catalog had changed; the backup was restored (proved)
+  7  migration failed and the state can't be proved: a person is needed
+  130  interrupted; nothing was changed, or as 5 and 6 say
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message, f"see {self.prog} --help")
+
+
+class _Version(argparse.Action):
+    """As argparse's own, but looking the version up, which takes a fifth of the start, only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"dlbackup {version('dlbackup')}\n")
+        parser.exit()
+
+
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line; `command` is set to the command's name."""
+    made = _Parser(
+        prog="dlbackup",
+        description="Backups that prove themselves, restores and safe migrations for DuckLake catalogs.",
+        epilog=_EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--version", action=_Version, nargs=0, help="print dlbackup's version and end")
+    commands = made.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    _add_dump(commands)
+    _add_verify(commands)
+    _add_restore(commands)
+    _add_migrate(commands)
+    _add_plan(commands)
+    _add_check(commands)
+    _add_unbar(commands)
+    _add_info(commands)
+    _add_cat(commands)
+    return made
+
+
+_Commands = Any  # argparse's own type for a group of subcommands is private
+
+
+def _command(
+    commands: _Commands, name: str, summary: str, more: str, *, as_json: bool = True
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=f"{summary[0].upper()}{summary[1:]}. {more}"
+    )
+    parser.set_defaults(command=name, json=False)
+    if as_json:
+        parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print no progress")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="print a traceback when something unexpected fails"
+    )
+    return parser
+
+
+def _schema_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--metadata-schema",
+        metavar="NAME",
+        help="the schema of the catalog, where the database holds several",
+    )
+
+
+def _rate_option(parser: argparse.ArgumentParser, does: str) -> None:
+    parser.add_argument(
+        "--max-rate",
+        type=parse_rate,
+        metavar="RATE",
+        help=f"{does} at most this many bytes of SQL text a second; k, M and G are thousands, millions, billions",
+    )
+
+
+def _client_options(parser: argparse.ArgumentParser) -> None:
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--terminate-clients", action="store_true", help="end the other sessions on the database first")
+    choice.add_argument(
+        "--ignore-clients",
+        action="store_true",
+        help="accept that other clients stay connected: attached DuckLake clients then crash or write by a stale view",
+    )
+
+
+def _jobs_option(parser: argparse.ArgumentParser, work: str) -> None:
+    parser.add_argument(
+        "--jobs", type=int, default=JOBS, metavar="N", help=f"how many processes {work} (default here: %(default)s)"
+    )
+
+
+def _add_dump(commands: _Commands) -> None:
+    more = "One consistent snapshot of all catalog tables; writers are neither blocked nor waited for."
+    parser = _command(commands, "dump", "write one backup of a catalog", more)
+    parser.add_argument("address", metavar="ADDRESS", help=_ADDRESS)
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="PATH",
+        default=".",
+        help="a new file, a folder, or - for standard output (default: the current folder)",
+    )
+    parser.add_argument(
+        "--level", type=int, default=LEVEL, metavar="N", help="zstd level, 1 to 22 (default: %(default)s)"
+    )
+    _jobs_option(parser, "read and compress, each on a connection of its own; the file is the same")
+    _rate_option(parser, "read")
+    _schema_option(parser)
+
+
+def _add_verify(commands: _Commands) -> None:
+    more = "Every byte, every statement and every row is checked; without --rehearse no server is needed."
+    parser = _command(commands, "verify", "prove a backup good", more)
+    parser.add_argument("backup", metavar="BACKUP", help="the file that dump wrote")
+    parser.add_argument(
+        "--data-files",
+        action="store_true",
+        help="also look whether every data file on this machine is there with its recorded size",
+    )
+    parser.add_argument(
+        "--rehearse",
+        metavar="ADDRESS",
+        help="also restore it into a scratch schema of that PostgreSQL database, migrate that if need be, and open it",
+    )
+    parser.add_argument(
+        "--engine",
+        metavar="PATH",
+        help="for --rehearse: the python of the environment whose DuckDB opens it (default: this one)",
+    )
+    _jobs_option(parser, "decompress and prove")
+
+
+def _add_restore(commands: _Commands) -> None:
+    more = (
+        "All in one transaction that ends with proof, or with nothing changed; where the server has too few locks for "
+        "that, in batches in a schema of its own, which one short transaction exchanges for the old one."
+    )
+    parser = _command(commands, "restore", "restore a backup into a PostgreSQL database", more)
+    parser.add_argument("backup", metavar="BACKUP", help="the file that dump wrote")
+    parser.add_argument("address", metavar="ADDRESS", help=_ADDRESS)
+    _schema_option(parser)
+    add = parser.add_argument
+    add(
+        "--replace",
+        action="store_true",
+        help="put the backup in the place of the catalog that is there; that one is kept aside",
+    )
+    add("--drop-replaced", action="store_true", help="drop the replaced catalog instead of keeping it aside")
+    add(
+        "--discard-newer",
+        action="store_true",
+        help="accept losing snapshots that were committed after the backup",
+    )
+    add("--no-owner", dest="owner", action="store_false", help="leave the tables to the restoring role")
+    add("--no-privileges", dest="privileges", action="store_false", help="do not grant what was granted")
+    add("--data-path", metavar="NEW", help="where the data files are now, if they were moved")
+    add(
+        "--no-read-back",
+        dest="read_back",
+        action="store_false",
+        help="trust the server's row counts instead of reading every row again",
+    )
+    add(
+        "--no-data-files",
+        dest="data_files",
+        action="store_false",
+        help="do not look whether the data files on this machine are there",
+    )
+    _rate_option(parser, "load, and read back,")
+    _client_options(parser)
+
+
+def _add_migrate(commands: _Commands) -> None:
+    more = "Always dump, verify, attach, in that order; a failed backup blocks the migration."
+    parser = _command(commands, "migrate", "migrate a catalog to the engine's newest spec version", more)
+    _migrate_options(parser)
+
+
+def _migrate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("address", metavar="ADDRESS", help=_ADDRESS)
+    _schema_option(parser)
+    add = parser.add_argument
+    add("--backup-dir", default=".", metavar="DIR", help="where the backup goes (default: the current folder)")
+    add("--to", metavar="VERSION", help="refuse unless the engine migrates to exactly this version")
+    add(
+        "--engine",
+        metavar="PATH",
+        help="the python of the environment whose DuckDB migrates (default: this one)",
+    )
+    add(
+        "--no-rehearsal", dest="rehearsal", action="store_false", help="do not migrate a copy in a scratch schema first"
+    )
+    add("--no-mend", dest="mend", action="store_false", help="refuse a lake that the engine's migration would damage")
+    add(
+        "--accept-loss",
+        action="append",
+        default=[],
+        metavar="RULE",
+        help="accept a loss that is known, by its name",
+    )
+    add(
+        "--lock-timeout",
+        type=_seconds,
+        default=10.0,
+        metavar="S",
+        help="seconds to wait for one lock (default: %(default)g)",
+    )
+    add(
+        "--attach-timeout",
+        type=_seconds,
+        default=600.0,
+        metavar="S",
+        help="seconds after which the engine is ended (default: %(default)g)",
+    )
+    _rate_option(parser, "let the dump read")
+    _client_options(parser)
+    add(
+        "--bar-stale-clients",
+        action="store_true",
+        help="leave constraints behind that make harmful writes of older clients fail; dlbackup unbar removes them",
+    )
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise ValueError(text)
+    return value
+
+
+def _add_check(commands: _Commands) -> None:
+    more = "Every rule is in docs/rules.md. Changes nothing; damage with a known mend is explained with the SQL."
+    parser = _command(commands, "check", "check a catalog, or the one in a backup, for damage", more)
+    parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup file, or {_ADDRESS}")
+    _schema_option(parser)
+
+
+def _add_plan(commands: _Commands) -> None:
+    more = "Looks at catalog and engine, and changes nothing; takes the same options as migrate."
+    parser = _command(commands, "plan", "say what migrate would do, and what stands in its way", more)
+    _migrate_options(parser)
+
+
+def _add_unbar(commands: _Commands) -> None:
+    more = "Takes away what migrate --bar-stale-clients left, once no client from before the migration is left."
+    parser = _command(commands, "unbar", "take the bars against stale clients away", more)
+    parser.add_argument("address", metavar="ADDRESS", help=_ADDRESS)
+    _schema_option(parser)
+
+
+def _add_info(commands: _Commands) -> None:
+    more = "Looks with plain SQL, or at a backup's manifest, and changes nothing."
+    parser = _command(commands, "info", "say what is in a catalog or a backup", more)
+    parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup file, or {_ADDRESS}")
+    parser.add_argument("--fingerprint", action="store_true", help="compute what the lake means; reads all rows")
+    _schema_option(parser)
+
+
+def _add_cat(commands: _Commands) -> None:
+    more = (
+        "Only the part of the file that holds the table is read, and what is read is proved as verify does it; "
+        "when that part is damaged, the exit code is 3 and the output is incomplete."
+    )
+    parser = _command(commands, "cat", "print the rows of one table in a backup", more, as_json=False)
+    parser.add_argument("backup", metavar="BACKUP", help="the file that dump wrote")
+    parser.add_argument("table", metavar="TABLE", help="the table's name, such as ducklake_snapshot")
+    parser.add_argument(
+        "--format",
+        choices=get_args(Format),
+        default="csv",
+        help="CSV with a header, an object of JSON a line, or the CREATE TABLE and INSERT statements of the backup"
+        " (default: %(default)s)",
+    )

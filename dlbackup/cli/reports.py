@@ -1,0 +1,158 @@
+"""
+Results as text for a person; the same records that `--json` prints.
+
+Each function takes a record and returns lines without a closing line feed.
+"""
+
+from typing import TYPE_CHECKING
+
+from dlbackup.lake.findings import Finding
+
+if TYPE_CHECKING:
+    from dlbackup.backupfile.backup import Backup
+    from dlbackup.backupfile.prover import Verification
+    from dlbackup.health.checkup import Check
+    from dlbackup.migration.outcome import Migration
+    from dlbackup.verbs.info import Info
+    from dlbackup.verbs.plan import Plan
+    from dlbackup.verbs.restore import Restored
+    from dlbackup.verbs.unbar import Unbarred
+
+
+def dumped(backup: "Backup") -> str:
+    """Say what `dump` wrote."""
+    held = f"{_count(backup.tables, 'table')}, {_count(backup.rows, 'row')}"
+    size = f"{_size(backup.file_bytes)} ({_size(backup.raw_bytes)} of SQL)"
+    return (
+        f"{backup.path}\n"
+        f"  {_lake(backup.spec_version, backup.snapshot_id)}, {held}, {size}, {backup.seconds:.1f} s\n"
+        f"  sha256 {backup.sha256}"
+    )
+
+
+def verified(report: "Verification") -> str:
+    """Say what `verify` found."""
+    lines = [f"{finding.severity}: {finding.rule}: {finding.message}" for finding in report.findings]
+    if report.ok:
+        lake = _lake(report.spec_version or "", report.snapshot_id)
+        held = f"{_count(report.tables, 'table')}, {_count(report.rows, 'row')}"
+        shapes = _count(report.row_shapes, "shape")
+        lines.append(f"{report.path}: good: {lake}, {held} in {shapes}, {report.seconds:.1f} s")
+    return "\n".join(lines)
+
+
+def verdict(report: "Verification") -> str:
+    """Return one line for a backup that isn't good."""
+    return f"{report.path} does not verify: {_first_error(report.findings)}"
+
+
+def restored(result: "Restored", *, read_back: bool) -> str:
+    """Say what `restore` did."""
+    held = f"{_count(result.tables, 'table')}, {_count(result.rows, 'row')}"
+    proof = "read back and equal" if read_back else "counted by the server, not read back"
+    text = (
+        f"restored {_lake(result.spec_version, result.snapshot_id)}, into schema {result.schema}: {held}, {proof},"
+        f" {result.seconds:.1f} s"
+    )
+    if result.replaced:
+        text += f"\nthe previous catalog is kept in schema {result.replaced}; drop that schema when it is not needed"
+    return text
+
+
+def migrated(result: "Migration") -> str:
+    """Say what `migrate` did."""
+    if result.outcome == "current":
+        return f"current: the catalog has spec version {result.to_version} already; nothing was done"
+    way = f"from {result.from_version} to {result.to_version} at snapshot {result.snapshot_id}"
+    lines = [f"migrated {way}; writers waited {result.writer_pause_seconds:.1f} s at most"]
+    lines += [f"mended {mend.rule}: {_count(mend.rows, 'place')}" for mend in result.mends]
+    lines += ["barred: harmful writes of older clients fail, until dlbackup unbar"] if result.barred else []
+    lines += [f"stale client, must attach again: {client}" for client in result.stale_clients]
+    lines.append(f"the way back: dlbackup restore {result.backup} ADDRESS --replace")
+    return "\n".join(lines)
+
+
+def unbarred(result: "Unbarred") -> str:
+    """Say what `unbar` did."""
+    return f"removed: {', '.join(result.removed)}" if result.removed else "nothing to do: there are no bars"
+
+
+def planned(plan: "Plan") -> str:
+    """Say what `plan` found."""
+    if not plan.needed:
+        return f"nothing to do: the catalog has spec version {plan.to_version} already"
+    held = f"{_count(plan.tables, 'table')}, {_count(plan.rows, 'row')}"
+    way = f"from {plan.from_version or 'no version'} to {plan.to_version} by {plan.engine}"
+    locks = f"about {plan.locks_needed:,} locks; the server's settings promise {plan.locks_available:,}"
+    lines = [
+        f"{way}; {held}, about {plan.estimate_seconds:.0f} s",
+        f"afterwards only {plan.opened_by} opens the lake; the way back is a restore",
+        f"restoring it in one transaction takes {locks}",
+    ]
+    lines += [f"step {number}: {step}" for number, step in enumerate(plan.steps, 1)]
+    lines += [f"{'mends' if loss.mended else 'loses'} {loss.rule}: {loss.message}" for loss in plan.losses]
+    lines += [f"client {client}" for client in plan.clients]
+    for blocker in plan.blockers:
+        lines.append(f"blocked: {blocker.message}")
+        lines += [f"  do: {blocker.hint}"] if blocker.hint else []
+    return "\n".join(lines)
+
+
+def checked(report: "Check") -> str:
+    """Say what `check` found."""
+    lines = [line for finding in report.findings for line in _explained(finding)]
+    if report.ok:
+        warnings = f", {_count(len(report.findings), 'warning')}" if report.findings else ""
+        lines.append(f"healthy: DuckLake {report.spec_version or 'without a version'}{warnings}")
+    return "\n".join(lines)
+
+
+def damage(report: "Check") -> str:
+    """Return one line for a catalog that isn't healthy."""
+    return f"the catalog is damaged: {_first_error(report.findings)}"
+
+
+def found(result: "Info") -> str:
+    """Say what `info` found."""
+    lines = [
+        f"{result.kind} of DuckLake {result.spec_version or 'without a version'} (opened by {result.engine})",
+        f"snapshot  {result.snapshot_id} of {result.snapshot_time}",
+        f"content   {_count(result.tables, 'table')}, {_count(result.rows, 'row')}, {_size(result.bytes)}",
+        f"source    database {result.database}, schema {result.schema}, PostgreSQL {result.server_version}",
+    ]
+    lines += [f"meaning   {result.fingerprint}"] if result.fingerprint else []
+    lines += [f"taken     {result.created}"] if result.created else []
+    lines += [f"left out  {what}" for what in result.left_out]
+    return "\n".join(lines)
+
+
+def _explained(finding: Finding) -> list[str]:
+    """Return a finding as lines: the rule, what breaks it, why that matters, what to do."""
+    lines = [f"{finding.severity}: {finding.rule}: {finding.message}"]
+    lines += [f"  also: {row}" for row in finding.evidence[1:]]
+    lines += [f"  why: {finding.why}"] if finding.why else []
+    lines += [f"  do: {finding.advice}"] if finding.advice else []
+    lines += ["  mend:", *(f"    {line}" for line in finding.mend.split("\n"))] if finding.mend else []
+    return lines
+
+
+def _first_error(findings: tuple[Finding, ...]) -> str:
+    errors = [finding for finding in findings if finding.severity == "error"]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{errors[0].rule}: {errors[0].message}{more}"
+
+
+def _lake(spec_version: str, snapshot_id: int | None) -> str:
+    return f"DuckLake {spec_version or 'without a version'}, snapshot {snapshot_id}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _size(number: float) -> str:
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if number < 1000 or unit == "GB":
+            break
+        number /= 1000
+    return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"

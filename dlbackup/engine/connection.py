@@ -1,0 +1,195 @@
+"""
+A lake on a program's own DuckDB connection: what its engine writes, what is attached to it, and attaching.
+
+The password goes into a temporary DuckDB secret with a random name, dropped as soon as the lake is attached:
+the connector keeps what it has read and does not look again when its pool connects anew (tried with 1.4.4,
+1.5.1 and 1.5.5). There is a secret even where there is no password: without one the connector would take the
+user's unnamed secret, and may open another catalog than the one that was looked at.
+"""
+
+import secrets
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlbackup.addresses.address import Address, Kind, scrub
+from dlbackup.engine import child
+from dlbackup.engine.engine import Engine, never_migrating
+from dlbackup.engine.statements import Opening, Option, attach_statement, probe_statements
+from dlbackup.errors import AliasTaken, EngineError
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+
+_EXTENSIONS = {"ducklake": "ducklake", "postgres": "postgres_scanner"}
+_UNCOMPARED = frozenset({"busy_timeout", "create_if_not_exists", "meta_secret", "migrate_if_required", "read_only"})
+_TIME_TRAVEL = frozenset({"SNAPSHOT_VERSION", "SNAPSHOT_TIME"})
+_loading = threading.Lock()
+_writes: dict[tuple[str, ...], str] = {}
+"""Spec versions by DuckDB's version and ducklake's."""
+
+
+@contextmanager
+def _translated(doing: str, address: Address | None = None) -> Iterator[None]:
+    """Turn DuckDB's errors into ours, without the statement that failed."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as exc:
+        message = f"{doing}: {type(exc).__name__}: {str(exc).strip()}"
+        raise EngineError(scrub(message, address) if address else message) from None
+
+
+def engine_of(connection: "DuckDBPyConnection", kind: Kind) -> Engine:
+    """
+    Load what a connection lacks for that kind of catalog, and ask it which spec version it writes.
+
+    It makes a lake in a temporary folder, once in this process for each version of the extension.
+
+    Raises:
+        EngineError: an extension can't be had.
+    """
+    doing = "asking the connection's DuckDB what it writes"
+    with _loading, _translated(doing), closing(connection.cursor()) as cursor:
+        for name in ("ducklake", "postgres") if kind == "postgres" else ("ducklake",):
+            if not _extension(cursor, name)[-1]:
+                child.load(cursor, name)
+        duckdb_version, ducklake_version, _ = _extension(cursor, "ducklake")
+        key = (duckdb_version, ducklake_version)
+        if key not in _writes:
+            _writes[key] = _written(cursor)
+        return Engine(Path(sys.executable), duckdb_version.removeprefix("v"), _writes[key])
+
+
+def _extension(cursor: "DuckDBPyConnection", name: str) -> tuple[str, str, bool]:
+    row = cursor.execute(
+        "SELECT version(), coalesce(extension_version, ''), loaded FROM duckdb_extensions() WHERE extension_name = $1",
+        [_EXTENSIONS[name]],
+    ).fetchone()
+    return row or ("", "", False)
+
+
+def _written(cursor: "DuckDBPyConnection") -> str:
+    alias = f"dlbackup_probe_{secrets.token_hex(4)}"
+    with tempfile.TemporaryDirectory(prefix="dlbackup-probe-") as folder:
+        attach, select = probe_statements(folder, alias)
+        cursor.execute(attach)
+        try:
+            row = cursor.execute(select).fetchone()
+        finally:
+            cursor.execute(f"DETACH {alias}")
+    return str(row[0]) if row else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """
+    What stands under an alias.
+
+    Args:
+        options: as the engine lists them; None before DuckDB 1.5, which doesn't.
+    """
+
+    path: str
+    read_only: bool
+    options: dict[str, str] | None
+
+    def is_of(self, opening: Opening, options: Mapping[str, Option]) -> bool:
+        """Tell whether it is that catalog, attached with those options."""
+        reads_only = options.get("READ_ONLY") is True or not _TIME_TRAVEL.isdisjoint(options)
+        if (self.path, self.read_only) != (opening.path, reads_only):
+            return False
+        if self.options is None:
+            return _TIME_TRAVEL.isdisjoint(options)
+        asked = {name.lower(): str(value) for name, value in options.items()}
+        if opening.schema is not None:
+            asked["metadata_schema"] = opening.schema
+        return _comparable(asked) == _comparable(self.options)
+
+
+def _comparable(options: Mapping[str, str]) -> dict[str, str]:
+    """Return what tells one attachment from another: DATA_PATH only where it needn't be the stored one."""
+    overrides = options.get("override_data_path", "").lower() == "true"
+    left_out = _UNCOMPARED if overrides else _UNCOMPARED | {"data_path"}
+    return {
+        name: value.lower() if value.lower() in ("true", "false") else value
+        for name, value in options.items()
+        if name not in left_out
+    }
+
+
+def attachment(connection: "DuckDBPyConnection", alias: str) -> Attachment | None:
+    """Return what is attached under a name; None when nothing."""
+    with _translated("looking for the alias"), closing(connection.cursor()) as cursor:
+        found = cursor.execute("SELECT * FROM duckdb_databases() WHERE lower(database_name) = lower($1)", [alias])
+        names = [column[0] for column in found.description or ()]
+        row = found.fetchone()
+    if row is None:
+        return None
+    values = dict(zip(names, row, strict=True))
+    options = values.get("options")
+    listed = None if options is None else {str(name): str(value) for name, value in options.items()}
+    return Attachment(str(values["path"]), bool(values["readonly"]), listed)
+
+
+def open_lake(
+    connection: "DuckDBPyConnection",
+    opening: Opening,
+    alias: str,
+    options: Mapping[str, Option],
+    engine: Engine,
+    *,
+    create: bool = False,
+) -> None:
+    """
+    Attach the lake under a name; nothing happens where it stands there already with the same options.
+
+    Raises:
+        AliasTaken: something else stands there.
+        EngineError: the engine refuses.
+    """
+    options = {**never_migrating(engine), **options}
+    if (found := attachment(connection, alias)) is None:
+        try:
+            _attach(connection, opening, alias, options, create=create)
+        except EngineError:
+            found = attachment(connection, alias)
+            if found is None:
+                raise
+    if found is not None and not found.is_of(opening, options):
+        raise AliasTaken(
+            f"the name {alias} is taken: something else, or the same lake with other options, is attached as {alias}",
+            "detach it, or choose another alias",
+        )
+
+
+def _attach(
+    connection: "DuckDBPyConnection", opening: Opening, alias: str, options: Mapping[str, Option], *, create: bool
+) -> None:
+    address = opening.address
+    with _translated(f"attaching {address} as {alias}", address):
+        if address.kind != "postgres":
+            connection.execute(attach_statement(opening, options, alias, create=create))
+            return
+        # On a cursor, whose commit makes it seen by the session in which DuckLake attaches the catalog.
+        with closing(connection.cursor()) as cursor, _secret(cursor, opening.secrets()) as name:
+            connection.execute(attach_statement(replace(opening, secret=name), options, alias, create=create))
+
+
+@contextmanager
+def _secret(cursor: "DuckDBPyConnection", parameters: dict[str, str]) -> Iterator[str]:
+    """Keep libpq parameters in a DuckDB secret; they are in no statement's text."""
+    name = f"dlbackup_{secrets.token_hex(8)}"
+    words = ["TYPE postgres", *(f"{key} ${number}" for number, key in enumerate(parameters, 1))]
+    cursor.execute(f"CREATE TEMPORARY SECRET {name} ({', '.join(words)})", list(parameters.values()))
+    try:
+        yield name
+    finally:
+        cursor.execute(f"DROP TEMPORARY SECRET {name}")

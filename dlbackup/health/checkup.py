@@ -1,0 +1,247 @@
+"""
+The invariants of a healthy catalog: each rule asked of a live catalog or of a backup's rows.
+
+One rule that can't be asked says so as a finding, and the others are asked all the same.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.contract import Answer, Answers
+from dlbackup.catalogs.postgres.answers import PostgresAnswers
+from dlbackup.health.evidence import Broken, evidence_of, integer
+from dlbackup.health.questions import filled, first_rows, present, suspects
+from dlbackup.health.rules import rules_for
+from dlbackup.health.rules.rule import Rule, Scope
+from dlbackup.lake import conformance, spec
+from dlbackup.lake.findings import Finding
+from dlbackup.lake.inlined import CONVERSIONS, CURRENT, begins_right, lake_table_id
+from dlbackup.runtime.progress import Event, OnEvent, ignore
+from dlbackup.tables.definition import Kind, Table
+from dlbackup.tables.quoting import quote_identifier
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+
+
+MENDED_TABLES = 100
+"""For how many inlined tables a mend is spelled out; the next check names the others."""
+_NO_MEND = "dump what is there, then restore a backup from before the damage, or put the rows right by hand"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """
+    What a check found.
+
+    Args:
+        ok: no finding is an error.
+        findings: errors first.
+    """
+
+    ok: bool
+    spec_version: str
+    findings: tuple[Finding, ...]
+
+
+def check_snapshot(
+    snapshot: "PostgresSnapshot",
+    *,
+    on_event: OnEvent = ignore,
+    settled: Callable[[Rule], bool] = lambda rule: False,
+) -> Check:
+    """
+    Check a catalog in a snapshot that is open already.
+
+    Args:
+        settled: tells which rules need no answer.
+    """
+    content = PostgresAnswers(snapshot)
+    return _check(content, snapshot.head.spec_version, quote_identifier(snapshot.schema), on_event, settled)
+
+
+def check_backup(path: Path, *, on_event: OnEvent = ignore) -> Check:
+    """
+    Prove a backup and check the catalog in it; the statements of mends name the schema that it came from.
+
+    Raises:
+        BackupError: the file is damaged.
+    """
+    from dlbackup.catalogs.loaded_backup import load
+
+    with BackupReader(path) as reader:
+        header, tables = reader.manifest.header, tuple(entry.table for entry in reader.manifest.tables)
+        wanted = _Wanted(_layout(header.spec_version, tables))
+        with load(reader, wanted, on_event) as content:
+            return _check(content, header.spec_version, quote_identifier(header.source.schema), on_event)
+
+
+class _Wanted:
+    """Which columns of a backup's table the rules read."""
+
+    def __init__(self, layout: str) -> None:
+        self._rules = rules_for(layout) if layout else ()
+        self._words = {word for rule in self._rules for word in re.findall(r"\w+", rule.sql(layout))}
+
+    def __call__(self, table: Table) -> list[str]:
+        return [name for name in table.column_names if table.kind == "fixed" and name in self._words]
+
+
+def _check(
+    content: Answers,
+    version: str,
+    schema: str,
+    on_event: OnEvent,
+    settled: Callable[[Rule], bool] = lambda rule: False,
+) -> Check:
+    findings = _structure(version, content.tables, schema)
+    if layout := _layout(version, content.tables):
+        findings += _Run(content, layout, schema, on_event, settled).findings()
+    findings = [
+        replace(
+            finding,
+            advice=finding.advice or ("" if finding.mend or finding.severity == "warning" else _NO_MEND),
+        )
+        for finding in findings
+    ]
+    findings.sort(key=lambda finding: finding.severity)
+    return Check(all(finding.severity != "error" for finding in findings), version, tuple(findings))
+
+
+def _structure(version: str, tables: tuple[Table, ...], schema: str) -> list[Finding]:
+    """Return how the tables differ from the spec version, with a mend for each missing key."""
+    findings = [finding for finding in conformance.differences(version, tables) if finding.rule != "missing-key"]
+    expected = spec.load(version)
+    for table in tables:
+        key = conformance.primary_key(expected[table.name]) if table.name in expected else ""
+        if key and conformance.primary_key(table) != key:
+            findings.append(
+                Finding(
+                    "error",
+                    "missing-key",
+                    f"table {table.name} has no primary key on ({key})",
+                    1,
+                    why="concurrent commits write one id twice, and the lake becomes unreadable",
+                    mend=f"ALTER TABLE {schema}.{quote_identifier(table.name)} ADD PRIMARY KEY ({key});",
+                )
+            )
+    return findings
+
+
+def _layout(version: str, tables: tuple[Table, ...]) -> str:
+    """
+    Return the described version whose rules apply: the catalog's own, or the one next before it.
+
+    A catalog that names no version, or one that nobody knows, is taken for what its tables look most like.
+    """
+    if version in spec.ORDER:
+        older = [known for known in spec.described() if not spec.is_older(version, known)]
+        return older[-1] if older else ""
+    return min(reversed(spec.described()), key=lambda known: len(spec.load(known).keys() - _sound(known, tables)))
+
+
+def _sound(version: str, tables: Iterable[Table]) -> frozenset[str]:
+    """Return the names of the fixed tables that have all columns of the spec version, with their types."""
+    expected = spec.load(version)
+    return frozenset(
+        table.name
+        for table in tables
+        if table.name in expected
+        and {(column.name, column.type) for column in expected[table.name].columns}
+        <= {(column.name, column.type) for column in table.columns}
+    )
+
+
+class _Run:
+    """One pass of all rules over one catalog."""
+
+    def __init__(
+        self,
+        content: Answers,
+        layout: str,
+        schema: str,
+        on_event: OnEvent,
+        settled: Callable[[Rule], bool] = lambda rule: False,
+    ) -> None:
+        self._content, self._layout, self._schema, self._on_event = content, layout, schema, on_event
+        self._sound = _sound(layout, content.tables)
+        rules = (rule for rule in rules_for(layout) if rule.tables(layout) <= self._sound)
+        self._rules = [rule for rule in rules if not settled(rule)]
+        self._inlined = sorted(
+            filter(begins_right, content.tables), key=lambda table: (lake_table_id(table), table.name)
+        )
+        self._names = {"s": content.schema, "present": present(content.tables)}
+        self._broken: dict[str, Broken] = {}
+
+    def findings(self) -> list[Finding]:
+        registered = self._asked_names("select distinct table_name from {s}.ducklake_inlined_data_tables")
+        current = self._asked_names(CURRENT) if "ducklake_table" in self._sound else frozenset()
+        self._names["suspects"] = suspects([table for table in self._inlined if table.name in current])
+        for number, rule in enumerate(self._rules):
+            self._on_event(Event("check", rule.name, number, len(self._rules)))
+            if rule.scope == "catalog":
+                self._take(self._content.ask(first_rows(filled(rule.sql(self._layout), self._names))), [rule])
+        if self._registry_is_sound:
+            self._ask_inlined("rows", "inlined-data", registered)
+        self._ask_inlined("deletes", "inlined-delete", frozenset())
+        self._on_event(Event("check", "all rules", len(self._rules), len(self._rules)))
+        return [self._finding(rule, self._broken[rule.name]) for rule in self._rules if rule.name in self._broken]
+
+    @property
+    def _registry_is_sound(self) -> bool:
+        return "ducklake_inlined_data_tables" in self._sound
+
+    def _asked_names(self, query: str) -> frozenset[str]:
+        if not self._registry_is_sound:
+            return frozenset()
+        return frozenset(str(row[0]) for row in self._content.ask(filled(query, self._names)).rows)
+
+    def _ask_inlined(self, scope: Scope, kind: Kind, registered: frozenset[str]) -> None:
+        """Ask all rules of a scope in one query, for as many tables at once as the catalog allows."""
+        rules = [rule for rule in self._rules if rule.scope == scope]
+        tables = [table for table in self._inlined if table.kind == kind]
+        if not rules or not tables:
+            return
+        names = self._names | {scope: "inlined"}
+        queries = [
+            f"select * from ({first_rows(filled(rule.sql(self._layout), names), number)}) rule_{number}"
+            for number, rule in enumerate(rules)
+        ]
+        for rows in self._content.inlined(tables, registered):
+            query = f"with inlined as ({rows}) select * from ({' union all '.join(queries)}) q order by q"
+            self._take(self._content.ask(query), rules)
+
+    def _take(self, answer: Answer, rules: Sequence[Rule]) -> None:
+        """Note the first rows that break each rule, with the number of all that do in front."""
+        seen = set()
+        for total, number, *row in answer.rows:
+            rule = rules[integer(number)]
+            count = 0 if rule.name in seen else integer(total)
+            seen.add(rule.name)
+            shown = evidence_of(answer.columns[2:], row)
+            self._broken.setdefault(rule.name, Broken()).add(count, shown)
+
+    def _finding(self, rule: Rule, broken: Broken) -> Finding:
+        more = f" (and {broken.count - 1} more)" if broken.count > 1 else ""
+        mend = self._conversions(rule) if rule.name == "inlined-types" else filled(rule.mend, {"s": self._schema})
+        message = f"{rule.what}: {broken.evidence[0]}{more}"
+        evidence = tuple(broken.evidence)
+        return Finding(rule.severity, rule.name, message, broken.count, evidence, rule.why, mend, rule.advice)
+
+    def _conversions(self, rule: Rule) -> str:
+        """Return the statements that give old inlined tables the column types of DuckDB 1.5."""
+        actions: dict[str, list[str]] = {}
+        query = filled(rule.sql(self._layout), self._names)
+        for _, _, name, column, lake_type, stored in self._content.ask(f"{query} order by 1, 2").rows:
+            quoted = quote_identifier(str(column))
+            how = CONVERSIONS[str(lake_type), str(stored)].replace("{c}", quoted)
+            actions.setdefault(str(name), []).append(f"ALTER COLUMN {quoted} TYPE {how}")
+        statements = [
+            f"ALTER TABLE {self._schema}.{quote_identifier(name)} {', '.join(parts)};"
+            for name, parts in list(actions.items())[:MENDED_TABLES]
+        ]
+        return "\n".join(["SET timezone = 'UTC'; SET datestyle = 'ISO';", *statements])

@@ -1,0 +1,23 @@
+"""
+The rules of a healthy DuckLake catalog: named, with severity, meaning, query and mend.
+
+Pure: records and SQL texts; `health.checkup` asks them. docs/rules.md describes each.
+"""
+
+from dlbackup.health.rules import files, history, identity, inlined, references, statistics, versions
+from dlbackup.health.rules.rule import Rule
+
+RULES: tuple[Rule, ...] = (
+    *identity.RULES,
+    *history.RULES,
+    *references.RULES,
+    *versions.RULES,
+    *files.RULES,
+    *statistics.RULES,
+    *inlined.RULES,
+)
+
+
+def rules_for(version: str) -> tuple[Rule, ...]:
+    """Return the rules that a catalog of a spec version must keep."""
+    return tuple(rule for rule in RULES if rule.holds_for(version))

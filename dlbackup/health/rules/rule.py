@@ -1,0 +1,93 @@
+"""
+What a rule of a healthy catalog is, and how its query is written for one spec version.
+
+A query returns the rows that break the rule. It runs unchanged on PostgreSQL and on DuckDB, joins by
+hashing (no correlated counts), and names tables as `{s}.ducklake_...`, where `{s}` is the schema. Other
+placeholders: `{stats}` and `{partial}` are names that changed with the spec version; `{present}` is the
+relation of the inlined tables that exist, `{suspects}` that of columns in them that may be of an old kind;
+`{rows}` and `{deletes}` are the inlined rows and deletes of many tables, or of all.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from dlbackup.lake import spec
+
+Severity = Literal["error", "warning"]
+Scope = Literal["catalog", "rows", "deletes"]
+"""What a query runs over: the fixed tables only, or also inlined rows or inlined deletes, many tables at a time."""
+_TABLE = re.compile(r"\{s\}\.(ducklake_\w+)")
+_INLINED = re.compile(r"\{(?:present|suspects|rows|deletes)\}")
+_RENAMED = {
+    "{stats}": (("0.2", "ducklake_file_column_statistics"), ("0.3", "ducklake_file_column_stats")),
+    "{partial}": (("0.2", "partial_file_info"), ("0.4", "partial_max")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """
+    One thing that holds in every healthy catalog.
+
+    Args:
+        severity: an error is damage, or makes clients fail; a warning is wrong time travel or a left-over.
+        what: what a row that the query returns shows; the beginning of a finding's message.
+        why: what it does to the lake, or who leaves it behind.
+        query: see the module.
+        since, until: the first and the last spec version that it holds for; no `until` means all later ones.
+        mend: exact SQL that puts it right, where that is known.
+        advice: what to do where there is no such SQL.
+    """
+
+    name: str
+    severity: Severity
+    what: str
+    why: str
+    query: str
+    since: str = "0.2"
+    until: str = ""
+    mend: str = ""
+    advice: str = ""
+    scope: Scope = "catalog"
+
+    def holds_for(self, version: str) -> bool:
+        """Tell whether catalogs of that spec version must keep the rule."""
+        return not spec.is_older(version, self.since) and not (self.until and spec.is_older(self.until, version))
+
+    def sql(self, version: str) -> str:
+        """Return the query in the words of a spec version."""
+        return written_for(version, self.query)
+
+    def answers_alike(self, before: str, after: str, kept: frozenset[str]) -> bool:
+        """Tell whether catalogs of two spec versions answer alike if these tables hold the same in both."""
+        return (
+            self.scope == "catalog"
+            and not _INLINED.search(self.query)
+            and self.holds_for(before)
+            and self.sql(before) == self.sql(after)
+            and self.tables(after) <= kept
+        )
+
+    def tables(self, version: str) -> frozenset[str]:
+        """Return the fixed tables that the query reads."""
+        return frozenset(_TABLE.findall(self.sql(version)))
+
+
+def written_for(version: str, text: str) -> str:
+    """Fill in the names that changed with the spec version."""
+    for placeholder, names in _RENAMED.items():
+        (*_, name) = (name for since, name in names if not spec.is_older(version, since))
+        text = text.replace(placeholder, name)
+    return text
+
+
+def union(*selects: str) -> str:
+    """Return one query of several with the same columns."""
+    return "\nunion all ".join(selects)
+
+
+HEAD = "(select max(snapshot_id) from {s}.ducklake_snapshot)"
+"""The newest snapshot."""
+NEXT_CATALOG_ID = "(select max(next_catalog_id) from {s}.ducklake_snapshot)"
+NEXT_FILE_ID = "(select max(next_file_id) from {s}.ducklake_snapshot)"

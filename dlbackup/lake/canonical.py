@@ -1,0 +1,189 @@
+"""
+Each row of a catalog as the newest layout would hold it, so that versions can be compared.
+
+A row that means the same in two spec versions gives the same texts here.
+"""
+
+import json
+import re
+import struct
+from collections.abc import Callable
+from functools import partial
+
+from dlbackup.lake import spec
+from dlbackup.tables.definition import INTEGERS, Table
+from dlbackup.tables.digest import Block, Rows, digest
+from dlbackup.tables.quoting import quote_literal
+from dlbackup.tables.rows import parse
+
+Canonical = Callable[[bytes], bytes | None]
+"""Turns a row's text into its canonical text; None when the row is no part of the meaning."""
+RENAMED = {"ducklake_file_column_statistics": "ducklake_file_column_stats"}
+"""Tables that a migration renames."""
+NULL_TEXT_DEFAULT = "concat('NULL')"
+"""
+How a default says the text NULL since 0.4, where that text is stored for no default at all.
+
+DuckDB 1.5.5 turns a bare literal into that text when the column is renamed, an expression it keeps.
+"""
+
+
+# What a good migration puts into columns that were added at the end of a table; NULL into all others.
+_LATER = {("ducklake_name_mapping", "is_partition"): "false"}
+
+
+def meaning_of(canonical: Canonical | None, rows: Block, rows_digest: int) -> Rows:
+    """Count the rows that are part of the meaning and return the digest of their canonical texts."""
+    if canonical is None or _are_plain_files(canonical, rows):
+        return Rows(len(rows), rows_digest)
+    texts = [text for row in rows if (text := canonical(bytes(row))) is not None]
+    return Rows(len(texts), digest(texts))
+
+
+def newest_layout() -> dict[str, Table]:
+    """Return the tables of the newest spec version."""
+    return spec.load(spec.described()[-1])
+
+
+def is_regular(table: Table, version: str) -> bool:
+    """Tell whether a table has the layout of its version; a damaged one counts as it is."""
+    expected = spec.load(version).get(table.name)
+    if table.kind != "fixed":
+        return True
+    found = [(column.name, column.type) for column in table.columns]
+    return expected is not None and found == [(column.name, column.type) for column in expected.columns]
+
+
+def canonical_of(name: str, table: Table, singles: set[str]) -> Canonical | None:
+    """Return how rows of this table become canonical; None where they are. `singles` are its float32 columns."""
+    if table.kind != "fixed":
+        types = tuple("real" if column.name in singles else column.type for column in table.columns)
+        return None if all(map(_is_plain, types)) else partial(_inlined, types)
+    if name == "ducklake_metadata":
+        return partial(_without_version, table)
+    newest = newest_layout().get(name)
+    if name == "ducklake_table_column_stats" and newest is not None:
+        return partial(_statistics, b",NULL" * (len(newest.columns) - len(table.columns)) + b"\n")
+    if newest is None or newest.column_names == table.column_names:
+        return None
+    if name == "ducklake_column":
+        return partial(_column, table, newest)
+    if name == "ducklake_data_file":
+        return partial(_data_file, table, newest)
+    added = newest.column_names[len(table.columns) :]
+    values = "".join("," + _LATER.get((name, column), "NULL") for column in added)
+    return partial(_with_suffix, values.encode() + b"\n")
+
+
+def _with_suffix(suffix: bytes, row: bytes) -> bytes:
+    return row[:-1] + suffix
+
+
+def _without_version(table: Table, row: bytes) -> bytes | None:
+    values = dict(zip(table.column_names, parse(row), strict=True))
+    if values["key"] == "version" and values.get("scope") is None:
+        return None
+    return json.dumps([values["key"], values["value"], values.get("scope"), values.get("scope_id")]).encode()
+
+
+def _statistics(suffix: bytes, row: bytes) -> bytes | None:
+    """Leave out a column's statistics that know neither minimum nor maximum: no statistics say the same."""
+    text = row[:-1] + suffix
+    return None if text.endswith(b",NULL,NULL,NULL\n") else text
+
+
+def _column(table: Table, newest: Table, row: bytes) -> bytes:
+    """Bring a column of 0.3 or older into the newest layout, where the text NULL as a default has to be quoted."""
+    texts = dict(zip(table.column_names, _texts(row), strict=True))
+    default, kind, dialect = texts["default_value"], "'literal'", "NULL"
+    if default == "'NULL'" and texts["column_type"] in ("'varchar'", "'blob'"):
+        default, kind, dialect = quote_literal(NULL_TEXT_DEFAULT), "'expression'", "'duckdb'"
+    texts |= {"default_value": default, "default_value_type": kind, "default_value_dialect": dialect}
+    return ",".join(texts[column] for column in newest.column_names).encode() + b"\n"
+
+
+_PLAIN_FILE = b",NULL,NULL\n"
+"""How the row of a data file without list and mapping ends: it reads the same in every layout."""
+
+
+def _are_plain_files(canonical: Canonical, rows: Block) -> bool:
+    """Tell whether all are data files without list and mapping: asking each row was a twentieth of a dump."""
+    if getattr(canonical, "func", None) is not _data_file:
+        return False
+    text = b"".join(rows)
+    # As many line feeds as rows: none is inside a literal.
+    return text.count(_PLAIN_FILE) == text.count(b"\n") == len(rows)
+
+
+def _data_file(table: Table, newest: Table, row: bytes) -> bytes:
+    """Bring a data file of 0.3 or older into the newest layout."""
+    if row.endswith(_PLAIN_FILE):
+        return row
+    head, info, mapping = row.rsplit(b",", 2)
+    if info == b"NULL":
+        return head + b"," + mapping[:-1] + b",NULL\n"
+    texts = dict(zip(table.column_names, _texts(row), strict=True))
+    texts["partial_max"] = partial_max(texts["partial_file_info"])
+    return ",".join(texts[column] for column in newest.column_names).encode() + b"\n"
+
+
+def _texts(row: bytes) -> list[str]:
+    return [match[0].decode() for match in re.finditer(rb"'(?:[^']|'')*'|[^',\n]+", row)]
+
+
+def partial_max(partial_file_info: str) -> str:
+    """
+    Return the newest snapshot that a 0.3 partial file's list names, as the text of a bigint.
+
+    Args:
+        partial_file_info: a literal: `'2:5|3:10|4:15'` (snapshot:rows), or `'partial_max:4'`.
+    """
+    if partial_file_info == "''":
+        return "NULL"
+    if match := re.fullmatch(r"'partial_max:(\d+)'", partial_file_info):
+        return match[1]
+    if re.fullmatch(r"'\d+:\d+(?:\|\d+:\d+)*'", partial_file_info):
+        return str(max(int(item.partition(":")[0]) for item in partial_file_info.strip("'").split("|")))
+    return partial_file_info
+
+
+def _is_plain(column_type: str) -> bool:
+    return column_type in INTEGERS or column_type in ("boolean", "numeric", "uuid", "interval")
+
+
+_BC = re.compile(r"(\d{4,}-\d\d-\d\d)( .*?)? BC")
+_FRACTION = re.compile(r"(\d{4,}-\d\d-\d\d(?: \(BC\))? \d\d:\d\d:\d\d)\.(\d*?)0+(?=$|\+)")
+
+
+def _inlined(types: tuple[str, ...], row: bytes) -> bytes:
+    """Bring an inlined row to its values: engines of 1.4 and 1.5 store the same ones in other types."""
+    values = parse(row)
+    canonical = [
+        value if value is None or number < 3 else _value(column_type, value)
+        for number, (column_type, value) in enumerate(zip(types, values, strict=True))
+    ]
+    return json.dumps(canonical).encode()
+
+
+def _value(column_type: str, text: str) -> str:
+    try:
+        if column_type == "real":
+            return _double(struct.unpack("<f", struct.pack("<f", float(text)))[0])
+        if column_type == "double precision":
+            return _double(float(text))
+        if column_type == "bytea":
+            raw = bytes.fromhex(text[2:])
+            text = raw.decode()
+    except UnicodeDecodeError:
+        return raw.hex()
+    except (ValueError, OverflowError):  # not what a server prints
+        return text
+    text = _BC.sub(lambda match: f"{match[1]} (BC){match[2] or ''}", text) if text.endswith(" BC") else text
+    match = _FRACTION.search(text)
+    if match and match.start() == 0:
+        text = match[1] + (f".{match[2]}" if match[2] else "") + text[match.end() :]
+    return text.encode().hex()
+
+
+def _double(value: float) -> str:
+    return struct.pack("<d", value).hex()

@@ -1,0 +1,85 @@
+"""How a catalog's tables differ from what its spec version says."""
+
+import re
+
+from dlbackup.lake.findings import Finding
+from dlbackup.lake.spec import load
+from dlbackup.tables.definition import Table, by_name
+
+_PRIMARY_KEY = re.compile(r"PRIMARY KEY \((.+)\)")
+
+
+def differences(version: str, tables: tuple[Table, ...]) -> list[Finding]:
+    """Return how `tables` differ from a spec version, errors first."""
+    expected = load(version)
+    if not expected:
+        what = f"spec version {version}" if version else "a catalog without one spec version"
+        return [Finding("warning", "unknown-version", f"conformance is not checked: dlbackup has no schema for {what}")]
+    found = by_name(tables)
+    findings = [Finding("error", "missing-table", f"table {name} is missing") for name in expected if name not in found]
+    for table in tables:
+        if table.kind != "fixed":
+            findings += _check_inlined(table)
+        elif table.name in expected:
+            findings += _check_columns(expected[table.name], table)
+            findings += _check_key(expected[table.name], table)
+        else:
+            findings.append(
+                Finding("warning", "extra-table", f"table {table.name} does not belong to spec version {version}")
+            )
+    return sorted(findings, key=lambda finding: finding.severity)
+
+
+def _check_columns(expected: Table, found: Table) -> list[Finding]:
+    findings = []
+    types = {column.name: column.type for column in found.columns}
+    for column in expected.columns:
+        if column.name not in types:
+            text = f"table {found.name} has no column {column.name}"
+            findings.append(Finding("error", "missing-column", text))
+        elif types[column.name] != column.type:
+            text = f"column {column.name} of table {found.name} is {types[column.name]}, not {column.type}"
+            findings.append(Finding("error", "wrong-type", text))
+    names = found.column_names
+    extra = [name for name in names if name not in expected.column_names]
+    findings += [
+        Finding("warning", "extra-column", f"column {name} of table {found.name} is not in the spec") for name in extra
+    ]
+    # DuckLake inserts by position, without column lists.
+    if not any(f.severity == "error" for f in findings) and names[: len(expected.columns)] != expected.column_names:
+        findings.append(Finding("error", "column-order", f"the columns of table {found.name} are in another order"))
+    not_null = {column.name for column in found.columns if column.not_null}
+    findings += [
+        Finding("warning", "nullable-column", f"column {column.name} of table {found.name} may be NULL")
+        for column in expected.columns
+        if column.not_null and column.name in types and column.name not in not_null
+    ]
+    return findings
+
+
+def _check_key(expected: Table, found: Table) -> list[Finding]:
+    key, keys = primary_key(expected), primary_key(found)
+    if key and keys != key:
+        text = f"table {found.name} has no primary key on ({key}): concurrent commits would destroy the lake"
+        return [Finding("error", "missing-key", text)]
+    return []
+
+
+def primary_key(table: Table) -> str:
+    """Return the columns of the primary key as PostgreSQL prints them, empty without one."""
+    for constraint in table.constraints:
+        if match := _PRIMARY_KEY.match(constraint.definition):
+            return match[1]
+    return ""
+
+
+def _check_inlined(table: Table) -> list[Finding]:
+    if table.kind == "inlined-delete":
+        wanted: tuple[str, ...] = ("file_id", "row_id", "begin_snapshot")
+    else:
+        wanted = ("row_id", "begin_snapshot", "end_snapshot")
+    first = table.columns[: len(wanted)]
+    names = tuple(column.name.removeprefix("_ducklake_") for column in first)
+    if names != wanted or any(column.type != "bigint" for column in first):
+        return [Finding("error", "inlined-layout", f"table {table.name} does not begin with {', '.join(wanted)}")]
+    return []

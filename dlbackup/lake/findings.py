@@ -1,0 +1,27 @@
+"""What a check found, and how bad it is."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """
+    Something that is not as it should be in a catalog or a backup, under the name of the rule it breaks.
+
+    Args:
+        count: how many rows break the rule, where that is counted.
+        evidence: the first few of them.
+        why: what it does to the lake.
+        mend: exact SQL that puts it right, where that is known.
+        advice: what else to do.
+    """
+
+    severity: Literal["error", "warning"]
+    rule: str
+    message: str
+    count: int = 0
+    evidence: tuple[str, ...] = ()
+    why: str = ""
+    mend: str = ""
+    advice: str = ""

@@ -1,0 +1,54 @@
+"""Facts on inlined tables: which columns hold a type's text or bytes, and how one becomes the other."""
+
+from dlbackup.tables.definition import Column, Kind, Table
+
+_TO_BYTES = "bytea USING convert_to({c}::text, 'UTF8')"
+_TO_TEXT = r"character varying USING regexp_replace({c}::text, '^(\S+)( .*)? BC$', '\1 (BC)\2')"
+CONVERSIONS = {
+    ("varchar", "character varying"): _TO_BYTES,
+    ("json", "character varying"): _TO_BYTES,
+    ("json", "json"): _TO_BYTES,
+    ("date", "date"): _TO_TEXT,
+    ("timestamp", "timestamp without time zone"): _TO_TEXT,
+    ("timestamptz", "timestamp with time zone"): _TO_TEXT,
+    ("float32", "double precision"): "real USING {c}::real",
+}
+"""
+How DuckDB 1.5 stores a column, given the lake's type and the type that 1.4 gave it; `{c}` is the column.
+
+PostgreSQL writes `0044-03-15 10:00:00 BC`, DuckDB `0044-03-15 (BC) 10:00:00`.
+"""
+SUSPECT_TYPES = frozenset(stored for _, stored in CONVERSIONS)
+CURRENT = (
+    "select i.table_name from {s}.ducklake_inlined_data_tables i join (select table_id, max(schema_version) as newest"
+    " from {s}.ducklake_inlined_data_tables group by table_id) n"
+    " on n.table_id = i.table_id and n.newest = i.schema_version"
+    " join {s}.ducklake_table t on t.table_id = i.table_id and t.end_snapshot is null"
+)
+"""The inlined tables that new rows go into."""
+HEXADECIMAL = r"\\x([0-9a-f][0-9a-f])*"
+"""What DuckDB 1.5 makes of a text, a `bytea` literal, as a regular expression."""
+INLINED_COLUMNS: dict[Kind, tuple[str, ...]] = {
+    "inlined-data": ("row_id", "begin_snapshot", "end_snapshot"),
+    "inlined-delete": ("file_id", "row_id", "begin_snapshot"),
+}
+"""The columns that DuckLake puts first; from 1.1 on those of rows have the prefix `_ducklake_`."""
+
+
+def begins_right(table: Table) -> bool:
+    """Tell whether it is an inlined table that begins with DuckLake's own columns; rules can't read another."""
+    wanted = INLINED_COLUMNS.get(table.kind, ())
+    first = table.columns[: len(wanted)]
+    names = tuple(column.name.removeprefix("_ducklake_") for column in first)
+    return bool(wanted) and names == wanted and all(column.type == "bigint" for column in first)
+
+
+def lake_table_id(table: Table) -> int:
+    """Return the id of the lake table that an inlined table belongs to, as its name says."""
+    return int(table.name.removeprefix("ducklake_inlined_").split("_")[1])
+
+
+def text_columns(table: Table) -> tuple[Column, ...]:
+    """Return the columns of inlined rows that are stored as text."""
+    own = len(INLINED_COLUMNS["inlined-data"])
+    return tuple(column for column in table.columns[own:] if column.type == "character varying")

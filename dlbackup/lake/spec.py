@@ -1,0 +1,70 @@
+"""
+The spec versions of DuckLake: which there are, what tables each has, and how a catalog differs.
+
+`schemas/ducklake-<version>.sql` is the only source of tables, columns, types and keys; the files have
+exactly the form in which dlbackup writes definitions. Versions are ordered by a list, not as numbers:
+`0.3-dev1` comes before `0.3`.
+"""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+from dlbackup.tables.definition import Column, Constraint, Table, by_name
+
+ORDER = ("0.1", "0.2", "0.3-dev1", "0.3", "0.4-dev1", "0.4", "1.0", "1.1-dev1")
+"""Every version string that DuckLake's own code knows (duckdb/ducklake, src/common/ducklake_version.cpp)."""
+ENGINES = {
+    "0.1": "DuckDB 1.3.0",
+    "0.2": "DuckDB 1.3.1 to 1.3.2",
+    "0.3": "DuckDB 1.4",
+    "0.4": "DuckDB 1.5.0 to 1.5.1",
+    "1.0": "DuckDB 1.5.2 or later",
+}
+"""Which engines open a catalog of that version without migrating it."""
+_TABLE = re.compile(r'CREATE TABLE "(\w+)" \(\n(.*?)\n\);\n', re.DOTALL)
+_COLUMN = re.compile(r'    "(\w+)" ([a-z ]+?)( NOT NULL)?')
+_CONSTRAINT = re.compile(r'    CONSTRAINT "(\w+)" (.+)')
+
+
+@cache
+def load(version: str) -> dict[str, Table]:
+    """
+    Return the tables of a spec version by name; empty where dlbackup has no schema for it.
+
+    Raises:
+        ValueError: the schema file is not in the form that dlbackup writes.
+    """
+    if version not in described():
+        return {}
+    text = files("dlbackup.schemas").joinpath(f"ducklake-{version}.sql").read_text("utf-8")
+    return by_name(_parse(match[1], match[2]) for match in _TABLE.finditer(text))
+
+
+@cache
+def described() -> tuple[str, ...]:
+    """Return the versions that have a schema file, oldest first."""
+    names = {item.name for item in files("dlbackup.schemas").iterdir()}
+    return tuple(version for version in ORDER if f"ducklake-{version}.sql" in names)
+
+
+def is_older(version: str, other: str) -> bool:
+    """
+    Tell whether `version` came before `other`.
+
+    Raises:
+        ValueError: one of them is not a known version.
+    """
+    return ORDER.index(version) < ORDER.index(other)
+
+
+def _parse(name: str, body: str) -> Table:
+    columns, constraints = [], []
+    for line in body.split(",\n"):
+        if match := _CONSTRAINT.fullmatch(line):
+            constraints.append(Constraint(match[1], match[2]))
+        elif match := _COLUMN.fullmatch(line):
+            columns.append(Column(match[1], match[2], not_null=match[3] is not None))
+        else:
+            raise ValueError(f"schema of table {name}: {line!r} is not a column or a constraint")
+    return Table(name, tuple(columns), tuple(constraints))

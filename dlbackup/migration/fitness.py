@@ -1,0 +1,186 @@
+"""
+May this engine open this catalog as it is?
+
+Asked before a program attaches: without an engine's ATTACH, which before DuckDB 1.5 would migrate at once.
+"""
+
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlbackup.addresses.address import Address
+from dlbackup.addresses.libpq import SECRET
+from dlbackup.errors import CutOff, Locked, MigrationNeeded, MigratorRuns, MovedOn, NotALake, Unsupported
+from dlbackup.lake import spec
+from dlbackup.migration.options import MigrateOptions
+from dlbackup.migration.outcome import Migration
+from dlbackup.migration.steps import next_step
+from dlbackup.runtime.progress import Event, OnEvent
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres.sessions import Session
+    from dlbackup.engine.engine import Engine
+    from dlbackup.engine.statements import Option
+
+
+POLL_S = 0.2
+_ALSO_OPENS = {"1.1-dev1": frozenset({"1.0"})}
+"""Engines that open another version than the one that they write, without migrating (ducklake_initializer.cpp)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """
+    What a caller wants.
+
+    Args:
+        migration: how an older catalog may be migrated; None when it may not.
+        until: when waiting for others ends, by the monotonic clock.
+        text: the address as it was given.
+    """
+
+    address: Address
+    alias: str
+    schema: str | None
+    options: "dict[str, Option]"
+    create: bool
+    migration: MigrateOptions | None
+    until: float
+    on_event: OnEvent
+    text: str = field(repr=False)
+
+    def catalog(self, engine: "Engine") -> tuple[object, ...]:
+        """Return what tells one catalog from another as this process sees them, for one engine."""
+        given = sorted((key, value) for key, value in self.address.parameters.items() if key not in SECRET)
+        environment = sorted((key, value) for key, value in os.environ.items() if re.match("PG(?!PASS)", key))
+        place = (self.address.kind, self.address.path, *given, *environment, self.schema)
+        return (*place, engine.duckdb_version, engine.spec_version)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """
+    A catalog as it was seen.
+
+    Args:
+        schema: None in a file.
+        versions: what it names as its spec version.
+        cut_off: whether a migration to that version was killed before what the engine loses was mended.
+    """
+
+    schema: str | None
+    versions: tuple[str, ...]
+    cut_off: bool = False
+
+
+def look(wish: Wish) -> Found | None:
+    """
+    Read what a catalog says of itself, with plain SQL; None where there is none and one may be made.
+
+    While somebody migrates the catalog, or a restore puts another in its place, that is waited for.
+    """
+    from dlbackup.engine.engine import file_versions
+
+    while True:
+        try:
+            if wish.address.kind == "duckdb":
+                return Found(wish.schema, file_versions(wish.address))
+            return _look_at_server(wish)
+        except NotALake as exc:
+            if wish.create:
+                return None
+            exc.hint = f"{exc.hint}; attach makes a new lake only with create=True".removeprefix("; ")
+            raise
+        except (Locked, MovedOn):
+            if time.monotonic() > wish.until:
+                raise
+            time.sleep(POLL_S)
+
+
+def _look_at_server(wish: Wish) -> Found:
+    from dlbackup.catalogs.open import open_catalog
+    from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, translated
+    from dlbackup.migration.leftovers import left_behind
+    from dlbackup.tables.quoting import qualified
+
+    with open_catalog(wish.address, wish.schema) as catalog, translated(wish.address, "reading the catalog's version"):
+        _wait_for_migrator(wish, catalog.session, catalog.schema)
+        metadata = qualified(catalog.schema, "ducklake_metadata")
+        query = f"select value from {metadata} m where key = 'version' and to_jsonb(m) ->> 'scope' is null order by 1"
+        with catalog.session.transaction():
+            catalog.session.execute(LOCAL_SETTINGS.encode())
+            rows = catalog.session.execute(query.encode()).fetchall()
+        versions = tuple(row[0] for row in rows)
+        folder = Path(wish.migration.backup_dir if wish.migration else os.devnull)
+        left = left_behind(catalog.session, catalog.schema, folder)
+        return Found(catalog.schema, versions, left is not None and versions != (left.from_version,))
+
+
+def _wait_for_migrator(wish: Wish, session: "Session", schema: str) -> None:
+    """
+    Return when nobody holds the advisory lock of those who migrate or restore the catalog; takes no lock itself.
+
+    Who attached in between would be in the migration's way, or go on with a stale view after it.
+
+    Raises:
+        MigratorRuns: the time is up.
+    """
+    from dlbackup.catalogs.postgres.clients.advisory_lock import lock_key
+    from dlbackup.catalogs.postgres.sessions import one
+
+    key = lock_key(schema)
+    held = (
+        "select exists (select from pg_locks where locktype = 'advisory' and classid = %s and objid = %s"
+        " and objsubid = 1 and database = (select oid from pg_database where datname = current_database()))"
+    )
+    waited = 0.0
+    while one(session, held, key >> 32, key & 0xFFFFFFFF)[0]:
+        if not waited:
+            wish.on_event(Event("wait", "somebody migrates or restores the catalog; waiting for the end of it"))
+        waited += POLL_S
+        if time.monotonic() > wish.until:
+            raise MigratorRuns(
+                f"another migration or restore of the catalog in schema {schema} is still running",
+                "give wait_s more seconds, or try again later",
+            )
+        time.sleep(POLL_S)
+
+
+def needs_migration(wish: Wish, engine: "Engine", found: Found, done: Migration | None) -> bool:
+    """
+    Tell whether the engine opens a catalog only after a migration.
+
+    Raises:
+        MigrationNeeded: it does, but may not migrate, or what was done leads to another engine's version.
+        CutOff: a migration has to be finished, which is not allowed.
+        CannotMigrate, UnknownVersion: it doesn't open it at all.
+    """
+    ours, version = engine.spec_version, found.versions[0] if len(found.versions) == 1 else ""
+    if version and version in {ours, *_ALSO_OPENS.get(ours, ())}:
+        if found.cut_off and wish.migration is None:
+            raise CutOff(
+                f"a migration of the catalog at {wish.address} was cut off before it was proved and mended",
+                "run dlbackup migrate, or allow it with migrate='backup-first'; it finishes or undoes that migration",
+            )
+        return found.cut_off
+    older = version in spec.ORDER and ours in spec.ORDER and spec.is_older(version, ours)
+    if not older:
+        return next_step(found.versions, engine.duckdb_version, ours, None) is not None
+    if wish.migration is None or done is not None:
+        refusal = MigrationNeeded(
+            f"the catalog at {wish.address} has spec version {version}, and this DuckDB {engine.duckdb_version}"
+            f" opens {ours} only",
+            "allow it with migrate='backup-first', or run dlbackup migrate first;"
+            f" {spec.ENGINES.get(version, 'an older DuckDB')} opens it as it is",
+        )
+        refusal.result = done
+        raise refusal
+    if wish.address.kind != "postgres":
+        raise Unsupported(
+            f"this version of dlbackup migrates no catalogs in files: {wish.address}",
+            "copy the file while no client is attached, and let DuckDB migrate it",
+        )
+    return True

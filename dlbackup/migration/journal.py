@@ -1,0 +1,133 @@
+"""
+What a migration has done so far, on disk: one JSON file beside its backup, written anew and synced at each step.
+
+The engine's migration and its mends are two transactions. Killed between them, a migration leaves a catalog
+that looks finished; from the journal the next `migrate` knows what is still to be mended, or undone. A mark in
+the database, an empty schema whose comment says where the journal is, keeps a run that looks elsewhere from
+taking such a catalog for a finished one.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import psycopg
+
+from dlbackup.catalogs.postgres import mark
+from dlbackup.catalogs.postgres.catalog import PostgresCatalog
+from dlbackup.catalogs.postgres.mark import Place
+from dlbackup.catalogs.postgres.sessions import translated
+from dlbackup.errors import StorageError
+from dlbackup.migration.run import Run
+from dlbackup.records import decode, encode
+from dlbackup.runtime.progress import Event
+from dlbackup.stores.files import rewrite
+
+ENDING = ".journal.json"
+Progress = Literal[
+    "attaching", "attached", "mended", "undoing", "needs-person", "migrated", "unchanged", "rolled-back", "replaced"
+]
+_DONE = ("migrated", "unchanged", "rolled-back", "replaced")
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """
+    A migration from its attach on.
+
+    Args:
+        snapshot_id: the catalog's newest when it was backed up.
+        losses: what is to be mended after the attach, as records of `aftercare.Loss`.
+        accepted: parts of the fingerprint that may change.
+        bars: whether stale clients are to be barred.
+        progress: the last step that is known to be done or, with `attaching` and `undoing`, to have begun;
+            `replaced` when a restore has put another state in the catalog's place.
+        time: of that step, UTC.
+    """
+
+    place: Place
+    snapshot_id: int | None
+    from_version: str
+    to_version: str
+    duckdb_version: str
+    losses: tuple[Any, ...]
+    accepted: tuple[str, ...]
+    bars: bool
+    progress: Progress
+    time: str
+    format: int = 1
+
+    @property
+    def done(self) -> bool:
+        """Whether the end is known and nothing is left to do."""
+        return self.progress in _DONE
+
+
+def journal_of(backup: Path) -> Path:
+    """Return where the journal of the migration with this backup is."""
+    return backup.with_name(backup.name + ENDING)
+
+
+def backup_of(journal: Path) -> Path:
+    """Return where the backup is whose migration a journal describes."""
+    return journal.with_name(journal.name.removesuffix(ENDING))
+
+
+def write(path: Path, journal: Journal) -> None:
+    """
+    Put the journal in the place of its earlier state, durably.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    rewrite(path, json.dumps(encode(journal, keep_defaults=True), indent=1).encode() + b"\n")
+
+
+def read(path: Path) -> Journal:
+    """
+    Read a journal.
+
+    Raises:
+        StorageError: it can't be read, or is no journal that this dlbackup understands.
+    """
+    try:
+        return decode(Journal, json.loads(path.read_text()))
+    except OSError as exc:
+        raise StorageError(f"can't read {path}: {exc.strerror or exc}") from exc
+    except ValueError as exc:
+        raise StorageError(
+            f"{path} is no journal that this dlbackup understands: {exc}",
+            "use a newer dlbackup, or move the file away if it is none",
+        ) from exc
+
+
+class Log:
+    """The journal of one migration, and the mark in the database that points to it."""
+
+    def __init__(self, catalog: PostgresCatalog, path: Path, entry: Journal, run: Run) -> None:
+        self.catalog, self.path, self.entry, self.run = catalog, path, entry, run
+
+    def begin(self) -> None:
+        """Say, before the engine may change anything, what is about to happen; raise StorageError if that fails."""
+        self._write("attaching")
+        catalog = self.catalog
+        with translated(catalog.address, "marking the catalog"):
+            mark.mark(catalog.session, catalog.schema, self.path, self.entry.from_version)
+
+    def note(self, progress: Progress) -> None:
+        """Write down a step; what can't be written is a warning, since what was done to the catalog counts."""
+        try:
+            self._write(progress)
+        except StorageError as exc:
+            self.run.on_event(Event("journal", f"{progress}, but {exc.message}", warning=True))
+        if self.entry.done and not self.catalog.session.closed:
+            try:
+                mark.unmark(self.catalog.session, self.catalog.schema)
+            except psycopg.Error as exc:
+                self.run.on_event(Event("journal", f"the mark in the database stays: {exc}", warning=True))
+
+    def _write(self, progress: Progress) -> None:
+        self.entry = replace(self.entry, progress=progress, time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        write(self.path, self.entry)

@@ -1,0 +1,63 @@
+"""Inlined tables that 1.4 made on PostgreSQL: text where newer engines write bytes."""
+
+from typing import TYPE_CHECKING, Any
+
+from dlbackup.lake.inlined import CONVERSIONS, CURRENT
+from dlbackup.tables.definition import by_name, inlined_table_id
+from dlbackup.tables.quoting import quote_identifier
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres.sessions import Session
+    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+
+
+def old_inlined_tables(snapshot: "PostgresSnapshot") -> list[Any]:
+    """Return (table, [(column, type, conversion)]) for the inlined tables that new rows would go into."""
+    tables = by_name(snapshot.tables)
+    current = snapshot.query(CURRENT + " order by i.table_id")
+    columns = snapshot.query(
+        "select table_id, column_name, column_type from {s}.ducklake_column"
+        " where end_snapshot is null and parent_column is null"
+    )
+    types = {(table, name): type_ for table, name, type_ in columns}
+    found = []
+    for name in (row[0] for row in current if row[0] in tables):
+        table_id = inlined_table_id(name)
+        conversions = [
+            (column.name, column.type, CONVERSIONS[types[table_id, column.name], column.type])
+            for column in tables[name].columns
+            if (types.get((table_id, column.name), ""), column.type) in CONVERSIONS
+        ]
+        if conversions:
+            found.append((name, conversions))
+    return found
+
+
+def _types(session: "Session", schema: str, tables: list[str]) -> dict[tuple[str, str], str]:
+    """Return the types of the columns of some tables, by table and name."""
+    rows = session.execute(
+        "select c.relname, a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a"
+        " join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace"
+        " where n.nspname = %s and c.relname = any(%s)",
+        [schema, tables],
+    )
+    return {(table, name): type_ for table, name, type_ in rows}
+
+
+def convert_inlined(session: "Session", schema: str, found: list[Any]) -> int:
+    """Give the columns the types that newer engines write."""
+    from dlbackup.catalogs.postgres.locks import AT_ONCE
+
+    there = _types(session, schema, [table for table, _ in found])
+    statements = []
+    for table, conversions in found:
+        actions = ", ".join(
+            f"ALTER COLUMN {quote_identifier(name)} TYPE {how.format(c=quote_identifier(name))}"
+            for name, old_type, how in conversions
+            if there.get((table, name)) == old_type  # done already, when a migration that was cut off is finished
+        )
+        if actions:
+            statements.append(f"ALTER TABLE {quote_identifier(schema)}.{quote_identifier(table)} {actions}")
+    for begin in range(0, len(statements), AT_ONCE):
+        session.execute("; ".join(statements[begin : begin + AT_ONCE]).encode())
+    return len(found)

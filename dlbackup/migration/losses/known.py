@@ -1,0 +1,152 @@
+"""
+What engines' migrations are known to lose without a word, as named rules: how it is found, and mended.
+
+A rule finds what a migration would lose in plain SQL, remembers what the mend will need, and mends after the
+engine is done, so that doing it again changes nothing more. What can't be mended exactly blocks the migration
+until the user accepts that loss by name. The facts are in docs/losses.md; each rule was reproduced with real engines.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dlbackup.migration.losses.files import (
+    lists_with_flushed_files,
+    lists_with_rewritten_files,
+    plain_lists,
+    set_partial_max,
+    unordered_lists,
+)
+from dlbackup.migration.losses.inlined import convert_inlined, old_inlined_tables
+from dlbackup.migration.losses.loss import KnownLoss, Loss
+from dlbackup.migration.losses.references import mapped_files, set_is_partition
+from dlbackup.migration.losses.statistics import forget_statistics, unknown_statistics
+from dlbackup.migration.losses.versions import (
+    all_columns,
+    expired_beginnings,
+    fill_schema_versions,
+    null_as_text,
+    quote_null_as_text,
+)
+from dlbackup.migration.steps import Step
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres.sessions import Session
+    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+
+
+def known_losses(snapshot: "PostgresSnapshot", step: Step) -> tuple[Loss, ...]:
+    """Return what this migration of this catalog would lose."""
+    return tuple(
+        Loss(rule.name, len(found), rule.message.format(rows=len(found)), rule.part, rule.mend is not None, found)
+        for rule in RULES
+        if rule.applies(step) and (found := rule.find(snapshot))
+    )
+
+
+def batches(losses: tuple[Loss, ...], tables: int) -> Iterator[tuple[Loss, ...]]:
+    """Divide what is to be mended into what one transaction has the locks for: all at once up to so many tables."""
+    by_table = [loss for loss in losses if _RULES[loss.rule].by_table]
+    if sum(len(loss.before) for loss in by_table) <= tables:
+        yield losses
+        return
+    for loss in by_table:
+        for begin in range(0, len(loss.before), tables):
+            yield (replace(loss, before=loss.before[begin : begin + tables]),)
+    yield tuple(loss for loss in losses if loss not in by_table)
+
+
+def mend(session: "Session", schema: str, losses: tuple[Loss, ...]) -> list[tuple[str, int]]:
+    """Put right what can be, in the session's open transaction; return rules and how much each touched."""
+    done = []
+    for loss in losses:
+        rule = _RULES[loss.rule]
+        if rule.mend is not None:
+            done.append((loss.rule, rule.mend(session, schema, loss.before)))
+    return done
+
+
+RULES = (
+    KnownLoss(
+        "partial-file-lists",
+        lambda step: step.crosses("0.4"),
+        plain_lists,
+        "{rows} compacted data files would lose the list of their snapshots: time travel shows too many rows",
+        "ducklake_data_file",
+        set_partial_max,
+    ),
+    KnownLoss(
+        "unordered-partial-files",
+        lambda step: step.crosses("0.4"),
+        unordered_lists,
+        "{rows} compacted data files have lists of snapshots that the new layout can't express: time travel over"
+        " them shows too many rows, or rows twice",
+        "ducklake_data_file",
+    ),
+    KnownLoss(
+        "rewritten-partial-files",
+        lambda step: step.crosses("0.4"),
+        lists_with_rewritten_files,
+        "{rows} compacted data files may hold rewritten files: in the new layout snapshots from before the rewrite"
+        " show their rows twice",
+        "ducklake_data_file",
+    ),
+    KnownLoss(
+        "flushed-partial-files",
+        lambda step: step.crosses("0.4"),
+        lists_with_flushed_files,
+        "{rows} compacted data files would lose the list of their snapshots, and may hold flushed rows that DuckDB 1.4"
+        " shows before they were inserted: mended, they show from their insert on",
+        "ducklake_data_file",
+        set_partial_max,
+    ),
+    KnownLoss(
+        "inlined-types",
+        lambda step: step.crosses("0.4"),
+        old_inlined_tables,
+        "{rows} inlined tables keep column types that the new engine misuses: new text comes back as \\x...,"
+        " new dates are refused",
+        mend=convert_inlined,
+        by_table=True,
+    ),
+    KnownLoss(
+        "name-mapping-partition",
+        lambda step: step.crosses("0.3"),
+        mapped_files,
+        "{rows} columns of added files would not be marked as no partitions: reading their tables ends the client",
+        "ducklake_name_mapping",
+        set_is_partition,
+    ),
+    KnownLoss(
+        "schema-version-holes",
+        lambda step: step.crosses("0.4"),
+        expired_beginnings,
+        "{rows} tables would have no schema version from their begin on: compaction crashes",
+        "ducklake_schema_versions",
+        fill_schema_versions,
+    ),
+    KnownLoss(
+        "unknown-statistics",
+        lambda step: step.crosses("1.0"),
+        unknown_statistics,
+        "{rows} columns have statistics without minimum and maximum, which the new engine takes for no values at all:"
+        " after the next insert, queries with a filter miss the older rows",
+        mend=forget_statistics,
+    ),
+    KnownLoss(
+        "null-text-defaults",
+        lambda step: step.crosses("0.4"),
+        null_as_text,
+        "{rows} columns would lose the text NULL as their default: the new engine takes it for none",
+        "ducklake_column",
+        quote_null_as_text,
+    ),
+    KnownLoss(
+        "unreadable-defaults",
+        lambda step: step.crosses("0.4") and step.duckdb_version in ("1.5.0", "1.5.1"),
+        all_columns,
+        "DuckDB 1.5.0 and 1.5.1 leave {rows} columns without a default type: every read fails afterwards",
+        "ducklake_column",
+    ),
+)
+_RULES = {rule.name: rule for rule in RULES}

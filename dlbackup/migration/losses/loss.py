@@ -1,0 +1,52 @@
+"""A loss that was found, and the record of a known one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dlbackup.migration.steps import Step
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres.sessions import Session
+    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """
+    What a migration would lose.
+
+    Args:
+        rows: how many rows or tables it is about.
+        part: the part of the fingerprint that it changes; empty when it shows in none.
+        mendable: whether `mend` puts it right.
+        before: what the mend needs from the catalog as it was before.
+    """
+
+    rule: str
+    rows: int
+    message: str
+    part: str
+    mendable: bool
+    before: Any
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLoss:
+    """
+    One known loss.
+
+    Args:
+        find: returns what is affected in a catalog before the migration: one item for each row or table.
+        mend: puts it right in a migrated catalog, given a session, the schema and what was found; returns
+            how many rows or tables it touched. None where nothing can. Done twice, it changes nothing more.
+        by_table: what is found are tables, each of which the mend has to lock.
+    """
+
+    name: str
+    applies: Callable[[Step], bool]
+    find: Callable[["PostgresSnapshot"], list[Any]]
+    message: str
+    part: str = ""
+    mend: Callable[["Session", str, list[Any]], int] | None = None
+    by_table: bool = False

@@ -1,0 +1,44 @@
+"""Statistics that the newer engine takes for complete where nothing is known."""
+
+from typing import TYPE_CHECKING, Any
+
+from dlbackup.tables.quoting import quote_identifier, quote_numbers
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres.sessions import Session
+    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+
+
+# Types that DuckDB 1.5 takes no statistics from; 1.4 doesn't keep any of a boolean, and 1.5 skips nothing by them.
+_WITHOUT_STATISTICS = "('boolean', 'int128', 'uint128', 'interval', 'blob')"
+_UNKNOWN = "min_value is null and max_value is null and extra_stats is null"
+
+
+def unknown_statistics(snapshot: "PostgresSnapshot") -> list[Any]:
+    """
+    Return (table, column) for the statistics that know neither minimum nor maximum of a column that has values.
+
+    All values are NULL where every data file says so, and none are in the catalog.
+    """
+    return snapshot.query(
+        "select s.table_id, s.column_id from {s}.ducklake_table_column_stats s"
+        " join {s}.ducklake_column c on c.table_id = s.table_id and c.column_id = s.column_id"
+        " left join (select table_id, count(*) as files from {s}.ducklake_data_file group by 1) f"
+        " on f.table_id = s.table_id"
+        " left join (select table_id, column_id, count(*) as files from {s}.ducklake_file_column_stats"
+        " where value_count = 0 group by 1, 2) n on n.table_id = s.table_id and n.column_id = s.column_id"
+        f" where {_UNKNOWN} and c.end_snapshot is null and c.column_type not in {_WITHOUT_STATISTICS}"
+        " and (f.files > coalesce(n.files, 0) or exists"
+        " (select from {s}.ducklake_inlined_data_tables i where i.table_id = s.table_id)) order by 1, 2"
+    )
+
+
+def forget_statistics(session: "Session", schema: str, found: list[Any]) -> int:
+    """Delete statistics that say nothing, so that engines don't take them for complete."""
+    tables = quote_numbers(item[0] for item in found)
+    columns = quote_numbers(item[1] for item in found)
+    return session.execute(
+        f"delete from {quote_identifier(schema)}.ducklake_table_column_stats s"
+        f" using unnest({tables}, {columns}) as x (table_id, column_id)"
+        f" where s.table_id = x.table_id and s.column_id = x.column_id and {_UNKNOWN}".encode()
+    ).rowcount

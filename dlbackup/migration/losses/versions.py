@@ -1,0 +1,54 @@
+"""Schema versions whose beginnings were expired, and defaults that say NULL as text."""
+
+from typing import TYPE_CHECKING, Any
+
+from dlbackup.lake.canonical import NULL_TEXT_DEFAULT
+from dlbackup.tables.quoting import quote_identifier, quote_literal
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres.sessions import Session
+    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+
+
+def expired_beginnings(snapshot: "PostgresSnapshot") -> list[Any]:
+    """Return the tables whose first schema version went with an expired snapshot."""
+    return snapshot.query(
+        "select t.table_id from (select table_id, min(begin_snapshot) b from {s}.ducklake_table group by 1) t"
+        " where not exists (select from {s}.ducklake_schema_versions v where v.begin_snapshot = t.b)"
+    )
+
+
+def fill_schema_versions(session: "Session", schema: str, found: list[Any]) -> int:
+    """Give each table the schema version that it began with."""
+    where = quote_identifier(schema)
+    return session.execute(
+        f"insert into {where}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)"
+        f" select t.b, coalesce((select min(schema_version) from {where}.ducklake_schema_versions v"
+        f" where v.table_id = t.table_id), 1) - 1, t.table_id"
+        f" from (select table_id, min(begin_snapshot) b from {where}.ducklake_table group by 1) t"
+        f" where not exists (select from {where}.ducklake_schema_versions v"
+        f" where v.table_id = t.table_id and v.begin_snapshot <= t.b)".encode()
+    ).rowcount
+
+
+_NULL_AS_TEXT = "default_value = 'NULL' and column_type in ('varchar', 'blob')"
+
+
+def null_as_text(snapshot: "PostgresSnapshot") -> list[Any]:
+    """Return the columns whose default is the text NULL; no default at all is an SQL NULL up to 0.3."""
+    return snapshot.query(
+        f"select table_id, column_id, begin_snapshot from {{s}}.ducklake_column where {_NULL_AS_TEXT} order by 1, 2, 3"
+    )
+
+
+def quote_null_as_text(session: "Session", schema: str, found: list[Any]) -> int:
+    """Quote defaults that are the text NULL."""
+    return session.execute(
+        f"update {quote_identifier(schema)}.ducklake_column set default_value = {quote_literal(NULL_TEXT_DEFAULT)},"
+        f" default_value_type = 'expression', default_value_dialect = 'duckdb' where {_NULL_AS_TEXT}".encode()
+    ).rowcount
+
+
+def all_columns(snapshot: "PostgresSnapshot") -> list[Any]:
+    """Find columns."""
+    return snapshot.query("select column_id from {s}.ducklake_column")

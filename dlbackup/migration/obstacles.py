@@ -1,0 +1,43 @@
+"""What stands in the way of a migration: rights, locks, dependents, losses that can't be mended."""
+
+from typing import TYPE_CHECKING
+
+from dlbackup.catalogs.postgres.rights import missing_rights
+from dlbackup.errors import DlbackupError, HasDependents, WouldLose
+from dlbackup.lake import conformance
+from dlbackup.migration.losses.known import known_losses
+from dlbackup.migration.losses.loss import Loss
+from dlbackup.migration.options import MigrateOptions
+from dlbackup.migration.steps import Step
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+
+
+def obstacles(
+    snapshot: "PostgresSnapshot", step: Step, options: MigrateOptions
+) -> tuple[list[DlbackupError], tuple[Loss, ...]]:
+    """Return what a migration has to be refused for, and the losses that it would bring."""
+    errors = missing_rights(snapshot, rehearsal=options.rehearsal)
+    if snapshot.left_out:
+        errors.append(
+            HasDependents(
+                f"an undo would lose or break: {'; '.join(snapshot.left_out[:5])}",
+                "drop what is named, and make it again after the migration",
+            )
+        )
+    if any(finding.severity == "error" for finding in conformance.differences(step.from_version, snapshot.tables)):
+        return errors, ()  # no lake that could be looked into: verify refuses it, and says why
+    losses = known_losses(snapshot, step)
+    blocking = [
+        loss for loss in losses if not (loss.mendable and options.mend) and loss.rule not in options.accept_loss
+    ]
+    if blocking:
+        errors.append(
+            WouldLose(
+                "the engine's migration would lose something: "
+                + "; ".join(f"{loss.rule}: {loss.message}" for loss in blocking),
+                "accept it by name with " + " ".join(f"--accept-loss {loss.rule}" for loss in blocking),
+            )
+        )
+    return errors, losses

@@ -1,0 +1,36 @@
+"""What a user may say to a migration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class MigrateOptions:
+    """
+    What the user accepts and wants.
+
+    Args:
+        to: the version to reach; by default the engine's newest.
+        engine: the Python of the environment with the engine; by default this one.
+        rehearsal: migrate a copy in a scratch schema first.
+        mend: put right what the engine is known to lose; without it, such a lake is refused.
+        accept_loss: names of known losses that may happen.
+        bar_stale_clients: leave constraints behind that make harmful writes of older clients fail.
+        lock_timeout_s: how long the fence and the engine wait for one lock.
+        attach_timeout_s: after which the engine is ended.
+        max_rate: bytes of SQL text a second that the dump reads at most, as long as no writer waits for it.
+    """
+
+    metadata_schema: str | None = None
+    backup_dir: str | Path = "."
+    to: str | None = None
+    engine: Path | None = None
+    rehearsal: bool = True
+    mend: bool = True
+    accept_loss: tuple[str, ...] = ()
+    terminate_clients: bool = False
+    ignore_clients: bool = False
+    bar_stale_clients: bool = False
+    lock_timeout_s: float = 10.0
+    attach_timeout_s: float = 600.0
+    max_rate: float | None = None

@@ -1,0 +1,48 @@
+"""How a migration ended: the records behind `migrate`'s JSON."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from dlbackup.catalogs.contract import Client
+
+Outcome = Literal["migrated", "current", "unchanged", "rolled-back", "needs-person"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage and how long it took."""
+
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """A loss that was put right: the rule and how many rows it touched."""
+
+    rule: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """
+    How a migration ended.
+
+    Args:
+        backup: the file that undoes it; None where none was needed.
+        writer_pause_seconds: from fence to release.
+        stale_clients: sessions from before that were not ended, and those that came, or came back, meanwhile.
+        barred: whether constraints keep stale clients from harmful writes.
+    """
+
+    outcome: Outcome
+    from_version: str
+    to_version: str
+    snapshot_id: int | None
+    backup: str | None
+    stages: tuple[Stage, ...]
+    mends: tuple[Mend, ...]
+    writer_pause_seconds: float
+    stale_clients: tuple[Client, ...]
+    barred: bool = False

@@ -1,0 +1,140 @@
+"""
+The passage of one catalog from one version to another: what the engine lost is put right, and the result is proved.
+
+The same on the copy of a rehearsal and on the catalog itself.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from dlbackup.addresses.address import Address
+from dlbackup.backupfile.backup import VerifiedBackup
+from dlbackup.backupfile.manifest import Entry
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.postgres.catalog import PostgresCatalog
+from dlbackup.catalogs.postgres.clients.bars import bar
+from dlbackup.catalogs.postgres.clients.connected import engine_name
+from dlbackup.catalogs.postgres.locks import batch_tables
+from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, translated
+from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+from dlbackup.engine.engine import Engine, check_opens
+from dlbackup.engine.statements import Target
+from dlbackup.errors import CatalogError
+from dlbackup.lake import conformance
+from dlbackup.lake.differences import differing_rows
+from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, Seen
+from dlbackup.migration.comparison import changed_meaning, lost_rows
+from dlbackup.migration.losses.known import batches, mend
+from dlbackup.migration.losses.loss import Loss
+from dlbackup.migration.outcome import Mend
+from dlbackup.migration.steps import Step
+from dlbackup.runtime.memory import collector_paused
+
+_GUARD_FIRST_S = 2.0
+"""How much longer than the guard the engine itself waits for a lock: the guard can say who holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """
+    How a catalog is to get from one spec version to the next.
+
+    Args:
+        mends: losses that are put right after the attach.
+        accepted: parts of the fingerprint that may change, because that loss was accepted.
+        bars: whether stale clients are barred after the mends.
+        schema: the catalog's own, whose name is in those of all engines that work for it.
+        lock_timeout_s: how long the engine may wait for one lock.
+        attach_timeout_s: after which the engine is ended.
+    """
+
+    engine: Engine
+    step: Step
+    mends: tuple[Loss, ...]
+    accepted: frozenset[str]
+    bars: bool
+    schema: str
+    lock_timeout_s: float
+    attach_timeout_s: float
+
+    def target(self, address: Address, schema: str) -> Target:
+        """Return how the engine sees a schema, with a name of its own for its backends."""
+        timeout_ms = int((self.lock_timeout_s + _GUARD_FIRST_S) * 1000)
+        return Target(address, schema, engine_name(self.schema), timeout_ms)
+
+
+def put_right(passage: Passage, catalog: PostgresCatalog) -> tuple[Mend, ...]:
+    """
+    Mend what the engine lost and put up the bars; return what was mended.
+
+    That is one transaction, or several where many tables have to be locked. Cut off in between, it can be done
+    again.
+
+    Raises:
+        DlbackupError: at the first thing that fails.
+    """
+    if not (passage.mends or passage.bars):
+        return ()
+    session, schema = catalog.session, catalog.schema
+    mended = dict.fromkeys((loss.rule for loss in passage.mends), 0)
+    with translated(catalog.address, "mending what the engine lost"):
+        parts = list(batches(passage.mends, batch_tables(session)))
+        for losses in parts:
+            with session.transaction():
+                session.execute(LOCAL_SETTINGS.encode())
+                for rule, rows in mend(session, schema, losses):
+                    mended[rule] += rows
+                if losses is parts[-1] and passage.bars:
+                    bar(session, schema)
+    return tuple(Mend(rule, rows) for rule, rows in mended.items())
+
+
+def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, target: Target) -> Fingerprint:
+    """
+    Prove a migrated catalog: version, layout, rows, meaning, and that the engine opens it old and new.
+
+    Returns:
+        What the lake means now.
+
+    Raises:
+        CatalogError: it isn't what it should be; AttachFailed: the engine can't open it.
+    """
+    version = passage.step.to_version
+    with catalog.snapshot() as snapshot:
+        if snapshot.head.spec_version != version:
+            raise CatalogError(f"the engine left spec version {snapshot.head.spec_version!r} behind")
+        contents, fingerprint = snapshot.read()
+        problems = lost_rows(backup, snapshot.tables, contents)
+        if changed := changed_meaning(backup, fingerprint, passage.accepted):
+            rows = _first_rows(backup, snapshot, changed)
+            problems += [f"the lake means something else: {text} ({rows[part]})" for part, text in changed.items()]
+        findings = conformance.differences(version, snapshot.tables)
+        problems += [finding.message for finding in findings if finding.severity == "error"]
+        if problems:
+            raise CatalogError(f"the migrated catalog is not what it should be: {'; '.join(problems[:5])}")
+        span = snapshot_span(snapshot)
+    check_opens(passage.engine, target, span, passage.attach_timeout_s)
+    return fingerprint
+
+
+def snapshot_span(snapshot: PostgresSnapshot) -> tuple[int, int]:
+    """Return the oldest and the newest snapshot of the lake."""
+    oldest, newest = snapshot.query("select min(snapshot_id), max(snapshot_id) from {s}.ducklake_snapshot")[0]
+    return oldest, newest
+
+
+def _first_rows(backup: VerifiedBackup, snapshot: PostgresSnapshot, parts: Collection[str]) -> dict[str, str]:
+    """Describe the first rows of parts of the fingerprint that differ between a backup and a catalog."""
+
+    def before(seen: Seen) -> None:
+        with BackupReader(backup.path) as reader:
+            fingerprint = Fingerprinter(reader.manifest.header.spec_version, seen)
+            for item in reader.scan():
+                if isinstance(item, Entry):
+                    fingerprint.begin(item.table)
+                else:
+                    fingerprint.add(item.rows, item.digest)
+            fingerprint.result()
+
+    with collector_paused():
+        return differing_rows(parts, before, snapshot.read)

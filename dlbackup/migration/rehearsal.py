@@ -1,0 +1,153 @@
+"""
+One attempt at a migration, and its rehearsal on a copy.
+
+The engine migrates a schema, `put_right` mends what it is known to lose, and `examine` proves the result. The
+pipeline does so on the catalog, under the fence; `rehearse` does so on the verified backup, restored
+into a scratch schema of the same database, which is dropped whatever happens. What would fail on the
+catalog fails there first. No data file is written or read.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dlbackup.addresses.address import Address
+from dlbackup.backupfile.backup import VerifiedBackup
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.postgres.catalog import PostgresCatalog
+from dlbackup.catalogs.postgres.clients.connected import end_by_name
+from dlbackup.catalogs.postgres.place import analyze
+from dlbackup.catalogs.postgres.schemas import aside_name, drop_schema, own_schemas_of
+from dlbackup.catalogs.postgres.sessions import Session, connect, translated
+from dlbackup.engine.engine import Engine, attach_migrating, check_opens
+from dlbackup.errors import CatalogError, DlbackupError, Refused, RehearsalFailed
+from dlbackup.health.checkup import Check, check_backup, check_snapshot
+from dlbackup.health.rules.rule import Rule
+from dlbackup.lake.findings import Finding
+from dlbackup.lake.fingerprint import kept_tables
+from dlbackup.migration.losses.known import known_losses
+from dlbackup.migration.options import MigrateOptions
+from dlbackup.migration.passage import Passage, examine, put_right, snapshot_span
+from dlbackup.migration.steps import Step, next_step
+from dlbackup.transfer.filling import RestoreOptions
+from dlbackup.transfer.loading import restore_into
+
+_KIND = "rehearsal"
+
+
+def rehearse(passage: Passage, address: Address, backup: VerifiedBackup) -> None:
+    """
+    Restore, migrate, mend and examine a copy of the catalog in a scratch schema.
+
+    Raises:
+        RehearsalFailed: what would have failed on the catalog; the catalog was not touched.
+    """
+    try:
+        with _copied(address, passage.schema, backup, read_back=False) as copy:  # the proof afterwards reads all rows
+            _walk(passage, copy, backup)
+    except DlbackupError as exc:
+        raise RehearsalFailed(
+            f"the rehearsal failed, so the catalog was not touched: {exc.message}",
+            exc.hint or "the backup is good and kept; --no-rehearsal would try the same on the catalog itself",
+        ) from exc
+
+
+def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) -> list[Finding]:
+    """
+    Restore a backup into a scratch schema and let an engine open it, after a migration if it needs one.
+
+    Returns:
+        Warnings: what a migration would lose, or why this engine can't open the catalog.
+
+    Raises:
+        DlbackupError: it can't be restored, migrated or opened.
+    """
+    schema = backup.manifest.header.source.schema
+    with _copied(address, schema, backup, read_back=True) as copy:
+        with copy.snapshot() as snapshot:
+            try:
+                step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, None)
+            except Refused as exc:
+                return [Finding("warning", "not-opened", f"restored, but not opened: {exc.message}")]
+            losses = known_losses(snapshot, step) if step else ()
+            span = snapshot_span(snapshot)
+        mends = tuple(loss for loss in losses if loss.mendable)
+        accepted = frozenset(loss.part for loss in losses if not loss.mendable)
+        same = Step(engine.spec_version, engine.spec_version, engine.duckdb_version)
+        defaults = MigrateOptions()
+        passage = Passage(
+            engine,
+            step or same,
+            mends,
+            accepted,
+            False,
+            schema,
+            defaults.lock_timeout_s,
+            defaults.attach_timeout_s,
+        )
+        if step is None:
+            target = passage.target(address, copy.schema)
+            check_opens(engine, target, span, passage.attach_timeout_s)
+        else:
+            _walk(passage, copy, backup)
+    return [
+        Finding("warning", loss.rule, f"a migration {'would mend' if loss.mendable else 'is refused'}: {loss.message}")
+        for loss in losses
+    ]
+
+
+@contextmanager
+def _copied(address: Address, schema: str, backup: VerifiedBackup, *, read_back: bool) -> Iterator[PostgresCatalog]:
+    """Restore a backup into a scratch schema, which is dropped at the end."""
+    session = connect(address, "dlbackup-rehearsal")
+    try:
+        with translated(address, "rehearsing in a scratch schema"), _scratch(session, schema) as scratch:
+            with BackupReader(backup.path) as reader:
+                options = RestoreOptions(owner=False, privileges=False, data_files=False, read_back=read_back)
+                restore_into(session, address, scratch, reader, options, scratch=True)
+                fixed = [entry.table.name for entry in reader.manifest.tables if entry.kind == "fixed"]
+            analyze(session, scratch, fixed)
+            yield PostgresCatalog(address, session, scratch)
+    finally:
+        session.close()
+
+
+def _walk(passage: Passage, copy: PostgresCatalog, backup: VerifiedBackup) -> None:
+    """Let the engine migrate a copy, mend and examine it, and end what the engine may have left."""
+    target = passage.target(copy.address, copy.schema)
+    try:
+        attach_migrating(passage.engine, backup, target, passage.attach_timeout_s)
+        put_right(passage, copy)
+        after = examine(passage, copy, backup, target)
+        before = backup.manifest.fingerprint
+        kept = kept_tables(before, after) if before else frozenset()
+
+        def answers_as_before(rule: Rule) -> bool:
+            return rule.answers_alike(passage.step.from_version, passage.step.to_version, kept)
+
+        with copy.snapshot() as snapshot:
+            broken = _broken_rules(check_snapshot(snapshot, settled=answers_as_before))
+        if broken:
+            known = _broken_rules(check_backup(backup.path))
+            broken = {rule: text for rule, text in broken.items() if rule not in known}
+        if broken:
+            raise CatalogError(f"the migrated catalog breaks rules that it kept before: {'; '.join(broken.values())}")
+    finally:
+        end_by_name(copy.session, target.name)
+
+
+def _broken_rules(checked: Check) -> dict[str, str]:
+    """Return the errors among findings, by rule."""
+    return {finding.rule: finding.message for finding in checked.findings if finding.severity == "error"}
+
+
+@contextmanager
+def _scratch(session: Session, schema: str) -> Iterator[str]:
+    """Name a scratch schema, drop what a killed rehearsal of this catalog left, and drop the new one at the end."""
+    name = aside_name(schema, _KIND)
+    for left in own_schemas_of(session, schema, _KIND):
+        drop_schema(session, left)
+    try:
+        yield name
+    finally:
+        if not session.closed:
+            drop_schema(session, name)

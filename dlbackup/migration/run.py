@@ -1,0 +1,67 @@
+"""The stages of one run: their names, their times, and what the result needs at any end."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dlbackup.catalogs.contract import Client
+from dlbackup.errors import MigrationError, NeedsPerson, RolledBack, Unchanged
+from dlbackup.migration.outcome import Mend, Migration, Outcome, Stage
+from dlbackup.runtime.progress import Event, OnEvent
+
+_DOING = {
+    "look": "reading the catalog's version and asking the engine for its own",
+    "check": "looking for what stands in the way",
+    "dump": "writing the backup",
+    "verify": "proving the backup",
+    "rehearsal": "migrating a copy in a scratch schema",
+    "same-state": "commits wait now; comparing the catalog with the backup",
+    "attach": "the engine migrates",
+    "mend": "putting right what the engine lost",
+    "post-check": "checking the migrated catalog",
+    "undo": "finding out what the failure left, and putting it right",
+}
+OUTCOMES: dict[type[MigrationError], Outcome] = {
+    Unchanged: "unchanged",
+    RolledBack: "rolled-back",
+    NeedsPerson: "needs-person",
+}
+
+
+class Run:
+    """Stage times and what the result needs, whatever the end is."""
+
+    def __init__(self, on_event: OnEvent) -> None:
+        self.on_event = on_event
+        self.stages: list[Stage] = []
+        self.backup: str | None = None
+        self.snapshot_id: int | None = None
+        self.pause_s = 0.0
+        self.stale: tuple[Client, ...] = ()
+        self.mends: tuple[Mend, ...] = ()
+        self.barred = False
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage and tell the user of it; it counts also when it fails."""
+        self.on_event(Event(name, _DOING[name]))
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages.append(Stage(name, round(time.monotonic() - begun, 3)))
+
+    def result(self, outcome: Outcome, before: str, after: str, snapshot_id: int | None) -> Migration:
+        """Return how the run ended."""
+        return Migration(
+            outcome,
+            before,
+            after,
+            snapshot_id,
+            self.backup,
+            tuple(self.stages),
+            self.mends,
+            round(self.pause_s, 3),
+            self.stale,
+            self.barred,
+        )

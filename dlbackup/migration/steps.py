@@ -1,0 +1,74 @@
+"""
+What a migration is: options, stages, outcome, and the decisions that need no server.
+
+Decisions are values made from what was read, so they can be printed, tested and planned with.
+"""
+
+from dataclasses import dataclass
+
+from dlbackup.errors import CannotMigrate, UnknownVersion
+from dlbackup.lake import spec
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A migration that is about to happen."""
+
+    from_version: str
+    to_version: str
+    duckdb_version: str
+
+    def crosses(self, version: str) -> bool:
+        """Tell whether the migration leads from before `version` to it or beyond."""
+        return spec.is_older(self.from_version, version) and not spec.is_older(self.to_version, version)
+
+
+def next_step(versions: tuple[str, ...], duckdb_version: str, newest: str, to: str | None) -> Step | None:
+    """
+    Decide what has to be done; None when nothing.
+
+    Args:
+        versions: what the catalog names as its spec version.
+        newest: the spec version that the engine writes.
+        to: what the user wants; None is the newest.
+
+    Raises:
+        UnknownVersion, CannotMigrate: this engine can't bring this catalog there.
+    """
+    version = versions[0] if len(versions) == 1 else ""
+    if not version:
+        raise UnknownVersion(
+            f"the catalog names {len(versions)} spec versions instead of one",
+            "a catalog without exactly one version can be dumped and restored, but not migrated",
+        )
+    if version not in spec.ORDER:
+        raise UnknownVersion(
+            f"the catalog has spec version {version}, which this dlbackup doesn't know",
+            "use a newer dlbackup",
+        )
+    if newest not in spec.ORDER:
+        raise UnknownVersion(
+            f"DuckDB {duckdb_version} writes spec version {newest}, which this dlbackup doesn't know",
+            "use a newer dlbackup, or an older engine with --engine",
+        )
+    if to is not None and to != newest:
+        raise CannotMigrate(
+            f"DuckDB {duckdb_version} migrates to spec version {newest} only, not to {to}",
+            "name an environment with another DuckDB with --engine",
+        )
+    if version == newest:
+        return None
+    if spec.is_older(newest, version):
+        raise CannotMigrate(
+            f"the catalog has spec version {version}, newer than {newest}, the newest that DuckDB"
+            f" {duckdb_version} knows; there is no way back but a restore",
+            "use a newer engine, or restore a backup of the older version",
+        )
+    if spec.is_older(version, "0.3") and spec.is_older("0.3", newest):
+        raise CannotMigrate(
+            f"DuckDB {duckdb_version} can't migrate a catalog of spec version {version} on PostgreSQL",
+            "name the python of an environment with DuckDB 1.4.x by --engine: migrate then goes over 0.3 in two steps",
+        )
+    if not spec.load(version):
+        raise UnknownVersion(f"{version} is a development version whose layout is not fixed: not migrated")
+    return Step(version, newest, duckdb_version)

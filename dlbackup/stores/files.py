@@ -1,0 +1,101 @@
+"""
+Where backups and journals live: a file appears under its final name only when it is complete.
+
+`create` writes to a temporary name in the same folder, with mode 0600 because a lake's Parquet encryption
+keys are in its catalog, and publishes it by a hard link, which never overwrites anything.
+"""
+
+import errno
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from dlbackup.errors import StorageError
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+
+
+@contextmanager
+def create(path: Path) -> Iterator[BinaryIO]:
+    """
+    Open a new file that appears as `path` when the block ends without an error, and not at all otherwise.
+
+    Raises:
+        StorageError: the path exists already, or the folder can't be written to.
+    """
+    with storage_errors(path):
+        if path.exists() or path.is_symlink():
+            raise FileExistsError(path)
+    with _written(path, _publish) as file:
+        yield file
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """
+    Write a small file whole, or leave its earlier state; on disk when this returns. Its mode is 0600.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    with _written(path, Path.replace) as file:
+        file.write(data)
+
+
+@contextmanager
+def _written(path: Path, publish: Callable[[Path, Path], object]) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path`, publish it when the block ends without an error, and sync the folder."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    with storage_errors(path):
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            publish(temporary, path)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+        _sync_folder(path.parent)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's errors into StorageError."""
+    try:
+        yield
+    except FileExistsError:
+        raise StorageError(f"{path} exists already", "name another file with -o") from None
+    except OSError as exc:
+        raise StorageError(f"can't write {path}: {exc.strerror or exc}", _hint(exc)) from exc
+
+
+def _hint(exc: OSError) -> str:
+    if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "free some space or name another folder with -o; nothing was left behind"
+    return "name a folder that exists and can be written to with -o"
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS:
+            raise
+        if path.exists():
+            raise FileExistsError(path) from exc
+        temporary.rename(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as exc:
+        if exc.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that can't
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,276 @@
+"""
+Would we have written this? An allow-list for what a backup's records may say of a table.
+
+Names, types, expressions, constraints and indexes pass a lexical check and sqlglot's nodes, each of an allowed kind.
+What is not known is refused: a tampered file is never executed.
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from dlbackup.errors import UnsafeStatement
+from dlbackup.tables.definition import PREFIX, Column, Table
+from dlbackup.tables.statements import definition, finishing, ownership
+
+PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"})
+
+
+# Possessive, so that no text, however hostile, takes more than linear time to be refused.
+_NAME = r'"(?:[^"\0]|"")++"'
+_TEXT = r"'(?:[^'\0]|'')*+'"
+
+
+# sqlglot has no grammar for these three; they hold nothing but quoted names and literals.
+_TEMPLATES = re.compile(
+    rf"ALTER TABLE {_NAME} OWNER TO {_NAME}"
+    rf"|ALTER TABLE {_NAME} REPLICA IDENTITY (?:FULL|NOTHING|USING INDEX {_NAME})"
+    rf"|COMMENT ON CONSTRAINT {_NAME} ON {_NAME} IS {_TEXT}"
+)
+
+
+# Types of pg_catalog only, as format_type prints them: sqlglot knows names that another schema could define.
+_TYPE = (
+    r"(?:smallint|integer|bigint|boolean|real|double precision|money|text|name|bytea|uuid|jsonb?|xml|date|inet|point"
+    r"|interval(?:\([0-9]\))?|(?:numeric|character varying|character|bpchar|bit)(?:\([0-9]+(?:,-?[0-9]+)?\))?"
+    r"|time(?:stamp)?(?:\([0-9]\))? with(?:out)? time zone)(?:\[\])?"
+)
+
+
+# What may stand before a parenthesis. Another name there would be a function, and it might not be PostgreSQL's own.
+_CALLED = (
+    "CHECK|KEY|UNIQUE|DISTINCT|INCLUDE|WITH|WHERE|AND|OR|NOT|ANY|IN|COALESCE|lower|upper|length|char_length|mod"
+    "|btree|hash|gist|gin|brin|spgist"
+)
+
+
+# Quoted names, plain literals (no E'', U&'', B'', X'' and no dollar quotes), words, numbers, casts and operators;
+# no dots between names, no type names before literals.
+_EXPRESSION = re.compile(
+    rf"""(?:(?<![A-Za-z0-9_&$])(?:{_NAME}(?! *\()|{_TEXT})|(?:{_CALLED})(?= *\()|[A-Za-z_][A-Za-z0-9_]*+(?! *[('])"""
+    rf"""|[0-9]++(?:\.[0-9]++)?|::{_TYPE}(?![A-Za-z0-9_])|[()\[\], ]|(?:[-+*/%=<>]|<=|>=|<>|!?~~)(?![-+*/%=<>!~|]))*+"""
+)
+_CONSTRAINT = r"(?:PRIMARY KEY|UNIQUE(?: NULLS NOT DISTINCT)?|CHECK) \("
+_INDEX = r"USING [a-z]+ \("
+_WORD = rf"(?:[a-z_][a-z0-9_]*|{_NAME})"
+_KEY = re.compile(rf"PRIMARY KEY \({_WORD}(?:, {_WORD})*\)")
+_VALUE = re.compile(rf"(?:-?[0-9]+|true|false|NULL|{_TEXT})(?:::{_TYPE})?")
+_NUMBERS = re.compile("[0-9]+")
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def split_unsafe(table: Table) -> tuple[Table, list[str]]:
+    """
+    Part a live table's definition into what a backup can carry and the names of what it can't.
+
+    Left out are defaults, constraints and indexes that call functions outside a small set: replaying
+    them would run code that the backup only names. Keys and plain values, all that the engines make, are
+    kept without loading sqlglot, which takes longer than reading a small catalog; a dump asks `check_table`
+    about the whole.
+
+    Raises:
+        UnsafeStatement: a column's type is not a built-in one, so its rows could not be restored.
+    """
+    if not (table.constraints or table.indexes or any(c.default is not None for c in table.columns)):
+        _ask(_check_parts, table)
+        return table, []
+    bare = replace(table, constraints=(), indexes=(), columns=tuple(_bare(c) for c in table.columns))
+    _ask(_check_parts, bare)
+    left_out: list[str] = []
+
+    def keep(alone: Table, what: str) -> bool:
+        try:
+            check_table(alone)
+        except UnsafeStatement:
+            left_out.append(f"{what} of table {table.name}")
+            return False
+        return True
+
+    columns = tuple(
+        c
+        if c.default is None
+        or _VALUE.fullmatch(c.default)
+        or keep(replace(bare, columns=(c,)), f"default of column {c.name}")
+        else _bare(c)
+        for c in table.columns
+    )
+    constraints = tuple(
+        c
+        for c in table.constraints
+        if _KEY.fullmatch(c.definition) or keep(replace(bare, constraints=(c,)), f"constraint {c.name}")
+    )
+    indexes = tuple(i for i in table.indexes if keep(replace(bare, indexes=(i,)), f"index {i.name}"))
+    return replace(table, columns=columns, constraints=constraints, indexes=indexes), left_out
+
+
+def _bare(column: Column) -> Column:
+    return replace(column, default=None)
+
+
+def check_table(table: Table) -> None:
+    """
+    Refuse a definition that dlbackup would not have written.
+
+    Raises:
+        UnsafeStatement: names the statement's beginning.
+    """
+    _ask(_check_table, table)
+
+
+def _ask(check: Callable[[Table], None], table: Table) -> None:
+    # Ten thousand inlined tables differ in their numbers only, and a number can't make a statement unsafe.
+    if not _passes(check, replace(table, name=_NUMBERS.sub("0", table.name))):
+        check(table)
+
+
+@cache
+def _passes(check: Callable[[Table], None], table: Table) -> bool:
+    try:
+        check(table)
+    except UnsafeStatement:
+        return False
+    return True
+
+
+def _check_table(table: Table) -> None:
+    _check_parts(table)
+    for statement in (definition(table), *finishing(table), *ownership(table)):
+        _check_statement(statement.removesuffix(";\n"), table)
+
+
+def _check_parts(table: Table) -> None:
+    """Check what needs no parser: that every part is quoted, or of a form that calls nothing."""
+    if not table.name.startswith(PREFIX):
+        raise UnsafeStatement(f"table {table.name!r} is not a catalog table")
+    if not table.columns:
+        raise UnsafeStatement(f"table {table.name} has no columns")
+    for text in _names(table):
+        if not text or "\0" in text:
+            raise UnsafeStatement(f"table {table.name} holds an impossible name: {text!r}")
+    for column in table.columns:
+        if not re.fullmatch(_TYPE, column.type):
+            raise UnsafeStatement(
+                f"column {column.name} of table {table.name} has a type that a backup can't carry: {column.type}"
+            )
+    for text, beginning in _expressions(table):
+        if not (re.match(beginning, text) and _EXPRESSION.fullmatch(text) and _stays_in_place(text)):
+            raise UnsafeStatement(f"table {table.name} holds an expression outside the allow-list: {text[:80]}")
+    for key, _ in table.options:
+        if not re.fullmatch(r"[a-z_][a-z0-9_.]*", key):
+            raise UnsafeStatement(f"table {table.name} has a strange storage parameter: {key[:80]}")
+    for grant in (*(table.grants or ()), *(g for c in table.columns for g in c.grants)):
+        if not grant.privileges or not PRIVILEGES.issuperset(grant.privileges):
+            raise UnsafeStatement(f"table {table.name} grants something unknown: {grant.privileges}")
+
+
+def _names(table: Table) -> Iterator[str]:
+    yield table.name
+    yield from (column.name for column in table.columns)
+    yield from (constraint.name for constraint in table.constraints)
+    yield from (index.name for index in table.indexes)
+    yield from (column.collation for column in table.columns if column.collation is not None)
+
+
+def _expressions(table: Table) -> Iterator[tuple[str, str]]:
+    yield from ((column.default, "") for column in table.columns if column.default is not None)
+    yield from ((constraint.definition, _CONSTRAINT) for constraint in table.constraints)
+    yield from ((index.definition, _INDEX) for index in table.indexes)
+
+
+def _stays_in_place(text: str) -> bool:
+    """Tell whether no parenthesis of `text` closes one before it, and no comma begins another definition."""
+    depth = 0
+    for sign in re.sub(rf"{_NAME}|{_TEXT}|[^()\[\],]", "", text):
+        depth += (sign in "([") - (sign in ")]")
+        if depth < 0 or (sign == "," and not depth):
+            return False
+    return not depth
+
+
+def _check_statement(statement: str, table: Table) -> None:
+    if _UNSTORABLE.search(statement):
+        raise UnsafeStatement(f"table {table.name!r} holds a character that PostgreSQL can't store")
+    if _TEMPLATES.fullmatch(statement):
+        return
+    columns = tuple(
+        (_NUMBERS.sub("0", c.name), sum((c.not_null, c.default is not None, c.collation is not None)))
+        for c in table.columns
+    )
+    problem = _problem(_NUMBERS.sub("0", statement), _NUMBERS.sub("0", table.name), columns)
+    if problem:
+        raise UnsafeStatement(f"table {table.name}: {problem}: {statement[:120]}")
+
+
+@cache
+def _problem(statement: str, table: str, columns: tuple[tuple[str, int], ...]) -> str:
+    import sqlglot
+    from sqlglot import exp
+
+    logging.getLogger("sqlglot").setLevel(logging.ERROR)
+    try:
+        trees = sqlglot.parse(statement, read="postgres")
+    except RecursionError:
+        return "too deep"
+    except sqlglot.errors.SqlglotError as exc:
+        return f"not understood ({str(exc).splitlines()[0][:120]})"
+    if len(trees) != 1 or trees[0] is None:
+        return "not exactly one statement"
+    tree = trees[0]
+    allowed = _allowed_nodes()
+    if type(tree) not in allowed:
+        return f"a {type(tree).__name__} statement is not allowed"
+    for node in tree.walk():
+        if type(node) not in allowed[type(tree)]:
+            return f"{type(node).__name__} is not allowed"
+        if node.comments:
+            return "comments are not allowed"
+        if isinstance(node, exp.DataType) and node.this == exp.DataType.Type.USERDEFINED:
+            return "only built-in types are allowed"
+    named = {node.name for node in tree.find_all(exp.Table) if not _is_pattern_class(node)}
+    if isinstance(tree, exp.Comment):
+        return ""  # names a table, a column or an index of it; rendered from the record
+    if named != {table}:
+        return f"names other tables than its own: {sorted(named)}"
+    if isinstance(tree, exp.Create) and tree.kind == "TABLE":
+        defined = tuple((node.name, len(node.args["constraints"])) for node in tree.find_all(exp.ColumnDef))
+        return "" if defined == columns else "defines other columns than its own"
+    if isinstance(tree, exp.Create) and tree.kind != "INDEX":
+        return f"CREATE {tree.kind} is not allowed"
+    return ""
+
+
+def _is_pattern_class(node: Any) -> bool:
+    """Tell whether sqlglot took one of PostgreSQL's own operator classes in an index for a table."""
+    from sqlglot import exp
+
+    classes = ("text_pattern_ops", "varchar_pattern_ops", "bpchar_pattern_ops")
+    return isinstance(node.parent, exp.Opclass) and node.sql() in classes
+
+
+@cache
+def _allowed_nodes() -> dict[type[Any], frozenset[type[Any]]]:
+    from sqlglot import exp
+
+    names = {exp.Table, exp.Identifier, exp.Column, exp.Literal}
+    expression = names | {
+        exp.Add, exp.And, exp.Any, exp.Array, exp.Between, exp.Boolean, exp.Cast, exp.Coalesce, exp.DataType,
+        exp.DataTypeParam, exp.Div, exp.EQ, exp.GT, exp.GTE, exp.In, exp.Is, exp.LT, exp.LTE, exp.Length, exp.Like,
+        exp.Lower, exp.Mod, exp.Mul, exp.NEQ, exp.Neg, exp.Not, exp.Null, exp.Or, exp.Paren, exp.Sub, exp.Upper,
+    }  # fmt: skip
+    create = expression | {
+        exp.CheckColumnConstraint, exp.CollateColumnConstraint, exp.ColumnConstraint, exp.ColumnDef, exp.Constraint,
+        exp.Create, exp.DefaultColumnConstraint, exp.Index, exp.IndexParameters, exp.NotNullColumnConstraint,
+        exp.Opclass, exp.Ordered, exp.PrimaryKey, exp.Property, exp.Schema, exp.UniqueColumnConstraint, exp.Var,
+        exp.Where,
+    }  # fmt: skip
+    grant = names | {exp.GrantPrincipal, exp.GrantPrivilege, exp.Var}
+    return {
+        exp.Create: frozenset(create),
+        exp.Comment: frozenset(names | {exp.Comment}),
+        exp.Grant: frozenset(grant | {exp.Grant}),
+        exp.Revoke: frozenset(grant | {exp.Revoke}),
+        exp.Alter: frozenset(names | {exp.Alter, exp.AlterSet, exp.EQ}),
+    }

@@ -1,0 +1,115 @@
+"""
+The records that everyone shares: a catalog's tables as their definitions say, and what was read.
+
+A `Table` holds all that a backup carries of a table but its rows. Texts that come from the server
+(types, defaults, constraints, indexes) are as PostgreSQL prints them with an empty search path, so
+that equal definitions are equal records.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+PREFIX = "ducklake_"
+INTEGERS = frozenset({"smallint", "integer", "bigint"})
+Kind = Literal["fixed", "inlined-data", "inlined-delete"]
+_INLINED_DATA = re.compile(r"ducklake_inlined_data_(\d+)_\d+")
+_INLINED_DELETE = re.compile(r"ducklake_inlined_delete_(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Privileges of one role (`""` is PUBLIC), sorted by name; `grantable` is WITH GRANT OPTION."""
+
+    grantee: str
+    privileges: tuple[str, ...]
+    grantable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column; `type` as `format_type` prints it, `default` as `pg_get_expr` does."""
+
+    name: str
+    type: str
+    not_null: bool = False
+    default: str | None = None
+    collation: str | None = None
+    comment: str | None = None
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A primary key, unique or check constraint; `definition` as `pg_get_constraintdef` prints it."""
+
+    name: str
+    definition: str
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index that no constraint owns; `definition` is what follows the table: `USING btree (x)`."""
+
+    name: str
+    definition: str
+    unique: bool = False
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """
+    The definition of one catalog table.
+
+    Args:
+        name: unqualified, as stored.
+        grants: None where the owner never granted or revoked anything.
+        options: storage parameters, as (name, value).
+        replica_identity: `default`, `full`, `nothing`, or `index NAME`.
+    """
+
+    name: str
+    columns: tuple[Column, ...]
+    constraints: tuple[Constraint, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    comment: str | None = None
+    owner: str = ""
+    grants: tuple[Grant, ...] | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    replica_identity: str = "default"
+
+    @property
+    def kind(self) -> Kind:
+        """What the table's name says it is for."""
+        if _INLINED_DATA.fullmatch(self.name):
+            return "inlined-data"
+        if _INLINED_DELETE.fullmatch(self.name):
+            return "inlined-delete"
+        return "fixed"
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The columns' names in the order of the table."""
+        return tuple(column.name for column in self.columns)
+
+    def without_owner(self) -> "Table":
+        """Return the same table, owned by nobody in particular."""
+        return replace(self, owner="")
+
+    def without_grants(self) -> "Table":
+        """Return the same table without what was granted on it or its columns."""
+        return replace(self, grants=None, columns=tuple(replace(column, grants=()) for column in self.columns))
+
+
+def inlined_table_id(name: str) -> int | None:
+    """Return the id of the lake table whose inlined rows the table `name` holds, or None."""
+    match = _INLINED_DATA.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def by_name(tables: Iterable[Table]) -> dict[str, Table]:
+    """Return the tables by their names."""
+    return {table.name: table for table in tables}

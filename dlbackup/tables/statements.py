@@ -1,0 +1,118 @@
+"""
+Definitions as SQL text, and the answer to "is this a statement that dlbackup would have written?".
+
+Only this module writes the SQL of a backup. A statement is safe when it is, byte for byte, what
+`definition`, `finishing` or `ownership` makes of a table record, and when sqlglot finds nothing in it
+but the allowed node types over that one table. Texts that PostgreSQL printed (types, defaults,
+constraints, indexes) are the only part that isn't made of quoted names and literals, so they are
+what the second check is for.
+"""
+
+from dataclasses import replace
+
+from dlbackup.tables.definition import Column, Constraint, Grant, Table
+from dlbackup.tables.quoting import placed, quote_identifier, quote_literal
+
+SETTINGS = (
+    "SET client_encoding = 'UTF8';\n"
+    "SET standard_conforming_strings = on;\n"
+    "SET datestyle = 'ISO, YMD';\n"
+    "SET intervalstyle = 'postgres';\n"
+    "SET timezone = 'GMT';\n"
+    "SET extra_float_digits = 3;\n"
+    "SET bytea_output = 'hex';\n"
+    "SET statement_timeout = 0;\n"
+    "SET lock_timeout = 0;\n"
+)
+"""
+Set by us and never inherited, so that the same rows are the same bytes on every server.
+
+GMT is built into PostgreSQL and prints as UTC does; a server without a time zone database knows no UTC.
+"""
+
+
+def definition(table: Table, schema: str | None = None) -> str:
+    """
+    Return the CREATE TABLE statement, keys and checks inside, with its closing line feed.
+
+    Args:
+        schema: qualifies the table's name; names in a backup are not qualified.
+    """
+    parts = [_column(column) for column in table.columns]
+    parts += [f"CONSTRAINT {quote_identifier(c.name)} {c.definition}" for c in table.constraints]
+    return f"CREATE TABLE {placed(schema, table.name)} (\n    " + ",\n    ".join(parts) + "\n);\n"
+
+
+def keyless(table: Table) -> tuple[Table, tuple[Constraint, ...]]:
+    """Return a table without its primary and unique keys, and these: an index is made faster after the rows."""
+    keys = tuple(c for c in table.constraints if c.definition.startswith(("PRIMARY KEY", "UNIQUE")))
+    return replace(table, constraints=tuple(c for c in table.constraints if c not in keys)), keys
+
+
+def adding(table: str, constraint: Constraint) -> str:
+    """Return the statement that adds a constraint to the table of a quoted name."""
+    return f"ALTER TABLE {table} ADD CONSTRAINT {quote_identifier(constraint.name)} {constraint.definition};\n"
+
+
+def finishing(table: Table, schema: str | None = None) -> list[str]:
+    """Return what follows the rows: indexes, comments, storage parameters, replica identity."""
+    name = placed(schema, table.name)
+    done = [
+        f"CREATE {'UNIQUE ' if i.unique else ''}INDEX {quote_identifier(i.name)} ON {name} {i.definition};\n"
+        for i in table.indexes
+    ]
+    if table.comment is not None:
+        done.append(f"COMMENT ON TABLE {name} IS {quote_literal(table.comment)};\n")
+    done += [
+        f"COMMENT ON COLUMN {name}.{quote_identifier(c.name)} IS {quote_literal(c.comment)};\n"
+        for c in table.columns
+        if c.comment is not None
+    ]
+    done += [
+        f"COMMENT ON CONSTRAINT {quote_identifier(c.name)} ON {name} IS {quote_literal(c.comment)};\n"
+        for c in table.constraints
+        if c.comment is not None
+    ]
+    done += [
+        f"COMMENT ON INDEX {placed(schema, i.name)} IS {quote_literal(i.comment)};\n"
+        for i in table.indexes
+        if i.comment is not None
+    ]
+    if table.options:
+        settings = ", ".join(f"{key} = {quote_literal(value)}" for key, value in table.options)
+        done.append(f"ALTER TABLE {name} SET ({settings});\n")
+    if table.replica_identity.startswith("index "):
+        index = quote_identifier(table.replica_identity.removeprefix("index "))
+        done.append(f"ALTER TABLE {name} REPLICA IDENTITY USING INDEX {index};\n")
+    elif table.replica_identity != "default":
+        done.append(f"ALTER TABLE {name} REPLICA IDENTITY {table.replica_identity.upper()};\n")
+    return done
+
+
+def ownership(table: Table, schema: str | None = None) -> list[str]:
+    """Return the statements that set owner and privileges."""
+    name = placed(schema, table.name)
+    done = [f"ALTER TABLE {name} OWNER TO {quote_identifier(table.owner)};\n"] if table.owner else []
+    if table.grants is not None:
+        done.append(f"REVOKE ALL ON TABLE {name} FROM PUBLIC;\n")
+        if table.owner:
+            done.append(f"REVOKE ALL ON TABLE {name} FROM {quote_identifier(table.owner)};\n")
+        done += [_grant(grant, name, "") for grant in table.grants]
+    for column in table.columns:
+        done += [_grant(grant, name, f" ({quote_identifier(column.name)})") for grant in column.grants]
+    return done
+
+
+def _column(column: Column) -> str:
+    text = f"{quote_identifier(column.name)} {column.type}"
+    if column.collation is not None:
+        text += f" COLLATE {quote_identifier(column.collation)}"
+    if column.default is not None:
+        text += f" DEFAULT {column.default}"
+    return text + (" NOT NULL" if column.not_null else "")
+
+
+def _grant(grant: Grant, table: str, columns: str) -> str:
+    what = ", ".join(privilege + columns for privilege in grant.privileges)
+    whom = quote_identifier(grant.grantee) if grant.grantee else "PUBLIC"
+    return f"GRANT {what} ON TABLE {table} TO {whom}{' WITH GRANT OPTION' if grant.grantable else ''};\n"

@@ -1,0 +1,265 @@
+"""
+One snapshot of a catalog becomes one backup.
+
+Rows pass from the server to the file without being parsed: the server formats them in the form that
+stands between the parentheses of a VALUES list.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlbackup.addresses.address import Address
+from dlbackup.backupfile.backup import Backup
+from dlbackup.backupfile.frames import LEVEL
+from dlbackup.backupfile.manifest import FORMAT, Header, Manifest
+from dlbackup.backupfile.writer import BackupWriter, Piece, pack
+from dlbackup.catalogs.contract import Pages, Snapshot
+from dlbackup.catalogs.open import open_catalog
+from dlbackup.errors import MovedOn
+from dlbackup.lake.canonical import Canonical
+from dlbackup.lake.fingerprint import Fingerprinter
+from dlbackup.runtime.memory import collector_paused
+from dlbackup.runtime.progress import Event, Meter, OnEvent, ignore
+from dlbackup.runtime.throttle import Throttle, paced, throttle
+from dlbackup.runtime.workers import JOBS, Crew
+from dlbackup.tables.allowlist import check_table
+from dlbackup.tables.definition import Table
+from dlbackup.tables.digest import Block
+from dlbackup.tables.rows import statements_of
+from dlbackup.transfer.destination import destination
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres.snapshot import SharedSnapshot
+
+
+ATTEMPTS = 3
+"""How often a dump begins again when tables vanish or are rewritten under it."""
+PIECE_PAGES = 2048
+"""Pages (16 MB) of a table that are read and packed at once, about six frames."""
+PIECES_A_HELPER = 4
+"""Pieces that are worth the start of one more process."""
+
+
+def dump_catalog(
+    address: Address,
+    to: str | Path,
+    schema: str | None,
+    level: int = LEVEL,
+    jobs: int = JOBS,
+    on_event: OnEvent = ignore,
+    *,
+    max_rate: float | None = None,
+) -> Backup:
+    """Write one backup; begin again when the tables change under it."""
+    limit = throttle(max_rate)
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _dump_once(address, to, schema, level, jobs if limit is None else 1, limit, on_event)
+        except MovedOn as exc:
+            if attempt == ATTEMPTS or to == "-":
+                raise
+            on_event(Event("dump", f"{exc.message}: beginning again"))
+    raise AssertionError("the loop returns or raises")
+
+
+def _dump_once(
+    address: Address,
+    to: str | Path,
+    schema: str | None,
+    level: int,
+    jobs: int,
+    limit: Throttle | None,
+    on_event: OnEvent,
+) -> Backup:
+    begun = time.monotonic()
+    with open_catalog(address, schema) as catalog, catalog.snapshot(share=jobs > 1) as snapshot:
+        for table in snapshot.tables:
+            check_table(table)  # what a reader would refuse is never written
+        for what in snapshot.left_out:
+            on_event(Event("dump", f"not in the backup: {what}", warning=True))
+        header = _header(snapshot)
+        with destination(to, header) as (path, sink), BackupWriter(sink, header, level) as writer, collector_paused():
+            manifest = _write(writer, _Reading.begin(address, snapshot, level, jobs, limit, on_event), on_event)
+        return Backup(
+            path,
+            FORMAT,
+            header.spec_version,
+            header.snapshot_id,
+            len(manifest.tables),
+            manifest.rows,
+            writer.raw_bytes,
+            writer.file_bytes,
+            writer.sha256,
+            round(time.monotonic() - begun, 3),
+            manifest.left_out,
+            manifest.fingerprint.value if manifest.fingerprint else "",
+            manifest.contents,
+        )
+
+
+def _header(snapshot: Snapshot) -> Header:
+    head = snapshot.head
+    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Header(FORMAT, head.spec_version, head.snapshot_id, head.snapshot_time, created, _tool(), snapshot.source)
+
+
+def _tool() -> str:
+    try:
+        return f"dlbackup {version('dlbackup')}"
+    except PackageNotFoundError:
+        return "dlbackup"
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """Some pages of a table, to be packed."""
+
+    table: Table
+    pages: Pages
+    canonical: Canonical | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How a snapshot is read: on how many sessions, how fast, and packed at which level of zstd."""
+
+    address: Address
+    snapshot: Snapshot
+    level: int
+    jobs: int
+    limit: Throttle | None
+    sizes: dict[str, int]
+    densities: dict[str, float]
+    meter: Meter
+
+    @classmethod
+    def begin(
+        cls,
+        address: Address,
+        snapshot: Snapshot,
+        level: int,
+        jobs: int,
+        limit: Throttle | None,
+        on_event: OnEvent,
+    ) -> "_Reading":
+        sizes, densities = snapshot.pages(), snapshot.densities()
+        work = sum(sizes.values()) + DUMP_PAGES * len(sizes)
+        meter = Meter("dump", on_event, work, guessed_rows(sizes, densities), guessed=True)
+        return cls(address, snapshot, level, jobs, limit, sizes, densities, meter)
+
+    def each(self, tables: Sequence[Table]) -> Iterator[tuple[Table, Iterator[Block]]]:
+        """Read whole tables here, one after the other."""
+        for table, blocks in self.snapshot.each(tables, alone=self.limit is not None):
+            self.part(table)
+            yield table, self.meter.counted(paced(blocks, self.limit))
+
+    def rows(self, table: Table, pages: Pages) -> Iterator[Block]:
+        """Read rows here that helpers could have read: with helpers, they are counted as pieces."""
+        blocks = paced(self.snapshot.rows(table, pages), self.limit)
+        return self.meter.counted(blocks) if self.jobs == 1 else blocks
+
+    def part(self, table: Table, pages: Pages | None = None) -> None:
+        """Tell the meter which table, or piece of one, comes next."""
+        first, end = (pages.first, pages.end) if pages else (0, None)
+        count = (end or self.sizes[table.name]) - first
+        self.meter.part(count + (0 if first else DUMP_PAGES), count * self.densities.get(table.name, 0.0))
+
+    def pack(self, task: _Task) -> Piece:
+        return _pack(self.rows, self.level, task)
+
+    def crew(self, divided: Mapping[str, Sequence[Pages]]) -> Crew[_Task, Piece]:
+        """Return those who pack the pieces of divided tables; helpers are no gain for few."""
+        tables = [table for table in self.snapshot.tables if table.name in divided]
+        pieces = sum(map(len, divided.values()))
+        helpers = min(self.jobs - 1, pieces // PIECES_A_HELPER)
+        return Crew(_packing, (self.snapshot.shared(self.address, tables), self.level), self.pack, helpers)
+
+
+@contextmanager
+def _packing(argument: "tuple[SharedSnapshot, int]") -> Iterator[Callable[[_Task], Piece]]:
+    """Join a snapshot in a helper."""
+    shared, level = argument
+    with shared.join() as snapshot, collector_paused():
+        yield partial(_pack, snapshot.rows, level)
+
+
+def _pack(rows: Callable[[Table, Pages], Iterator[Block]], level: int, task: _Task) -> Piece:
+    return pack(task.table, statements_of(rows(task.table, task.pages)), task.canonical, level)
+
+
+def _pieces(pages: int) -> list[Pages]:
+    """Divide a table at the same pages whatever `jobs` is; the last piece is open, for the table may have grown."""
+    firsts = range(0, pages, PIECE_PAGES)
+    return [Pages(first, first + PIECE_PAGES if first != firsts[-1] else None) for first in firsts]
+
+
+def _write(writer: BackupWriter, reading: _Reading, on_event: OnEvent) -> Manifest:
+    rows = 0
+    snapshot, sizes = reading.snapshot, reading.sizes
+    fingerprint = Fingerprinter(snapshot.head.spec_version)
+    divided = {
+        table.name: _pieces(sizes[table.name])
+        for table in snapshot.tables
+        if sizes[table.name] > PIECE_PAGES and fingerprint.is_divisible(table)
+    }
+
+    def tasks(table: Table) -> Iterator[_Task]:
+        return (_Task(table, pages, fingerprint.canonical(table)) for pages in divided[table.name])
+
+    with reading.crew(divided) as crew:
+        fixed = [table for table in snapshot.tables if table.name in divided and table.kind == "fixed"]
+        given = {table.name: crew.add(tasks(table)) for table in fixed}
+        for is_divided, tables in groupby(snapshot.tables, lambda table: table.name in divided):
+            if not is_divided:
+                for table, blocks in reading.each(list(tables)):
+                    fingerprint.begin(table)
+                    rows += writer.write_table(table, statements_of(blocks), fingerprint.add).count
+                continue
+            for table in tables:
+                fingerprint.begin(table)
+                numbers = given.get(table.name) or crew.add(tasks(table))
+                numbered = zip(numbers, divided[table.name], strict=True)
+                rows += writer.write_packed(table, _noted(numbered, table, crew, fingerprint, reading)).count
+    on_event(Event("dump", f"{len(snapshot.tables)} tables, {rows} rows read", rows))
+    return writer.finish(snapshot.left_out, fingerprint.result())
+
+
+def _noted(
+    numbered: Iterable[tuple[int, Pages]],
+    table: Table,
+    crew: Crew[_Task, Piece],
+    fingerprint: Fingerprinter,
+    reading: _Reading,
+) -> Iterator[Piece]:
+    for number, pages in numbered:
+        reading.part(table, pages)
+        piece = crew.result(number)
+        fingerprint.add_part(piece.meaning)
+        if reading.jobs > 1:
+            reading.meter.add(piece.rows.count, crew.ahead * PIECE_PAGES)
+        yield piece
+
+
+DUMP_PAGES = 12
+"""When it is dumped; in pages, the unit of a dump's work."""
+
+
+def guessed_rows(pages: Mapping[str, int], densities: Mapping[str, float]) -> int:
+    """
+    Return about how many rows tables have; 0 where the server's statistics don't say.
+
+    Args:
+        densities: rows a page, of those tables that the server has statistics of.
+    """
+    known = sum(count for name, count in pages.items() if name in densities)
+    if known < 0.9 * sum(pages.values()):
+        return 0
+    return round(sum(count * densities[name] for name, count in pages.items() if name in densities))

@@ -1,0 +1,240 @@
+"""The steps of a restore: refuse, load, prove definitions, read every row back."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dlbackup.addresses.address import Address
+from dlbackup.backupfile.manifest import Entry, Manifest
+from dlbackup.backupfile.workload import FILE_BYTES, PROOF_BYTES, READ_BACK, RESTORE_BYTES, of_backup
+from dlbackup.errors import CatalogError, HasDependents, NewerSnapshots, NotEmpty, UsageError
+from dlbackup.lake.datafiles import COLUMNS, look
+from dlbackup.runtime.memory import collector_paused
+from dlbackup.runtime.progress import Event, Meter, OnEvent
+from dlbackup.runtime.throttle import paced, throttle
+from dlbackup.tables.definition import Table, by_name
+from dlbackup.tables.digest import summed
+from dlbackup.tables.quoting import quote_identifier
+from dlbackup.transfer.feed import Feed
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres.place import PostgresPlace
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """
+    What the user accepts and wants; the defaults are the safe choices.
+
+    Args:
+        metadata_schema: where to restore; by default where the catalog is, else the schema of the backup.
+        replace: a catalog that stands there may be replaced.
+        drop_replaced: it is dropped instead of being kept aside.
+        discard_newer: snapshots that the backup doesn't have may be lost.
+        owner: give the tables to the owners that they had.
+        privileges: grant what was granted.
+        data_path: where the data files are now; None leaves what the backup says.
+        read_back: read every row again before the commit.
+        max_rate: bytes of SQL text a second that are loaded, and then read back, at most.
+        data_files: look whether the data files on this machine are there, and warn if not.
+    """
+
+    metadata_schema: str | None = None
+    replace: bool = False
+    drop_replaced: bool = False
+    discard_newer: bool = False
+    owner: bool = True
+    privileges: bool = True
+    data_path: str | None = None
+    read_back: bool = True
+    data_files: bool = True
+    terminate_clients: bool = False
+    ignore_clients: bool = False
+    max_rate: float | None = None
+
+
+def restoring(address: Address, schema: str) -> AbstractContextManager[None]:
+    """Translate errors of the server inside the block."""
+    from dlbackup.catalogs.postgres.sessions import translated
+
+    return translated(address, f"restoring into schema {schema}")
+
+
+class Job:
+    """What a restore is about; `tables` are the definitions that are wanted."""
+
+    def __init__(
+        self,
+        address: Address,
+        schema: str,
+        manifest: Manifest,
+        options: RestoreOptions,
+        stream: "Stream",
+        on_event: OnEvent,
+    ) -> None:
+        self.address, self.schema, self.manifest, self.options = address, schema, manifest, options
+        self.stream, self.on_event = stream, on_event
+        self.tables = [_wanted(entry.table, options) for entry in manifest.tables]
+        self.proof = of_backup(manifest, PROOF_BYTES)
+
+
+def settle(place: "PostgresPlace", job: Job, scheduled: list[tuple[int, str]]) -> None:
+    """Do what comes last: move the data path, and look for data files."""
+    if job.options.data_path is not None:
+        _move_data(place, job.options.data_path)
+    if job.options.data_files:
+        _look_for_data_files(place, job.tables, scheduled, job.on_event)
+
+
+def _wanted(table: Table, options: RestoreOptions) -> Table:
+    if not options.privileges:
+        table = table.without_grants()
+    return table if options.owner else table.without_owner()
+
+
+def check_roles(place: "PostgresPlace", tables: list[Table]) -> None:
+    """Refuse when roles that the backup names are missing."""
+    names = {table.owner for table in tables}
+    for table in tables:
+        names |= {grant.grantee for grant in table.grants or ()}
+        names |= {grant.grantee for column in table.columns for grant in column.grants}
+    if missing := place.missing_roles(names - {""}):
+        raise CatalogError(
+            f"the server has no role {', '.join(missing)}, to which the backup's tables belong or are granted",
+            "create the roles, or restore with --no-owner and --no-privileges",
+        )
+
+
+def check_place(place: "PostgresPlace", manifest: Manifest, options: RestoreOptions) -> None:
+    """Refuse what would lose or break something in the place."""
+    if not place.existing.tables:
+        return
+    if not options.replace:
+        raise NotEmpty(
+            f"schema {place.schema} already holds {len(place.existing.tables)} catalog tables",
+            "name another place with --metadata-schema, or put the backup in its place with --replace",
+        )
+    there, ours = place.head.snapshot_id, manifest.header.snapshot_id
+    if not options.discard_newer and there is not None and (ours is None or there > ours):
+        raise NewerSnapshots(
+            f"the catalog has snapshots that the backup has not: its newest is {there}, the backup's is {ours};"
+            f" those would be lost: {place.newer_snapshots(ours)}",
+            "dump it first; --discard-newer accepts that they are replaced",
+        )
+    if place.existing.left_out:
+        raise HasDependents(
+            f"replacing the catalog would lose or break: {'; '.join(place.existing.left_out[:5])}",
+            "drop what is named, and make it again after the restore",
+        )
+
+
+def load(place: "PostgresPlace", stream: "Stream", entry: Entry) -> None:
+    """Fill the table that comes next in the backup."""
+    texts = stream.rows_of(entry)
+    taken = place.load(entry.table, texts) if entry.rows else sum(1 for _ in texts)
+    if taken != entry.rows:
+        raise CatalogError(f"table {entry.table.name}: the server took {taken} rows of {entry.rows}")
+
+
+class Stream:
+    """A feed, table by table, in the order of the backup; paced, counted and reported."""
+
+    def __init__(self, feed: Feed, manifest: Manifest, options: RestoreOptions, on_event: OnEvent) -> None:
+        self.limit = throttle(options.max_rate)
+        self._feed = feed
+        self._next = next(feed, None)
+        self._work = of_backup(manifest, RESTORE_BYTES)
+        work = sum(self._work.values())
+        read_back = 1.0 if self.limit else READ_BACK
+        look = FILE_BYTES * _data_files(manifest) / work if options.data_files else 0.0
+        self.after_read_back = look / read_back
+        after = look + (read_back if options.read_back else 0.0)
+        self._meter = Meter("restore", on_event, work, manifest.rows, after=after)
+
+    def rows_of(self, entry: Entry) -> Iterator[bytes]:
+        """Yield the rows of the table that comes next; after the last table's, that all was proved is known."""
+        if self._next != entry:
+            raise AssertionError("tables come in the order of the backup")
+        self._meter.part(self._work[entry.table.name], entry.rows)
+        for item in self._feed:
+            if isinstance(item, Entry):
+                self._next = item
+                return
+            if self.limit is not None:
+                self.limit.take(len(item.text))
+            yield item.text
+            self._meter.add(item.rows)
+
+
+def _data_files(manifest: Manifest) -> int:
+    return sum(entry.rows for entry in manifest.tables if entry.table.name == "ducklake_data_file")
+
+
+def prove_definitions(place: "PostgresPlace", job: Job) -> None:
+    """Compare the definitions that the server has now with the backup's."""
+    found = by_name(_wanted(table, job.options) for table in place.definitions())
+    for table in job.tables:
+        there = found.pop(table.name, None)
+        if there != table:
+            raise CatalogError(
+                f"the server made another table {table.name} than the backup has: {_difference(table, there)}",
+                "restore to the PostgreSQL version that the backup is from",
+            )
+    if found:
+        raise CatalogError(f"schema {place.schema} holds more catalog tables than the backup: {', '.join(found)}")
+
+
+def read_back(place: "PostgresPlace", job: Job, entries: Sequence[Entry]) -> None:
+    """Compare the rows that the server has now with the backup's, before anything of them is committed."""
+    if not job.options.read_back:
+        return
+    job.on_event(Event("restore", "reading every row back and comparing it with the backup"))
+    work = {entry.table.name: job.proof[entry.table.name] for entry in entries}
+    rows = sum(entry.rows for entry in entries)
+    meter = Meter("read-back", job.on_event, sum(work.values()), rows, after=job.stream.after_read_back)
+    with collector_paused():
+        expected = {entry.table.name: entry for entry in entries if entry.rows}
+        for table, blocks in place.read_back([(entry.table, entry.rows) for entry in expected.values()]):
+            entry = expected[table.name]
+            meter.part(work[table.name], entry.rows)
+            if summed(meter.counted(paced(blocks, job.stream.limit))) != entry.content:
+                raise CatalogError(f"table {table.name}: the server gives back other rows than it was given")
+
+
+def _difference(wanted: Table, found: Table | None) -> str:
+    if found is None:
+        return "it is missing"
+    for name in Table.__dataclass_fields__:
+        if getattr(wanted, name) != getattr(found, name):
+            return f"{name} is {getattr(found, name)!r}, not {getattr(wanted, name)!r}"[:400]
+    return "nothing"
+
+
+def _look_for_data_files(
+    place: "PostgresPlace", restored: Sequence[Table], scheduled: list[tuple[int, str]], on_event: OnEvent
+) -> None:
+    """Warn of data files that are not there, and of those that will soon be gone; none of that fails a restore."""
+    tables = by_name(restored)
+    if all(name in tables and set(columns) <= set(tables[name].column_names) for name, columns in COLUMNS.items()):
+        with collector_paused():
+            findings = look(place.stream, quote_identifier(place.schema))
+        for finding in findings:
+            if finding.severity == "error":
+                on_event(Event("data-files", finding.message, warning=True))
+    if scheduled and (needed := place.needs([file for file, _ in scheduled])):
+        on_event(
+            Event(
+                "data-files",
+                f"{needed} data files that the backup needs were scheduled for deletion by the replaced catalog, the"
+                f" first at {scheduled[0][1]}: they stay only as long as nobody cleans up by that catalog",
+                warning=True,
+            )
+        )
+
+
+def _move_data(place: "PostgresPlace", path: str) -> None:
+    if not path:
+        raise UsageError("--data-path is empty")
+    if place.set_data_path(path if path.endswith("/") else path + "/") != 1:
+        raise CatalogError("the catalog has no data_path of its own to be changed")

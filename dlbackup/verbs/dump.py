@@ -1,0 +1,43 @@
+"""
+One backup of the catalog at an address.
+"""
+
+from pathlib import Path
+
+from dlbackup.addresses.address import parse_address
+from dlbackup.backupfile.backup import Backup
+from dlbackup.backupfile.frames import LEVEL
+from dlbackup.errors import UsageError
+from dlbackup.runtime.progress import OnEvent, ignore
+from dlbackup.runtime.workers import JOBS
+from dlbackup.transfer.dumping import dump_catalog
+
+
+def dump(
+    address: str,
+    to: str | Path = ".",
+    *,
+    metadata_schema: str | None = None,
+    level: int = LEVEL,
+    jobs: int = JOBS,
+    max_rate: float | None = None,
+    on_event: OnEvent = ignore,
+) -> Backup:
+    """
+    Write one backup of the catalog at `address`.
+
+    Args:
+        to: a file that doesn't exist, a folder (the file is then named after database, time and version),
+            or `-` for standard output.
+        level: of zstd, 1 to 22.
+        jobs: how many processes read and compress, each on a connection of its own; the same bytes come out.
+        max_rate: bytes of SQL text a second that are read at most, in one process whatever `jobs` is.
+
+    Raises:
+        CatalogError: nothing was read; StorageError: nothing was left under the final name.
+    """
+    if not 1 <= level <= 22:
+        raise UsageError(f"zstd level {level} is not between 1 and 22")
+    if jobs < 1:
+        raise UsageError(f"{jobs} jobs can't do anything")
+    return dump_catalog(parse_address(address), to, metadata_schema, level, jobs, on_event, max_rate=max_rate)

@@ -1,0 +1,110 @@
+"""
+What is at an address or in a backup: version, head snapshot, tables, rows, sizes, the engine that opens it.
+
+Looks with plain SQL or at a backup's manifest, and changes nothing.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dlbackup.addresses.address import names_backup, parse_address
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.open import open_catalog
+from dlbackup.lake import spec
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """
+    What was found.
+
+    Args:
+        schema: where the catalog is, or was when the backup was taken.
+        created: of a backup.
+        bytes: of the catalog's tables with their indexes, or of the backup file.
+        engine: which DuckDB opens it without migrating it.
+        fingerprint: what the lake means; of a catalog only when asked for, since it reads all rows.
+    """
+
+    kind: Literal["catalog", "backup"]
+    spec_version: str
+    snapshot_id: int | None
+    snapshot_time: str | None
+    tables: int
+    rows: int
+    database: str
+    schema: str
+    server_version: str
+    bytes: int
+    engine: str
+    created: str | None = None
+    left_out: tuple[str, ...] = ()
+    fingerprint: str | None = None
+
+
+def info(target: str, *, metadata_schema: str | None = None, fingerprint: bool = False) -> Info:
+    """
+    Say what is at an address, or in a backup if `target` is an existing file that isn't a catalog.
+
+    Args:
+        fingerprint: read all rows of a catalog and compute it.
+
+    Raises:
+        CatalogError, BackupError, UsageError: as for reading either.
+    """
+    if names_backup(target):
+        return _of_backup(Path(target))
+    return _of_catalog(target, metadata_schema, fingerprint)
+
+
+def _engine(version: str) -> str:
+    return spec.ENGINES.get(version, "unknown")
+
+
+def _of_backup(path: Path) -> Info:
+    with BackupReader(path) as reader:
+        manifest = reader.manifest
+    header, source = manifest.header, manifest.header.source
+    return Info(
+        "backup",
+        header.spec_version,
+        header.snapshot_id,
+        header.snapshot_time,
+        len(manifest.tables),
+        manifest.rows,
+        source.database,
+        source.schema,
+        source.server_version,
+        path.stat().st_size,
+        _engine(header.spec_version),
+        header.created,
+        manifest.left_out,
+        manifest.fingerprint.value if manifest.fingerprint else None,
+    )
+
+
+def _of_catalog(target: str, schema: str | None, fingerprint: bool) -> Info:
+    with open_catalog(parse_address(target), schema) as catalog, catalog.snapshot() as snapshot:
+        head, source = snapshot.head, snapshot.source
+        counts = snapshot.counts()
+        oids = ", ".join(map(str, snapshot.definitions.oids.values()))
+        sizes = snapshot.query(
+            f"select coalesce(sum(pg_total_relation_size(oid)), 0)::bigint from unnest('{{{oids}}}'::oid[]) oid"
+        )
+        return Info(
+            "catalog",
+            head.spec_version,
+            head.snapshot_id,
+            head.snapshot_time,
+            len(snapshot.tables),
+            sum(counts.values()),
+            source.database,
+            source.schema,
+            source.server_version,
+            int(sizes[0][0]),
+            _engine(head.spec_version),
+            None,
+            snapshot.left_out,
+            snapshot.read()[1].value if fingerprint else None,
+        )

@@ -1,0 +1,30 @@
+"""
+The verb `migrate`: dump, verify, attach, in that order and no other.
+
+What a migration decides is in `migration`, what it does in `pipeline`; drivers are loaded when it runs.
+"""
+
+from pathlib import Path
+
+from dlbackup.addresses.address import parse_address
+from dlbackup.errors import StorageError
+from dlbackup.migration.options import MigrateOptions
+from dlbackup.migration.outcome import Migration
+from dlbackup.runtime.progress import OnEvent, ignore
+
+
+def migrate(address: str, options: MigrateOptions | None = None, *, on_event: OnEvent = ignore) -> Migration:
+    """
+    Migrate a catalog to the newest version that the engine writes.
+
+    Raises:
+        Refused, CatalogError, BackupError, EngineError: before anything was changed.
+        Unchanged, RolledBack, NeedsPerson: after attach began; `result` holds the Migration.
+    """
+    options = options or MigrateOptions()
+    where = parse_address(address)
+    if not Path(options.backup_dir).is_dir():
+        raise StorageError(f"{options.backup_dir} is not a folder", "name an existing folder with --backup-dir")
+    from dlbackup.migration.pipeline import run_migration
+
+    return run_migration(where, options, on_event)

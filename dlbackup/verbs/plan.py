@@ -1,0 +1,169 @@
+"""
+What a migration would do, and what stands in its way; looking changes nothing.
+
+`obstacles` is what `migrate` refuses for and what `plan` lists, so that both say the same.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlbackup.addresses.address import parse_address
+from dlbackup.catalogs.contract import Client, clients_connected
+from dlbackup.catalogs.open import open_catalog
+from dlbackup.errors import CannotMigrate, DlbackupError, Pooled, UnknownVersion
+from dlbackup.lake import spec
+from dlbackup.migration.losses.loss import Loss
+from dlbackup.migration.obstacles import obstacles
+from dlbackup.migration.options import MigrateOptions
+from dlbackup.migration.steps import Step, next_step
+
+if TYPE_CHECKING:
+    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+    from dlbackup.migration.leftovers import Left
+
+
+_FIXED_SECONDS = 4.0
+_SECONDS_PER_ROW = 12e-6
+"""Dump, verify, rehearsal and three readings, as measured on 2 cores with 3.3 million rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocker:
+    """Something that `migrate` refuses for: the error's type, message and hint."""
+
+    type: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLoss:
+    """Something that the engine's migration would lose, and whether it will be mended."""
+
+    rule: str
+    rows: int
+    message: str
+    mended: bool
+
+
+def steps(step: Step, options: MigrateOptions) -> tuple[str, ...]:
+    """Return the stages of a migration in words."""
+    planned = [f"dump the catalog to {options.backup_dir}", "verify the backup: every byte, statement and row"]
+    if options.rehearsal:
+        planned.append("rehearse: migrate a copy in a scratch schema, and drop it")
+    planned += [
+        "put up the fence: commits wait, reads go on",
+        "compare the catalog with the backup, row by row",
+        f"attach with DuckDB {step.duckdb_version}, which migrates {step.from_version} to {step.to_version}",
+        "mend what the engine is known to lose, and compare what the lake means",
+    ]
+    return tuple(planned)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """
+    What `migrate` would do.
+
+    Args:
+        needed: False when the catalog has the version already.
+        clients: other sessions on the database.
+        locks_needed: what restoring the catalog in one transaction needs, roughly.
+        locks_available: what the server's settings promise.
+        opened_by: which DuckDB opens the lake afterwards; older ones don't.
+    """
+
+    from_version: str
+    to_version: str
+    needed: bool
+    engine: str
+    steps: tuple[str, ...]
+    blockers: tuple[Blocker, ...]
+    losses: tuple[PlannedLoss, ...]
+    clients: tuple[Client, ...]
+    tables: int
+    rows: int
+    locks_needed: int
+    locks_available: int
+    opened_by: str
+    estimate_seconds: float
+
+
+def plan(address: str, options: MigrateOptions | None = None) -> Plan:
+    """
+    Say what `migrate` would do with the same options.
+
+    Raises:
+        CatalogError, EngineError: the catalog or the engine can't be looked at.
+    """
+    from dlbackup.catalogs.postgres.clients.advisory_lock import refuse_pooler
+    from dlbackup.catalogs.postgres.clients.connected import other_clients
+    from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available
+    from dlbackup.engine.engine import probe
+    from dlbackup.migration.leftovers import cut_off, left_behind
+
+    options = options or MigrateOptions()
+    with open_catalog(parse_address(address), options.metadata_schema) as catalog:
+        engine = probe(options.engine)
+        with catalog.snapshot() as snapshot:
+            errors: list[DlbackupError] = []
+            try:
+                refuse_pooler(catalog.session)
+            except Pooled as exc:
+                errors.append(exc)
+            losses: tuple[Loss, ...] = ()
+            step = None
+            try:
+                step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, options.to)
+            except (CannotMigrate, UnknownVersion) as exc:
+                errors.append(exc)
+            if step is not None:
+                found, losses = obstacles(snapshot, step, options)
+                errors += found
+            rows = sum(snapshot.counts().values())
+            seconds = _FIXED_SECONDS + rows * _SECONDS_PER_ROW + _throttled_s(snapshot, options)
+        left = left_behind(catalog.session, catalog.schema, Path(options.backup_dir))
+        if left is not None and left.journal is None and snapshot.head.spec_version != left.from_version:
+            errors.append(cut_off(catalog.schema, left))
+        needed = step is not None or left is not None or bool(errors)
+        clients = other_clients(catalog.session, catalog.schema, frozenset())
+        if step is not None and clients and not (options.ignore_clients or options.terminate_clients):
+            errors.append(clients_connected(clients))
+        few = _few_locks(2 * LOCKS_PER_TABLE * len(snapshot.tables), locks_available(catalog.session)) if step else ()
+        return Plan(
+            snapshot.head.spec_version,
+            engine.spec_version,
+            needed,
+            f"DuckDB {engine.duckdb_version}",
+            () if errors else (*_finishing(left), *(steps(step, options) if step else ()), *few),
+            tuple(Blocker(type(error).__name__, error.message, error.hint) for error in errors),
+            tuple(PlannedLoss(loss.rule, loss.rows, loss.message, loss.mendable and options.mend) for loss in losses),
+            clients,
+            len(snapshot.tables),
+            rows,
+            LOCKS_PER_TABLE * len(snapshot.tables),
+            locks_available(catalog.session),
+            spec.ENGINES.get(engine.spec_version, "unknown"),
+            round(seconds, 1) if step else 0.0,
+        )
+
+
+def _throttled_s(snapshot: "PostgresSnapshot", options: MigrateOptions) -> float:
+    return sum(snapshot.pages().values()) * 8192 / options.max_rate if options.max_rate else 0.0
+
+
+def _few_locks(needed: int, available: int) -> tuple[str, ...]:
+    if needed <= available:
+        return ()
+    text = (
+        f"an undo would be made in batches and one exchange of schemas: one transaction needs about {needed} locks of"
+        f" the server's {available}; the engine migrates in one transaction of its own, and may need more than it has"
+    )
+    return (text,)
+
+
+def _finishing(left: "Left | None") -> tuple[str, ...]:
+    if left is None:
+        return ()
+    return (f"finish or undo the migration that was cut off; its journal is {left.path}",)

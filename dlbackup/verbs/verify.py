@@ -1,0 +1,88 @@
+"""
+Say whether a backup is good; on request rehearse it, and look for its data files.
+"""
+
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from dlbackup.addresses.address import parse_address
+from dlbackup.backupfile.backup import Backup, VerifiedBackup
+from dlbackup.backupfile.prover import Verification, examine
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.errors import BackupError, CatalogError, EngineError, Unreachable, UsageError
+from dlbackup.lake import datafiles
+from dlbackup.lake.findings import Finding
+from dlbackup.runtime.progress import Event, OnEvent, ignore
+from dlbackup.runtime.workers import JOBS
+
+
+def verify(
+    backup: str | Path | Backup,
+    *,
+    rehearse: str | None = None,
+    engine: Path | None = None,
+    data_files: bool = False,
+    jobs: int = JOBS,
+    on_event: OnEvent = ignore,
+) -> Verification:
+    """
+    Read a whole backup and say whether it is good; damage is a finding too.
+
+    Args:
+        rehearse: the address of a server on which a good backup is also restored into a scratch schema,
+            migrated if need be, and opened.
+        engine: the Python of the environment whose DuckDB opens it; by default this one.
+        data_files: also look whether the data files on this machine are there with their recorded sizes.
+        jobs: how many processes decompress and prove.
+
+    Raises:
+        StorageError: the file can't be read.
+        UsageError, Unreachable, EngineError: the rehearsal has no server or no engine.
+    """
+    if jobs < 1:
+        raise UsageError(f"{jobs} jobs can't do anything")
+    begun = time.monotonic()
+    path = Path(backup.path if isinstance(backup, Backup) else backup)
+    try:
+        proof, report = examine(path, begun, jobs, on_event)
+        found: list[Finding] = []
+        if data_files and proof is not None:
+            found += _data_files(path, on_event)
+        if rehearse is not None and proof is not None:
+            found += _rehearsed(proof, rehearse, engine, on_event)
+    except BackupError as exc:
+        rule = re.sub("(?<!^)(?=[A-Z])", "-", type(exc).__name__).lower()
+        message = exc.message + (f" ({exc.hint})" if exc.hint else "")
+        damage = (Finding("error", rule, message),)
+        return Verification(str(path), False, None, None, 0, 0, 0, damage, round(time.monotonic() - begun, 3))
+    findings = sorted((*report.findings, *found), key=lambda finding: finding.severity)
+    ok = all(finding.severity != "error" for finding in findings)
+    return replace(report, ok=ok, findings=tuple(findings), seconds=round(time.monotonic() - begun, 3))
+
+
+def _data_files(path: Path, on_event: OnEvent) -> list[Finding]:
+    from dlbackup.catalogs.loaded_backup import load
+
+    on_event(Event("data-files", "looking for the data files"))
+    with BackupReader(path) as reader, load(reader, lambda table: datafiles.COLUMNS.get(table.name, ())) as content:
+        return datafiles.look(content.stream, content.schema)
+
+
+def _rehearsed(backup: VerifiedBackup, where: str, engine: Path | None, on_event: OnEvent) -> list[Finding]:
+    from dlbackup.engine.engine import probe
+    from dlbackup.migration.rehearsal import rehearse_backup
+
+    address = parse_address(where)
+    if address.kind != "postgres":
+        raise UsageError(f"a rehearsal needs a PostgreSQL database, not {address}")
+    opener = probe(engine)
+    how = f"restoring into a scratch schema of {address}, to be opened by DuckDB {opener.duckdb_version}"
+    on_event(Event("rehearsal", how))
+    try:
+        return rehearse_backup(address, backup, opener)
+    except Unreachable:
+        raise
+    except (CatalogError, EngineError) as exc:
+        return [Finding("error", "rehearsal", exc.message)]
