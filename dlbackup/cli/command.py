@@ -24,6 +24,7 @@ from dlbackup.cli.terminal import Output, Screen, say
 from dlbackup.errors import DlbackupError, Interrupted, NotVerified, Unhealthy, UsageError
 from dlbackup.records import encode
 from dlbackup.runtime.progress import OnEvent
+from dlbackup.runtime.signals import cut_off
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,9 +69,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 def _interrupt_again(number: int, frame: FrameType | None) -> NoReturn:
     """Asked twice: what is cleaned up doesn't wait for a server that is silent."""
-    sessions = sys.modules.get("dlbackup.catalogs.postgres.sessions")
-    if sessions is not None:
-        sessions.cut_all()
+    cut_off()
     raise Interrupted(f"interrupted by {signal.Signals(number).name}")
 
 

@@ -1,12 +1,27 @@
-"""Signals that come at a bad moment are held, and what a second one cuts off."""
+"""
+Signals that come at a bad moment are held, and what a second one cuts off.
+
+Who holds something that a silent server can block says with `on_second` how that is cut.
+"""
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from dlbackup.catalogs.postgres.sessions import cut_all
+_cuts: list[Callable[[], None]] = []
+
+
+def on_second(cut: Callable[[], None]) -> None:
+    """Have `cut` called, in the main thread, when somebody asks a second time for an end."""
+    _cuts.append(cut)
+
+
+def cut_off() -> None:
+    """Cut whatever a silent server may block: asked twice, nobody waits for it."""
+    for cut in _cuts:
+        cut()
 
 
 @contextmanager
@@ -25,8 +40,8 @@ def signals_held(*, asked: bool = False) -> Iterator[None]:
 
     def hold(number: int, frame: FrameType | None) -> None:
         came.append(number)
-        if len(came) + asked > 1:  # asked twice: a server that is silent is not waited for
-            cut_all()
+        if len(came) + asked > 1:
+            cut_off()
 
     before = [signal.signal(number, hold) for number in numbers]
     try:

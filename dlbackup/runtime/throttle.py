@@ -8,14 +8,12 @@ side is made up for a quarter of a second only. Nothing is dropped or cut, a lar
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
 
 from dlbackup.errors import UsageError
 
-if TYPE_CHECKING:
-    from dlbackup.tables.digest import Block
-
+Texts = Sequence[bytes | memoryview]
+"""Texts that pass together: what `tables.digest` calls a block."""
 
 _BURST_S = 0.25
 _NAP_S = 0.1
@@ -68,12 +66,12 @@ def throttle(rate: float | None) -> Throttle | None:
     return None if rate is None else Throttle(rate)
 
 
-def paced(blocks: "Iterator[Block]", limit: Throttle | None) -> "Iterator[Block]":
+def paced(blocks: Iterator[Texts], limit: Throttle | None) -> Iterator[Texts]:
     """Give rows on no faster than their text may pass."""
     return blocks if limit is None else _paced(blocks, limit)
 
 
-def _paced(blocks: "Iterator[Block]", limit: Throttle) -> "Iterator[Block]":
+def _paced(blocks: Iterator[Texts], limit: Throttle) -> Iterator[Texts]:
     for block in blocks:
         limit.take(sum(map(len, block)))
         yield block

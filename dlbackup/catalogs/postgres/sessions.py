@@ -19,6 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 from dlbackup.addresses.address import Address, parameters_for, scrub
 from dlbackup.addresses.libpq import conninfo
 from dlbackup.errors import CatalogError, DlbackupError, Locked, MovedOn, Unreachable, UsageError
+from dlbackup.runtime import signals
 from dlbackup.tables.statements import SETTINGS
 
 Session = psycopg.Connection[tuple[Any, ...]]
@@ -82,11 +83,14 @@ def answers(session: Session) -> bool:
     return True
 
 
-def cut_all() -> None:
+def _cut_all() -> None:
     """Shut the connections of all sessions, so that nothing waits any longer for a server that is silent."""
     for session in list(_open_sessions):
         with suppress(psycopg.Error, OSError), socket.socket(fileno=os.dup(session.fileno())) as connection:
             connection.shutdown(socket.SHUT_RDWR)
+
+
+signals.on_second(_cut_all)
 
 
 def _with_settings(session: Session) -> Session:
