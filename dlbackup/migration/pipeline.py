@@ -6,10 +6,8 @@ named: migrated, current, refused, unchanged (proved), rolled back (proved), or 
 killed migration left is finished or undone before anything else is done.
 """
 
-import shlex
-import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,32 +16,25 @@ import psycopg
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.prover import prove, prove_file
-from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.catalogs.postgres import mark
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator
 from dlbackup.catalogs.postgres.clients.bars import bars_exist_for
-from dlbackup.catalogs.postgres.clients.connected import end_by_name, end_clients, other_clients, settle_clients
-from dlbackup.catalogs.postgres.clients.fence import Fence, raise_fence
-from dlbackup.catalogs.postgres.clients.guard import guarded
+from dlbackup.catalogs.postgres.clients.connected import settle_clients
+from dlbackup.catalogs.postgres.clients.fence import Fence
 from dlbackup.catalogs.postgres.schemas import drop_left
-from dlbackup.catalogs.postgres.sessions import Session, answers, connect
+from dlbackup.catalogs.postgres.sessions import Session, connect
 from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
-from dlbackup.engine.engine import Engine, attach_migrating, probe, standing_by
-from dlbackup.engine.statements import Target
+from dlbackup.engine.engine import Engine, probe, standing_by
 from dlbackup.errors import (
-    AttachFailed,
     BackupError,
     CannotMigrate,
     CatalogError,
     DlbackupError,
-    Interrupted,
     MigrationError,
-    NeedsPerson,
     RolledBack,
     StorageError,
-    Unchanged,
 )
 from dlbackup.migration import journal, leftovers
 from dlbackup.migration.comparison import state_of
@@ -52,18 +43,14 @@ from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.obstacles import obstacles
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Migration
-from dlbackup.migration.passage import Passage, examine, put_right
+from dlbackup.migration.passage import Passage
 from dlbackup.migration.rehearsal import rehearse
 from dlbackup.migration.run import OUTCOMES, Run
 from dlbackup.migration.steps import Step, next_step
+from dlbackup.migration.under_fence import Attempt, fenced, needs_person, state
 from dlbackup.records import encode
 from dlbackup.runtime.progress import Event, OnEvent
-from dlbackup.runtime.signals import signals_held
-from dlbackup.tables.definition import Table
-from dlbackup.tables.digest import Rows
 from dlbackup.transfer.dumping import dump_catalog
-from dlbackup.transfer.filling import RestoreOptions
-from dlbackup.transfer.loading import restore_into
 
 
 def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) -> Migration:
@@ -184,7 +171,9 @@ class _Pipeline:
             with self.run.stage("verify"):
                 backup, _ = prove_file(path, on_event=self.run.on_event)
         except (BackupError, StorageError) as exc:
-            return self._result(self._needs_person("a migration was cut off before its end", exc.message))
+            return self._result(
+                needs_person(self.catalog, self.run, "a migration was cut off before its end", exc.message)
+            )
         with self._own_session() as session:
             self._settle_clients(session)
             failure = self._fenced(session, 1, lambda fence, held: self._finish_fenced(fence, passage, backup, held))
@@ -196,12 +185,14 @@ class _Pipeline:
         with self.catalog.snapshot() as snapshot:
             head = snapshot.head
         if head.spec_version != self.step.to_version or head.snapshot_id != self.run.snapshot_id:
-            return self._needs_person(
+            return needs_person(
+                self.catalog,
+                self.run,
                 f"a migration was cut off before its end, and the catalog has version {head.spec_version} and snapshot"
                 f" {head.snapshot_id}, where {self.step.to_version} and {self.run.snapshot_id} were expected,",
                 "others have changed it since, so that neither mends nor the backup fit it any more",
             )
-        return self._prove_or_undo(fence, replace(passage, engine=self.engine), backup, held, attach=False)
+        return self._attempt(fence, replace(passage, engine=self.engine), backup, held).make(attach=False)
 
     def _settle_clients(self, fence_session: Session) -> None:
         session = self.catalog.session
@@ -297,122 +288,37 @@ class _Pipeline:
         Args:
             jobs: how many the engine will have to do: commits don't wait for the start of a process.
         """
-        address, schema = self.catalog.address, self.catalog.schema
-        timeout_ms = int(self.options.lock_timeout_s * 1000)
-        failure, known = None, False
-        try:
-            with (
-                standing_by(self.engine, jobs) as self.engine,
-                ExitStack() as held,
-                raise_fence(session, address, schema, timeout_ms) as fence,
-            ):
-                try:
-                    failure, known = work(fence, held), True
-                finally:
-                    self.run.pause_s = time.monotonic() - fence.since
-        except DlbackupError as exc:
-            # Once the end is known, neither a signal that had to wait nor a fence that can't be taken down hides it.
-            if not known:
-                raise
-            if isinstance(failure, RolledBack) and not isinstance(exc, Interrupted):
-                failure = self._needs_person(failure.message, exc.message)
+        catalog = self.catalog
+        failure = fenced(catalog, session, self.options.lock_timeout_s, self.run, self._engine_ready(jobs), work)
         if isinstance(failure, RolledBack):
             with suppress(DlbackupError, psycopg.Error):  # what can't be dropped now, the next restore drops
-                drop_left(self.catalog.session, schema)
+                drop_left(catalog.session, catalog.schema)
         return failure
+
+    @contextmanager
+    def _engine_ready(self, jobs: int) -> Iterator[None]:
+        with standing_by(self.engine, jobs) as self.engine:
+            yield
 
     def _under_fence(self, fence: Fence, backup: VerifiedBackup, held: ExitStack) -> MigrationError | None:
         with self.run.stage("same-state"):
             self._settle_clients(fence.session)  # who came while the backup was made and rehearsed
-            if self._state() != state_of(backup):
+            if state(self.catalog) != state_of(backup):
                 backup = self._back_up()
             with self.catalog.snapshot() as snapshot:
                 self._refuse_obstacles(snapshot)
         passage = self._passage()
         self.log = self._new_log(passage, backup)
-        return self._prove_or_undo(fence, passage, backup, held, attach=True)
+        return self._attempt(fence, passage, backup, held).make(attach=True)
 
-    def _prove_or_undo(
-        self, fence: Fence, passage: Passage, backup: VerifiedBackup, held: ExitStack, *, attach: bool
-    ) -> MigrationError | None:
-        """Let the engine migrate unless it has done so, mend, and prove; on any failure undo and return it."""
-        catalog, log, options = self.catalog, self._log, self.options
-        target = passage.target(catalog.address, catalog.schema)
-        own = frozenset({catalog.session.info.backend_pid, fence.session.info.backend_pid})
-        with guarded(
-            catalog.address,
-            catalog.schema,
-            target.name,
-            own,
-            options.lock_timeout_s,
-            ends_clients=options.terminate_clients,
-        ) as guard:
-            try:
-                if attach:
-                    with self.run.stage("attach"):
-                        log.begin()
-                        attach_migrating(passage.engine, backup, target, options.attach_timeout_s)
-                        log.note("attached")
-                with self.run.stage("mend"):
-                    self.run.mends = put_right(passage, catalog)
-                    log.note("mended")
-                with self.run.stage("post-check"):
-                    examine(passage, catalog, backup, target)
-                held.enter_context(signals_held())
-                end_clients(catalog.session, fence.waiting())
-                known = {client.pid for client in self.run.stale}
-                came = other_clients(catalog.session, catalog.schema, own)
-                self.run.stale += tuple(client for client in came if client.pid not in known)
-                self.run.barred = passage.bars
-                fence.ends_waiting = True
-                log.note("migrated")
-            except BaseException as exc:  # noqa: BLE001 - whatever it was, what it left has to be found out
-                held.enter_context(signals_held(asked=isinstance(exc, Interrupted)))
-                guard.ends_clients = True  # to leave a catalog half undone for somebody's open transaction is worse
-                cause = guard.gave_up if guard.gave_up and isinstance(exc, AttachFailed) else exc
-                with self.run.stage("undo"):
-                    if not isinstance(exc, Interrupted) and not answers(catalog.session):
-                        with suppress(DlbackupError):
-                            catalog.session = held.enter_context(closing(connect(catalog.address)))
-                    return self._undo(fence, backup, target, cause)
-        return None
-
-    def _state(self) -> tuple[tuple[Table, ...], dict[str, Rows]]:
-        with self.catalog.snapshot() as snapshot:
-            return snapshot.tables, snapshot.contents()
-
-    def _undo(self, fence: Fence, backup: VerifiedBackup, target: Target, cause: BaseException) -> MigrationError:
-        """Find out what the failure left, put it right under the fence, and say so as an error to raise."""
-        reason = cause.message if isinstance(cause, DlbackupError) else f"{type(cause).__name__}: {cause}"
-        try:
-            end_by_name(self.catalog.session, target.name)
-            if self._state() == state_of(backup):
-                self._log.note("unchanged")
-                return Unchanged(
-                    f"the migration failed and the catalog is as it was: {reason}",
-                    "backup and catalog agree in every definition and row; see the reason, then try again",
-                )
-            if not fence.stands():
-                raise CatalogError("the fence was lost, so that others may have committed since")
-            self._log.note("undoing")
-            with BackupReader(backup.path) as reader:
-                options = RestoreOptions(replace=True, drop_replaced=True, data_files=False)
-                restore_into(fence.session, self.catalog.address, self.catalog.schema, reader, options)
-        except Exception as exc:  # noqa: BLE001 - an undo that can't be finished needs a person, whatever it was
-            why = exc.message if isinstance(exc, DlbackupError) else str(exc)
-            self._log.note("needs-person")
-            return self._needs_person(f"the migration failed ({reason})", why)
-        self._log.note("rolled-back")
-        return RolledBack(
-            f"the migration failed after it had changed the catalog, and the backup was restored: {reason}",
-            "every definition and row was read back and is as in the backup; clients must attach again",
-        )
-
-    def _needs_person(self, what: str, why: str) -> NeedsPerson:
-        address = shlex.quote(str(self.catalog.address))
-        by_hand = f"dlbackup restore {shlex.quote(str(self.run.backup))} {address} --replace"
-        return NeedsPerson(
-            f"{what} and could not be undone: {why}",
-            "keep all clients away; look at the catalog with dlbackup info; then"
-            f" {by_hand} --metadata-schema {shlex.quote(self.catalog.schema)}",
+    def _attempt(self, fence: Fence, passage: Passage, backup: VerifiedBackup, held: ExitStack) -> Attempt:
+        return Attempt(
+            catalog=self.catalog,
+            fence=fence,
+            passage=passage,
+            backup=backup,
+            options=self.options,
+            run=self.run,
+            log=self._log,
+            held=held,
         )

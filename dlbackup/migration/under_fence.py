@@ -1,0 +1,223 @@
+"""
+What happens while commits wait: the engine migrates, what it lost is mended, and the result is proved, or undone.
+
+How an attempt that failed ends depends on three facts alone; `ENDS` says how, and the code looks it up.
+"""
+
+import shlex
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, closing, suppress
+from dataclasses import dataclass
+
+from dlbackup.backupfile.backup import VerifiedBackup
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.postgres.catalog import PostgresCatalog
+from dlbackup.catalogs.postgres.clients.connected import end_by_name, end_clients, other_clients
+from dlbackup.catalogs.postgres.clients.fence import Fence, raise_fence
+from dlbackup.catalogs.postgres.clients.guard import Guard, guarded
+from dlbackup.catalogs.postgres.sessions import Session, answers, connect
+from dlbackup.engine.engine import attach_migrating
+from dlbackup.engine.statements import Target
+from dlbackup.errors import (
+    AttachFailed,
+    DlbackupError,
+    Interrupted,
+    MigrationError,
+    NeedsPerson,
+    RolledBack,
+    Unchanged,
+)
+from dlbackup.migration.comparison import state_of
+from dlbackup.migration.journal import Log
+from dlbackup.migration.options import MigrateOptions
+from dlbackup.migration.passage import Passage, examine, put_right
+from dlbackup.migration.run import Run
+from dlbackup.runtime.signals import signals_held
+from dlbackup.tables.definition import Table
+from dlbackup.tables.digest import Rows
+from dlbackup.transfer.filling import RestoreOptions
+from dlbackup.transfer.loading import restore_into
+
+ENDS: dict[tuple[bool, bool, bool], type[MigrationError]] = {
+    (True, True, True): Unchanged,
+    (True, True, False): Unchanged,
+    (True, False, True): Unchanged,
+    (True, False, False): Unchanged,
+    (False, True, True): RolledBack,
+    (False, True, False): NeedsPerson,
+    (False, False, True): NeedsPerson,  # others may have committed in between, and the restore took that away
+    (False, False, False): NeedsPerson,
+}
+"""
+How a failed attempt ends, by what was proved: the catalog is as before it; the fence stood all the time; the backup
+was restored and read back. What could not be found out counts as no.
+"""
+
+
+def state(catalog: PostgresCatalog) -> tuple[tuple[Table, ...], dict[str, Rows]]:
+    """Return every definition, and what the rows of each table are."""
+    with catalog.snapshot() as snapshot:
+        return snapshot.tables, snapshot.contents()
+
+
+def needs_person(catalog: PostgresCatalog, run: Run, what: str, why: str) -> NeedsPerson:
+    """Return the error that says what is known and what somebody has to do."""
+    by_hand = f"dlbackup restore {shlex.quote(str(run.backup))} {shlex.quote(str(catalog.address))} --replace"
+    return NeedsPerson(
+        f"{what} and could not be undone: {why}",
+        "keep all clients away; look at the catalog with dlbackup info; then"
+        f" {by_hand} --metadata-schema {shlex.quote(catalog.schema)}",
+    )
+
+
+def fenced(
+    catalog: PostgresCatalog,
+    session: Session,
+    lock_timeout_s: float,
+    run: Run,
+    ready: AbstractContextManager[object],
+    work: Callable[[Fence, ExitStack], MigrationError | None],
+) -> MigrationError | None:
+    """
+    Do `work` while commits wait; return its failure once the consequences of that are dealt with.
+
+    Two things can still go wrong when the work is over and its end is known: a signal that had to wait is delivered,
+    and the fence can't be taken down. Neither may hide that end, so both are caught here and not at the work.
+
+    Args:
+        session: holds the fence, and is used for nothing else but the undo.
+        ready: entered before commits wait.
+    """
+    timeout_ms = int(lock_timeout_s * 1000)
+    ends: list[MigrationError | None] = []
+    try:
+        with ready, ExitStack() as held, raise_fence(session, catalog.address, catalog.schema, timeout_ms) as fence:
+            try:
+                ends.append(work(fence, held))
+            finally:
+                run.pause_s = time.monotonic() - fence.since
+    except DlbackupError as exc:
+        if not ends:
+            raise
+        if isinstance(ends[0], RolledBack) and not isinstance(exc, Interrupted):  # the restore was not committed
+            return needs_person(catalog, run, ends[0].message, exc.message)
+    return ends[0]
+
+
+@dataclass(slots=True, kw_only=True)
+class Attempt:
+    """
+    One attempt at a passage.
+
+    Args:
+        fence: stands, and falls after the attempt.
+        backup: of exactly the state under the fence.
+        held: closed when the fence is about to fall.
+    """
+
+    catalog: PostgresCatalog
+    fence: Fence
+    passage: Passage
+    backup: VerifiedBackup
+    options: MigrateOptions
+    run: Run
+    log: Log
+    held: ExitStack
+
+    def make(self, *, attach: bool) -> MigrationError | None:
+        """Let the engine migrate unless it has done so, mend, and prove; on any failure undo and return it."""
+        catalog, options = self.catalog, self.options
+        target = self.passage.target(catalog.address, catalog.schema)
+        with guarded(
+            catalog.address,
+            catalog.schema,
+            target.name,
+            self._own_pids(),
+            options.lock_timeout_s,
+            ends_clients=options.terminate_clients,
+        ) as guard:
+            try:
+                if attach:
+                    self._attach(target)
+                self._prove(target)
+                self._release()
+            except BaseException as exc:  # noqa: BLE001 - whatever it was, what it left has to be found out
+                return self._failed(target, guard, exc)
+        return None
+
+    def _own_pids(self) -> frozenset[int]:
+        return frozenset({self.catalog.session.info.backend_pid, self.fence.session.info.backend_pid})
+
+    def _attach(self, target: Target) -> None:
+        with self.run.stage("attach"):
+            self.log.begin()
+            attach_migrating(self.passage.engine, self.backup, target, self.options.attach_timeout_s)
+            self.log.note("attached")
+
+    def _prove(self, target: Target) -> None:
+        with self.run.stage("mend"):
+            self.run.mends = put_right(self.passage, self.catalog)
+            self.log.note("mended")
+        with self.run.stage("post-check"):
+            examine(self.passage, self.catalog, self.backup, target)
+
+    def _release(self) -> None:
+        """End the commits that wait, for they were made for the old catalog, and note who else is still connected."""
+        self.held.enter_context(signals_held())
+        end_clients(self.catalog.session, self.fence.waiting())
+        known = {client.pid for client in self.run.stale}
+        came = other_clients(self.catalog.session, self.catalog.schema, self._own_pids())
+        self.run.stale += tuple(client for client in came if client.pid not in known)
+        self.run.barred = self.passage.bars
+        self.fence.ends_waiting = True
+        self.log.note("migrated")
+
+    def _failed(self, target: Target, guard: Guard, exc: BaseException) -> MigrationError:
+        self.held.enter_context(signals_held(asked=isinstance(exc, Interrupted)))
+        guard.ends_clients = True  # to leave a catalog half undone for somebody's open transaction is worse
+        cause = guard.gave_up if guard.gave_up and isinstance(exc, AttachFailed) else exc
+        with self.run.stage("undo"):
+            if not isinstance(exc, Interrupted) and not answers(self.catalog.session):
+                with suppress(DlbackupError):
+                    self.catalog.session = self.held.enter_context(closing(connect(self.catalog.address)))
+            return self._undo(target, cause)
+
+    def _undo(self, target: Target, cause: BaseException) -> MigrationError:
+        """Find out what the failure left, put it right under the fence, and say so as an error to raise."""
+        as_before = stands = restored = False
+        why = ""
+        try:
+            end_by_name(self.catalog.session, target.name)
+            as_before = state(self.catalog) == state_of(self.backup)
+            stands = as_before or self.fence.stands()
+            if stands and not as_before:
+                self.log.note("undoing")
+                self._restore()
+                restored = True
+            why = "the fence was lost, so that others may have committed since"
+        except Exception as exc:  # noqa: BLE001 - an undo that can't be finished needs a person, whatever it was
+            why = exc.message if isinstance(exc, DlbackupError) else str(exc)
+        reason = cause.message if isinstance(cause, DlbackupError) else f"{type(cause).__name__}: {cause}"
+        return self._ended(ENDS[as_before, stands, restored], reason, why)
+
+    def _restore(self) -> None:
+        with BackupReader(self.backup.path) as reader:
+            options = RestoreOptions(replace=True, drop_replaced=True, data_files=False)
+            restore_into(self.fence.session, self.catalog.address, self.catalog.schema, reader, options)
+
+    def _ended(self, end: type[MigrationError], reason: str, why: str) -> MigrationError:
+        if end is Unchanged:
+            self.log.note("unchanged")
+            return Unchanged(
+                f"the migration failed and the catalog is as it was: {reason}",
+                "backup and catalog agree in every definition and row; see the reason, then try again",
+            )
+        if end is RolledBack:
+            self.log.note("rolled-back")
+            return RolledBack(
+                f"the migration failed after it had changed the catalog, and the backup was restored: {reason}",
+                "every definition and row was read back and is as in the backup; clients must attach again",
+            )
+        self.log.note("needs-person")
+        return needs_person(self.catalog, self.run, f"the migration failed ({reason})", why)
