@@ -3,7 +3,11 @@
 import os
 
 import pytest
-from support import servers
+from hypothesis import HealthCheck, settings
+from support.servers import servers
+
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")  # shared and noisy ones too: no test of ours is about time
 
 _MOST_WORKERS = 4
 """Of `-n auto`: each has servers of its own."""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from support.cli import Cli
-from support.lakes import Lake, LakeFactory, LakeKind, Lakes
-from support.servers import Server, Servers, majors, middle_major
+from support.lakes.lakes import Lake, LakeFactory, LakeKind, Lakes
+from support.servers.servers import Server, Servers, majors, middle_major
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from support.cli import Cli, Finished
 from support.comparison import contents, dumped, psql_restore, schema_lines, server_digests, settle
-from support.engines import engine_of
-from support.lakes import LakeFactory, hash_lake
-from support.postgres import PASSWORD
-from support.servers import Server
+from support.engines.engines import engine_of
+from support.lakes.lakes import LakeFactory, hash_lake
+from support.servers.postgres import PASSWORD
+from support.servers.servers import Server
 
 
 def _well(done: Finished) -> Finished:

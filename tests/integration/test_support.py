@@ -10,12 +10,12 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.cli import Cli
-from support.engines import ENGINES, EngineError, engine, engine_of
-from support.lakes import LakeFactory, LakeKind, hash_lake
-from support.postgres import Server
-from support.servers import majors, server_kind
+from support.engines.engines import ENGINES, EngineError, engine, engine_of
+from support.faults.writers import writer
+from support.lakes.lakes import LakeFactory, LakeKind, hash_lake
+from support.servers.postgres import Server
+from support.servers.servers import majors, server_kind
 from support.waiting import wait_until
-from support.writers import writer
 
 _VERSION = "select value from ducklake_metadata where key = 'version'"
 _SNAPSHOTS = "select count(*) from ducklake_snapshot"
@@ -27,7 +27,7 @@ _END_WAITING = """
 # Starts a server, says where, and waits to be killed.
 _HOLDER = """
 import signal
-from support.servers import Servers, middle_major
+from support.servers.servers import Servers, middle_major
 with Servers() as servers:
     print(servers[middle_major()].url, flush=True)
     signal.pause()
@@ -168,7 +168,10 @@ def test_cli_returns_what_a_user_sees(cli: Cli, database: str) -> None:
 
 def test_script_runs_in_the_engine() -> None:
     """A script runs in the engine's own Python, with its arguments and its extensions."""
-    code = "import sys, engine_child; print(engine_child.connect().execute('select version()').fetchone(), sys.argv[1])"
+    code = (
+        "import sys, engine_program\n"
+        "print(engine_program.connect().execute('select version()').fetchone(), sys.argv[1])"
+    )
 
     assert engine("1.4.4").script(code, "one two") == "('v1.4.4',) one two\n"
     with pytest.raises(EngineError, match="ZeroDivisionError"):

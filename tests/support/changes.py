@@ -2,8 +2,8 @@
 
 import re
 
-from .comparison import execute, server_digests
-from .lakes import Lake
+from support.comparison import execute, server_digests
+from support.lakes.lakes import Lake
 
 __all__ = ["Everything", "everything", "set_for"]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .waiting import PATIENCE_S
+from support.waiting import PATIENCE_S
 
 __all__ = ["Cli", "Finished"]
 

@@ -13,8 +13,7 @@ from dlbackup import dump
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Rows
-
-from .postgres import Server
+from support.servers.postgres import Server
 
 __all__ = [
     "Contents",

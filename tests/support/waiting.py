@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from .postgres import Server
+from support.servers.postgres import Server
 
 __all__ = ["PATIENCE_S", "blocked", "wait_until"]
 

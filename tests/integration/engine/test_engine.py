@@ -1,0 +1,103 @@
+"""Engines asked what they can do, and how dlbackup deals with those that can't answer."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from support.engines.engines import ENGINES, engine
+from support.faults.faults import MIGRATES, engine_that
+
+from dlbackup.addresses.address import parse_address
+from dlbackup.engine.engine import Engine, attach_migrating, probe
+from dlbackup.engine.statements import Target, attach_statement
+from dlbackup.errors import EngineError
+
+
+def test_engine_of_this_environment_writes_1_0() -> None:
+    """Without a choice, the engine is the DuckDB of dlbackup's own environment."""
+    assert probe() == Engine(Path(sys.executable), "1.5.5", "1.0")
+
+
+@pytest.mark.parametrize(("version", "spec"), ENGINES.items())
+def test_engine_of_another_environment_says_what_it_writes(version: str, spec: str) -> None:
+    """The spec version comes from the engine itself, whichever environment it is in."""
+    python = engine(version).python
+
+    assert probe(python) == Engine(python, version, spec)
+
+
+def test_python_without_duckdb_is_no_engine(tmp_path: Path) -> None:
+    """A Python without duckdb is named, with what is missing and what to install."""
+    (tmp_path / "duckdb.py").write_text("raise ModuleNotFoundError(\"No module named 'duckdb'\")\n")
+    wrapper = tmp_path / "python"
+    wrapper.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {sys.executable} "$@"\n')
+    wrapper.chmod(0o755)
+
+    with pytest.raises(EngineError, match=f"{wrapper}.*No module named 'duckdb'") as caught:
+        probe(wrapper)
+    assert "pip install" in caught.value.hint
+
+
+def test_missing_python_is_no_engine(tmp_path: Path) -> None:
+    """A path with nothing there is named, with the system's reason."""
+    with pytest.raises(EngineError, match=r"nowhere/python.*No such file"):
+        probe(tmp_path / "nowhere" / "python")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("", "status 0 and no answer"),
+        ("not JSON", "status 0 and no answer"),
+        ("null", "no answer"),
+        ("{}", "no answer"),
+        ('{"error": "words"}', "no answer"),
+        ('{"results": 7}', "no answer"),
+    ],
+)
+def test_engine_that_answers_nonsense_is_no_engine(tmp_path: Path, answer: str, words: str) -> None:
+    """Whatever a program answers that isn't an answer, the error is one that says so."""
+    wrapper = tmp_path / "python"
+    wrapper.write_text(f"#!/bin/sh\nread job\nprintf '%s' '{answer}'\n")
+    wrapper.chmod(0o755)
+
+    with pytest.raises(EngineError, match=words):
+        probe(wrapper)
+
+
+def test_engine_that_never_stops_talking_is_ended(tmp_path: Path) -> None:
+    """An endless answer is cut off long before the deadline, so that it can't fill the memory."""
+    wrapper = tmp_path / "python"
+    wrapper.write_text("#!/bin/sh\nread job\nexec yes 'words and words and words and words'\n")
+    wrapper.chmod(0o755)
+
+    with pytest.raises(EngineError, match="more than"):
+        probe(wrapper)
+
+
+def test_older_engine_is_probed_without_touching_a_catalog(tmp_path: Path) -> None:
+    """Probing makes a lake of its own: an engine that must not migrate is never asked to."""
+    wrapper = engine_that(tmp_path, before="os.abort()", statement=MIGRATES)
+
+    assert probe(wrapper).spec_version == "1.0"
+
+
+def test_attach_without_a_proven_backup_does_not_run() -> None:
+    """Attaching with migration takes a VerifiedBackup and nothing that looks like one."""
+    target = Target(parse_address("postgresql://nobody@nowhere.invalid/none"), "public", "name", 1000)
+
+    with pytest.raises(TypeError, match="VerifiedBackup"):
+        attach_migrating(Engine(Path("python"), "1.5.5", "1.0"), object(), target, 1.0)  # type: ignore[arg-type]
+
+
+def test_attach_statement_holds_no_password() -> None:
+    """The statement names the role, never its password or password file, and never makes a lake."""
+    address = parse_address(r"postgres:host=h dbname=d user=u password='se\'cret' passfile=/some/file")
+    target = Target(address, "public", "name", 1000)
+
+    statement = attach_statement(target, {"AUTOMATIC_MIGRATION": True})
+
+    assert "user=u" in statement
+    assert "CREATE_IF_NOT_EXISTS FALSE" in statement
+    assert not [word for word in ("cret", "passfile", "/some/file") if word in statement]
+    assert "cret" not in repr(target)

@@ -1,0 +1,136 @@
+"""The data files that a backup refers to: which are missing, changed, or soon to be deleted."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Cli
+from support.faults.faults import execute
+from support.lakes.lakes import Lake, LakeFactory, LakeKind
+from support.lakes.private_lake import private_lake
+
+
+def _rules(answer: dict[str, Any]) -> dict[str, str]:
+    return {finding["rule"]: finding["message"] for finding in answer["findings"]}
+
+
+def _parquet(made: Lake) -> list[Path]:
+    """Return the lake's own files, without the one that was added from outside."""
+    return sorted(path for path in made.data_path.rglob("*.parquet") if path.name != "added.parquet")
+
+
+@pytest.fixture
+def private(lake: LakeFactory, tmp_path: Path) -> Lake:
+    """A plain lake of 1.0 with data files of its own."""
+    return private_lake(lake("plain", "1.0"), tmp_path / "it's data")
+
+
+@pytest.mark.parametrize("kind, spec", [("plain", "0.2"), ("plain", "0.3"), ("plain", "1.0"), ("zoo", "0.3")])
+def test_files_of_a_healthy_lake_are_all_there(lake: LakeFactory, cli: Cli, kind: LakeKind, spec: str) -> None:
+    """Every path of every version leads to a file of the recorded size, through schemas, renames and added files."""
+    backup = cli("dump", lake(kind, spec).url, "--json").json()["path"]
+
+    done = cli("verify", backup, "--json", "--data-files")
+
+    assert (done.exit_code, done.json()["findings"]) == (0, [])
+
+
+def test_missing_and_changed_files_are_found(private: Lake, cli: Cli) -> None:
+    """A deleted file and one that is a byte longer are errors with their paths; the backup itself stays good."""
+    backup = cli("dump", private.url, "--json").json()["path"]
+    gone, longer = _parquet(private)[:2]
+    gone.unlink()
+    longer.write_bytes(longer.read_bytes() + b"x")
+
+    done = cli("verify", backup, "--json", "--data-files")
+
+    assert done.exit_code == 3
+    found = _rules(done.json())
+    assert found.keys() == {"missing-data-files", "data-file-sizes"}
+    assert found["missing-data-files"].startswith("1 of ")
+    assert str(gone) in found["missing-data-files"]
+    assert str(longer) in found["data-file-sizes"]
+    assert cli("verify", backup).exit_code == 0
+
+
+def test_files_in_object_storage_are_not_looked_at(lake: LakeFactory, cli: Cli) -> None:
+    """Files at a URL are a warning: nothing is said of them, good or bad."""
+    made = lake("plain", "1.0")
+    execute(made.url, "update ducklake_metadata set value = 's3://bucket/lake/' where key = 'data_path'")
+    backup = cli("dump", made.url, "--json").json()["path"]
+
+    done = cli("verify", backup, "--json", "--data-files")
+
+    assert done.exit_code == 0
+    found = _rules(done.json())
+    assert found.keys() == {"remote-data-files"}
+    assert found["remote-data-files"].startswith(f"{len(_parquet(made))} of {len(_parquet(made)) + 1} ")
+
+
+def test_files_of_a_missing_folder_are_counted(private: Lake, cli: Cli) -> None:
+    """Where a table's whole folder is gone, all its files are missing, and the message says how many and where."""
+    backup = cli("dump", private.url, "--json").json()["path"]
+    folder = _parquet(private)[0].parent
+    gone = len(list(folder.rglob("*.parquet")))
+    shutil.rmtree(folder)
+    other = _parquet(private)[-1]
+    other.unlink()
+
+    done = cli("verify", backup, "--json", "--data-files")
+
+    message = _rules(done.json())["missing-data-files"]
+    assert message.startswith(f"{gone + 1} of ")
+    assert f"{gone} in {folder}/" in message
+    assert str(other) in message
+
+
+def test_restore_warns_of_files_that_are_gone(private: Lake, database: str, cli: Cli) -> None:
+    """A catalog is restored whether its files are there or not, and standard error says which are missing."""
+    backup = cli("dump", private.url, "--json").json()["path"]
+    gone = _parquet(private)[0]
+    gone.unlink()
+
+    done = cli("restore", backup, database, "--json")
+    assert done.exit_code == 0, done.stderr
+    assert f"warning: 1 of {len(_parquet(private)) + 2} data files are missing" in done.stderr
+    assert str(gone) in done.stderr
+    unasked = cli("restore", backup, database, "--replace", "--drop-replaced", "--no-data-files")
+    assert (unasked.exit_code, "warning" in unasked.stderr) == (0, False)
+    elsewhere = cli("restore", backup, database, "--replace", "--drop-replaced", "--data-path", "/no/such/folder")
+    assert elsewhere.exit_code == 0
+    assert "/no/such/folder/" in elsewhere.stderr
+
+
+def test_restore_names_what_it_would_lose(private: Lake, cli: Cli) -> None:
+    """Snapshots that the backup doesn't have are refused with their number, their time and their authors."""
+    backup = cli("dump", private.url, "--json").json()["path"]
+    author = "call lake.set_commit_message('Ada L.', 'more')"
+    for number in range(2):
+        statements = ["begin", author, f"insert into lake.visits values ('2025-01-0{number + 1}', '/x')", "commit"]
+        private.engine.run(private.url, None, statements)
+
+    done = cli("restore", backup, private.url, "--replace", "--json")
+
+    assert (done.exit_code, done.json()["error"]["type"]) == (4, "NewerSnapshots")
+    assert "would be lost: 2, committed from 20" in done.json()["error"]["message"]
+    assert done.json()["error"]["message"].endswith(" by Ada L.")
+
+
+def test_restore_names_files_that_are_scheduled_for_deletion(private: Lake, cli: Cli) -> None:
+    """Files that the backup needs and the replaced catalog has scheduled for deletion are named, with since when."""
+    backup = cli("dump", private.url, "--json").json()["path"]
+    private.engine.run(
+        private.url,
+        None,
+        [
+            "drop table lake.sales.orders",
+            "select count(*) from ducklake_expire_snapshots('lake', older_than => now() + interval 1 day)",
+        ],
+    )
+
+    done = cli("restore", backup, private.url, "--replace", "--discard-newer")
+
+    assert done.exit_code == 0, done.stderr
+    assert "data files that the backup needs were scheduled for deletion by the replaced catalog" in done.stderr
+    assert "missing" not in done.stderr

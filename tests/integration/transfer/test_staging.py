@@ -1,0 +1,240 @@
+"""Restores of catalogs whose locks one transaction can't hold: filled in batches, exchanged in one moment."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.backups import row, small, write_backup
+from support.cli import Cli
+from support.comparison import Contents, contents, dumped, execute, settle
+from support.faults.failures import failure
+from support.faults.faults import OPENS, engine_that, nothing_left, one, started
+from support.lakes.lakes import Lake, Lakes
+from support.servers.servers import Server, Servers, middle_major, server_kind
+from support.waiting import wait_until
+
+from dlbackup import dump
+from dlbackup.tables.definition import Column, Table
+
+WORDS = ("--replace", "--ignore-clients", "--no-data-files")
+_RIGHTS = """
+    select pg_get_userbyid(nspowner), obj_description(oid, 'pg_namespace'), array(select x::text from
+    unnest(nspacl) x order by 1) from pg_namespace where nspname = 'public'
+"""
+
+
+@pytest.fixture(scope="module")
+def tight(servers: Servers) -> Iterator[Server]:
+    """A server with so few locks that a lake of 22 tables is too many for one transaction."""
+    if server_kind() != "docker":
+        pytest.skip("a server with settings of its own needs a container: PG_TEST_ENGINE=docker")
+    with servers.with_settings(middle_major(), max_locks_per_transaction="10", max_connections="10") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def own_lakes(tmp_path_factory: pytest.TempPathFactory) -> Lakes:
+    """Templates of this server's own: the session's are on another one of the same major."""
+    return Lakes(tmp_path_factory.mktemp("lakes"))
+
+
+@pytest.fixture
+def made(tight: Server, own_lakes: Lakes) -> Iterator[Lake]:
+    """A plain lake of 0.3 there."""
+    with own_lakes.copy("plain", "0.3", tight, "public") as lake:
+        yield lake
+
+
+def _schemas(url: str) -> set[str]:
+    return {name for (name,) in execute(url, "select nspname from pg_namespace where nspname ~ '^(dlbackup|public)'")}
+
+
+def _change(url: str) -> None:
+    execute(url, "update ducklake_metadata set value = 'changed' where key = 'created_by'")
+
+
+def test_exchanged_catalog_has_everything(made: Lake, tight: Server, cli: Cli, tmp_path: Path) -> None:
+    """Definitions, rows, and the schema's owner, grants and comment are as before; the old catalog is kept aside."""
+    path = dump(made.url, tmp_path).path
+    _change(made.url)
+    execute(made.url, "comment on schema public is 'it''s ours'", "grant create on schema public to pg_monitor")
+    before, rights = dumped(made.url, tmp_path), execute(made.url, _RIGHTS)
+
+    done = cli("restore", path, made.url, *WORDS, "--json")
+
+    assert done.exit_code == 0, done
+    assert "in batches" in done.stderr
+    aside = done.json()["replaced"]
+    assert _schemas(made.url) == {"public", aside}
+    assert execute(made.url, _RIGHTS) == rights
+    assert dumped(made.url, tmp_path) == contents(path)
+    assert dumped(made.url, tmp_path, aside) == before
+
+    again = cli("restore", path, made.url, *WORDS, "--drop-replaced")
+    assert again.exit_code == 0, again
+    assert _schemas(made.url) == {"public", aside}
+    assert dumped(made.url, tmp_path) == contents(path)
+
+
+def test_empty_places_are_filled(made: Lake, tight: Server, cli: Cli, tmp_path: Path) -> None:
+    """A schema that is empty or isn't there gets the catalog, without anything left beside it."""
+    path = dump(made.url, tmp_path).path
+    with tight.database() as url:
+        for words in ((), ("--metadata-schema", "new")):
+            done = cli("restore", path, url, "--no-data-files", *words)
+            assert done.exit_code == 0, done
+        assert dumped(url, tmp_path, "new") == dumped(url, tmp_path, "public") == contents(path)
+        assert _schemas(url) == {"public"}
+
+
+_OTHERS = {
+    "table public.mine": "create table mine (x int)",
+    "function public.mine": "create function mine() returns int language sql as 'select 1'",
+    "default privileges": "alter default privileges in schema public grant select on tables to pg_monitor",
+}
+
+
+@pytest.mark.parametrize("words", _OTHERS)
+def test_schema_with_more_than_the_catalog_is_refused(made: Lake, cli: Cli, tmp_path: Path, words: str) -> None:
+    """What else a schema holds, or is known to, is named, and nothing is changed."""
+    path = dump(made.url, tmp_path).path
+    execute(made.url, _OTHERS[words])
+    before = dumped(made.url, tmp_path)
+
+    failure(cli("restore", path, made.url, *WORDS), 4, words, hint="max_locks_per_transaction")
+
+    assert dumped(made.url, tmp_path) == before
+    assert _schemas(made.url) == {"public"}
+
+
+def test_checks_hold_as_in_one_transaction(made: Lake, cli: Cli, tmp_path: Path) -> None:
+    """A taken place, newer snapshots and damage are refused there too, and leave no schema behind."""
+    path = Path(dump(made.url, tmp_path).path)
+    made.engine.run(made.url, made.schema, ["create schema lake.later"])
+    before = dumped(made.url, tmp_path)
+    bad = tmp_path / "bad"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    bad.write_bytes(content)
+
+    failure(cli("restore", path, made.url), 4, "already holds", hint="--replace")
+    failure(cli("restore", path, made.url, *WORDS), 4, "newest", hint="--discard-newer")
+    failure(cli("restore", bad, made.url, *WORDS, "--discard-newer"), 3)
+
+    assert dumped(made.url, tmp_path) == before
+    assert _schemas(made.url) == {"public"}
+
+
+@pytest.mark.parametrize("point", [0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97])
+def test_killed_at_any_point_leaves_old_or_new(
+    made: Lake, tight: Server, cli: Cli, tmp_path: Path, usual_s: float, point: float
+) -> None:
+    """A restore that is killed has exchanged the catalog or not touched it, and the next one drops what it left."""
+    path = dump(made.url, tmp_path).path
+    _change(made.url)
+    before = dumped(made.url, tmp_path)
+    with started(cli, "restore", path, made.url, *WORDS, "--drop-replaced") as running:
+        time.sleep(point * usual_s)
+        running.kill()
+    settle(tight, made.url)
+
+    found: Contents = dumped(made.url, tmp_path)
+    assert found in (before, contents(path))
+    again = cli("restore", path, made.url, *WORDS, "--drop-replaced")
+    assert again.exit_code == 0, again
+    assert dumped(made.url, tmp_path) == contents(path)
+    assert _schemas(made.url) == {"public"}
+
+
+@pytest.fixture(scope="module")
+def usual_s(tight: Server, own_lakes: Lakes, tmp_path_factory: pytest.TempPathFactory) -> float:
+    """How long a restore takes that nobody disturbs."""
+    folder = tmp_path_factory.mktemp("usual")
+    with own_lakes.copy("plain", "0.3", tight, "public") as lake:
+        path = dump(lake.url, folder).path
+        begun = time.monotonic()
+        assert Cli(folder)("restore", path, lake.url, *WORDS).exit_code == 0
+        return time.monotonic() - begun
+
+
+def test_thousands_of_tables_on_default_settings(server: Server, cli: Cli, tmp_path: Path) -> None:
+    """More tables than the server has locks for: restored, dumped, verified, replaced and dumped again, all equal."""
+    count = int(os.environ.get("DLBACKUP_TEST_TABLES") or 2000)
+    columns = (Column("row_id", "bigint"), Column("begin_snapshot", "bigint"), Column("t", "text"))
+    tables = [(Table(f"ducklake_inlined_data_{n}_1", columns), [row(n, 1, "it's")]) for n in range(count)]
+    path = tmp_path / "many"
+    write_backup(path, [*sorted(tables, key=lambda each: each[0].name), *small()])
+    with server.database() as url:
+        words = ("--no-owner", "--no-privileges", "--no-data-files")
+        done = cli("restore", path, url, *words, timeout_s=300)
+        assert done.exit_code == 0, done
+        assert "in batches" in done.stderr
+        first = dump(url, tmp_path / "first").path
+
+        again = cli("restore", first, url, *WORDS, "--drop-replaced", timeout_s=300)
+        assert again.exit_code == 0, again
+        assert dumped(url, tmp_path) == contents(first)
+        assert {name: rows for name, (_, rows) in contents(first).items()} == {
+            name: rows for name, (_, rows) in contents(path).items()
+        }
+
+
+_TABLE = """
+insert into ducklake_table values ({t}, gen_random_uuid(), 1, null, 0, 'inlined_{t}', 'inlined_{t}/', true);
+insert into ducklake_column values (1, 1, null, {t}, 1, 'name', 'varchar', null, null, true, null);
+insert into ducklake_inlined_data_tables values ({t}, 'ducklake_inlined_data_{t}_1', 1);
+create table ducklake_inlined_data_{t}_1
+  (row_id bigint, begin_snapshot bigint, end_snapshot bigint, name varchar);
+insert into ducklake_inlined_data_{t}_1 values (0, 1, null, 'one'), (1, 1, null, '\\x41');
+"""
+_TABLES = range(1000, 1012)
+
+
+@pytest.fixture
+def inlined(made: Lake) -> Lake:
+    """The lake with more inlined tables to be mended than one transaction has the locks for."""
+    for number in _TABLES:
+        execute(made.url, *_TABLE.format(t=number).strip().split(";\n"))
+    return made
+
+
+def _mended(url: str) -> int:
+    """Count the inlined tables whose text is kept as DuckDB 1.5 does."""
+    query = (
+        "select count(*) from pg_attribute where attrelid::regclass::text ~ '^ducklake_inlined_data_1[0-9]{3}_1$'"
+        " and attname = 'name' and format_type(atttypid, atttypmod) = 'bytea'"
+    )
+    return int(str(one(url, query)))
+
+
+def test_undo_in_batches_leaves_nothing(inlined: Lake, cli: Cli, tmp_path: Path) -> None:
+    """A migration that fails after its mends is undone by an exchange of schemas, and what was replaced is gone."""
+    before = dumped(inlined.url, tmp_path)
+    dead = engine_that(tmp_path, before="os.abort()", statement=OPENS)
+
+    done = cli("migrate", inlined.url, "--no-rehearsal", "--ignore-clients", "--json", "--engine", dead)
+
+    assert (done.exit_code, done.json()["outcome"]) == (6, "rolled-back"), done
+    assert _schemas(inlined.url) == {"public"}
+    assert dumped(inlined.url, tmp_path) == before
+
+
+def test_killed_between_batches_of_a_mend(inlined: Lake, cli: Cli) -> None:
+    """Some inlined tables are mended and others not when a migration is killed: the next one mends the rest."""
+    words = ("migrate", inlined.url, "--no-rehearsal", "--ignore-clients")
+    with psycopg.connect(inlined.url) as reader:
+        reader.execute(f"select from ducklake_inlined_data_{_TABLES[-1]}_1".encode())  # keeps it from being altered
+        with started(cli, *words) as running:
+            wait_until(lambda: _mended(inlined.url))
+            running.kill()
+    nothing_left(inlined)
+    assert 0 < _mended(inlined.url) < len(_TABLES)
+
+    done = cli(*words, "--json")
+
+    assert (done.exit_code, done.json()["outcome"]) == (0, "migrated"), done
+    assert _mended(inlined.url) == len(_TABLES)
+    assert _schemas(inlined.url) == {"public"}

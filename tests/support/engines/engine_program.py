@@ -1,0 +1,184 @@
+"""What runs inside an engine's own Python: one job, read as JSON from standard input.
+
+    python engine_program.py run|steps|hash|write < job.json
+
+It needs nothing but duckdb and its extension wheels, and works from DuckDB 1.3 on. Scripts started
+by `Engine.script` may import it for `connect`.
+"""
+
+import json
+import sys
+import threading
+import time
+from importlib import resources
+from typing import Any
+
+import duckdb
+
+_EXTENSIONS = ("postgres_scanner", "ducklake")
+# After one of these the whole DuckDB instance refuses to work.
+_DEADLY = (duckdb.FatalException, duckdb.InternalException)
+_RETRY_PAUSE_S = 0.05
+
+Job = dict[str, Any]
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """Return a DuckDB with its extensions loaded from their wheels, in UTC, on one thread."""
+    connection = duckdb.connect(
+        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 1}
+    )
+    for name in _EXTENSIONS:
+        folder = resources.files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}"
+        path = str(folder / f"{name}.duckdb_extension").replace("'", "''")
+        connection.execute(f"LOAD '{path}'")
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def run(job: Job) -> list[list[list[Any]]]:
+    """Execute the statements and return the rows of each."""
+    with connect() as connection:
+        connection.execute(job["attach"])
+        return [[list(row) for row in connection.execute(text).fetchall()] for text in job["statements"]]
+
+
+def steps(job: Job) -> list[None]:
+    """Execute the scripts one after the other."""
+    with connect() as connection:
+        connection.execute(job["attach"])
+        for step in job["steps"]:
+            try:
+                connection.execute(step["script"])
+            except duckdb.Error as error:
+                error.add_note(f"in step {step['name']!r}")
+                raise
+    return []
+
+
+def hash_tables(job: Job) -> list[list[Any]]:
+    """Return [snapshot, schema, table, "N rows, md5"] for each table at each wanted snapshot."""
+    found = []
+    connection = _attached(job)
+    metadata = f"__ducklake_metadata_lake.{_quoted(job['schema'])}"
+    visible = connection.execute(
+        f"select t.begin_snapshot, t.end_snapshot, s.begin_snapshot, s.end_snapshot, s.schema_name, "
+        f"t.table_name from {metadata}.ducklake_table t join {metadata}.ducklake_schema s using (schema_id) "
+        f"order by s.schema_name, t.table_name, t.table_id"
+    ).fetchall()
+    numbers = connection.execute(f"select snapshot_id from {metadata}.ducklake_snapshot order by 1").fetchall()
+    for snapshot in _wanted([number for (number,) in numbers], job["at"]):
+        # 1.4.4 and 1.5.1 read a table at one snapshot by its columns at another that they read before.
+        connection.execute("DETACH lake")
+        connection.execute(job["attach"])
+        for begin, end, schema_begin, schema_end, schema, table in visible:
+            if _covers(begin, end, snapshot) and _covers(schema_begin, schema_end, snapshot):
+                digest, dead = _digest(connection, f"lake.{_quoted(schema)}.{_quoted(table)}", snapshot)
+                found.append([snapshot, schema, table, digest])
+                if dead:
+                    connection.close()
+                    connection = _attached(job)
+    connection.close()
+    return found
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _attached(job: Job) -> duckdb.DuckDBPyConnection:
+    connection = connect()
+    connection.execute(job["attach"])
+    return connection
+
+
+def _wanted(snapshots: list[int], at: list[int | str] | None) -> list[int]:
+    ends = {"first": snapshots[0], "last": snapshots[-1]}
+    chosen = snapshots if at is None else [ends[word] if isinstance(word, str) else word for word in at]
+    return sorted(set(chosen))
+
+
+def _covers(begin: int, end: int | None, snapshot: int) -> bool:
+    return begin <= snapshot and (end is None or snapshot < end)
+
+
+def _digest(connection: duckdb.DuckDBPyConnection, name: str, snapshot: int) -> tuple[str, bool]:
+    text = f"select z::varchar as x from (select * from {name} at (version => {snapshot})) z"
+    text = f"select count(*), md5(coalesce(string_agg(x, '|' order by x), '')) from ({text})"
+    try:
+        ((rows, digest),) = connection.execute(text).fetchall()
+    except duckdb.Error as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}", isinstance(error, _DEADLY)
+    return f"{rows} rows, {digest}", False
+
+
+def _words(error: duckdb.Error) -> str:
+    return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
+
+
+def _say(words: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(words, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def write(job: Job) -> None:
+    """Commit one row after the other until standard input ends; print what was acknowledged."""
+    stopped = threading.Event()
+
+    def watch() -> None:
+        sys.stdin.read()
+        stopped.set()
+
+    with connect() as connection:
+        connection.execute(job["attach"])
+        if job["create"]:
+            connection.execute(f"create table {job['table']} (i bigint)")
+        _say({"ready": True})
+        threading.Thread(target=watch, daemon=True).start()
+        number = 0
+        while not stopped.wait(job["pause_s"]):
+            number += 1
+            try:
+                connection.execute(f"insert into {job['table']} values ({number})")
+            except duckdb.Error as error:
+                _say({"error": _words(error)})
+                if isinstance(error, _DEADLY):
+                    return
+                time.sleep(_RETRY_PAUSE_S)
+            else:
+                _say({"acknowledged": number})
+
+
+def talk(attach: str) -> None:
+    """Execute one statement per line of standard input with the lake attached; print its rows or its error."""
+    with connect() as connection:
+        connection.execute(attach)
+        _say({"rows": []})
+        for line in sys.stdin:
+            try:
+                _say({"rows": connection.execute(json.loads(line)).fetchall()})
+            except duckdb.Error as error:
+                _say({"error": _words(error)})
+
+
+def _main() -> None:
+    kind = sys.argv[1]
+    if kind == "talk":
+        talk(json.loads(sys.stdin.readline()))
+        return
+    if kind == "write":
+        try:
+            write(json.loads(sys.stdin.readline()))
+        except duckdb.Error as error:
+            _say({"error": _words(error)})
+        return
+    jobs = {"run": run, "steps": steps, "hash": hash_tables}
+    try:
+        answer = {"result": jobs[kind](json.load(sys.stdin))}
+    except duckdb.Error as error:
+        answer = {"error": _words(error)}
+    json.dump(answer, sys.stdout, default=str)
+
+
+if __name__ == "__main__":
+    _main()

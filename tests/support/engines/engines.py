@@ -1,0 +1,174 @@
+"""The DuckDB engines that made and opened lakes over the years, one per spec version.
+
+Each is a virtual environment in a cache folder with duckdb and its extensions from PyPI, and works in
+a child process: a crash of the engine, or its own idea of a library, never reaches the tests.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from support.cache import made_once, private_cache
+
+__all__ = ["ENGINES", "Engine", "EngineError", "Options", "Step", "engine", "engine_of", "text_literal"]
+
+# DuckDB version: the spec version that it writes.
+ENGINES = {"1.3.2": "0.2", "1.4.4": "0.3", "1.5.1": "0.4", "1.5.5": "1.0"}
+CHILD = Path(__file__).with_name("engine_program.py")
+
+Options = Mapping[str, str | int | bool]
+
+
+class EngineError(Exception):
+    """The engine refused; the text is its own, with the kind of exception in front."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A script of SQL statements; each commits by itself unless the script says begin and commit."""
+
+    name: str
+    script: str
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One DuckDB with the ducklake and postgres extensions."""
+
+    version: str
+    spec: str
+    python: Path
+
+    def attach_statement(
+        self,
+        url: str,
+        metadata_schema: str | None = None,
+        *,
+        data_path: Path | str | None = None,
+        options: Options | None = None,
+    ) -> str:
+        """Return the ATTACH that opens the lake as `lake`, and creates it only where there is a data path.
+
+        Never migrates, unless `options` asks for it; they win over what is set here.
+        """
+        path = f"postgres:{url}" if url.startswith("postgresql://") else url
+        words: dict[str, str | int | bool] = {}
+        if metadata_schema is not None:
+            words["METADATA_SCHEMA"] = metadata_schema
+        if data_path is None:
+            words["CREATE_IF_NOT_EXISTS"] = False
+        else:
+            words["DATA_PATH"] = f"{data_path}/"
+        if self.spec == "0.3":
+            words["MIGRATE_IF_REQUIRED"] = False
+        words.update(options or {})
+        listed = ", ".join(f"{name} {_literal(value)}" for name, value in words.items())
+        return f"ATTACH {_literal(f'ducklake:{path}')} AS lake ({listed})"
+
+    def run(
+        self,
+        url: str,
+        metadata_schema: str | None,
+        statements: Sequence[str],
+        *,
+        data_path: Path | str | None = None,
+        options: Options | None = None,
+        timeout_s: float = 60,
+    ) -> list[list[list[Any]]]:
+        """Execute statements with the lake attached as `lake`; return the rows of each.
+
+        Raises EngineError with the engine's words, and subprocess.TimeoutExpired.
+        """
+        attach = self.attach_statement(url, metadata_schema, data_path=data_path, options=options)
+        result = self.job("run", {"attach": attach, "statements": list(statements)}, timeout_s)
+        return [list(rows) for rows in result]
+
+    def take(self, attach: str, steps: Sequence[Step], *, timeout_s: float = 60) -> None:
+        """Take the steps one after the other; raise EngineError, naming the step that failed."""
+        self.job("steps", {"attach": attach, "steps": [asdict(step) for step in steps]}, timeout_s)
+
+    def script(self, code: str | Path, *args: str, timeout_s: float = 60) -> str:
+        """Run Python code, or the file at a path, in this engine; return its standard output.
+
+        It may `import engine_program` for `connect()`. Raises EngineError with what it wrote to standard error.
+        """
+        command = [str(code)] if isinstance(code, Path) else ["-c", code]
+        done = subprocess.run(
+            [str(self.python), *command, *args],
+            env={**os.environ, "PYTHONPATH": str(CHILD.parent)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+        )
+        if done.returncode:
+            raise EngineError(done.stderr)
+        return done.stdout
+
+    def job(self, kind: str, job: Mapping[str, object], timeout_s: float, *, child: Path = CHILD) -> Any:
+        """Have `engine_program`, or another program that answers like it, do a job of that kind; return its result."""
+        done = subprocess.run(
+            [str(self.python), str(child), kind],
+            input=json.dumps(job),
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+        )
+        if done.returncode:
+            raise EngineError(f"exit status {done.returncode}: {done.stderr[-3000:]}")
+        try:
+            answer = json.loads(done.stdout)
+        except ValueError:
+            raise EngineError(f"no JSON: {done.stdout[-500:]!r}, errors: {done.stderr[-2000:]}") from None
+        if "error" in answer:
+            raise EngineError(answer["error"])
+        return answer["result"]
+
+
+def text_literal(text: str) -> str:
+    """Return the text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _literal(value: str | int | bool) -> str:
+    # 1.3 takes 1 for a true option, but not TRUE.
+    return text_literal(value) if isinstance(value, str) else str(int(value))
+
+
+@cache
+def engine(version: str) -> Engine:
+    """Return the engine of that DuckDB version, installed at the first call on this machine."""
+    target = private_cache() / "engines" / version
+    made_once(target, lambda folder: _install(version, folder), intact=lambda folder: _python(folder).exists())
+    return Engine(version, ENGINES[version], _python(target))
+
+
+def engine_of(spec: str) -> Engine:
+    """Return the engine that writes that spec version."""
+    (version,) = (version for version, written in ENGINES.items() if written == spec)
+    return engine(version)
+
+
+def _python(folder: Path) -> Path:
+    # A link, broken when the Python that made the environment was removed since.
+    return folder / "bin" / "python"
+
+
+def _install(version: str, target: Path) -> None:
+    packages = [f"{name}=={version}" for name in ("duckdb", "duckdb-extension-ducklake")]
+    packages.append(f"duckdb-extension-postgres-scanner=={version}")
+    _must_run(sys.executable, "-m", "venv", "--without-pip", str(target))
+    pip = [sys.executable, "-m", "pip", "--python", str(_python(target))]
+    _must_run(*pip, "install", "-q", "--only-binary=:all:", *packages)
+
+
+def _must_run(*command: str) -> None:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}:\n{done.stderr[-2000:]}")

@@ -1,0 +1,169 @@
+"""What runs inside an engine's Python for random histories: take steps, and read all that a lake shows.
+
+    python history_program.py take|read < job.json
+
+Readings keep whole rows as text, so that a difference can be shown; a reading that the engine refuses
+is its error's first line.
+"""
+
+import json
+import sys
+from typing import Any
+
+import duckdb
+from engine_program import connect  # type: ignore[import-not-found]
+
+# After one of these the whole DuckDB instance refuses to work.
+_DEADLY = (duckdb.FatalException, duckdb.InternalException)
+# What a filter on a column may read other files for; nested types have no statistics to skip files by.
+_NESTED = ("STRUCT", "MAP", "[]", "JSON", "VARIANT", "GEOMETRY")
+_FILTERED_VALUES = 3
+
+Job = dict[str, Any]
+Connection = duckdb.DuckDBPyConnection
+
+
+def take(job: Job) -> list[dict[str, list[str]]]:
+    """Take the steps; return what the lake shows after each, or nothing where nobody wants to look."""
+    shown = []
+    with connect() as connection:
+        connection.execute(job["attach"])
+        for step in job["steps"]:
+            try:
+                connection.execute(step["script"])
+                shown.append(head(connection) if job["look"] else {})
+            except duckdb.Error as error:
+                error.add_note(f"in step {step['name']!r}: {step['script']}")
+                raise
+    return shown
+
+
+def read(job: Job) -> dict[str, list[str]]:
+    """Read every table at every snapshot, and the head with its views, comments and filters."""
+    connection = connect()
+    connection.execute(job["attach"])
+    shown = head(connection, job["unfiltered"] if job["filters"] else None)
+    if not job["snapshots"]:
+        return shown
+    metadata = "__ducklake_metadata_lake.public"
+    visible = connection.execute(
+        f"select t.begin_snapshot, t.end_snapshot, s.begin_snapshot, s.end_snapshot, s.schema_name, "
+        f"t.table_name from {metadata}.ducklake_table t join {metadata}.ducklake_schema s using (schema_id) "
+        f"order by s.schema_name, t.table_name, t.table_id"
+    ).fetchall()
+    numbers = connection.execute(f"select snapshot_id from {metadata}.ducklake_snapshot order by 1").fetchall()
+    for (snapshot,) in numbers:
+        # 1.4.4 reads a table at one snapshot by its columns at another that it read before.
+        if duckdb.__version__ < "1.5":
+            connection.execute("detach lake")
+            connection.execute(job["attach"])
+        for begin, end, schema_begin, schema_end, schema, table in visible:
+            if _covers(begin, end, snapshot) and _covers(schema_begin, schema_end, snapshot):
+                name = f"lake.{_quoted(schema)}.{_quoted(table)}"
+                text = f"select rowid, * from {name} at (version => {snapshot})"
+                shown[f"{schema}.{table} at {snapshot}"], dead = _rows(connection, text)
+                if dead:
+                    connection.close()
+                    connection = connect()
+                    connection.execute(job["attach"])
+    connection.close()
+    return shown
+
+
+def head(connection: Connection, unfiltered: list[str] | None = None) -> dict[str, list[str]]:
+    """Return what the newest snapshot shows, and filters on all columns but the named ones where there is a list."""
+    shown = {}
+    for kind, source in _DEFINITIONS.items():
+        shown[kind], _ = _rows(connection, source)
+    tables = connection.execute(
+        "select schema_name, table_name from duckdb_tables() where database_name = 'lake' order by all"
+    ).fetchall()
+    views = connection.execute(
+        "select schema_name, view_name from duckdb_views() where database_name = 'lake' and not internal order by all"
+    ).fetchall()
+    for schema, name in tables + views:
+        place = f"lake.{_quoted(schema)}.{_quoted(name)}"
+        shown[f"{schema}.{name}"], _ = _rows(connection, f"from {place}")
+        shown[f"{schema}.{name} counted"], _ = _rows(connection, f"select count(*) from {place}")
+    if unfiltered is not None:
+        for schema, name in tables:
+            shown.update(_filtered(connection, schema, name, unfiltered))
+    return shown
+
+
+_DEFINITIONS = {
+    "tables": "select schema_name, table_name, comment from duckdb_tables() where database_name = 'lake'",
+    "columns": (
+        "select schema_name, table_name, column_name, column_index, data_type, is_nullable, comment"
+        " from duckdb_columns() where database_name = 'lake' and (schema_name, table_name) in"
+        " (select (schema_name, table_name) from duckdb_tables() where database_name = 'lake')"
+    ),
+    "views": (
+        "select schema_name, view_name, comment from duckdb_views() where database_name = 'lake' and not internal"
+    ),
+}
+
+
+def _filtered(connection: Connection, schema: str, name: str, unfiltered: list[str]) -> dict[str, list[str]]:
+    """Ask for extremes and single values of each column: what the engine answers or skips by statistics."""
+    place = f"lake.{_quoted(schema)}.{_quoted(name)}"
+    shown = {}
+    described = connection.execute(
+        "select column_name, data_type from duckdb_columns() where database_name = 'lake'"
+        " and schema_name = ? and table_name = ? order by column_index",
+        [schema, name],
+    ).fetchall()
+    for column, type_ in described:
+        if column in unfiltered or any(word in type_ for word in _NESTED):
+            continue
+        quoted = _quoted(column)
+        what = f"{schema}.{name}.{column}"
+        shown[f"{what} extremes"], _ = _rows(
+            connection, f"select min({quoted}), max({quoted}), count({quoted}) from {place}"
+        )
+        values = connection.execute(
+            f"select distinct {quoted}::varchar from {place} where {quoted} is not null order by 1"
+        ).fetchall()
+        for (value,) in values[:: max(1, len(values) // _FILTERED_VALUES)]:
+            if value is None:  # see nulls-of-added-files in support.histories
+                continue
+            literal = f"{_literal(value)}::{type_}"
+            for operator in ("=", "<=", ">"):
+                query = f"select count(*) from {place} where {quoted} {operator} {literal}"
+                shown[f"{what} {operator} {value}"], _ = _rows(connection, query)
+        shown[f"{what} is null"], _ = _rows(connection, f"select count(*) from {place} where {quoted} is null")
+    return shown
+
+
+def _rows(connection: Connection, query: str) -> tuple[list[str], bool]:
+    """Return the sorted rows as text, or the error, and whether it was deadly."""
+    try:
+        cursor = connection.execute(f"select z::varchar from ({query}) z order by 1")
+        return [str(row[0]) for row in cursor.fetchall()], False
+    except duckdb.Error as error:
+        return [f"{type(error).__name__}: {str(error).splitlines()[0]}"], isinstance(error, _DEADLY)
+
+
+def _covers(begin: int, end: int | None, snapshot: int) -> bool:
+    return begin <= snapshot and (end is None or snapshot < end)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _main() -> None:
+    jobs = {"take": take, "read": read}
+    try:
+        answer = {"result": jobs[sys.argv[1]](json.load(sys.stdin))}
+    except duckdb.Error as error:
+        answer = {"error": "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])}
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    _main()

@@ -1,0 +1,1 @@
+"""Random histories of a lake, told by a seed."""

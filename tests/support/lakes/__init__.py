@@ -1,0 +1,1 @@
+"""Real lakes, built once by real engines and copied for each test."""

@@ -1,0 +1,108 @@
+"""PostgreSQL servers in containers, through testcontainers.
+
+The image is named by PG_TEST_IMAGE, with {major} in it: the official one unless that is set. Our own
+reaper clears up after a killed run, so no second container is needed for that.
+"""
+
+import contextlib
+import gc
+import io
+import os
+import secrets
+import tarfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from support.servers.postgres import FAST, PASSWORD, USER, Server
+from support.servers.reaper import LABEL, Reaper
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
+
+__all__ = ["docker_answers", "serve_container"]
+
+_RUN = secrets.token_hex(6)
+_MEMORY = "/memory"
+# These are read when testcontainers is imported; its 120 tries are 12 s, too few for a busy machine.
+_SETTINGS = {"TESTCONTAINERS_RYUK_DISABLED": "true", "TC_POOLING_INTERVAL": "0.1", "TC_MAX_TRIES": "600"}
+
+
+def docker_answers() -> bool:
+    """Say whether a Docker engine answers here."""
+    import docker
+
+    with warnings.catch_warnings():
+        # docker leaves the socket of an engine that doesn't answer to the garbage collector.
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            with contextlib.closing(docker.from_env(timeout=5)) as engine:
+                return bool(engine.ping())
+        except (docker.errors.DockerException, OSError):
+            return False
+        finally:
+            gc.collect()
+
+
+@contextmanager
+def serve_container(
+    major: int, reaper: Reaper, tmpfs: Mapping[str, str] | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[Server]:
+    """Start a server of that major, stopped at the end; `tmpfs` are mount points with options such as `size=24m`."""
+    reaper.watch_containers(_RUN)
+    with _postgres_container(major, tmpfs, {**FAST, **(settings or {})}) as postgres:
+        container = postgres.get_wrapped_container()
+        host, port = postgres.get_container_host_ip(), int(postgres.get_exposed_port(5432))
+        run = partial(_run_inside, container)
+        yield Server(major, "docker", host, port, USER, PASSWORD, postgres.dbname, run)
+
+
+def _postgres_container(major: int, tmpfs: Mapping[str, str] | None, settings: Mapping[str, str]) -> Any:
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    try:
+        from testcontainers.community.postgres import PostgresContainer
+    except ModuleNotFoundError:  # before 4.15
+        from testcontainers.postgres import PostgresContainer
+
+    image = os.environ.get("PG_TEST_IMAGE", "postgres:{major}").format(major=major)
+    postgres = PostgresContainer(image, driver=None, username=USER, password=PASSWORD, dbname="tests")
+    postgres.with_env("POSTGRES_INITDB_ARGS", "--no-sync")
+    # A database is made of 300 files: in memory that takes a third of the time, and most tests make one or two.
+    postgres.with_env("PGDATA", f"{_MEMORY}/data")
+    postgres.with_tmpfs_mount(_MEMORY)
+    postgres.with_command([word for name, value in settings.items() for word in ("-c", f"{name}={value}")])
+    # In one call: a second one would replace the first one's arguments.
+    postgres.with_kwargs(labels={LABEL: _RUN}, shm_size="256m")
+    for path, options in (tmpfs or {}).items():
+        postgres.with_tmpfs_mount(path, options)
+    return postgres
+
+
+def _run_inside(container: "Container", *command: str, stdin: bytes = b"") -> bytes:
+    # What an exec prints can lose its end on a busy machine, without an error; an archive says how long it is.
+    name = f"run-{secrets.token_hex(6)}"
+    container.put_archive("/", _archive(f"{name}-in", stdin))
+    words = ["sh", "-c", f'"$0" "$@" < /{name}-in > /{name}-out', *command]
+    environment = {"PGHOST": "127.0.0.1", "PGUSER": USER, "PGPASSWORD": PASSWORD}
+    try:
+        status, (_, errors) = container.exec_run(words, environment=environment, demux=True)
+        if status:
+            raise RuntimeError(f"{command[0]}: {(errors or b'').decode(errors='replace')}")
+        chunks, _ = container.get_archive(f"/{name}-out")
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+            output = tar.extractfile(f"{name}-out")
+            return output.read() if output else b""
+    finally:
+        container.exec_run(["rm", "-f", f"/{name}-in", f"/{name}-out"], detach=True)
+
+
+def _archive(name: str, content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo(name)
+        member.size, member.mode = len(content), 0o644
+        tar.addfile(member, io.BytesIO(content))
+    return buffer.getvalue()
