@@ -1,15 +1,25 @@
-"""The dlbackup command as a user runs it: a process of its own, with its output and exit code."""
+"""
+The dlbackup command, with its output and exit code.
 
+`cli(...)` runs it in the test's own process, which saves the start of an interpreter and every import, most of the
+time that a small command takes. `cli.apart(...)` and `cli.started(...)` are processes as a user has them: for what is
+killed or signalled, and once for each command.
+"""
+
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dlbackup.cli.command import main
 from support.waiting import PATIENCE_S
 
 __all__ = ["Cli", "Finished"]
@@ -50,7 +60,31 @@ class Cli:
         timeout_s: float = 2 * PATIENCE_S,
         stdin: bytes = b"",
     ) -> Finished:
-        """Run a command to its end; `env` adds to the environment, or takes away where it says None.
+        """
+        Run a command to its end, in this process where nothing of it can tell; `env` is as for `apart`.
+
+        Variables that an interpreter reads when it starts, and threads, which no signal reaches, need one of their own.
+        """
+        alone = threading.current_thread() is threading.main_thread()
+        if not alone or not all(name.startswith("PG") for name in env or ()):
+            return self.apart(*arguments, env=env, timeout_s=timeout_s, stdin=stdin)
+        output, errors = io.BytesIO(), io.BytesIO()
+        with _in_place(self.cwd, _environment(env), stdin), _texts(output, errors):
+            try:
+                code = main(list(map(str, arguments)))
+            except SystemExit as ended:
+                code = ended.code if isinstance(ended.code, int) else 1
+        return Finished(code, output.getvalue(), errors.getvalue().decode())
+
+    def apart(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str | None] | None = None,
+        timeout_s: float = 2 * PATIENCE_S,
+        stdin: bytes = b"",
+    ) -> Finished:
+        """
+        Run a command to its end as a user does; `env` adds to the environment, or takes away where it says None.
 
         Raises subprocess.TimeoutExpired.
         """
@@ -91,3 +125,40 @@ def _environment(changes: Mapping[str, str | None] | None) -> dict[str, str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     merged = {**inherited, **(changes or {})}
     return {name: value for name, value in merged.items() if value is not None}
+
+
+@contextmanager
+def _in_place(folder: Path, environment: Mapping[str, str], stdin: bytes) -> Iterator[None]:
+    """Give this process, for a while, the folder, environment, standard input and signals that a command has."""
+    before, variables, words = Path.cwd(), dict(os.environ), sys.stdin
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        os.chdir(folder)
+        _set_environment(environment)
+        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
+        yield
+    finally:
+        sys.stdin = words
+        _set_environment(variables)
+        os.chdir(before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _set_environment(wanted: Mapping[str, str]) -> None:
+    for name in set(os.environ) - set(wanted):
+        del os.environ[name]
+    os.environ.update(wanted)
+
+
+@contextmanager
+def _texts(output: io.BytesIO, errors: io.BytesIO) -> Iterator[None]:
+    with (
+        redirect_stdout(io.TextIOWrapper(output, encoding="utf-8", write_through=True)) as out,
+        redirect_stderr(io.TextIOWrapper(errors, encoding="utf-8", write_through=True)) as err,
+    ):
+        try:
+            yield
+        finally:
+            out.detach()
+            err.detach()
