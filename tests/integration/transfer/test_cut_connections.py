@@ -192,7 +192,10 @@ def _schemas(made: Lake) -> object:
     return one(made.url, "select count(*) from pg_namespace where nspname like 'dlbackup%'")
 
 
-@pytest.mark.parametrize(("job", "step"), [(migrate, "pipeline.settle_clients"), (plan, "fence.other_clients")])
+@pytest.mark.parametrize(
+    ("job", "step"),
+    [(migrate, "migration.pipeline.settle_clients"), (plan, "catalogs.postgres.clients.connected.other_clients")],
+)
 def test_connection_lost_between_two_stages_is_said(
     plain: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Callable[..., object], step: str
 ) -> None:

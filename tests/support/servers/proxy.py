@@ -61,6 +61,9 @@ class Proxy(Serving):
         self._flowing.set()
         self._fault: Fault = "reset"
         self._rest: dict[Direction, int] = {}
+        self._at_message = 0
+        self.messages = 0
+        """Pieces that clients have sent so far: one for each time that one asks and then waits, or near to it."""
         self.passed: dict[Direction, int] = {"up": 0, "down": 0}
         """Bytes that passed so far."""
         self.struck = threading.Event()
@@ -73,6 +76,17 @@ class Proxy(Serving):
     def strike(self, fault: Fault, direction: Direction, after_bytes: int) -> None:
         """Let a fault happen, once, when so many more bytes have passed in a direction."""
         self._fault, self._rest = fault, {direction: after_bytes}
+
+    def strike_at_message(self, fault: Fault, number: int) -> None:
+        """Let a fault happen, once, before the message of that number, counted from the first, is passed on."""
+        self._fault, self._at_message = fault, number
+
+    def go_on(self) -> None:
+        """End a stall as if nothing had been."""
+        self.ask(self._go_on())
+
+    async def _go_on(self) -> None:
+        self._flowing.set()
 
     def heal(self) -> None:
         """End a stall by cutting all that stood still, and let connections through again."""
@@ -107,6 +121,11 @@ class Proxy(Serving):
     ) -> None:
         while data := await source.read(_PIECE):
             await self._flowing.wait()
+            if direction == "up":
+                self.messages += 1
+                if self.messages == self._at_message:
+                    self._strike(pair)
+                    await self._flowing.wait()
             rest = self._rest.get(direction)
             if rest is not None and len(data) >= rest:
                 self._rest = {}
