@@ -1,6 +1,7 @@
 """What every test run says and checks first: where its PostgreSQL servers come from."""
 
 import os
+import secrets
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -9,6 +10,10 @@ from support.servers import servers
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")  # shared and noisy ones too: no test of ours is about time
 
+_LONG_POINTS = 250
+"""Of each of the four tests that kill; the soak goes as many rounds."""
+_LONG_HISTORIES = 50
+"""Of each of the two generations of engines."""
 _MOST_WORKERS = 4
 """Of `-n auto`: each has servers of its own."""
 
@@ -16,11 +21,19 @@ _MOST_WORKERS = 4
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let anybody run the fault tests longer, and again with the same faults."""
     parser.addoption("--kill-points", type=int, metavar="N", help="points at which each fault test strikes")
-    parser.addoption("--seed", type=int, default=1, metavar="S", help="what these points are chosen by (default: 1)")
+    parser.addoption("--seed", type=int, metavar="S", help="what points and histories are chosen by (default: 1)")
+    parser.addoption("--long", action="store_true", help="1,000 kill points, 100 histories, a long soak; a new seed")
 
 
-def pytest_configure() -> None:
-    """Refuse to run where the servers that were asked for can't be had."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the numbers of a long run, and refuse to run where the servers that were asked for can't be had."""
+    options = config.option
+    if options.long:
+        options.seed = options.seed or secrets.randbelow(1 << 30)
+        options.kill_points = options.kill_points or _LONG_POINTS
+        os.environ.setdefault("DLBACKUP_HISTORIES", str(_LONG_HISTORIES))
+        os.environ.setdefault("DLBACKUP_SEED", str(options.seed))
+    options.seed = options.seed or 1
     try:
         servers.server_kind()
     except LookupError as error:
@@ -33,6 +46,6 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(os.cpu_count() or 1, _MOST_WORKERS)
 
 
-def pytest_report_header() -> str:
-    """Say which servers the tests run on."""
-    return servers.describe()
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say which servers the tests run on, and by which seed."""
+    return [servers.describe(), f"faults and histories: seed {config.option.seed}"]

@@ -2,7 +2,7 @@
 
 Environment variables make them longer, and others:
 
-    DLBACKUP_HISTORIES=N   how many histories each test takes, 3 unless set
+    DLBACKUP_HISTORIES=N   how many histories each test takes, 1 unless set
     DLBACKUP_SEED=S        another series of histories than the one that is always the same
     DLBACKUP_LOG=PATH      let the engine migrate a copy by itself too, and write down what came of each history
 
@@ -39,7 +39,7 @@ __all__ = [
 
 def examples() -> int:
     """Return how many histories each test takes."""
-    return int(os.environ.get("DLBACKUP_HISTORIES") or 3)
+    return int(os.environ.get("DLBACKUP_HISTORIES") or 1)
 
 
 def random_histories(test: Callable[..., None]) -> Callable[..., None]:

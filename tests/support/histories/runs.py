@@ -10,14 +10,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from support.engines.engines import Engine, Options, Step, engine_of
+from support.engines.engines import CHILD, Engine, Options, Step, engine_of
 
 __all__ = ["Shown", "differences", "is_logged", "log", "migrate_alone", "read", "take"]
 
 # What a lake shows: the sorted rows, as text, of each place that was asked.
 Shown = Mapping[str, Sequence[str]]
 
-_CHILD = Path(__file__).with_name("history_program.py")
+_CHILD = CHILD.with_name("history_program.py")
 _TIMEOUT_S = 300
 _SHOWN = 3
 
