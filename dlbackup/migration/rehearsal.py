@@ -16,7 +16,7 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.connected import end_by_name
 from dlbackup.catalogs.postgres.place import analyze
-from dlbackup.catalogs.postgres.schemas import aside_name, drop_schema, own_schemas_of
+from dlbackup.catalogs.postgres.schemas import claimed, drop_left, drop_schema, own_name
 from dlbackup.catalogs.postgres.sessions import Session, connect, translated
 from dlbackup.engine.engine import Engine, attach_migrating, check_opens
 from dlbackup.errors import CatalogError, DlbackupError, Refused, RehearsalFailed
@@ -80,7 +80,7 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
             mends,
             accepted,
             False,
-            schema,
+            copy.schema,  # and not the source's: a migration of a catalog of that name here would end this engine
             defaults.lock_timeout_s,
             defaults.attach_timeout_s,
         )
@@ -142,12 +142,12 @@ def _broken_rules(checked: Check) -> dict[str, str]:
 
 @contextmanager
 def _scratch(session: Session, schema: str) -> Iterator[str]:
-    """Name a scratch schema, drop what a killed rehearsal of this catalog left, and drop the new one at the end."""
-    name = aside_name(schema, _KIND)
-    for left in own_schemas_of(session, schema, _KIND):
-        drop_schema(session, left)
-    try:
-        yield name
-    finally:
-        if not session.closed:
-            drop_schema(session, name)
+    """Name a scratch schema, drop what killed rehearsals of this catalog left, and drop the new one at the end."""
+    drop_left(session, schema, [_KIND])
+    name = own_name(_KIND, schema)
+    with claimed(session, name):
+        try:
+            yield name
+        finally:
+            if not session.closed:
+                drop_schema(session, name)

@@ -1,5 +1,6 @@
 """Where a new backup goes: a file, a folder, standard output; and its default name."""
 
+import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ def destination(to: str | Path, header: Header) -> Iterator[tuple[str, Sink]]:
     with storage_errors(path):
         is_folder = path.is_dir()
     if is_folder:
-        path = _unused(path / file_name(header))
+        path = path / file_name(header)
     elif str(to).endswith("/"):
         raise StorageError(f"{to} is not a folder", "create it first")
     with create(path) as file:
@@ -32,17 +33,19 @@ def destination(to: str | Path, header: Header) -> Iterator[tuple[str, Sink]]:
 
 
 def file_name(header: Header) -> str:
-    """Return the default name of a backup; characters that are no good in file names become `_`."""
-    database = "".join(c if c.isalnum() or c in "._-" else "_" for c in header.source.database)
+    """
+    Return a new name for a backup, which no other run has: tenants write into one folder in one second.
+
+    Database, schema where it isn't public, time, version and six random hexadecimal digits; characters that are no
+    good in file names become `_`.
+    """
+    source = header.source
+    place = [source.database] if source.schema in ("", "public") else [source.database, source.schema]
     created = datetime.fromisoformat(header.created).strftime("%Y%m%dT%H%M%SZ")
-    spec = "".join(c if c.isalnum() or c in ".-" else "_" for c in header.spec_version) or "unknown"
-    return f"ducklake-{database}-{created}-v{spec}.sql.zst"
+    words = ["ducklake", *place, created, f"v{header.spec_version or 'unknown'}", secrets.token_hex(3)]
+    return "-".join(_plain(word) for word in words) + ".sql.zst"
 
 
-def _unused(path: Path) -> Path:
-    """Return `path`, or with a number where a backup of the same second is there already."""
-    number, found = 1, path
-    while found.exists():
-        number += 1
-        found = path.with_name(path.name.removesuffix(".sql.zst") + f"-{number}.sql.zst")
-    return found
+def _plain(word: str) -> str:
+    """Return a word as part of a file name, cut so that the whole name stays below 255 bytes."""
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in word).encode()[:80].decode(errors="ignore")

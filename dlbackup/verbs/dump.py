@@ -27,7 +27,7 @@ def dump(
     Write one backup of the catalog at `address`.
 
     Args:
-        to: a file that doesn't exist, a folder (the file is then named after database, time and version),
+        to: a file that doesn't exist, a folder (the file then has a name of its own: database, schema, time, version),
             or `-` for standard output.
         level: of zstd, 1 to 22.
         jobs: how many processes read and compress, each on a connection of its own; the same bytes come out.

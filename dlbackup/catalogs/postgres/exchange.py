@@ -1,7 +1,7 @@
 """
 A catalog whose locks no single transaction can hold: filled in many, exchanged in one that needs a few.
 
-The tables are made in a schema of dlbackup's own, `dlbackup_restoring_<time>_<schema>`, into which nobody else
+The tables are made in a schema of dlbackup's own, `dlbackup_restoring_<time>_<hash>_<schema>`, into which nobody else
 writes. At last the two schemas change their names in one transaction, so that the catalog is the old or the new
 one, whole. A schema that arrives by its name is another object: owner, grants and comment are carried over and
 compared, and a schema that holds or is known to anything else is refused.
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.postgres.locks import locks_available
-from dlbackup.catalogs.postgres.schemas import OWN_KINDS, aside_name, catalog_tables
+from dlbackup.catalogs.postgres.schemas import OWN_KINDS, aside_name, catalog_tables, own_name
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one, quoted_text
 from dlbackup.errors import CatalogError, DlbackupError, TooManyLocks
 from dlbackup.runtime.memory import collector_paused
@@ -86,7 +86,7 @@ def exchange(session: Session, schema: str, staging: str, *, drop: bool) -> str 
         session.execute(_renaming(staging, schema))
         return None
     held = catalog_tables(session, schema)
-    aside = aside_name(schema, OWN_KINDS[1] if drop else "replaced")
+    aside = own_name(OWN_KINDS[1], schema) if drop else aside_name(schema)
     grants = session.execute(_GRANTS, [schema]).fetchall()
     session.execute(_renaming(schema, aside))
     session.execute(_renaming(staging, schema))
@@ -143,8 +143,8 @@ def restore_by_exchange(session: "Session", job: Job, needed: int) -> str | None
         check_place(place, job.manifest, options)
         refuse_shared(session, job.schema, needed)
     job.on_event(Event("restore", f"in batches: one transaction would need about {needed} locks"))
-    name = schemas.staging_name(job.schema)
-    with _dropped_on_failure(job.address, name):
+    name = own_name(OWN_KINDS[0], job.schema)
+    with schemas.claimed(session, name), _dropped_on_failure(job.address, name):
         fill_in_batches(job, name, scheduled)
         with committed_or_known(
             session, job.address, f"putting the restored catalog in the place of schema {job.schema}"

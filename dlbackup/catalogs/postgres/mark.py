@@ -10,7 +10,7 @@ from pathlib import Path
 
 from psycopg.errors import InsufficientPrivilege
 
-from dlbackup.catalogs.postgres.schemas import own_schema
+from dlbackup.catalogs.postgres.schemas import whole
 from dlbackup.catalogs.postgres.sessions import Session, one, quoted_text
 from dlbackup.tables.quoting import quote_identifier
 
@@ -66,4 +66,4 @@ def marked(session: Session, schema: str) -> tuple[Path, str] | None:
 
 def mark_name(schema: str) -> str:
     """Return the name of the schema that is the mark."""
-    return own_schema("migrating", schema)
+    return f"dlbackup_migrating_{whole(schema)}"

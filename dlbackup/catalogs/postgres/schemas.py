@@ -1,8 +1,19 @@
-"""Schemas: which of them hold catalogs, and dlbackup's own, named, found and dropped."""
+"""
+Schemas: which of them hold catalogs, and dlbackup's own, named, found and dropped.
 
-from collections.abc import Iterable
+A schema of ours carries a hash of the whole name of its catalog's, since tenants' names may be alike for longer than
+the 63 bytes that a name has, and an advisory lock says whether its maker lives. Neither its name nor its age does.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
+
+import psycopg
+import xxhash
 
 from dlbackup.catalogs.postgres.locks import batch_tables
 from dlbackup.catalogs.postgres.sessions import Session, one
@@ -53,19 +64,51 @@ def _others(found: list[str]) -> str:
 
 
 _NAME_BYTES = 63
-
-
-def aside_name(schema: str, kind: str = "replaced") -> str:
-    """Return a new name of a schema that dlbackup makes for itself."""
-    return own_schema(f"{kind}_{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}", schema)
-
-
-def own_schema(kind: str, schema: str) -> str:
-    """Return the name of a schema of dlbackup's own beside that of a catalog, within PostgreSQL's 63 bytes."""
-    return f"dlbackup_{kind}_{schema}".encode()[:_NAME_BYTES].decode(errors="ignore")
-
-
+_LOCK_CLASS = 0x444C4B53  # "DLKS"
 OWN_KINDS = ("restoring", "dropped")
+"""Of schemas that a restore makes and drops."""
+
+
+def aside_name(schema: str) -> str:
+    """Return a new name of the schema that keeps a replaced catalog."""
+    return _cut(f"dlbackup_replaced_{_now()}_{schema}")
+
+
+def own_name(kind: str, schema: str) -> str:
+    """Return a new name of a schema that dlbackup makes for itself beside that of a catalog."""
+    return _cut(f"dlbackup_{kind}_{_now()}_{whole(schema)}_{schema}")
+
+
+def whole(schema: str) -> str:
+    """Return what stands for a schema's whole name in names of ours: of that itself little may fit into 63 bytes."""
+    return hashlib.sha256(schema.encode()).hexdigest()[:12]
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}"
+
+
+def _cut(name: str) -> str:
+    return name.encode()[:_NAME_BYTES].decode(errors="ignore")
+
+
+@contextmanager
+def claimed(session: Session, name: str) -> Iterator[None]:
+    """
+    Show that the maker of a schema lives, as long as the block, and the session, last: nobody else drops it then.
+
+    A shared advisory lock of the name; two names that share one keep each other from being dropped, and no more.
+    """
+    session.execute("select pg_advisory_lock_shared(%s)", [_claim(name)])
+    try:
+        yield
+    finally:
+        with suppress(psycopg.Error):  # a session that is lost or busy takes its lock with it when it is closed
+            session.execute("select pg_advisory_unlock_shared(%s)", [_claim(name)])
+
+
+def _claim(name: str) -> int:
+    return (_LOCK_CLASS << 32) | xxhash.xxh32_intdigest(name.encode())
 
 
 def catalog_tables(session: Session, schema: str) -> int:
@@ -77,24 +120,23 @@ def catalog_tables(session: Session, schema: str) -> int:
     return int(one(session, query, schema)[0])
 
 
-def staging_name(schema: str) -> str:
-    """Return the name of a new schema to fill in the place of another."""
-    return aside_name(schema, OWN_KINDS[0])
-
-
 def own_schemas_of(session: Session, schema: str, kind: str) -> list[str]:
     """Return dlbackup's own schemas of that kind which belong to a catalog, whenever they were made."""
-    tail = aside_name(schema, kind)
-    tail = tail[tail.index("Z_") :]
+    ours = re.compile(f"dlbackup_{kind}_[0-9TZ]+_{whole(schema)}_.*", re.DOTALL)
     rows = session.execute("select nspname from pg_namespace where nspname like 'dlbackup\\_%'").fetchall()
-    return [name for (name,) in rows if name.startswith(f"dlbackup_{kind}_") and name.endswith(tail)]
+    return [name for (name,) in rows if ours.fullmatch(name)]
 
 
-def drop_left(session: Session, schema: str) -> None:
-    """Drop what a restore of the catalog left that was killed, or that had no time to drop what it replaced."""
-    for kind in OWN_KINDS:
+def drop_left(session: Session, schema: str, kinds: Iterable[str] = OWN_KINDS) -> None:
+    """Drop what is left of a catalog's schemas of ours, whose makers are gone; those of the living stay."""
+    for kind in kinds:
         for name in own_schemas_of(session, schema, kind):
-            drop_schema(session, name)
+            if one(session, "select pg_try_advisory_lock(%s)", _claim(name))[0]:
+                try:
+                    drop_schema(session, name)
+                finally:
+                    with suppress(psycopg.Error):
+                        session.execute("select pg_advisory_unlock(%s)", [_claim(name)])
 
 
 def drop_schema(session: Session, name: str) -> None:

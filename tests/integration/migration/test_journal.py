@@ -105,7 +105,7 @@ def test_lost_journal_is_refused_with_the_way_on(inlined: Lake, cli: Cli, tmp_pa
 
     assert (done.exit_code, done.json()["error"]["type"]) == (4, "CutOff")
     assert str(journal.resolve()) in done.json()["error"]["message"]
-    assert "drop the schema dlbackup_migrating_public" in done.json()["error"]["hint"]
+    assert "drop the schema dlbackup_migrating_efa1f375d761" in done.json()["error"]["hint"]
     assert state(inlined.url) == before
 
 

@@ -1,5 +1,6 @@
 """What dump refuses, where it writes, and that nobody waits for it."""
 
+import re
 import secrets
 import signal
 import stat
@@ -200,8 +201,7 @@ def test_result_says_what_was_written(lake: LakeFactory, cli: Cli, tmp_path: Pat
     (path,) = tmp_path.iterdir()
     assert done.stderr == ""
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert path.name.startswith(f"ducklake-{made.dbname}-")
-    assert path.name.endswith("Z-v0.3.sql.zst")
+    assert re.fullmatch(rf"ducklake-{made.dbname}-\d{{8}}T\d{{6}}Z-v0\.3-[0-9a-f]{{6}}\.sql\.zst", path.name)
     assert Path(said["path"]).name == path.name
     assert said["file_bytes"] == path.stat().st_size
     assert (said["format"], said["spec_version"], said["tables"]) == (1, "0.3", 22)
