@@ -22,7 +22,7 @@ from dlbackup.errors import Corrupt, NotVerified
 from dlbackup.lake import conformance
 from dlbackup.lake.canonical import Canonical
 from dlbackup.lake.findings import Finding
-from dlbackup.lake.fingerprint import Fingerprinter
+from dlbackup.lake.fingerprint import Fingerprinter, TablePart
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Meter, OnEvent, ignore
 from dlbackup.runtime.workers import JOBS, Crew
@@ -90,7 +90,7 @@ class _Task:
 
     table: Table
     frames: tuple[Frame, ...]
-    canonical: Canonical | None
+    canonical: Canonical
 
 
 @contextmanager
@@ -122,18 +122,17 @@ class _Examination:
                     self._given[entry.table.name] = crew.add(self._tasks(entry))
             for item in self._reader.scan(partial(self._elsewhere, crew)):
                 if isinstance(item, Entry):
-                    self.fingerprint.begin(item.table)
                     self._meter.part(self._work[item.table.name], item.rows)
                 else:
                     self.catalog.see(item)
-                    self.fingerprint.add(item.rows, item.digest)
+                    self.fingerprint.of(item.entry.table).add(item.rows, item.digest)
                     self._meter.add(len(item.rows))
 
     def _is_divided(self, entry: Entry) -> bool:
-        return entry.table.name not in _LOOKED_AT and self.fingerprint.is_divisible(entry.table)
+        return entry.table.name not in _LOOKED_AT and self.fingerprint.of(entry.table).is_divisible
 
     def _tasks(self, entry: Entry) -> Iterator[_Task]:
-        canonical = self.fingerprint.canonical(entry.table)
+        canonical = self.fingerprint.of(entry.table).canonical
         inner = inner_frames(entry)
         for first in inner[::FRAMES_AT_ONCE]:
             frames = self._manifest.frames[first : min(first + FRAMES_AT_ONCE, inner.stop)]
@@ -143,12 +142,13 @@ class _Examination:
         if not self._is_divided(entry):
             return None
         numbers = self._given.get(entry.table.name) or crew.add(self._tasks(entry))
-        return map(partial(self._noted, crew), map(crew.result, numbers))
+        return self._taken(crew, numbers, self.fingerprint.of(entry.table))
 
-    def _noted(self, crew: Crew[_Task, ProvedRows], part: ProvedRows) -> ProvedRows:
-        self.fingerprint.add_part(part.meaning)
-        self._meter.add(part.rows.count, crew.ahead * FRAMES_AT_ONCE * FRAME_BYTES)
-        return part
+    def _taken(self, crew: Crew[_Task, ProvedRows], numbers: range, part: TablePart) -> Iterator[ProvedRows]:
+        for proved in map(crew.result, numbers):
+            part.take(proved.meaning)
+            self._meter.add(proved.rows.count, crew.ahead * FRAMES_AT_ONCE * FRAME_BYTES)
+            yield proved
 
 
 def examine(path: Path, begun: float, jobs: int, on_event: OnEvent) -> tuple[VerifiedBackup | None, Verification]:

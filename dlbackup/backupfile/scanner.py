@@ -9,7 +9,7 @@ from typing import BinaryIO
 from dlbackup.backupfile.frames import Frame, read_frame
 from dlbackup.backupfile.manifest import Entry, inner_frames
 from dlbackup.errors import Corrupt, UnsafeStatement
-from dlbackup.lake.canonical import Canonical, meaning_of
+from dlbackup.lake.canonical import Canonical
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Rows, digest, total
 from dlbackup.tables.rows import END, find_body, insert_header
@@ -42,9 +42,9 @@ class ProvedRows:
 Elsewhere = Callable[[Entry], Iterable[ProvedRows] | None]
 
 
-def prove_rows(path: Path, table: Table, frames: Sequence[Frame], canonical: Canonical | None) -> ProvedRows:
+def prove_rows(path: Path, table: Table, frames: Sequence[Frame], canonical: Canonical) -> ProvedRows:
     """
-    Prove frames that hold nothing but rows of a table. See `Fingerprinter.canonical`.
+    Prove frames that hold nothing but rows of a table. See `TablePart.canonical`.
 
     Raises:
         BackupError: as `BackupReader.scan`.
@@ -56,7 +56,7 @@ def prove_rows(path: Path, table: Table, frames: Sequence[Frame], canonical: Can
         for body in _bodies(text, table, shape):
             part = digest(body.rows)
             parts.append(Rows(len(body.rows), part))
-            meanings.append(meaning_of(canonical, body.rows, part))
+            meanings.append(canonical.meaning(body.rows, part))
         text.expect_nothing()
     return ProvedRows(total(parts), total(meanings), frozenset(shape.seen))
 

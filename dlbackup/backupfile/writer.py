@@ -1,16 +1,16 @@
 """Tables written into a backup, one after the other; its bytes depend on nothing but rows."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
 from dlbackup.backupfile.frames import LEVEL, FrameWriter, PackedFrame, Packer, Sink
 from dlbackup.backupfile.manifest import Entry, Header, Manifest, as_json
 from dlbackup.backupfile.script import MANIFEST_LINE, epilogue, prologue
-from dlbackup.lake.canonical import Canonical, meaning_of
-from dlbackup.lake.fingerprint import Fingerprint
+from dlbackup.lake.canonical import Canonical
+from dlbackup.lake.fingerprint import Fingerprint, TablePart
 from dlbackup.tables.definition import Table
-from dlbackup.tables.digest import Block, Rows, summed, total
+from dlbackup.tables.digest import Block, Rows, digest, total
 from dlbackup.tables.rows import END, SEPARATOR, insert_header
 from dlbackup.tables.statements import definition
 
@@ -24,24 +24,18 @@ class Piece:
     meaning: Rows
 
 
-def pack(table: Table, blocks: Iterable[Block], canonical: Canonical | None, level: int) -> Piece:
-    """Pack rows of a table; each block becomes one INSERT. See `Fingerprinter.canonical`."""
+def pack(table: Table, blocks: Iterable[Block], canonical: Canonical, level: int) -> Piece:
+    """Pack rows of a table; each block becomes one INSERT. See `TablePart.canonical`."""
     frames: list[PackedFrame] = []
-    meanings: list[Rows] = []
-
-    def mean(block: Block, block_digest: int) -> None:
-        meanings.append(meaning_of(canonical, block, block_digest))
-
+    rows, meanings = [], []
+    header = insert_header(table)
     with Packer(level, frames.append) as packer:
-        header = insert_header(table)
-
-        def written(block: Block) -> Block:
+        for block in blocks:
             packer.write(header + SEPARATOR.join(block) + END, len(block))
-            return block
-
-        rows = summed(map(written, blocks), mean)
+            rows.append(Rows(len(block), digest(block)))
+            meanings.append(canonical.meaning(block, rows[-1].digest))
         packer.settle()
-    return Piece(tuple(frames), rows, total(meanings))
+    return Piece(tuple(frames), total(rows), total(meanings))
 
 
 class BackupWriter:
@@ -77,46 +71,35 @@ class BackupWriter:
         """Bytes of text so far."""
         return self._out.text_bytes
 
-    def write_table(
-        self, table: Table, blocks: Iterator[Block], seen: Callable[[Block, int], None] | None = None
-    ) -> Rows:
+    def write_table(self, table: Table, parts: Iterable[Block | Piece], fingerprint: TablePart | None = None) -> Rows:
         """
-        Write a table and its rows; each block becomes one INSERT. Returns what was written.
+        Write a table and its rows, some of which may have been packed elsewhere. Returns what was written.
 
         Args:
-            seen: is told each block and its digest.
+            parts: each block becomes one INSERT.
+            fingerprint: takes the rows' meaning.
         """
         first = last = self._out.index
         self._out.write(definition(table).encode())
         header = insert_header(table)
-
-        def written() -> Iterator[Block]:
-            nonlocal last
-            for block in blocks:
+        rows = Rows(0, 0)
+        for part in parts:
+            if isinstance(part, Piece):
+                for frame in part.frames:
+                    self._out.append(frame)
+                    last = self._out.index - 1
+                found = part.rows
+                if fingerprint is not None:
+                    fingerprint.take(part.meaning)
+            else:
                 last = self._out.index
-                self._out.write(header + SEPARATOR.join(block) + END, len(block))
-                yield block
-
-        rows = summed(written(), seen)
-        self._enter(table, rows, first, last)
-        return rows
-
-    def write_packed(self, table: Table, pieces: Iterable[Piece]) -> Rows:
-        """Write a table whose rows were packed elsewhere. Returns what was written."""
-        first = last = self._out.index
-        self._out.write(definition(table).encode())
-        parts = []
-        for piece in pieces:
-            for frame in piece.frames:
-                self._out.append(frame)
-                last = self._out.index - 1
-            parts.append(piece.rows)
-        rows = total(parts)
-        self._enter(table, rows, first, last)
-        return rows
-
-    def _enter(self, table: Table, rows: Rows, first: int, last: int) -> None:
+                self._out.write(header + SEPARATOR.join(part) + END, len(part))
+                found = Rows(len(part), digest(part))
+                if fingerprint is not None:
+                    fingerprint.add(part, found.digest)
+            rows = total((rows, found))
         self._entries.append(Entry(table, table.kind, rows.count, f"{rows.digest:016x}", first, last))
+        return rows
 
     def finish(self, left_out: Sequence[str] = (), fingerprint: Fingerprint | None = None) -> Manifest:
         """Write what follows the rows, the manifest, the seal and the seek table."""

@@ -8,6 +8,7 @@ import json
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from dlbackup.lake import spec
@@ -16,7 +17,7 @@ from dlbackup.tables.digest import Block, Rows, digest
 from dlbackup.tables.quoting import quote_literal
 from dlbackup.tables.rows import parse
 
-Canonical = Callable[[bytes], bytes | None]
+Form = Callable[[bytes], bytes | None]
 """Turns a row's text into its canonical text; None when the row is no part of the meaning."""
 RENAMED = {"ducklake_file_column_statistics": "ducklake_file_column_stats"}
 """Tables that a migration renames."""
@@ -32,12 +33,28 @@ DuckDB 1.5.5 turns a bare literal into that text when the column is renamed, an 
 _LATER = {("ducklake_name_mapping", "is_partition"): "false"}
 
 
-def meaning_of(canonical: Canonical | None, rows: Block, rows_digest: int) -> Rows:
-    """Count the rows that are part of the meaning and return the digest of their canonical texts."""
-    if canonical is None or _are_plain_files(canonical, rows):
-        return Rows(len(rows), rows_digest)
-    texts = [text for row in rows if (text := canonical(bytes(row))) is not None]
-    return Rows(len(texts), digest(texts))
+@dataclass(frozen=True, slots=True)
+class Canonical:
+    """
+    How the rows of one table become canonical; a helper process can be sent it.
+
+    Args:
+        form: None where the rows are canonical as they are.
+    """
+
+    form: Form | None
+
+    def text(self, row: bytes) -> bytes | None:
+        """Return a row's canonical text; None when the row is no part of the meaning."""
+        return row if self.form is None else self.form(row)
+
+    def meaning(self, rows: Block, rows_digest: int) -> Rows:
+        """Count the rows that are part of the meaning and return the digest of their canonical texts."""
+        form = self.form
+        if form is None or _are_plain_files(form, rows):
+            return Rows(len(rows), rows_digest)
+        texts = [text for row in rows if (text := form(bytes(row))) is not None]
+        return Rows(len(texts), digest(texts))
 
 
 def newest_layout() -> dict[str, Table]:
@@ -54,8 +71,12 @@ def is_regular(table: Table, version: str) -> bool:
     return expected is not None and found == [(column.name, column.type) for column in expected.columns]
 
 
-def canonical_of(name: str, table: Table, singles: set[str]) -> Canonical | None:
-    """Return how rows of this table become canonical; None where they are. `singles` are its float32 columns."""
+def canonical_of(name: str, table: Table, singles: set[str]) -> Canonical:
+    """Return how rows of this table become canonical; `singles` are its float32 columns."""
+    return Canonical(_form(name, table, singles))
+
+
+def _form(name: str, table: Table, singles: set[str]) -> Form | None:
     if table.kind != "fixed":
         types = tuple("real" if column.name in singles else column.type for column in table.columns)
         return None if all(map(_is_plain, types)) else partial(_inlined, types)
@@ -106,9 +127,9 @@ _PLAIN_FILE = b",NULL,NULL\n"
 """How the row of a data file without list and mapping ends: it reads the same in every layout."""
 
 
-def _are_plain_files(canonical: Canonical, rows: Block) -> bool:
+def _are_plain_files(form: Form, rows: Block) -> bool:
     """Tell whether all are data files without list and mapping: asking each row was a twentieth of a dump."""
-    if getattr(canonical, "func", None) is not _data_file:
+    if getattr(form, "func", None) is not _data_file:
         return False
     text = b"".join(rows)
     # As many line feeds as rows: none is inside a literal.

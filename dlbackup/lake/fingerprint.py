@@ -9,13 +9,13 @@ any real change: a lost list of a partial file, or a NULL where a value belongs.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dlbackup.lake import spec
-from dlbackup.lake.canonical import RENAMED, Canonical, canonical_of, is_regular, meaning_of, newest_layout
+from dlbackup.lake.canonical import RENAMED, Canonical, canonical_of, is_regular, newest_layout
 from dlbackup.tables.definition import Table, inlined_table_id
-from dlbackup.tables.digest import Block, Rows, add_digests, digest
+from dlbackup.tables.digest import Block, Rows, add_digests, digest, total
 from dlbackup.tables.rows import parse
 
 Seen = Callable[[Table, bytes, bytes], None]
@@ -67,87 +67,114 @@ def _rows(part: Part | None) -> str:
     return f"{part.rows} rows ({part.digest})" if part else "nothing"
 
 
+class TablePart:
+    """
+    What the rows of one table give to a fingerprint: all in blocks by `add`.
+
+    Where the table `is_divisible`, others can find the meaning of some of its rows with `canonical`, for `take`.
+    """
+
+    __slots__ = ("_canonical", "_look", "_made", "_seen", "rows", "table")
+
+    def __init__(
+        self,
+        table: Table,
+        canonical: Callable[[Table], Canonical],
+        look: Callable[[Table, Block], None] | None,
+        seen: Seen | None,
+    ) -> None:
+        self.table = table
+        self.rows = Rows(0, 0)
+        """How many rows count so far, and the digest of their canonical texts."""
+        self._canonical, self._look, self._seen = canonical, look, seen
+        self._made: Canonical | None = None
+
+    @property
+    def is_divisible(self) -> bool:
+        """Whether nobody has to see the rows themselves here."""
+        return self._look is None and self._seen is None
+
+    @property
+    def canonical(self) -> Canonical:
+        """What the meaning of rows is found with; of an inlined table only after the rows of `ducklake_column`."""
+        if self._made is None:
+            self._made = self._canonical(self.table)
+        return self._made
+
+    def add(self, rows: Block, rows_digest: int) -> None:
+        """Take some rows, whose own digest is known already."""
+        canonical = self.canonical
+        if self._look is not None:
+            self._look(self.table, rows)
+        if self._seen is not None:
+            for row in map(bytes, rows):
+                text = canonical.text(row)
+                if text is not None:
+                    self._seen(self.table, text, row)
+        self.take(canonical.meaning(rows, rows_digest))
+
+    def take(self, meaning: Rows) -> None:
+        """Take what `canonical` made of some rows."""
+        self.rows = total((self.rows, meaning))
+
+
 class Fingerprinter:
-    """Takes all rows of one catalog: `begin` a table, `add` its rows, and so on; `result` at the end."""
+    """Takes all rows of one catalog, table by table (see `of`); `result` at the end."""
 
     def __init__(self, version: str, seen: Seen | None = None) -> None:
         self._version, self._seen = version, seen
         self._known = bool(spec.load(version))
         self._derives = self._known and spec.is_older(version, "0.4")
-        self._parts: dict[str, Part] = {}
-        self._inlined: dict[str, list[tuple[str, int, str]]] = {"inlined rows": [], "inlined deletes": []}
+        self._tables: dict[str, TablePart] = {}
         self._lives: list[tuple[int, int, int | None]] = []  # (table_id, begin, end) of ducklake_table
         self._versions: dict[int, int] = {}  # the first snapshot of each schema version
         self._singles: dict[int | None, set[str]] = {}  # the float32 columns by table_id
-        self._table: Table | None = None
-        self._canonical: Canonical | None = None
-        self._remembered = False
-        self._rows = self._total = 0
 
-    def begin(self, table: Table) -> None:
-        """Say that the rows of this table come now."""
-        self._end()
-        self._table, self._rows, self._total = table, 0, 0
-        self._canonical = self.canonical(table)
-        regular = self._known and is_regular(table, self._version)
-        self._remembered = regular and self._derives and table.name in _DERIVED_FROM
+    def of(self, table: Table) -> TablePart:
+        """Return what takes the rows of a table; the same one each time."""
+        if table.name not in self._tables:
+            seen = None if self._is_replaced(table) else self._seen
+            self._tables[table.name] = TablePart(table, self._canonical, self._looking(table), seen)
+        return self._tables[table.name]
 
-    def add(self, rows: Block, rows_digest: int) -> None:
-        """Take some rows of the table, whose own digest is known already."""
-        if self._table is not None and self._table.name == "ducklake_column":
-            self._remember_singles(self._table, rows)
-        if self._remembered and self._table is not None:
-            self._remember(self._table, (bytes(row) for row in rows))
-        if self._seen is not None and self._table is not None and not self._is_replaced(self._table):
-            for row in map(bytes, rows):
-                text = self._canonical(row) if self._canonical is not None else row
-                if text is not None:
-                    self._seen(self._table, text, row)
-        self.add_part(meaning_of(self._canonical, rows, rows_digest))
-
-    def add_part(self, part: Rows) -> None:
-        """Take what `meaning_of` returned for some rows of a table that `is_divisible`."""
-        self._rows += part.count
-        self._total = add_digests(self._total, part.digest)
-
-    def is_divisible(self, table: Table) -> bool:
-        """Tell whether `meaning_of` some rows of a table is all that the fingerprint needs of them."""
-        derived = self._derives and table.name in _DERIVED_FROM
-        return self._seen is None and not derived and table.name != "ducklake_column"
-
-    def canonical(self, table: Table) -> Canonical | None:
-        """Return what `meaning_of` needs; of an inlined table only after the rows of `ducklake_column`."""
-        if not (self._known and is_regular(table, self._version)):
-            return None
+    def _canonical(self, table: Table) -> Canonical:
+        if not self._is_regular(table):
+            return Canonical(None)
         singles = self._singles.get(inlined_table_id(table.name), set())
         return canonical_of(RENAMED.get(table.name, table.name), table, singles)
 
-    def result(self) -> Fingerprint:
-        """Return the fingerprint of all that was taken."""
-        self._end()
-        if self._derives:
-            self._parts[_SCHEMA_VERSIONS] = self._derived_schema_versions()
-        for name, found in self._inlined.items():
-            text = json.dumps(sorted(found)).encode()
-            rows = sum(count for _, count, _ in found)
-            self._parts[name] = Part(name, rows, hashlib.sha256(text).hexdigest()[:16])
-        parts = tuple(self._parts[name] for name in sorted(self._parts) if self._parts[name].rows)
-        text = json.dumps([(part.name, part.rows, part.digest) for part in parts]).encode()
-        return Fingerprint(hashlib.sha256(text).hexdigest()[:32], parts)
+    def _is_regular(self, table: Table) -> bool:
+        return self._known and is_regular(table, self._version)
 
-    def _end(self) -> None:
-        table, self._table = self._table, None
-        if table is None or self._is_replaced(table):
-            return
-        text, name = f"{self._total:016x}", part_of(table)
-        if table.kind == "fixed":
-            self._parts[name] = Part(name, self._rows, text)
-        elif self._rows:
-            self._inlined[name].append((table.name, self._rows, text))
+    def _looking(self, table: Table) -> Callable[[Table, Block], None] | None:
+        """Return what has to see the rows of a table because the meaning of other rows hangs on them."""
+        if table.name == "ducklake_column":
+            return self._remember_singles
+        derived_from = self._derives and table.name in _DERIVED_FROM
+        return self._remember if derived_from and self._is_regular(table) else None
 
     def _is_replaced(self, table: Table) -> bool:
         """Tell whether what counts is not the rows of this table but what is derived from them."""
-        return self._remembered and table.name == _SCHEMA_VERSIONS
+        return self._derives and table.name == _SCHEMA_VERSIONS and self._is_regular(table)
+
+    def result(self) -> Fingerprint:
+        """Return the fingerprint of all that was taken."""
+        found = {}
+        inlined: dict[str, list[tuple[str, int, str]]] = {"inlined rows": [], "inlined deletes": []}
+        for taken in self._tables.values():
+            name, rows, text = part_of(taken.table), taken.rows.count, f"{taken.rows.digest:016x}"
+            if taken.table.kind != "fixed":
+                inlined[name] += [(taken.table.name, rows, text)] if rows else []
+            elif not self._is_replaced(taken.table):
+                found[name] = Part(name, rows, text)
+        if self._derives:
+            found[_SCHEMA_VERSIONS] = self._derived_schema_versions()
+        for name, tables in inlined.items():
+            text = hashlib.sha256(json.dumps(sorted(tables)).encode()).hexdigest()[:16]
+            found[name] = Part(name, sum(count for _, count, _ in tables), text)
+        parts = tuple(found[name] for name in sorted(found) if found[name].rows)
+        value = json.dumps([(part.name, part.rows, part.digest) for part in parts]).encode()
+        return Fingerprint(hashlib.sha256(value).hexdigest()[:32], parts)
 
     def _remember_singles(self, table: Table, rows: Block) -> None:
         """Keep the columns of type float32: 1.4 inlines them as double precision, 1.5 as real."""
@@ -158,9 +185,10 @@ class Fingerprinter:
                 if table_id is not None and name is not None and values.get("column_type") == "float32":
                     self._singles.setdefault(int(table_id), set()).add(name)
 
-    def _remember(self, table: Table, rows: Iterable[bytes]) -> None:
+    def _remember(self, table: Table, block: Block) -> None:
         """Keep what the per-table form of schema versions is derived from."""
         place = {name: number for number, name in enumerate(table.column_names)}
+        rows = map(bytes, block)
         if table.name == "ducklake_table":
             for row in rows:
                 values = parse(row)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
-from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.backupfile.scanner import RowBlock
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.bars import bar
 from dlbackup.catalogs.postgres.clients.connected import engine_name
@@ -130,10 +130,8 @@ def _first_rows(backup: VerifiedBackup, snapshot: PostgresSnapshot, parts: Colle
         with BackupReader(backup.path) as reader:
             fingerprint = Fingerprinter(reader.manifest.header.spec_version, seen)
             for item in reader.scan():
-                if isinstance(item, Entry):
-                    fingerprint.begin(item.table)
-                else:
-                    fingerprint.add(item.rows, item.digest)
+                if isinstance(item, RowBlock):
+                    fingerprint.of(item.entry.table).add(item.rows, item.digest)
             fingerprint.result()
 
     with collector_paused():

@@ -6,7 +6,7 @@ stands between the parentheses of a VALUES list.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -124,7 +124,7 @@ class _Task:
 
     table: Table
     pages: Pages
-    canonical: Canonical | None
+    canonical: Canonical
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +156,19 @@ class _Reading:
         return cls(address, snapshot, level, jobs, limit, sizes, densities, meter)
 
     def each(self, tables: Sequence[Table]) -> Iterator[tuple[Table, Iterator[Block]]]:
-        """Read whole tables here, one after the other."""
+        """Read whole tables here, one after the other, in the blocks that become statements."""
         for table, blocks in self.snapshot.each(tables, alone=self.limit is not None):
             self.part(table)
-            yield table, self.meter.counted(paced(blocks, self.limit))
+            yield table, statements_of(self.meter.counted(paced(blocks, self.limit)))
+
+    def packed(self, table: Table, pieces: Mapping[int, Pages], crew: Crew[_Task, Piece]) -> Iterator[Piece]:
+        """Wait for the pieces of a table, by the numbers of their tasks."""
+        for number, pages in pieces.items():
+            self.part(table, pages)
+            piece = crew.result(number)
+            if self.jobs > 1:
+                self.meter.add(piece.rows.count, crew.ahead * PIECE_PAGES)
+            yield piece
 
     def rows(self, table: Table, pages: Pages) -> Iterator[Block]:
         """Read rows here that helpers could have read: with helpers, they are counted as pieces."""
@@ -208,44 +217,33 @@ def _write(writer: BackupWriter, reading: _Reading, on_event: OnEvent) -> Manife
     divided = {
         table.name: _pieces(sizes[table.name])
         for table in snapshot.tables
-        if sizes[table.name] > PIECE_PAGES and fingerprint.is_divisible(table)
+        if sizes[table.name] > PIECE_PAGES and fingerprint.of(table).is_divisible
     }
-
-    def tasks(table: Table) -> Iterator[_Task]:
-        return (_Task(table, pages, fingerprint.canonical(table)) for pages in divided[table.name])
-
     with reading.crew(divided) as crew:
-        fixed = [table for table in snapshot.tables if table.name in divided and table.kind == "fixed"]
-        given = {table.name: crew.add(tasks(table)) for table in fixed}
-        for is_divided, tables in groupby(snapshot.tables, lambda table: table.name in divided):
-            if not is_divided:
-                for table, blocks in reading.each(list(tables)):
-                    fingerprint.begin(table)
-                    rows += writer.write_table(table, statements_of(blocks), fingerprint.add).count
-                continue
-            for table in tables:
-                fingerprint.begin(table)
-                numbers = given.get(table.name) or crew.add(tasks(table))
-                numbered = zip(numbers, divided[table.name], strict=True)
-                rows += writer.write_packed(table, _noted(numbered, table, crew, fingerprint, reading)).count
+        for table, parts in _read(reading, divided, crew, fingerprint):
+            rows += writer.write_table(table, parts, fingerprint.of(table)).count
     on_event(Event("dump", f"{len(snapshot.tables)} tables, {rows} rows read", rows))
     return writer.finish(snapshot.left_out, fingerprint.result())
 
 
-def _noted(
-    numbered: Iterable[tuple[int, Pages]],
-    table: Table,
-    crew: Crew[_Task, Piece],
-    fingerprint: Fingerprinter,
-    reading: _Reading,
-) -> Iterator[Piece]:
-    for number, pages in numbered:
-        reading.part(table, pages)
-        piece = crew.result(number)
-        fingerprint.add_part(piece.meaning)
-        if reading.jobs > 1:
-            reading.meter.add(piece.rows.count, crew.ahead * PIECE_PAGES)
-        yield piece
+def _read(
+    reading: _Reading, divided: Mapping[str, Sequence[Pages]], crew: Crew[_Task, Piece], fingerprint: Fingerprinter
+) -> Iterator[tuple[Table, Iterator[Block | Piece]]]:
+    """Yield all tables in their order, with their rows: in blocks, those of divided ones in the crew's pieces."""
+
+    def give(table: Table) -> dict[int, Pages]:
+        canonical, pieces = fingerprint.of(table).canonical, divided[table.name]
+        return dict(zip(crew.add(_Task(table, pages, canonical) for pages in pieces), pieces, strict=True))
+
+    tables = reading.snapshot.tables
+    # Of inlined tables, the meaning is known only when the rows before theirs are read.
+    given = {table.name: give(table) for table in tables if table.name in divided and table.kind == "fixed"}
+    for is_divided, run in groupby(tables, lambda table: table.name in divided):
+        if is_divided:
+            for table in run:
+                yield table, reading.packed(table, given.get(table.name) or give(table), crew)
+        else:
+            yield from reading.each(list(run))
 
 
 DUMP_PAGES = 12

@@ -150,8 +150,7 @@ class PostgresSnapshot:
         fingerprint = Fingerprinter(self.head.spec_version, seen)
         with collector_paused():
             for table, blocks in self.each(self.tables):
-                fingerprint.begin(table)
-                found[table.name] = summed(blocks, fingerprint.add)
+                found[table.name] = summed(blocks, fingerprint.of(table).add)
         return found, fingerprint.result()
 
     def counts(self) -> dict[str, int]:

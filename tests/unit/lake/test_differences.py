@@ -26,8 +26,7 @@ def _table(name: str, version: str = "1.0") -> Table:
 def _read(version: str, tables: Tables, seen: Seen) -> None:
     fingerprint = Fingerprinter(version, seen)
     for table, rows in tables:
-        fingerprint.begin(table)
-        fingerprint.add(rows, digest(rows))
+        fingerprint.of(table).add(rows, digest(rows))
     fingerprint.result()
 
 

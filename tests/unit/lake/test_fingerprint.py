@@ -1,5 +1,6 @@
 """The fingerprint: the same before and after a good migration, another after any change of what a lake means."""
 
+import pickle
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 
@@ -18,9 +19,9 @@ Told = list[tuple[str, bytes, bytes]]
 def _of(version: str, tables: Sequence[tuple[Table, Sequence[bytes]]], block: int = 1000) -> Fingerprint:
     fingerprint = Fingerprinter(version)
     for table, rows in tables:
-        fingerprint.begin(table)
+        part = fingerprint.of(table)
         for at in range(0, len(rows), block):
-            fingerprint.add(rows[at : at + block], digest(rows[at : at + block]))
+            part.add(rows[at : at + block], digest(rows[at : at + block]))
     return fingerprint.result()
 
 
@@ -263,12 +264,49 @@ def _versions(version: str, tables: Sequence[tuple[int, int, int | None]], known
     else:
         rows += [record("schema_versions", begin_snapshot=at, schema_version=n) for n, at in known.items()]
     for table, texts in tables_with(version, *rows):
-        fingerprint.begin(table)
-        fingerprint.add(texts, digest(texts))
+        fingerprint.of(table).add(texts, digest(texts))
     (part,) = [part for part in fingerprint.result().parts if part.name == "ducklake_schema_versions"]
     found = [text for name, text, row in told if name == part.name and text == row]
     assert (part.rows, part.digest) == (len(found), f"{digest(found):016x}")
     return sorted(found)
+
+
+def test_meaning_found_elsewhere_counts_as_rows_do() -> None:
+    """Rows whose meaning others found, with what a pickle carried to them, give the same as rows that were added."""
+    rows: list[Record] = [
+        record("metadata", key="version", value="0.3"),
+        record("metadata", key="a", value="b"),
+        *(record("data_file", data_file_id=number, partial_file_info="2:5|3:10") for number in range(3)),
+        record("tag", object_id=1),
+    ]
+    fingerprint = Fingerprinter("0.3")
+    divided = []
+    for table, texts in tables_with("0.3", *rows):
+        part = fingerprint.of(table)
+        if not part.is_divisible:
+            part.add(texts, digest(texts))
+            continue
+        divided.append(table.name)
+        canonical = pickle.loads(pickle.dumps(part.canonical))  # noqa: S301 - made here
+        for text in texts:
+            part.take(canonical.meaning([text], digest([text])))
+
+    assert {"ducklake_metadata", "ducklake_data_file", "ducklake_tag"} <= set(divided)
+    assert fingerprint.result() == _with("0.3", *rows)
+
+
+def test_rows_that_others_hang_on_are_not_divisible() -> None:
+    """Columns and what schema versions are derived from are seen whole, and so is all where rows are told."""
+    whole = {}
+    for version in ("0.3", "1.0"):
+        fingerprint = Fingerprinter(version)
+        tables = spec.load(version).items()
+        whole[version] = {name for name, table in tables if not fingerprint.of(table).is_divisible}
+    telling = Fingerprinter("1.0", lambda table, text, row: None)
+
+    assert whole["0.3"] == {"ducklake_column", "ducklake_schema_versions", "ducklake_snapshot", "ducklake_table"}
+    assert whole["1.0"] == {"ducklake_column"}
+    assert not any(telling.of(table).is_divisible for table in spec.load("1.0").values())
 
 
 @pytest.mark.parametrize("version", ["0.2", "0.3"])
@@ -430,8 +468,7 @@ def test_values_of_these_types_count_as_they_are(column_type: str) -> None:
     told: Told = []
     fingerprint = Fingerprinter("1.0", lambda table, text, row: told.append((table.name, text, row)))
     rows = [row(1, "1")]
-    fingerprint.begin(table)
-    fingerprint.add(rows, digest(rows))
+    fingerprint.of(table).add(rows, digest(rows))
 
     assert told == [(table.name, rows[0], rows[0])]
 
@@ -442,9 +479,8 @@ def test_first_three_columns_of_inlined_rows_are_numbers() -> None:
     table = Table("ducklake_inlined_data_1_1", (*columns, Column("s", "text")))
     told: Told = []
     fingerprint = Fingerprinter("1.0", lambda table, text, row: told.append((part_of(table), text, row)))
-    fingerprint.begin(table)
     rows = [row(7, 8, None, "9")]
-    fingerprint.add(rows, digest(rows))
+    fingerprint.of(table).add(rows, digest(rows))
     fingerprint.result()
 
     assert told == [("inlined rows", b'["7", "8", null, "39"]', rows[0])]
@@ -516,8 +552,7 @@ def test_rows_are_told_in_both_forms() -> None:
         record("schema_versions", begin_snapshot=0, schema_version=0),
     ]
     for table, texts in tables_with("0.3", *rows):
-        fingerprint.begin(table)
-        fingerprint.add([memoryview(text) for text in texts], digest(texts))
+        fingerprint.of(table).add([memoryview(text) for text in texts], digest(texts))
     quiet = _with("0.3", *rows)
 
     assert fingerprint.result() == quiet
