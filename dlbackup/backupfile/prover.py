@@ -26,8 +26,9 @@ from dlbackup.lake.fingerprint import Fingerprinter, TablePart
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Meter, OnEvent, ignore
 from dlbackup.runtime.workers import JOBS, Crew
-from dlbackup.tables.definition import INTEGERS, Table
+from dlbackup.tables.definition import Table
 from dlbackup.tables.rows import parse
+from dlbackup.tables.types import written_as
 
 FRAMES_AT_ONCE = 6
 """Frames of 2 MiB of text that are proved at once."""
@@ -220,4 +221,4 @@ class _Content:
 
 
 def _holds_integers(table: Table, name: str) -> bool:
-    return any(column.name == name and column.type in INTEGERS for column in table.columns)
+    return any(column.name == name and written_as(column.type) == "integer" for column in table.columns)

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from dlbackup.lake import spec
-from dlbackup.tables.definition import INTEGERS, Table
+from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block, Rows, digest
 from dlbackup.tables.quoting import quote_literal
 from dlbackup.tables.rows import parse
+from dlbackup.tables.types import Stored, stored_as
 
 Form = Callable[[bytes], bytes | None]
 """Turns a row's text into its canonical text; None when the row is no part of the meaning."""
@@ -78,8 +79,8 @@ def canonical_of(name: str, table: Table, singles: set[str]) -> Canonical:
 
 def _form(name: str, table: Table, singles: set[str]) -> Form | None:
     if table.kind != "fixed":
-        types = tuple("real" if column.name in singles else column.type for column in table.columns)
-        return None if all(map(_is_plain, types)) else partial(_inlined, types)
+        stored = tuple("single" if column.name in singles else stored_as(column.type) for column in table.columns)
+        return None if set(stored) <= {"alike"} else partial(_inlined, stored)
     if name == "ducklake_metadata":
         return partial(_without_version, table)
     newest = newest_layout().get(name)
@@ -168,31 +169,27 @@ def partial_max(partial_file_info: str) -> str:
     return partial_file_info
 
 
-def _is_plain(column_type: str) -> bool:
-    return column_type in INTEGERS or column_type in ("boolean", "numeric", "uuid", "interval")
-
-
 _BC = re.compile(r"(\d{4,}-\d\d-\d\d)( .*?)? BC")
 _FRACTION = re.compile(r"(\d{4,}-\d\d-\d\d(?: \(BC\))? \d\d:\d\d:\d\d)\.(\d*?)0+(?=$|\+)")
 
 
-def _inlined(types: tuple[str, ...], row: bytes) -> bytes:
+def _inlined(stored: tuple[Stored, ...], row: bytes) -> bytes:
     """Bring an inlined row to its values: engines of 1.4 and 1.5 store the same ones in other types."""
     values = parse(row)
     canonical = [
-        value if value is None or number < 3 else _value(column_type, value)
-        for number, (column_type, value) in enumerate(zip(types, values, strict=True))
+        value if value is None or number < 3 else _value(how, value)
+        for number, (how, value) in enumerate(zip(stored, values, strict=True))
     ]
     return json.dumps(canonical).encode()
 
 
-def _value(column_type: str, text: str) -> str:
+def _value(stored: Stored, text: str) -> str:
     try:
-        if column_type == "real":
+        if stored == "single":
             return _double(struct.unpack("<f", struct.pack("<f", float(text)))[0])
-        if column_type == "double precision":
+        if stored == "double":
             return _double(float(text))
-        if column_type == "bytea":
+        if stored == "bytes":
             raw = bytes.fromhex(text[2:])
             text = raw.decode()
     except UnicodeDecodeError:

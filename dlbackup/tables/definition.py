@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 PREFIX = "ducklake_"
-INTEGERS = frozenset({"smallint", "integer", "bigint"})
 Kind = Literal["fixed", "inlined-data", "inlined-delete"]
 _INLINED_DATA = re.compile(r"ducklake_inlined_data_(\d+)_\d+")
 _INLINED_DELETE = re.compile(r"ducklake_inlined_delete_(\d+)")

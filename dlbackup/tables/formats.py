@@ -9,13 +9,15 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
-from dlbackup.tables.definition import INTEGERS, Table
+from dlbackup.tables.definition import Table
 from dlbackup.tables.rows import END, SEPARATOR, insert_header, parse
 from dlbackup.tables.statements import definition
+from dlbackup.tables.types import Written, written_as
 
 Format = Literal["csv", "jsonl", "sql"]
 Value = int | bool | str | None
 """Integers and booleans as such, every other type as the text that the server printed, None for NULL."""
+_READERS: dict[Written, Callable[[str], Value]] = {"integer": int, "boolean": "true".__eq__, "text": str}
 _MARK = b"\0"
 
 
@@ -32,15 +34,9 @@ def render(table: Table, blocks: Iterable[Sequence[bytes]], form: Format) -> Ite
 
 def values(table: Table, rows: Iterable[bytes]) -> Iterator[tuple[Value, ...]]:
     """Yield each row's values in the order of the columns."""
-    readers = [_reader(column.type) for column in table.columns]
+    readers = [_READERS[written_as(column.type)] for column in table.columns]
     for row in rows:
         yield tuple(None if text is None else read(text) for read, text in zip(readers, parse(row), strict=True))
-
-
-def _reader(column_type: str) -> Callable[[str], Value]:
-    if column_type in INTEGERS:
-        return int
-    return "true".__eq__ if column_type == "boolean" else str
 
 
 def _csv_header(table: Table) -> bytes:

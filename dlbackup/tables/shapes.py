@@ -12,11 +12,18 @@ from dataclasses import dataclass
 from functools import cache
 
 from dlbackup.errors import Corrupt, UnsafeStatement
-from dlbackup.tables.definition import INTEGERS, Table
+from dlbackup.tables.definition import Table
 from dlbackup.tables.rows import SEPARATOR, split
+from dlbackup.tables.types import Written, written_as
 
 _REMEMBERED = 10_000
 """How many rows of skeletons are not looked at again: more would take memory, and there are seldom more."""
+_VALUES: dict[Written, bytes] = {
+    "integer": rb"(?:-?0|NULL)",
+    "boolean": rb"(?:true|false|NULL)",
+    "text": rb"(?:''|NULL)",
+}
+"""What a value can look like in a shape."""
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 
@@ -62,7 +69,7 @@ class ShapeCheck:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._pattern = re.compile(b",".join(_value_pattern(column.type) for column in table.columns) + b"\n")
+        self._pattern = re.compile(b",".join(_VALUES[written_as(column.type)] for column in table.columns) + b"\n")
         self._good: set[bytes] = set()  # rows of skeletons, which differ in the lengths of numbers, too
         self._doubled: set[bytes] = set()  # those of them whose literals hold quotes
         self.seen: set[bytes] = set()
@@ -100,14 +107,6 @@ class ShapeCheck:
             self.seen.add(shape)
         self._good |= new
         self._doubled |= {row for row in new if b"''''" in row}
-
-
-def _value_pattern(column_type: str) -> bytes:
-    if column_type in INTEGERS:
-        return rb"(?:-?0|NULL)"
-    if column_type == "boolean":
-        return rb"(?:true|false|NULL)"
-    return rb"(?:''|NULL)"
 
 
 @cache

@@ -9,14 +9,14 @@ from support.lakes.lakes import LakeFactory, LakeKind
 from dlbackup import cat, dump
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS
-from dlbackup.tables.definition import INTEGERS, Table
+from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import qualified, quote_identifier
 from dlbackup.verbs.cat import write
 
 
 def server_csv(connection: psycopg.Connection, schema: str, table: Table) -> bytes:
     """Return a table as the server's COPY prints it, with booleans as words."""
-    bare = (*INTEGERS, "boolean")
+    bare = ("smallint", "integer", "bigint", "boolean")
     columns = [f"{quote_identifier(c.name)}{'::text' * (c.type == 'boolean')}" for c in table.columns]
     forced = [quote_identifier(c.name) for c in table.columns if c.type not in bare]
     force = f", FORCE_QUOTE ({', '.join(forced)})" if forced else ""

@@ -17,9 +17,10 @@ from psycopg.generators import execute, fetch_many
 
 from dlbackup.catalogs.contract import Pages
 from dlbackup.catalogs.postgres.sessions import Session
-from dlbackup.tables.definition import INTEGERS, Table
+from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import qualified, quote_identifier
+from dlbackup.tables.types import written_as
 
 _NOTHING_YET = (0, memoryview(b""))
 """What libpq returns while the next row has not arrived."""
@@ -79,8 +80,9 @@ def copy_query(schema: str, table: Table, pages: Pages | None = None) -> str:
     columns, forced = [], []
     for column in table.columns:
         name = quote_identifier(column.name)
-        columns.append(f"{name}::text AS {name}" if column.type == "boolean" else name)
-        if column.type not in INTEGERS and column.type != "boolean":
+        written = written_as(column.type)
+        columns.append(f"{name}::text AS {name}" if written == "boolean" else name)
+        if written == "text":
             forced.append(name)
     force = f", FORCE_QUOTE ({', '.join(forced)})" if forced else ""
     return (

@@ -1,0 +1,37 @@
+"""
+What a column's type says of its values: how a row writes them, and what a lake's own stand for.
+
+Types have the names that PostgreSQL's `format_type` prints. What is not named here is text.
+"""
+
+from typing import Literal
+
+Written = Literal["integer", "boolean", "text"]
+"""How a value stands in a row: a bare number, `true` or `false`, or a literal."""
+Stored = Literal["alike", "single", "double", "bytes", "text"]
+"""What the text of an inlined value is made of; every engine stores values of types that are `alike` in that type."""
+_WRITTEN: dict[str, Written] = {
+    "smallint": "integer",
+    "integer": "integer",
+    "bigint": "integer",
+    "boolean": "boolean",
+}
+_STORED: dict[str, Stored] = {
+    **dict.fromkeys(_WRITTEN, "alike"),
+    "numeric": "alike",
+    "uuid": "alike",
+    "interval": "alike",
+    "real": "single",
+    "double precision": "double",
+    "bytea": "bytes",
+}
+
+
+def written_as(column_type: str) -> Written:
+    """Return how the values of a column stand in a row."""
+    return _WRITTEN.get(column_type, "text")
+
+
+def stored_as(column_type: str) -> Stored:
+    """Return what the values of a column of an inlined table are stored as."""
+    return _STORED.get(column_type, "text")
