@@ -22,6 +22,7 @@ from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.workload import PROOF_BYTES, RULES, of_backup
 from dlbackup.catalogs.contract import Answer
+from dlbackup.engine.errors import translated
 from dlbackup.errors import CatalogError, StorageError
 from dlbackup.lake.inlined import HEXADECIMAL, INLINED_COLUMNS, begins_right, lake_table_id, text_columns
 from dlbackup.runtime.memory import collector_paused
@@ -122,19 +123,23 @@ def _open(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
-    with duckdb.connect(str(folder / "catalog.duckdb"), config=settings) as connection:
+    with _room():
+        connection = duckdb.connect(str(folder / "catalog.duckdb"), config=settings)
+    with connection:
         yield connection
 
 
 @contextmanager
 def _room() -> Iterator[None]:
-    try:
-        yield
-    except (duckdb.OutOfMemoryException, duckdb.IOException, OSError) as exc:
-        raise StorageError(
-            f"no room for the backup's rows in {tempfile.gettempdir()}: {str(exc).splitlines()[0]}",
-            "set TMPDIR to a folder with room for about a tenth of the backup's text",
-        ) from exc
+    """Turn DuckDB's errors into ours; what it says of memory and files is that there is no room."""
+    with translated("asking the backup's rows in DuckDB"):
+        try:
+            yield
+        except (duckdb.OutOfMemoryException, duckdb.IOException, OSError) as exc:
+            raise StorageError(
+                f"no room for the backup's rows in {tempfile.gettempdir()}: {str(exc).splitlines()[0]}",
+                "set TMPDIR to a folder with room for about a tenth of the backup's text",
+            ) from exc
 
 
 def _inlined_table(kind: Kind) -> Table:

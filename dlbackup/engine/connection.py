@@ -17,9 +17,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlbackup.addresses.address import Address, Kind, scrub
+from dlbackup.addresses.address import Kind
 from dlbackup.engine import child
 from dlbackup.engine.engine import Engine, never_migrating
+from dlbackup.engine.errors import translated
 from dlbackup.engine.statements import Opening, Option, attach_statement, probe_statements
 from dlbackup.errors import AliasTaken, EngineError
 
@@ -35,18 +36,6 @@ _writes: dict[tuple[str, ...], str] = {}
 """Spec versions by DuckDB's version and ducklake's."""
 
 
-@contextmanager
-def _translated(doing: str, address: Address | None = None) -> Iterator[None]:
-    """Turn DuckDB's errors into ours, without the statement that failed."""
-    import duckdb
-
-    try:
-        yield
-    except duckdb.Error as exc:
-        message = f"{doing}: {type(exc).__name__}: {str(exc).strip()}"
-        raise EngineError(scrub(message, address) if address else message) from None
-
-
 def engine_of(connection: "DuckDBPyConnection", kind: Kind) -> Engine:
     """
     Load what a connection lacks for that kind of catalog, and ask it which spec version it writes.
@@ -57,7 +46,7 @@ def engine_of(connection: "DuckDBPyConnection", kind: Kind) -> Engine:
         EngineError: an extension can't be had.
     """
     doing = "asking the connection's DuckDB what it writes"
-    with _loading, _translated(doing), closing(connection.cursor()) as cursor:
+    with _loading, translated(doing), closing(connection.cursor()) as cursor:
         for name in ("ducklake", "postgres") if kind == "postgres" else ("ducklake",):
             if not _extension(cursor, name)[-1]:
                 child.load(cursor, name)
@@ -127,7 +116,7 @@ def _comparable(options: Mapping[str, str]) -> dict[str, str]:
 
 def attachment(connection: "DuckDBPyConnection", alias: str) -> Attachment | None:
     """Return what is attached under a name; None when nothing."""
-    with _translated("looking for the alias"), closing(connection.cursor()) as cursor:
+    with translated("looking for the alias"), closing(connection.cursor()) as cursor:
         found = cursor.execute("SELECT * FROM duckdb_databases() WHERE lower(database_name) = lower($1)", [alias])
         names = [column[0] for column in found.description or ()]
         row = found.fetchone()
@@ -174,7 +163,7 @@ def _attach(
     connection: "DuckDBPyConnection", opening: Opening, alias: str, options: Mapping[str, Option], *, create: bool
 ) -> None:
     address = opening.address
-    with _translated(f"attaching {address} as {alias}", address):
+    with translated(f"attaching {address} as {alias}", address):
         if address.kind != "postgres":
             connection.execute(attach_statement(opening, options, alias, create=create))
             return

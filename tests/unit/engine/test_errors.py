@@ -1,0 +1,76 @@
+"""DuckDB's errors become dlbackup's, whichever they are."""
+
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import duckdb
+import pytest
+from support.backups import write_backup
+
+from dlbackup.addresses.address import parse_address
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.loaded_backup import LoadedBackup, load
+from dlbackup.engine.errors import translated
+from dlbackup.errors import EngineError, StorageError
+
+
+def _all(kind: type[duckdb.Error]) -> Iterator[type[duckdb.Error]]:
+    yield kind
+    for special in kind.__subclasses__():
+        yield from _all(special)
+
+
+EVERY = sorted(set(_all(duckdb.Error)), key=lambda kind: kind.__name__)
+
+
+class _Failing:
+    def __init__(self, error: duckdb.Error) -> None:
+        self._error = error
+
+    def execute(self, sql: str) -> None:
+        raise self._error
+
+
+def test_duckdb_has_many_errors() -> None:
+    """All kinds are found by way of their parents, those of Python's database interface and DuckDB's own."""
+    assert len(EVERY) > 25
+    assert {duckdb.IOException, duckdb.OutOfMemoryException, duckdb.HTTPException, duckdb.DataError} <= set(EVERY)
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_every_error_is_translated(kind: type[duckdb.Error]) -> None:
+    """Each becomes an EngineError that says what was under way and the error's kind, and hides the password."""
+    address = parse_address("postgresql://user:hunter2@host/db")
+    with pytest.raises(EngineError) as caught, translated("attaching", address):
+        raise kind("password=hunter2 is wrong\n")
+
+    assert caught.value.message == f"attaching: {kind.__name__}: password=*** is wrong"
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("kind", EVERY)
+def test_no_error_leaves_a_loaded_backup(kind: type[duckdb.Error]) -> None:
+    """Questions that fail for want of room say so, all others name DuckDB's error."""
+    loaded = LoadedBackup(cast("duckdb.DuckDBPyConnection", _Failing(kind("words"))), ())
+    expected = StorageError if issubclass(kind, duckdb.IOException | duckdb.OutOfMemoryException) else EngineError
+    for ask in (lambda: loaded.ask("select 1"), lambda: list(loaded.stream("select 1"))):
+        with pytest.raises(expected, match="words") as caught:
+            ask()
+
+        assert type(caught.value) is expected
+
+
+def test_no_room_for_the_database_itself(tmp_path: Path) -> None:
+    """Where not even an empty database fits, the error names the folder and how to choose another."""
+    path = tmp_path / "a.sql.zst"
+    write_backup(path, [])
+    with BackupReader(path) as reader:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            with pytest.raises(StorageError, match="no room for the backup's rows in"), load(reader, lambda table: ()):
+                pass
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
