@@ -114,22 +114,18 @@ def _check(
 
 def _structure(version: str, tables: tuple[Table, ...], schema: str) -> list[Finding]:
     """Return how the tables differ from the spec version, with a mend for each missing key."""
-    findings = [finding for finding in conformance.differences(version, tables) if finding.rule != "missing-key"]
-    expected = spec.load(version)
-    for table in tables:
-        key = conformance.primary_key(expected[table.name]) if table.name in expected else ""
-        if key and conformance.primary_key(table) != key:
-            findings.append(
-                Finding(
-                    "error",
-                    "missing-key",
-                    f"table {table.name} has no primary key on ({key})",
-                    1,
-                    why="concurrent commits write one id twice, and the lake becomes unreadable",
-                    mend=f"ALTER TABLE {schema}.{quote_identifier(table.name)} ADD PRIMARY KEY ({key});",
-                )
-            )
-    return findings
+
+    def missing_key(table: str, key: str) -> Finding:
+        return Finding(
+            "error",
+            "missing-key",
+            f"table {table} has no primary key on ({key})",
+            1,
+            why="concurrent commits write one id twice, and the lake becomes unreadable",
+            mend=f"ALTER TABLE {schema}.{quote_identifier(table)} ADD PRIMARY KEY ({key});",
+        )
+
+    return conformance.differences(version, tables, missing_key)
 
 
 def _layout(version: str, tables: tuple[Table, ...]) -> str:

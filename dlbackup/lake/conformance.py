@@ -1,6 +1,7 @@
 """How a catalog's tables differ from what its spec version says."""
 
 import re
+from collections.abc import Callable
 
 from dlbackup.lake.findings import Finding
 from dlbackup.lake.spec import load
@@ -9,8 +10,21 @@ from dlbackup.tables.definition import Table, by_name
 _PRIMARY_KEY = re.compile(r"PRIMARY KEY \((.+)\)")
 
 
-def differences(version: str, tables: tuple[Table, ...]) -> list[Finding]:
-    """Return how `tables` differ from a spec version, errors first."""
+def _missing_key(table: str, key: str) -> Finding:
+    """Say that a table lacks the primary key on these columns."""
+    text = f"table {table} has no primary key on ({key}): concurrent commits would destroy the lake"
+    return Finding("error", "missing-key", text)
+
+
+def differences(
+    version: str, tables: tuple[Table, ...], missing_key: Callable[[str, str], Finding] = _missing_key
+) -> list[Finding]:
+    """
+    Return how `tables` differ from a spec version, errors first.
+
+    Args:
+        missing_key: says that a table, by its name, lacks the primary key on some columns.
+    """
     expected = load(version)
     if not expected:
         what = f"spec version {version}" if version else "a catalog without one spec version"
@@ -22,7 +36,9 @@ def differences(version: str, tables: tuple[Table, ...]) -> list[Finding]:
             findings += _check_inlined(table)
         elif table.name in expected:
             findings += _check_columns(expected[table.name], table)
-            findings += _check_key(expected[table.name], table)
+            key = primary_key(expected[table.name])
+            if key and primary_key(table) != key:
+                findings.append(missing_key(table.name, key))
         else:
             findings.append(
                 Finding("warning", "extra-table", f"table {table.name} does not belong to spec version {version}")
@@ -55,14 +71,6 @@ def _check_columns(expected: Table, found: Table) -> list[Finding]:
         if column.not_null and column.name in types and column.name not in not_null
     ]
     return findings
-
-
-def _check_key(expected: Table, found: Table) -> list[Finding]:
-    key, keys = primary_key(expected), primary_key(found)
-    if key and keys != key:
-        text = f"table {found.name} has no primary key on ({key}): concurrent commits would destroy the lake"
-        return [Finding("error", "missing-key", text)]
-    return []
 
 
 def primary_key(table: Table) -> str:
