@@ -9,14 +9,15 @@ closed. A helper that can't begin, or dies, is done without: its task is taken b
 
 import os
 import pickle
-import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from types import TracebackType
-from typing import IO, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from dlbackup.runtime.child import Child, start
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -27,10 +28,6 @@ JOBS = min(2, os.cpu_count() or 1)
 WINDOW = 8
 """How far helpers may be ahead of the result that is wanted next; it bounds memory."""
 _READY = "ready"
-_PROGRAM = (
-    "import sys, pickle; sys.path[:] = pickle.load(sys.stdin.buffer); from dlbackup.runtime.workers import serve;"
-    " serve(sys.stdin.buffer, sys.stdout.buffer)"
-)
 
 
 class Crew(Generic[Task, Result]):
@@ -51,8 +48,8 @@ class Crew(Generic[Task, Result]):
         self._wanted = self._given = 0
         self._ended = False
         self._change = threading.Condition()
-        self._children: list[subprocess.Popen[bytes]] = []
-        hello = pickle.dumps(sys.path) + pickle.dumps((opener, argument))
+        self._children: list[Child] = []
+        hello = pickle.dumps((opener, argument))
         self._threads = [threading.Thread(target=self._manage, args=(hello,), daemon=True) for _ in range(helpers)]
         for thread in self._threads:
             thread.start()
@@ -124,27 +121,17 @@ class Crew(Generic[Task, Result]):
 
     def _manage(self, hello: bytes) -> None:
         """Give tasks to one helper until all is done, or it is gone."""
-        with suppress(OSError, EOFError, pickle.UnpicklingError):
-            child = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                start_new_session=True,  # so that Ctrl-C reaches us only
-            )
+        with suppress(OSError, EOFError, pickle.UnpicklingError), start(serve) as child:
             with self._change:
                 self._children.append(child)
                 if self._ended:
                     child.kill()
-            with child:
-                tasks, results = child.stdin, child.stdout
-                if tasks is None or results is None:
-                    raise AssertionError("both are pipes")
-                tasks.write(hello)
-                tasks.flush()
-                if pickle.load(results) == _READY:  # noqa: S301 - from our own helper
-                    self._feed(tasks, results)
+            child.say(hello)
+            if pickle.load(child.says) == _READY:  # noqa: S301 - from our own helper
+                self._feed(child)
+            child.finish()
 
-    def _feed(self, tasks: IO[bytes], results: IO[bytes]) -> None:
+    def _feed(self, child: Child) -> None:
         while True:
             with self._change:
                 while (number := None if self._ended else self._take()) is None:
@@ -152,9 +139,8 @@ class Crew(Generic[Task, Result]):
                         return
                     self._change.wait()
             try:
-                pickle.dump(self._tasks[number], tasks)
-                tasks.flush()
-                result = pickle.load(results)  # noqa: S301 - from our own helper
+                child.say(pickle.dumps(self._tasks[number]))
+                result = pickle.load(child.says)  # noqa: S301 - from our own helper
             except BaseException:
                 with self._change:
                     self._open.appendleft(number)
@@ -165,22 +151,23 @@ class Crew(Generic[Task, Result]):
                 self._change.notify_all()
 
 
-def serve(tasks: IO[bytes], results: IO[bytes]) -> None:
-    """Be a helper: open what the first pickle says, work off tasks until there are no more."""
+def serve() -> None:
+    """Be a helper: open what the first pickle on standard input says, work off tasks until there are no more."""
+    tasks = sys.stdin.buffer
     with suppress(BrokenPipeError):
         try:
             opener, argument = pickle.load(tasks)  # noqa: S301 - from our own parent
             with opener(argument) as work:
-                _answer(results, _READY)
+                _answer(_READY)
                 while True:
                     task = pickle.load(tasks)  # noqa: S301 - from our own parent
-                    _answer(results, work(task))
+                    _answer(work(task))
         except EOFError:
             return
         except Exception as exc:  # noqa: BLE001 - it is raised again by the process that wants the result
-            _answer(results, exc)
+            _answer(exc)
 
 
-def _answer(results: IO[bytes], value: object) -> None:
-    pickle.dump(value, results)
-    results.flush()
+def _answer(value: object) -> None:
+    pickle.dump(value, sys.stdout.buffer)
+    sys.stdout.buffer.flush()

@@ -1,7 +1,7 @@
 """
 The process that reads a backup for a restore: proves it, rewrites its rows for COPY, and sends them up a pipe.
 
-It has no connection to any server. What it sends is described in `feeding`. When nobody takes it any longer, the
+It has no connection to any server. What it sends is described in `chunks`. When nobody takes it any longer, the
 parent is gone, and so is this.
 """
 
@@ -9,6 +9,7 @@ import fcntl
 import gc
 import json
 import os
+import pickle
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -17,16 +18,19 @@ from typing import BinaryIO
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import DlbackupError
-from dlbackup.transfer.feed import BEGUN, FAILED, MESSAGE, PIPE_BYTES, PROVED, ROWS, TABLE, proved
+from dlbackup.transfer.chunks import BEGUN, FAILED, MESSAGE, PROVED, ROWS, TABLE, proved
+
+PIPE_BYTES = 1 << 20
+"""What a pipe may hold, where the system lets us say so: how far this is ahead."""
 
 
 def main() -> None:
-    """Read the backup that the last argument names."""
+    """Read the backup whose path stands on standard input, as a pickle."""
     gc.disable()  # see rows.uncollected
     pipe = _pipe()
     try:
         try:
-            _send_all(pipe, Path(sys.argv[-1]))
+            _send_all(pipe, pickle.load(sys.stdin.buffer))  # noqa: S301 - from our own parent
         except DlbackupError as exc:
             _fail(pipe, type(exc).__name__, exc.message, exc.hint)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the parent has to hear of it

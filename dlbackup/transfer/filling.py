@@ -16,7 +16,7 @@ from dlbackup.runtime.throttle import paced, throttle
 from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.digest import summed
 from dlbackup.tables.quoting import quote_identifier
-from dlbackup.transfer.feed import Feed
+from dlbackup.transfer.chunks import Feed
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres.place import PostgresPlace

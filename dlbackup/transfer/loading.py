@@ -8,7 +8,8 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.postgres.exchange import fill_in_batches, restore_by_exchange
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, OnEvent, ignore
-from dlbackup.transfer.feed import Feed, feeding
+from dlbackup.transfer.chunks import Feed
+from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.filling import (
     Job,
     RestoreOptions,

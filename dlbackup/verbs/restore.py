@@ -16,7 +16,8 @@ from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import DlbackupError, UsageError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
-from dlbackup.transfer.feed import Feed, feeding
+from dlbackup.transfer.chunks import Feed
+from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_fed
 

@@ -16,7 +16,8 @@ from support.waiting import wait_until
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import Corrupt, StorageError, UnsafeStatement
-from dlbackup.transfer.feed import Chunk, Feed, feeding
+from dlbackup.transfer.chunks import Chunk, Feed
+from dlbackup.transfer.feed import feeding
 
 ROWS = [row("key", f"value {number} ".ljust(100, "x"), None, number) for number in range(60_000)]
 """More than pipes and buffers hold."""

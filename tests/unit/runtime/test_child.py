@@ -1,0 +1,102 @@
+"""Processes of our own: what they are told, how they end, and that none is left."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from support.faults.faults import is_running
+from support.waiting import wait_until
+
+from dlbackup.runtime.child import Child, start
+from dlbackup.transfer import feed_child
+
+
+def answers() -> None:
+    """Say where modules are looked for, and the first line that is heard."""
+    sys.stdout.write(f"{sys.path}\n")
+    sys.stdout.flush()
+    sys.stdout.write(sys.stdin.readline())
+    sys.stdout.flush()
+    time.sleep(600)
+
+
+def test_child_looks_for_modules_where_we_do() -> None:
+    """The path of modules comes on standard input and stands in no process list; more can be told after it."""
+    with start(answers) as child:
+        said = child.says.readline().decode()
+        child.say(b"words\n")
+        heard = child.says.readline()
+        listed = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(child.pid)], capture_output=True, text=True)
+
+    assert said.strip() == str(sys.path)
+    assert heard == b"words\n"
+    assert listed.stdout.split()[-2:] == [answers.__module__, "answers"]
+    assert sys.path[-1] not in listed.stdout
+    assert not is_running(child.pid)
+
+
+def test_files_in_the_working_directory_are_not_taken_for_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A `json.py` where the command is run is not imported by a child while it begins."""
+    (tmp_path / "json.py").write_text("raise SystemExit('this is not json')\n")
+    monkeypatch.chdir(tmp_path)
+
+    with start(answers) as child:
+        assert child.says.readline()
+
+
+def test_terminal_reaches_no_child() -> None:
+    """A child has a session of its own, so that an interrupt on the terminal is for us alone."""
+    with start(answers) as child:
+        assert os.getsid(child.pid) == child.pid
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("exit 3", "ended with status 3 and no answer"),
+        ("exit 0", "ended with status 0 and no answer"),
+        ("kill -KILL $$", "was ended by SIGKILL"),
+        (f"kill -{signal.SIGRTMIN + 1} $$", f"was ended by signal {signal.SIGRTMIN + 1}"),
+    ],
+)
+def test_how_a_child_ended_is_told(script: str, words: str) -> None:
+    """A status and a signal, even one without a name, are told in the same words to everybody."""
+    with Child(["/bin/sh", "-c", script]) as child:
+        assert child.hear(time.monotonic() + 10, 100) == b""
+        assert child.ended() == words
+
+
+def test_child_that_is_gone_can_be_told_and_ended_again() -> None:
+    """Telling a dead child something raises nothing, and neither does ending it twice."""
+    with Child(["/bin/sh", "-c", "echo last words"]) as child:
+        wait_until(lambda: not child.is_there())
+        child.say(b"x" * 1_000_000)
+        assert child.says.read() == b"last words\n"
+        child.end()
+
+
+def test_hearing_has_an_end() -> None:
+    """A child that says nothing is waited for until the time is up, and no longer."""
+    with Child(["/bin/sh", "-c", "exec sleep 600"]) as child, pytest.raises(TimeoutError):
+        child.hear(time.monotonic() + 0.1, 100)
+
+
+def test_finished_child_ends_in_order() -> None:
+    """Who is told that nothing follows does what it has to do at its end, and is not killed."""
+    with Child(["/bin/sh", "-c", "cat; echo done"]) as child:
+        child.say(b"words\n")
+        child.finish()
+        assert child.says.read() == b"words\ndone\n"
+
+
+def test_child_that_reads_a_backup_has_no_driver() -> None:
+    """It needs no connection, so it imports neither psycopg nor duckdb, which would take longer than all the rest."""
+    code = f"import sys, {feed_child.__name__}; print([name for name in ('psycopg', 'duckdb') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
