@@ -2,10 +2,10 @@
 The program that runs a DuckDB engine in a process of its own, so that nothing it does takes dlbackup down.
 
 It needs nothing but the standard library and duckdb, so it also runs in another environment's Python.
-Two lines of JSON come on standard input: `{"extensions": [...]}`, on which it makes itself ready and says
-`{"ready": true}`, and, maybe much later, the job: `{"environment": {...}, "statements": [...]}`. The answer is
-`{"results": [...]}` or `{"error": {"type": ..., "message": ...}}`. When standard input closes, the parent is gone
-and so is this.
+Lines of JSON come on standard input: `{"extensions": [...]}`, on which it makes itself ready and says
+`{"ready": true}`, and then, each maybe much later, jobs: `{"environment": {...}, "statements": [...]}`. The answer is
+`{"results": [...]}`, and nothing is attached then and no secret kept, or `{"error": {"type": ..., "message": ...}}`,
+which is its last. When standard input closes, the parent is gone and so is this.
 """
 
 import json
@@ -18,6 +18,7 @@ from typing import Any
 
 sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).resolve().parent]
 WHEELS = {"ducklake": "duckdb_extension_ducklake", "postgres": "duckdb_extension_postgres_scanner"}
+_ATTACHED = "SELECT database_name FROM duckdb_databases() WHERE NOT internal AND database_name <> 'memory'"
 
 
 def load(connection: Any, name: str) -> None:
@@ -44,21 +45,30 @@ def _ready(extensions: list[str]) -> Any:
 
 
 def _run(connection: Any, job: dict[str, Any]) -> list[list[Any]]:
+    """Do a job; nothing of it is left for the next one: not what it attached, not its environment."""
     import duckdb
 
+    before = {name: os.environ.get(name) for name in job["environment"]}
     os.environ.update(job["environment"])
-    results: list[list[Any]] = [[str(duckdb.__version__)]]
-    for statement in job["statements"]:
-        rows = connection.execute(statement).fetchall()
-        results.append([[None if value is None else str(value) for value in row] for row in rows])
+    try:
+        results: list[list[Any]] = [[str(duckdb.__version__)]]
+        for statement in job["statements"]:
+            rows = connection.execute(statement).fetchall()
+            results.append([[None if value is None else str(value) for value in row] for row in rows])
+    finally:
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
+    if left := connection.execute(_ATTACHED).fetchall():
+        raise RuntimeError(f"the job left {left[0][0]} attached")
     return results
 
 
 def _listen(jobs: "queue.SimpleQueue[str]") -> None:
-    """Pass the job on, and end with the parent, whenever that is."""
-    if job := sys.stdin.readline():
+    """Pass jobs on, and end with the parent, whenever that is."""
+    for job in sys.stdin:
         jobs.put(job)
-        sys.stdin.read()
     os._exit(1)
 
 
@@ -68,17 +78,17 @@ def _say(words: dict[str, object]) -> None:
 
 
 def main() -> None:
-    """Make ready, read the job, run it, answer."""
+    """Make ready, do jobs and answer each, until one fails."""
     extensions = json.loads(sys.stdin.readline())["extensions"]
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=[jobs], daemon=True).start()
     try:
         connection = _ready(extensions)
         _say({"ready": True})
-        answer: dict[str, object] = {"results": _run(connection, json.loads(jobs.get()))}
+        while True:
+            _say({"results": _run(connection, json.loads(jobs.get()))})
     except BaseException as exc:  # noqa: BLE001 - whatever it is, the parent has to hear of it
-        answer = {"error": {"type": type(exc).__name__, "message": str(exc)}}
-    _say(answer)
+        _say({"error": {"type": type(exc).__name__, "message": str(exc)}})
     os._exit(0)  # an engine whose instance is dead may hang in its own clean-up
 
 

@@ -1,24 +1,24 @@
 """
 DuckDB engines: asking what one can do, and the one place that builds ATTACH statements.
 
-An engine runs in a child process with a deadline, which may be started ahead where waiting for it would cost
-writers time. The password goes to it on standard input and into libpq's environment there, so that it stands
-in no statement, process list or error. Only `attach_migrating` lets DuckLake migrate, and it asks for a
-VerifiedBackup.
+An engine runs in a child process, with a deadline for each job. The process that was asked what it can do does the
+jobs too, so that none is started where waiting for it would cost writers time. The password goes to it on standard
+input and into libpq's environment there, for as long as the job takes, so that it stands in no statement, process
+list or error. Only `attach_migrating` lets DuckLake migrate, and it asks for a VerifiedBackup.
 """
 
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from dlbackup.addresses.address import Address, scrub
 from dlbackup.backupfile.backup import VerifiedBackup
-from dlbackup.engine.process import EngineProcess, engine_process
+from dlbackup.engine.process import EngineProcess
 from dlbackup.engine.statements import Option, Target, attach_statement, literal, probe_statements
 from dlbackup.errors import AttachFailed, EngineError, NotALake
 
@@ -26,42 +26,85 @@ PROBE_TIMEOUT_S = 60.0
 _EXTENSIONS = ("ducklake", "postgres")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Engine:
     """
-    A DuckDB with its DuckLake extension.
+    A DuckDB with its DuckLake extension, and its process, which ends with the block of a `with`.
 
     Args:
         python: the interpreter of the environment that it is in.
         duckdb_version: e.g. `1.5.5`.
         spec_version: the spec version that it writes, which is the newest it can migrate to.
-        standby: its processes that wait for a job already.
     """
 
     python: Path
     duckdb_version: str
     spec_version: str
-    standby: list[EngineProcess] = field(default_factory=list, repr=False, compare=False)
+    _process: EngineProcess | None = field(default=None, repr=False, compare=False)
+
+    def __enter__(self) -> "Engine":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.end()
+
+    def stand_by(self) -> None:
+        """
+        See that a process waits for jobs, so that its start takes no time when it counts (0.4 s).
+
+        One that can't be started does no harm here: its job says why.
+        """
+        with suppress(AttachFailed):
+            self._there().wait_until_ready(time.monotonic() + PROBE_TIMEOUT_S)
+
+    def run(self, target: Target, statements: list[str], deadline_s: float) -> list[Any]:
+        """
+        Do a job in the process that waits, or in a new one where that is gone.
+
+        Raises:
+            AttachFailed: it failed; that process does nothing more.
+        """
+        try:
+            return self._there().run(_job(target.secrets(), statements), deadline_s)
+        except AttachFailed as exc:
+            raise AttachFailed(scrub(exc.message, target.address)) from exc.__cause__
+
+    def _there(self) -> EngineProcess:
+        if self._process is not None and self._process.is_there():
+            return self._process
+        if self._process is not None:
+            self._process.end()
+        self._process = EngineProcess(self.python, _EXTENSIONS)
+        return self._process
 
 
 def probe(python: Path | None = None) -> Engine:
     """
     Ask an engine which spec version it writes, by letting it make a lake in a temporary folder.
 
+    Returns:
+        The engine, whose process waits for jobs. Close it with `with`.
+
     Raises:
         EngineError: no duckdb there, or no ducklake extension to be had.
     """
     interpreter = python or Path(sys.executable)
-    with tempfile.TemporaryDirectory(prefix="dlbackup-probe-") as folder:
-        statements = probe_statements(folder)
+    with tempfile.TemporaryDirectory(prefix="dlbackup-probe-") as folder, ExitStack() as undo:
+        statements = [*probe_statements(folder), "DETACH probe"]
         try:
-            results = _run_new(interpreter, _EXTENSIONS, _job({}, statements), PROBE_TIMEOUT_S)
+            process = undo.enter_context(EngineProcess(interpreter, _EXTENSIONS))
+            results = process.run(_job({}, statements), PROBE_TIMEOUT_S)
         except AttachFailed as exc:
             raise EngineError(
                 f"no usable DuckLake engine at {interpreter}: {exc.message}",
                 "install one that brings its extensions: pip install 'dlbackup[engine]'",
             ) from exc
-    return Engine(interpreter, results[0][0], results[2][0][0])
+        engine = Engine(interpreter, results[0][0], results[2][0][0], process)
+        undo.pop_all()
+    return engine
 
 
 def file_versions(address: Address) -> tuple[str, ...]:
@@ -79,9 +122,11 @@ def file_versions(address: Address) -> tuple[str, ...]:
     statements = [
         f"ATTACH {literal(address.path)} AS file (READ_ONLY)",
         "SELECT value FROM file.ducklake_metadata WHERE key = 'version' ORDER BY 1",
+        "DETACH file",
     ]
     try:
-        return tuple(row[0] for row in _run_new(Path(sys.executable), (), _job({}, statements), PROBE_TIMEOUT_S)[2])
+        with EngineProcess(Path(sys.executable), ()) as process:
+            return tuple(row[0] for row in process.run(_job({}, statements), PROBE_TIMEOUT_S)[2])
     except AttachFailed as exc:
         if "ducklake_metadata does not exist" in exc.message:
             raise NotALake(f"the file {address.path} holds no DuckLake catalog") from None
@@ -104,7 +149,7 @@ def attach_migrating(engine: Engine, backup: VerifiedBackup, target: Target, dea
     # 1.4 migrates unless told not to; 1.5 renamed the option.
     option = "MIGRATE_IF_REQUIRED" if _is_older_than_1_5(engine) else "AUTOMATIC_MIGRATION"
     statement = attach_statement(target, {option: True})
-    _run(engine, target, [statement, 'DETACH "lake"'], deadline_s)
+    engine.run(target, [statement, 'DETACH "lake"'], deadline_s)
 
 
 def _is_older_than_1_5(engine: Engine) -> bool:
@@ -134,47 +179,8 @@ def check_opens(engine: Engine, target: Target, snapshot_ids: tuple[int, ...], d
             "SELECT count(*) FROM duckdb_columns() WHERE database_name = 'lake'",
             'DETACH "lake"',
         ]
-    _run(engine, target, statements, deadline_s)
-
-
-@contextmanager
-def standing_by(engine: Engine, count: int) -> Iterator[Engine]:
-    """
-    Start processes of an engine ahead, so that their start takes no time when it counts (0.4 s each).
-
-    Yields:
-        The engine, whose next jobs are done by these processes. One that is gone, or could not be started, does no
-        harm: its job is done by a new one, as without this. Those not needed end with the block.
-    """
-    with ExitStack() as ended:
-        waiting = []
-        for _ in range(count):
-            with suppress(AttachFailed):
-                waiting.append(ended.enter_context(engine_process(engine.python, _EXTENSIONS)))
-        until = time.monotonic() + PROBE_TIMEOUT_S
-        for process in waiting:
-            with suppress(AttachFailed):
-                process.wait_until_ready(until)
-        yield replace(engine, standby=waiting)
+    engine.run(target, statements, deadline_s)
 
 
 def _job(environment: dict[str, str], statements: list[str]) -> dict[str, Any]:
     return {"environment": environment, "statements": statements}
-
-
-def _run(engine: Engine, target: Target, statements: list[str], deadline_s: float) -> list[Any]:
-    """Do a job in a process that stands by, or in a new one."""
-    job = _job(target.secrets(), statements)
-    try:
-        while engine.standby:
-            process = engine.standby.pop(0)
-            if process.is_there():
-                return process.run(job, deadline_s)
-        return _run_new(engine.python, _EXTENSIONS, job, deadline_s)
-    except AttachFailed as exc:
-        raise AttachFailed(scrub(exc.message, target.address)) from exc.__cause__
-
-
-def _run_new(python: Path, extensions: tuple[str, ...], job: dict[str, Any], deadline_s: float) -> list[Any]:
-    with engine_process(python, extensions) as process:
-        return process.run(job, deadline_s)

@@ -26,7 +26,7 @@ from dlbackup.catalogs.postgres.clients.fence import Fence
 from dlbackup.catalogs.postgres.schemas import drop_left
 from dlbackup.catalogs.postgres.sessions import Session, connect
 from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
-from dlbackup.engine.engine import Engine, probe, standing_by
+from dlbackup.engine.engine import Engine, probe
 from dlbackup.errors import (
     BackupError,
     CannotMigrate,
@@ -82,13 +82,13 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
 
 def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) -> Migration:
     run = Run(on_event)
-    with open_catalog(address, options.metadata_schema) as catalog:
+    with open_catalog(address, options.metadata_schema) as catalog, ExitStack() as engines:
         with run.stage("look"):
-            engine = probe(options.engine)
+            engine = engines.enter_context(probe(options.engine))
             left = leftovers.left_behind(catalog.session, catalog.schema, Path(options.backup_dir))
             if left is not None:
                 with only_migrator(catalog.session, catalog.schema):
-                    finished = _finish(catalog, engine, options, run)
+                    finished = _finish(catalog, engine, engines, options, run)
                 if finished is not None:
                     return finished
             with catalog.snapshot() as snapshot:
@@ -99,7 +99,9 @@ def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) 
             return _Pipeline(catalog, engine, step, options, run).migrate()
 
 
-def _finish(catalog: PostgresCatalog, engine: Engine, options: MigrateOptions, run: "Run") -> Migration | None:
+def _finish(
+    catalog: PostgresCatalog, engine: Engine, engines: ExitStack, options: MigrateOptions, run: "Run"
+) -> Migration | None:
     """Deal with what a killed migration left; None when the catalog is as it was before."""
     left = leftovers.left_behind(catalog.session, catalog.schema, Path(options.backup_dir))
     with catalog.snapshot() as snapshot:
@@ -115,7 +117,7 @@ def _finish(catalog: PostgresCatalog, engine: Engine, options: MigrateOptions, r
         log.note("unchanged")
         return None
     if engine.spec_version != entry.to_version and options.engine is not None:
-        engine = probe()
+        engine = engines.enter_context(probe())
     if engine.spec_version != entry.to_version:
         raise CannotMigrate(
             f"an earlier migration to spec version {entry.to_version} was cut off, and DuckDB {engine.duckdb_version}"
@@ -153,7 +155,7 @@ class _Pipeline:
             if self.options.rehearsal:
                 with self.run.stage("rehearsal"):
                     rehearse(self._passage(), self.catalog.address, backup)
-            failure = self._fenced(session, 2, lambda fence, held: self._under_fence(fence, backup, held))
+            failure = self._fenced(session, lambda fence, held: self._under_fence(fence, backup, held))
         return self._result(failure)
 
     def _result(self, failure: MigrationError | None) -> Migration:
@@ -176,7 +178,7 @@ class _Pipeline:
             )
         with self._own_session() as session:
             self._settle_clients(session)
-            failure = self._fenced(session, 1, lambda fence, held: self._finish_fenced(fence, passage, backup, held))
+            failure = self._fenced(session, lambda fence, held: self._finish_fenced(fence, passage, backup, held))
         return self._result(failure)
 
     def _finish_fenced(
@@ -192,7 +194,7 @@ class _Pipeline:
                 f" {head.snapshot_id}, where {self.step.to_version} and {self.run.snapshot_id} were expected,",
                 "others have changed it since, so that neither mends nor the backup fit it any more",
             )
-        return self._attempt(fence, replace(passage, engine=self.engine), backup, held).make(attach=False)
+        return self._attempt(fence, passage, backup, held).make(attach=False)
 
     def _settle_clients(self, fence_session: Session) -> None:
         session = self.catalog.session
@@ -280,25 +282,16 @@ class _Pipeline:
         return verified
 
     def _fenced(
-        self, session: Session, jobs: int, work: Callable[[Fence, ExitStack], MigrationError | None]
+        self, session: Session, work: Callable[[Fence, ExitStack], MigrationError | None]
     ) -> MigrationError | None:
-        """
-        Do what happens under the fence; return the failure once its consequences are dealt with.
-
-        Args:
-            jobs: how many the engine will have to do: commits don't wait for the start of a process.
-        """
+        """Do what happens under the fence; return the failure once its consequences are dealt with."""
         catalog = self.catalog
-        failure = fenced(catalog, session, self.options.lock_timeout_s, self.run, self._engine_ready(jobs), work)
+        self.engine.stand_by()  # commits don't wait for the start of a process
+        failure = fenced(catalog, session, self.options.lock_timeout_s, self.run, work)
         if isinstance(failure, RolledBack):
             with suppress(DlbackupError, psycopg.Error):  # what can't be dropped now, the next restore drops
                 drop_left(catalog.session, catalog.schema)
         return failure
-
-    @contextmanager
-    def _engine_ready(self, jobs: int) -> Iterator[None]:
-        with standing_by(self.engine, jobs) as self.engine:
-            yield
 
     def _under_fence(self, fence: Fence, backup: VerifiedBackup, held: ExitStack) -> MigrationError | None:
         with self.run.stage("same-state"):

@@ -7,7 +7,7 @@ How an attempt that failed ends depends on three facts alone; `ENDS` says how, a
 import shlex
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, closing, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 
 from dlbackup.backupfile.backup import VerifiedBackup
@@ -76,7 +76,6 @@ def fenced(
     session: Session,
     lock_timeout_s: float,
     run: Run,
-    ready: AbstractContextManager[object],
     work: Callable[[Fence, ExitStack], MigrationError | None],
 ) -> MigrationError | None:
     """
@@ -87,12 +86,11 @@ def fenced(
 
     Args:
         session: holds the fence, and is used for nothing else but the undo.
-        ready: entered before commits wait.
     """
     timeout_ms = int(lock_timeout_s * 1000)
     ends: list[MigrationError | None] = []
     try:
-        with ready, ExitStack() as held, raise_fence(session, catalog.address, catalog.schema, timeout_ms) as fence:
+        with ExitStack() as held, raise_fence(session, catalog.address, catalog.schema, timeout_ms) as fence:
             try:
                 ends.append(work(fence, held))
             finally:

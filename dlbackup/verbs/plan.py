@@ -104,8 +104,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     from dlbackup.migration.leftovers import cut_off, left_behind
 
     options = options or MigrateOptions()
-    with open_catalog(parse_address(address), options.metadata_schema) as catalog:
-        engine = probe(options.engine)
+    with open_catalog(parse_address(address), options.metadata_schema) as catalog, probe(options.engine) as engine:
         with catalog.snapshot() as snapshot:
             errors: list[DlbackupError] = []
             try:

@@ -77,12 +77,12 @@ def _rehearsed(backup: VerifiedBackup, where: str, engine: Path | None, on_event
     address = parse_address(where)
     if address.kind != "postgres":
         raise UsageError(f"a rehearsal needs a PostgreSQL database, not {address}")
-    opener = probe(engine)
-    how = f"restoring into a scratch schema of {address}, to be opened by DuckDB {opener.duckdb_version}"
-    on_event(Event("rehearsal", how))
-    try:
-        return rehearse_backup(address, backup, opener)
-    except Unreachable:
-        raise
-    except (CatalogError, EngineError) as exc:
-        return [Finding("error", "rehearsal", exc.message)]
+    with probe(engine) as opener:
+        how = f"restoring into a scratch schema of {address}, to be opened by DuckDB {opener.duckdb_version}"
+        on_event(Event("rehearsal", how))
+        try:
+            return rehearse_backup(address, backup, opener)
+        except Unreachable:
+            raise
+        except (CatalogError, EngineError) as exc:
+            return [Finding("error", "rehearsal", exc.message)]

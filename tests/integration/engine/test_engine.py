@@ -1,21 +1,26 @@
 """Engines asked what they can do, and how dlbackup deals with those that can't answer."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from support.engines.engines import ENGINES, engine
-from support.faults.faults import MIGRATES, engine_that
+from support.faults.faults import MIGRATES, children, engine_that, nothing_left
+from support.lakes.lakes import LakeFactory
 
 from dlbackup.addresses.address import parse_address
-from dlbackup.engine.engine import Engine, attach_migrating, probe
+from dlbackup.backupfile.prover import prove
+from dlbackup.engine.engine import Engine, attach_migrating, check_opens, probe
 from dlbackup.engine.statements import Target, attach_statement
 from dlbackup.errors import EngineError
+from dlbackup.verbs.dump import dump
 
 
 def test_engine_of_this_environment_writes_1_0() -> None:
     """Without a choice, the engine is the DuckDB of dlbackup's own environment."""
-    assert probe() == Engine(Path(sys.executable), "1.5.5", "1.0")
+    with probe() as found:
+        assert found == Engine(Path(sys.executable), "1.5.5", "1.0")
 
 
 @pytest.mark.parametrize(("version", "spec"), ENGINES.items())
@@ -23,7 +28,8 @@ def test_engine_of_another_environment_says_what_it_writes(version: str, spec: s
     """The spec version comes from the engine itself, whichever environment it is in."""
     python = engine(version).python
 
-    assert probe(python) == Engine(python, version, spec)
+    with probe(python) as found:
+        assert found == Engine(python, version, spec)
 
 
 def test_python_without_duckdb_is_no_engine(tmp_path: Path) -> None:
@@ -79,7 +85,8 @@ def test_older_engine_is_probed_without_touching_a_catalog(tmp_path: Path) -> No
     """Probing makes a lake of its own: an engine that must not migrate is never asked to."""
     wrapper = engine_that(tmp_path, before="os.abort()", statement=MIGRATES)
 
-    assert probe(wrapper).spec_version == "1.0"
+    with probe(wrapper) as found:
+        assert found.spec_version == "1.0"
 
 
 def test_attach_without_a_proven_backup_does_not_run() -> None:
@@ -101,3 +108,31 @@ def test_attach_statement_holds_no_password() -> None:
     assert "CREATE_IF_NOT_EXISTS FALSE" in statement
     assert not [word for word in ("cret", "passfile", "/some/file") if word in statement]
     assert "cret" not in repr(target)
+
+
+@pytest.mark.parametrize(("version", "spec"), [pair for pair in ENGINES.items() if pair != ("1.3.2", "0.2")])
+def test_process_that_waits_is_not_connected(lake: LakeFactory, version: str, spec: str) -> None:
+    """Once a job is done the server has no session of the engine any more, while its process waits for the next."""
+    made = lake("plain", spec)
+    target = Target(parse_address(made.url), made.schema, "dlbackup-engine-1", 1000)
+    numbers = tuple(range(1, 4))
+
+    with probe(engine(version).python) as opener:
+        waiting = children(os.getpid())
+        for _ in range(2):
+            check_opens(opener, target, numbers, 60)
+            nothing_left(made)
+            assert set(waiting) & set(children(os.getpid()))
+
+
+def test_engine_that_migrated_has_let_go(lake: LakeFactory, tmp_path: Path) -> None:
+    """After a migration too: the process that did it is not connected, and opens what it made like a new one."""
+    made = lake("plain", "0.3")
+    target = Target(parse_address(made.url), made.schema, "dlbackup-engine-1", 1000)
+    verified, _ = prove(dump(made.url, tmp_path / "backup"))
+
+    with probe() as migrator:
+        attach_migrating(migrator, verified, target, 60)
+        nothing_left(made)
+        check_opens(migrator, target, (1, 2), 60)
+        nothing_left(made)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.faults.faults import is_running
+from support.faults.faults import children, is_running
 from support.waiting import wait_until
 
 from dlbackup.runtime.child import Child, start
@@ -100,3 +100,31 @@ def test_child_that_reads_a_backup_has_no_driver() -> None:
     code = f"import sys, {feed_child.__name__}; print([name for name in ('psycopg', 'duckdb') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from dlbackup.engine.process import EngineProcess
+from dlbackup.runtime.child import start
+from dlbackup.runtime.workers import serve
+
+with start(serve), EngineProcess(Path(sys.executable), ()) as engine:
+    engine.wait_until_ready(time.monotonic() + 60)
+    print("ready", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_children_that_wait_end_with_their_parent() -> None:
+    """When the parent is killed, a helper and an engine that wait for work hear nothing more, and end."""
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        try:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == b"ready\n"
+            waiting = children(parent.pid)
+        finally:
+            parent.kill()
+
+    assert len(waiting) == 2
+    wait_until(lambda: not any(map(is_running, waiting)))
