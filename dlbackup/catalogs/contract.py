@@ -1,21 +1,22 @@
 """
-What can be asked of any catalog, whatever holds it.
+What every backend promises of a catalog that it holds; nothing above this room knows which backend that is.
 
-A `Snapshot` is one consistent view for reading; `Answers` are what SQL asked of one view says.
+A `Catalog` is opened by `catalogs.open`. A `Snapshot` is one consistent view for reading, which other processes enter
+by a `Joinable`; `Answers` are what SQL asked of one view says. Each promise is shown for each backend by
+`tests/integration/catalogs/test_contract.py`.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Source
-from dlbackup.errors import ClientsConnected
+from dlbackup.errors import ClientsConnected, DlbackupError
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
-
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.snapshot import SharedSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,11 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Pages of a table from the first to before the end; to its last where the end is None."""
+    """
+    Pages of a table from the first to before the end; to its last where the end is None.
+
+    What a page is, is the backend's affair: rows stay on theirs as long as a snapshot is open.
+    """
 
     first: int
     end: int | None
@@ -78,8 +83,103 @@ class Snapshot(Protocol):
     def densities(self) -> dict[str, float]:
         """Return how many rows a page holds, of the tables that the server has statistics of."""
 
-    def shared(self, address: Address, tables: Sequence[Table]) -> "SharedSnapshot":
-        """Return what another session needs to read these tables, as long as this snapshot is open."""
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows by table name, counted by the backend."""
+
+    def size_bytes(self) -> int:
+        """Return how many bytes the tables take where they are, with their indexes."""
+
+    def missing_rights(self, *, rehearsal: bool) -> list[DlbackupError]:
+        """Return what the user may not do that a migration needs, as errors to raise; a rehearsal needs more."""
+
+    def joinable(self, tables: Sequence[Table]) -> "Joinable | None":
+        """
+        Return what another process needs to read these tables, as long as this snapshot is open.
+
+        None where nobody can join: the backend has no such thing, or the snapshot was not opened to be shared.
+        """
+
+
+class Joinable(Protocol):
+    """The way into a snapshot for another process: can be pickled, and holds nothing open."""
+
+    def join(self) -> AbstractContextManager[Snapshot]:
+        """Open the same view with the tables that were named; errors of the backend in the block are translated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which catalog: the server's system identifier (empty where the role may not read it), database, schema."""
+
+    server: str
+    database: str
+    schema: str
+
+
+class Mark(Protocol):
+    """
+    The mark that a migration leaves beside the catalog while it is under way: it points to the journal.
+
+    Whoever finds it knows that the catalog may be half done, even where the journal's folder is out of reach.
+    """
+
+    @property
+    def catalog(self) -> Identity:
+        """Return which catalog it is a mark of, as journals have it."""
+
+    @property
+    def name(self) -> str:
+        """What a person would have to take away by hand."""
+
+    def read(self) -> tuple[Path, str] | None:
+        """Return the journal and the version that the mark names; None where there is none."""
+
+    def leave(self, journal: Path, from_version: str) -> bool:
+        """Leave the mark; False where the user has no right to, so that only the journal is there."""
+
+    def take_away(self) -> None:
+        """Take the mark away, if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """About how many locks a transaction would need, and how many there are for all together."""
+
+    needed: int
+    available: int
+
+
+class Catalog(Protocol):
+    """One catalog, open; closed by the `with` of `open_catalog`."""
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+
+    @property
+    def schema(self) -> str:
+        """The schema that holds its tables; empty in a file."""
+
+    def snapshot(self, *, share: bool = False) -> AbstractContextManager[Snapshot]:
+        """
+        Open one consistent view; errors of the backend inside the block are translated.
+
+        Args:
+            share: other processes may join it.
+        """
+
+    @property
+    def mark(self) -> Mark:
+        """The mark of a migration that is under way, or was cut off."""
+
+    def refuse_pooler(self) -> None:
+        """Raise Pooled where somebody is between us and the catalog, so that no lock in it can be trusted."""
+
+    def clients(self) -> tuple["Client", ...]:
+        """Return who else is connected, oldest first, without other processes of dlbackup's."""
+
+    def locks(self, tables: int) -> Locks:
+        """Return what restoring so many tables in one transaction needs, and what there is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,12 +101,12 @@ def look(wish: Wish) -> Found | None:
 
 
 def _look_at_server(wish: Wish) -> Found:
-    from dlbackup.catalogs.open import open_catalog
+    from dlbackup.catalogs.open import open_postgres
     from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, translated
     from dlbackup.migration.leftovers import left_behind
     from dlbackup.tables.quoting import qualified
 
-    with open_catalog(wish.address, wish.schema) as catalog, translated(wish.address, "reading the catalog's version"):
+    with open_postgres(wish.address, wish.schema) as catalog, translated(wish.address, "reading the catalog's version"):
         _wait_for_migrator(wish, catalog.session, catalog.schema)
         metadata = qualified(catalog.schema, "ducklake_metadata")
         query = f"select value from {metadata} m where key = 'version' and to_jsonb(m) ->> 'scope' is null order by 1"
@@ -115,7 +115,7 @@ def _look_at_server(wish: Wish) -> Found:
             rows = catalog.session.execute(query.encode()).fetchall()
         versions = tuple(row[0] for row in rows)
         folder = Path(wish.migration.backup_dir if wish.migration else os.devnull)
-        left = left_behind(catalog.session, catalog.schema, folder)
+        left = left_behind(catalog.mark, folder)
         return Found(catalog.schema, versions, left is not None and versions != (left.from_version,))
 
 

@@ -15,9 +15,8 @@ from typing import Any, Literal
 
 import psycopg
 
-from dlbackup.catalogs.postgres import mark
+from dlbackup.catalogs.contract import Identity
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
-from dlbackup.catalogs.postgres.mark import Place
 from dlbackup.catalogs.postgres.sessions import translated
 from dlbackup.errors import StorageError
 from dlbackup.migration.run import Run
@@ -47,7 +46,7 @@ class Journal:
         time: of that step, UTC.
     """
 
-    place: Place
+    place: Identity
     snapshot_id: int | None
     from_version: str
     to_version: str
@@ -114,7 +113,7 @@ class Log:
         self._write("attaching")
         catalog = self.catalog
         with translated(catalog.address, "marking the catalog"):
-            mark.mark(catalog.session, catalog.schema, self.path, self.entry.from_version)
+            catalog.mark.leave(self.path, self.entry.from_version)
 
     def note(self, progress: Progress) -> None:
         """Write down a step; what can't be written is a warning, since what was done to the catalog counts."""
@@ -124,7 +123,7 @@ class Log:
             self.run.on_event(Event("journal", f"{progress}, but {exc.message}", warning=True))
         if self.entry.done and not self.catalog.session.closed:
             try:
-                mark.unmark(self.catalog.session, self.catalog.schema)
+                self.catalog.mark.take_away()
             except psycopg.Error as exc:
                 self.run.on_event(Event("journal", f"the mark in the database stays: {exc}", warning=True))
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dlbackup.catalogs.postgres.mark import mark_name, marked, place_of, unmark
-from dlbackup.catalogs.postgres.sessions import Session
+from dlbackup.catalogs.contract import Mark
 from dlbackup.errors import CutOff, StorageError
 from dlbackup.migration.journal import ENDING, Journal, read, write
 
@@ -24,22 +23,21 @@ class Left:
     from_version: str
 
 
-def left_behind(session: Session, schema: str, folder: Path) -> Left | None:
+def left_behind(mark: Mark, folder: Path) -> Left | None:
     """
     Look for a migration of a catalog that didn't come to its end: in the folder, and by the mark in the database.
 
     Raises:
         StorageError: a journal in the folder can't be read.
     """
-    place = place_of(session, schema)
+    place = mark.catalog
     for path in sorted(folder.glob(f"*{ENDING}"), reverse=True):
         found = read(path)
         if found.place == place and not found.done:
             return Left(path, found, found.from_version)
-    mark = marked(session, schema)
-    if mark is None:
+    if (said := mark.read()) is None:
         return None
-    path, from_version = mark
+    path, from_version = said
     try:
         found = read(path)
     except StorageError:
@@ -49,17 +47,17 @@ def left_behind(session: Session, schema: str, folder: Path) -> Left | None:
     return Left(path, found, from_version)
 
 
-def cut_off(schema: str, left: Left) -> CutOff:
+def cut_off(mark: Mark, left: Left) -> CutOff:
     """Return the refusal of a catalog that a migration left half-finished and whose journal can't be read."""
     return CutOff(
         f"an earlier migration of the catalog was cut off after its engine was done; its journal is {left.path}",
         "run migrate again where that file is, and what is missing will be mended or undone; if the file is lost,"
-        f" compare the catalog with a backup and drop the schema {mark_name(schema)}",
+        f" compare the catalog with a backup and drop the schema {mark.name}",
     )
 
 
-def replaced(session: Session, schema: str, folder: Path) -> None:
+def replaced(mark: Mark, folder: Path) -> None:
     """Take mark and journals of unfinished migrations as settled: a restore has put another state there."""
-    while (left := left_behind(session, schema, folder)) is not None and left.journal is not None:
+    while (left := left_behind(mark, folder)) is not None and left.journal is not None:
         write(left.path, replace(left.journal, progress="replaced"))
-    unmark(session, schema)
+    mark.take_away()

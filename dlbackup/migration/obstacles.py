@@ -1,8 +1,6 @@
 """What stands in the way of a migration: rights, locks, dependents, losses that can't be mended."""
 
-from typing import TYPE_CHECKING
-
-from dlbackup.catalogs.postgres.rights import missing_rights
+from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 from dlbackup.errors import DlbackupError, HasDependents, WouldLose
 from dlbackup.lake import conformance
 from dlbackup.migration.losses.known import known_losses
@@ -10,15 +8,12 @@ from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.steps import Step
 
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
-
 
 def obstacles(
-    snapshot: "PostgresSnapshot", step: Step, options: MigrateOptions
+    snapshot: PostgresSnapshot, step: Step, options: MigrateOptions
 ) -> tuple[list[DlbackupError], tuple[Loss, ...]]:
     """Return what a migration has to be refused for, and the losses that it would bring."""
-    errors = missing_rights(snapshot, rehearsal=options.rehearsal)
+    errors = snapshot.missing_rights(rehearsal=options.rehearsal)
     if snapshot.left_out:
         errors.append(
             HasDependents(

@@ -6,6 +6,7 @@ The same on the copy of a rehearsal and on the catalog itself.
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
@@ -17,6 +18,7 @@ from dlbackup.catalogs.postgres.clients.connected import engine_name
 from dlbackup.catalogs.postgres.locks import batch_tables
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, translated
 from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+from dlbackup.catalogs.reading import meaning
 from dlbackup.engine.engine import Engine, check_opens
 from dlbackup.engine.statements import Target
 from dlbackup.errors import CatalogError
@@ -103,7 +105,7 @@ def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, 
     with catalog.snapshot() as snapshot:
         if snapshot.head.spec_version != version:
             raise CatalogError(f"the engine left spec version {snapshot.head.spec_version!r} behind")
-        contents, fingerprint = snapshot.read()
+        contents, fingerprint = meaning(snapshot)
         problems = lost_rows(backup, snapshot.tables, contents)
         if changed := changed_meaning(backup, fingerprint, passage.accepted):
             rows = _first_rows(backup, snapshot, changed)
@@ -135,4 +137,4 @@ def _first_rows(backup: VerifiedBackup, snapshot: PostgresSnapshot, parts: Colle
             fingerprint.result()
 
     with collector_paused():
-        return differing_rows(parts, before, snapshot.read)
+        return differing_rows(parts, before, partial(meaning, snapshot))

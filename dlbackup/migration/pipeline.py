@@ -16,8 +16,7 @@ import psycopg
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.prover import prove, prove_file
-from dlbackup.catalogs.open import open_catalog
-from dlbackup.catalogs.postgres import mark
+from dlbackup.catalogs.open import open_postgres
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator
 from dlbackup.catalogs.postgres.clients.bars import bars_exist_for
@@ -82,10 +81,10 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
 
 def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) -> Migration:
     run = Run(on_event)
-    with open_catalog(address, options.metadata_schema) as catalog, ExitStack() as engines:
+    with open_postgres(address, options.metadata_schema) as catalog, ExitStack() as engines:
         with run.stage("look"):
             engine = engines.enter_context(probe(options.engine))
-            left = leftovers.left_behind(catalog.session, catalog.schema, Path(options.backup_dir))
+            left = leftovers.left_behind(catalog.mark, Path(options.backup_dir))
             if left is not None:
                 with only_migrator(catalog.session, catalog.schema):
                     finished = _finish(catalog, engine, engines, options, run)
@@ -103,13 +102,13 @@ def _finish(
     catalog: PostgresCatalog, engine: Engine, engines: ExitStack, options: MigrateOptions, run: "Run"
 ) -> Migration | None:
     """Deal with what a killed migration left; None when the catalog is as it was before."""
-    left = leftovers.left_behind(catalog.session, catalog.schema, Path(options.backup_dir))
+    left = leftovers.left_behind(catalog.mark, Path(options.backup_dir))
     with catalog.snapshot() as snapshot:
         version = snapshot.head.spec_version
     if left is None or (left.journal is None and version == left.from_version):
         return None
     if left.journal is None:
-        raise leftovers.cut_off(catalog.schema, left)
+        raise leftovers.cut_off(catalog.mark, left)
     entry = left.journal
     run.on_event(Event("look", f"an earlier migration was cut off; its journal {left.path} says: {entry.progress}"))
     log = Log(catalog, left.path, entry, run)
@@ -240,7 +239,7 @@ class _Pipeline:
     def _new_log(self, passage: Passage, backup: VerifiedBackup) -> Log:
         header = backup.manifest.header
         entry = Journal(
-            mark.place_of(self.catalog.session, self.catalog.schema),
+            self.catalog.mark.catalog,
             header.snapshot_id,
             self.step.from_version,
             self.step.to_version,

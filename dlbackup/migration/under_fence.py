@@ -17,6 +17,7 @@ from dlbackup.catalogs.postgres.clients.connected import end_by_name, end_client
 from dlbackup.catalogs.postgres.clients.fence import Fence, raise_fence
 from dlbackup.catalogs.postgres.clients.guard import Guard, guarded
 from dlbackup.catalogs.postgres.sessions import Session, answers, connect
+from dlbackup.catalogs.reading import contents
 from dlbackup.engine.engine import attach_migrating
 from dlbackup.engine.statements import Target
 from dlbackup.errors import (
@@ -58,7 +59,7 @@ was restored and read back. What could not be found out counts as no.
 def state(catalog: PostgresCatalog) -> tuple[tuple[Table, ...], dict[str, Rows]]:
     """Return every definition, and what the rows of each table are."""
     with catalog.snapshot() as snapshot:
-        return snapshot.tables, snapshot.contents()
+        return snapshot.tables, contents(snapshot)
 
 
 def needs_person(catalog: PostgresCatalog, run: Run, what: str, why: str) -> NeedsPerson:

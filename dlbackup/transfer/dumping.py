@@ -14,14 +14,13 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import Backup
 from dlbackup.backupfile.frames import LEVEL
 from dlbackup.backupfile.manifest import FORMAT, Header, Manifest
 from dlbackup.backupfile.writer import BackupWriter, Piece, pack
-from dlbackup.catalogs.contract import Pages, Snapshot
+from dlbackup.catalogs.contract import Joinable, Pages, Snapshot
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.errors import MovedOn
 from dlbackup.lake.canonical import Canonical
@@ -35,10 +34,6 @@ from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.rows import statements_of
 from dlbackup.transfer.destination import destination
-
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.snapshot import SharedSnapshot
-
 
 ATTEMPTS = 3
 """How often a dump begins again when tables vanish or are rewritten under it."""
@@ -87,7 +82,7 @@ def _dump_once(
             on_event(Event("dump", f"not in the backup: {what}", warning=True))
         header = _header(snapshot)
         with destination(to, header) as (path, sink), BackupWriter(sink, header, level) as writer, collector_paused():
-            manifest = _write(writer, _Reading.begin(address, snapshot, level, jobs, limit, on_event), on_event)
+            manifest = _write(writer, _Reading.begin(snapshot, level, jobs, limit, on_event), on_event)
         return Backup(
             path,
             FORMAT,
@@ -131,7 +126,6 @@ class _Task:
 class _Reading:
     """How a snapshot is read: on how many sessions, how fast, and packed at which level of zstd."""
 
-    address: Address
     snapshot: Snapshot
     level: int
     jobs: int
@@ -143,7 +137,6 @@ class _Reading:
     @classmethod
     def begin(
         cls,
-        address: Address,
         snapshot: Snapshot,
         level: int,
         jobs: int,
@@ -153,7 +146,7 @@ class _Reading:
         sizes, densities = snapshot.pages(), snapshot.densities()
         work = sum(sizes.values()) + DUMP_PAGES * len(sizes)
         meter = Meter("dump", on_event, work, guessed_rows(sizes, densities), guessed=True)
-        return cls(address, snapshot, level, jobs, limit, sizes, densities, meter)
+        return cls(snapshot, level, jobs, limit, sizes, densities, meter)
 
     def each(self, tables: Sequence[Table]) -> Iterator[tuple[Table, Iterator[Block]]]:
         """Read whole tables here, one after the other, in the blocks that become statements."""
@@ -188,15 +181,16 @@ class _Reading:
         """Return those who pack the pieces of divided tables; helpers are no gain for few."""
         tables = [table for table in self.snapshot.tables if table.name in divided]
         pieces = sum(map(len, divided.values()))
-        helpers = min(self.jobs - 1, pieces // PIECES_A_HELPER)
-        return Crew(_packing, (self.snapshot.shared(self.address, tables), self.level), self.pack, helpers)
+        joinable = self.snapshot.joinable(tables)
+        helpers = min(self.jobs - 1, pieces // PIECES_A_HELPER) if joinable is not None else 0
+        return Crew(_packing, (joinable, self.level), self.pack, helpers)
 
 
 @contextmanager
-def _packing(argument: "tuple[SharedSnapshot, int]") -> Iterator[Callable[[_Task], Piece]]:
+def _packing(argument: tuple[Joinable, int]) -> Iterator[Callable[[_Task], Piece]]:
     """Join a snapshot in a helper."""
-    shared, level = argument
-    with shared.join() as snapshot, collector_paused():
+    joinable, level = argument
+    with joinable.join() as snapshot, collector_paused():
         yield partial(_pack, snapshot.rows, level)
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from dlbackup.addresses.address import names_backup, parse_address
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.open import open_catalog
+from dlbackup.catalogs.reading import meaning
 from dlbackup.lake import spec
 
 
@@ -88,10 +89,6 @@ def _of_catalog(target: str, schema: str | None, fingerprint: bool) -> Info:
     with open_catalog(parse_address(target), schema) as catalog, catalog.snapshot() as snapshot:
         head, source = snapshot.head, snapshot.source
         counts = snapshot.counts()
-        oids = ", ".join(map(str, snapshot.definitions.oids.values()))
-        sizes = snapshot.query(
-            f"select coalesce(sum(pg_total_relation_size(oid)), 0)::bigint from unnest('{{{oids}}}'::oid[]) oid"
-        )
         return Info(
             "catalog",
             head.spec_version,
@@ -102,9 +99,9 @@ def _of_catalog(target: str, schema: str | None, fingerprint: bool) -> Info:
             source.database,
             source.schema,
             source.server_version,
-            int(sizes[0][0]),
+            snapshot.size_bytes(),
             _engine(head.spec_version),
             None,
             snapshot.left_out,
-            snapshot.read()[1].value if fingerprint else None,
+            meaning(snapshot)[1].value if fingerprint else None,
         )

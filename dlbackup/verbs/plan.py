@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlbackup.addresses.address import parse_address
-from dlbackup.catalogs.contract import Client, clients_connected
-from dlbackup.catalogs.open import open_catalog
+from dlbackup.catalogs.contract import Client, Locks, clients_connected
+from dlbackup.catalogs.open import open_postgres
 from dlbackup.errors import CannotMigrate, DlbackupError, Pooled, UnknownVersion
 from dlbackup.lake import spec
 from dlbackup.migration.losses.loss import Loss
@@ -97,18 +97,15 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     Raises:
         CatalogError, EngineError: the catalog or the engine can't be looked at.
     """
-    from dlbackup.catalogs.postgres.clients.advisory_lock import refuse_pooler
-    from dlbackup.catalogs.postgres.clients.connected import other_clients
-    from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available
     from dlbackup.engine.engine import probe
     from dlbackup.migration.leftovers import cut_off, left_behind
 
     options = options or MigrateOptions()
-    with open_catalog(parse_address(address), options.metadata_schema) as catalog, probe(options.engine) as engine:
+    with open_postgres(parse_address(address), options.metadata_schema) as catalog, probe(options.engine) as engine:
         with catalog.snapshot() as snapshot:
             errors: list[DlbackupError] = []
             try:
-                refuse_pooler(catalog.session)
+                catalog.refuse_pooler()
             except Pooled as exc:
                 errors.append(exc)
             losses: tuple[Loss, ...] = ()
@@ -122,14 +119,15 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
                 errors += found
             rows = sum(snapshot.counts().values())
             seconds = _FIXED_SECONDS + rows * _SECONDS_PER_ROW + _throttled_s(snapshot, options)
-        left = left_behind(catalog.session, catalog.schema, Path(options.backup_dir))
+        left = left_behind(catalog.mark, Path(options.backup_dir))
         if left is not None and left.journal is None and snapshot.head.spec_version != left.from_version:
-            errors.append(cut_off(catalog.schema, left))
+            errors.append(cut_off(catalog.mark, left))
         needed = step is not None or left is not None or bool(errors)
-        clients = other_clients(catalog.session, catalog.schema, frozenset())
+        clients = catalog.clients()
         if step is not None and clients and not (options.ignore_clients or options.terminate_clients):
             errors.append(clients_connected(clients))
-        few = _few_locks(2 * LOCKS_PER_TABLE * len(snapshot.tables), locks_available(catalog.session)) if step else ()
+        locks = catalog.locks(len(snapshot.tables))
+        few = _few_locks(catalog.locks(2 * len(snapshot.tables))) if step else ()
         return Plan(
             snapshot.head.spec_version,
             engine.spec_version,
@@ -141,8 +139,8 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             clients,
             len(snapshot.tables),
             rows,
-            LOCKS_PER_TABLE * len(snapshot.tables),
-            locks_available(catalog.session),
+            locks.needed,
+            locks.available,
             spec.ENGINES.get(engine.spec_version, "unknown"),
             round(seconds, 1) if step else 0.0,
         )
@@ -152,12 +150,13 @@ def _throttled_s(snapshot: "PostgresSnapshot", options: MigrateOptions) -> float
     return sum(snapshot.pages().values()) * 8192 / options.max_rate if options.max_rate else 0.0
 
 
-def _few_locks(needed: int, available: int) -> tuple[str, ...]:
-    if needed <= available:
+def _few_locks(locks: Locks) -> tuple[str, ...]:
+    if locks.needed <= locks.available:
         return ()
     text = (
-        f"an undo would be made in batches and one exchange of schemas: one transaction needs about {needed} locks of"
-        f" the server's {available}; the engine migrates in one transaction of its own, and may need more than it has"
+        f"an undo would be made in batches and one exchange of schemas: one transaction needs about {locks.needed}"
+        f" locks of the server's {locks.available}; the engine migrates in one transaction of its own, and may need"
+        " more than it has"
     )
     return (text,)
 

@@ -103,13 +103,14 @@ def _restore(
 
 def _settle_journals(session: "Session", where: Address, schema: str, folder: Path, on_event: OnEvent) -> None:
     """Settle unfinished migrations and drop what is left over; the restore is done, so a failure is a warning."""
+    from dlbackup.catalogs.postgres.mark import PostgresMark
     from dlbackup.catalogs.postgres.schemas import drop_left
     from dlbackup.catalogs.postgres.sessions import translated
     from dlbackup.migration import leftovers
 
     try:
         with translated(where, "settling journals"):
-            leftovers.replaced(session, schema, folder)
+            leftovers.replaced(PostgresMark(session, schema), folder)
             drop_left(session, schema)
     except DlbackupError as exc:
         on_event(Event("journal", f"the catalog is restored, but {exc.message}", warning=True))

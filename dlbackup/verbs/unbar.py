@@ -5,7 +5,7 @@ Take away the constraints that `migrate --bar-stale-clients` left.
 from dataclasses import dataclass
 
 from dlbackup.addresses.address import parse_address
-from dlbackup.catalogs.open import open_catalog
+from dlbackup.catalogs.open import open_postgres
 from dlbackup.catalogs.postgres.clients.bars import remove_bars
 
 
@@ -28,7 +28,7 @@ def unbar(address: str, *, metadata_schema: str | None = None) -> Unbarred:
 
     where = parse_address(address)
     with (
-        open_catalog(where, metadata_schema) as catalog,
+        open_postgres(where, metadata_schema) as catalog,
         translated(where, "taking the bars away"),
         catalog.session.transaction(),
     ):

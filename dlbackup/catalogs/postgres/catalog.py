@@ -4,9 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dlbackup.addresses.address import Address
+from dlbackup.catalogs.contract import Client, Locks
+from dlbackup.catalogs.postgres.clients.advisory_lock import refuse_pooler
+from dlbackup.catalogs.postgres.clients.connected import other_clients
+from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available
+from dlbackup.catalogs.postgres.mark import PostgresMark
 from dlbackup.catalogs.postgres.schemas import find_schema
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
-from dlbackup.catalogs.postgres.snapshot import ONE_VIEW, PostgresSnapshot
+from dlbackup.catalogs.postgres.snapshot import ONE_VIEW, Exported, PostgresSnapshot
 
 
 class PostgresCatalog:
@@ -44,5 +49,24 @@ class PostgresCatalog:
         with translated(self.address, doing), self.session.transaction():
             self.session.execute(ONE_VIEW)
             self.session.execute(LOCAL_SETTINGS.encode())
-            name = one(self.session, "select pg_export_snapshot()")[0] if share else ""  # before the first savepoint
-            yield PostgresSnapshot.begin(self.session, self.schema, name)
+            exported = None
+            if share:  # before the first savepoint
+                exported = Exported(self.address, one(self.session, "select pg_export_snapshot()")[0])
+            yield PostgresSnapshot.begin(self.session, self.schema, exported)
+
+    @property
+    def mark(self) -> PostgresMark:
+        """The mark of a migration that is under way, or was cut off."""
+        return PostgresMark(self.session, self.schema)
+
+    def refuse_pooler(self) -> None:
+        """Raise Pooled where a proxy shares the session with others."""
+        refuse_pooler(self.session)
+
+    def clients(self) -> tuple[Client, ...]:
+        """Return the client sessions on the database, oldest first."""
+        return other_clients(self.session, self.schema, frozenset())
+
+    def locks(self, tables: int) -> Locks:
+        """Return what restoring so many tables in one transaction needs, and what the server's settings promise."""
+        return Locks(LOCKS_PER_TABLE * tables, locks_available(self.session))

@@ -1,29 +1,25 @@
 """What a role may not do that a migration needs."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from dlbackup.catalogs.postgres.sessions import Session, one
 from dlbackup.errors import DlbackupError, NotOwner
-
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+from dlbackup.tables.definition import Table
 
 
-def missing_rights(snapshot: "PostgresSnapshot", *, rehearsal: bool) -> list[DlbackupError]:
+def missing_rights(session: Session, schema: str, tables: Sequence[Table], *, rehearsal: bool) -> list[DlbackupError]:
     """Return what the role may not do, as errors to raise; a rehearsal needs more."""
-    from dlbackup.catalogs.postgres.sessions import one
-
-    owners = sorted({table.owner for table in snapshot.tables})
-    session = snapshot.session
+    owners = sorted({table.owner for table in tables})
     rows = session.execute(
         "select r from unnest(%s::text[]) r where not pg_has_role(current_user, r::name, 'USAGE')", [owners]
     ).fetchall()
-    foreign = [table.name for table in snapshot.tables if (table.owner,) in rows]
-    me, read_only, schema, temporary, scratch = one(
+    foreign = [table.name for table in tables if (table.owner,) in rows]
+    me, read_only, create, temporary, scratch = one(
         session,
         "select current_user::text, current_setting('default_transaction_read_only')::boolean or pg_is_in_recovery(),"
         " has_schema_privilege(%s::text, 'CREATE'),"
         " has_database_privilege(current_database(), 'TEMP'), has_database_privilege(current_database(), 'CREATE')",
-        snapshot.schema,
+        schema,
     )
     errors: list[DlbackupError] = []
     if read_only:
@@ -42,7 +38,7 @@ def missing_rights(snapshot: "PostgresSnapshot", *, rehearsal: bool) -> list[Dlb
             )
         )
     wanted = [
-        (schema, f"CREATE on schema {snapshot.schema}", "the engine's migration needs", ""),
+        (create, f"CREATE on schema {schema}", "the engine's migration needs", ""),
         (temporary, "TEMP on the database", "the engine's migration needs", ""),
         (
             scratch or not rehearsal,

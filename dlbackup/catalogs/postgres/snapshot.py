@@ -17,12 +17,11 @@ from dlbackup.backupfile.manifest import Source
 from dlbackup.catalogs.contract import Head, Pages
 from dlbackup.catalogs.postgres.bulk.copy_out import Copies, copy_query
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
+from dlbackup.catalogs.postgres.rights import missing_rights
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
-from dlbackup.errors import MovedOn
-from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, Seen
-from dlbackup.runtime.memory import collector_paused
+from dlbackup.errors import DlbackupError, MovedOn
 from dlbackup.tables.definition import Table
-from dlbackup.tables.digest import Block, Rows, summed
+from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import qualified, quote_identifier, quote_literal
 
 ONE_VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -40,17 +39,17 @@ class PostgresSnapshot:
     source: Source
     head: Head
     definitions: Definitions
-    name: str
+    exported: "Exported | None" = None
 
     @classmethod
-    def begin(cls, session: Session, schema: str, name: str = "") -> "PostgresSnapshot":
-        """Take the snapshot by reading head and definitions; `name` is that under which others may join it."""
+    def begin(cls, session: Session, schema: str, exported: "Exported | None" = None) -> "PostgresSnapshot":
+        """Take the snapshot by reading head and definitions; `exported` says where others may join it."""
         session.execute("SAVEPOINT dlbackup")
         database, version = one(session, "select current_database(), current_setting('server_version')")
         definitions = read_definitions(session, schema)
         head = read_head(session, schema, definitions)
         session.execute("ROLLBACK TO SAVEPOINT dlbackup")
-        return cls(session, schema, Source(database, schema, version), head, definitions, name)
+        return cls(session, schema, Source(database, schema, version), head, definitions, exported)
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -132,26 +131,14 @@ class PostgresSnapshot:
         self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
         return {name: found[oid] for name, oid in oids.items() if oid in found}
 
-    def shared(self, address: Address, tables: Sequence[Table]) -> "SharedSnapshot":
-        """Return what another session needs to read these tables, as long as this snapshot is open."""
+    def joinable(self, tables: Sequence[Table]) -> "SharedSnapshot | None":
+        """Return what another session needs to read these tables; None where the snapshot was not exported."""
+        if self.exported is None:
+            return None
         names = [table.name for table in tables]
         oids, filenodes = self.definitions.oids, self.definitions.filenodes
         part = Definitions(tuple(tables), {n: oids[n] for n in names}, {n: filenodes[n] for n in names}, ())
-        return SharedSnapshot(address, self.schema, self.source, self.head, part, self.name)
-
-    def contents(self) -> dict[str, Rows]:
-        """Read all rows; return counts and digests by table name."""
-        with collector_paused():
-            return {table.name: summed(blocks) for table, blocks in self.each(self.tables)}
-
-    def read(self, seen: Seen | None = None) -> tuple[dict[str, Rows], Fingerprint]:
-        """Read all rows; return counts and digests by table name, and the fingerprint. `seen` is told each row."""
-        found = {}
-        fingerprint = Fingerprinter(self.head.spec_version, seen)
-        with collector_paused():
-            for table, blocks in self.each(self.tables):
-                found[table.name] = summed(blocks, fingerprint.of(table).add)
-        return found, fingerprint.result()
+        return SharedSnapshot(self.exported, self.schema, self.source, self.head, part)
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows by table name, counted by the server."""
@@ -166,6 +153,18 @@ class PostgresSnapshot:
             counts |= {table.name: found[number] for number, table in enumerate(run)}
         return counts
 
+    def size_bytes(self) -> int:
+        """Return the size of the tables on the server's disk, with their indexes and long values."""
+        oids = list(self.definitions.oids.values())
+        query = "select coalesce(sum(pg_total_relation_size(oid)), 0)::bigint from unnest(%s::oid[]) oid"
+        (size,) = one(self.session, query, oids)
+        self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        return int(size)
+
+    def missing_rights(self, *, rehearsal: bool) -> list[DlbackupError]:
+        """Return what the role may not do that a migration needs."""
+        return missing_rights(self.session, self.schema, self.tables, rehearsal=rehearsal)
+
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Run a query in which `{s}` stands for the quoted schema."""
         rows = self.session.execute(sql.replace("{s}", quote_identifier(self.schema)).encode()).fetchall()
@@ -174,27 +173,35 @@ class PostgresSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Exported:
+    """The server that a snapshot is on, and the name under which other sessions may take it."""
+
+    address: Address
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SharedSnapshot:
     """What another session needs to see what a snapshot sees."""
 
-    address: Address
+    exported: Exported
     schema: str
     source: Source
     head: Head
     definitions: Definitions
-    name: str
 
     @contextmanager
     def join(self) -> Iterator[PostgresSnapshot]:
         """Open a session of its own on the snapshot. Errors of the server inside the block are translated."""
-        session = connect(self.address)
+        address = self.exported.address
+        session = connect(address)
         try:
-            with translated(self.address, f"reading the catalog in schema {self.schema}"), session.transaction():
+            with translated(address, f"reading the catalog in schema {self.schema}"), session.transaction():
                 session.execute(ONE_VIEW)
-                session.execute(f"SET TRANSACTION SNAPSHOT {quote_literal(self.name)}".encode())
+                session.execute(f"SET TRANSACTION SNAPSHOT {quote_literal(self.exported.name)}".encode())
                 session.execute(LOCAL_SETTINGS.encode())
                 session.execute("SAVEPOINT dlbackup")
-                yield PostgresSnapshot(session, self.schema, self.source, self.head, self.definitions, self.name)
+                yield PostgresSnapshot(session, self.schema, self.source, self.head, self.definitions, self.exported)
         finally:
             session.close()
 

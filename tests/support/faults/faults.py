@@ -24,6 +24,7 @@ from psycopg import sql
 from dlbackup.addresses.address import parse_address
 from dlbackup.catalogs.contract import Head
 from dlbackup.catalogs.open import open_catalog
+from dlbackup.catalogs.reading import contents
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Rows
 from support.cli import Cli, Finished
@@ -128,7 +129,7 @@ State = tuple[Head, tuple[Table, ...], dict[str, Rows]]
 def state(url: str, schema: str = "public") -> State:
     """Return all that a catalog is: what it says of itself, its definitions, and digests of its rows."""
     with open_catalog(parse_address(url), schema) as catalog, catalog.snapshot() as snapshot:
-        return snapshot.head, snapshot.tables, snapshot.contents()
+        return snapshot.head, snapshot.tables, contents(snapshot)
 
 
 def execute(url: str, statements: str) -> None:

@@ -1,7 +1,6 @@
 """Names of dlbackup's own schemas."""
 
-from dlbackup.catalogs.postgres.mark import mark_name
-from dlbackup.catalogs.postgres.schemas import aside_name, own_name
+from dlbackup.catalogs.postgres.schemas import aside_name, own_name, whole
 
 _ALIKE = [f"tenant_550e8400_e29b_41d4_a716_446655440000_of_the_north_sea_{n}" for n in "ab"]
 """Alike in their first 60 bytes."""
@@ -12,7 +11,7 @@ def test_schemas_of_tenants_with_names_alike_are_told_apart() -> None:
     one, two = (own_name("rehearsal", schema).split("_")[3] for schema in _ALIKE)
 
     assert one != two
-    assert mark_name(_ALIKE[0]) != mark_name(_ALIKE[1])
+    assert whole(_ALIKE[0]) != whole(_ALIKE[1])
 
 
 def test_names_fit_into_63_bytes() -> None:
