@@ -2,7 +2,7 @@
 What every backend promises of a catalog that it holds; nothing above this room knows which backend that is.
 
 A `Catalog` is opened by `catalogs.open`. A `Snapshot` is one consistent view for reading, which other processes enter
-by a `Joinable`; `Answers` are what SQL asked of one view says. Each promise is shown for each backend by
+by a `Joinable`, and which answers SQL by `lake.answers.Answers`. Each promise is shown for each backend by
 `tests/integration/catalogs/test_contract.py`.
 """
 
@@ -15,6 +15,7 @@ from typing import Protocol
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Source
 from dlbackup.errors import ClientsConnected, DlbackupError
+from dlbackup.lake.answers import Answers
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 
@@ -88,6 +89,9 @@ class Snapshot(Protocol):
 
     def size_bytes(self) -> int:
         """Return how many bytes the tables take where they are, with their indexes."""
+
+    def answers(self) -> AbstractContextManager[Answers]:
+        """Let the view answer SQL inside the block; nothing else is asked of the snapshot meanwhile."""
 
     def missing_rights(self, *, rehearsal: bool) -> list[DlbackupError]:
         """Return what the user may not do that a migration needs, as errors to raise; a rehearsal needs more."""
@@ -180,32 +184,6 @@ class Catalog(Protocol):
 
     def locks(self, tables: int) -> Locks:
         """Return what restoring so many tables in one transaction needs, and what there is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The rows of a query, and the names of their columns."""
-
-    columns: tuple[str, ...]
-    rows: list[tuple[object, ...]]
-
-
-class Answers(Protocol):
-    """A catalog that answers queries."""
-
-    @property
-    def schema(self) -> str:
-        """The quoted name of its schema in queries."""
-
-    @property
-    def tables(self) -> tuple[Table, ...]:
-        """The definitions."""
-
-    def ask(self, sql: str) -> Answer:
-        """Run one query."""
-
-    def inlined(self, tables: Sequence[Table], registered: frozenset[str]) -> Iterator[str]:
-        """Yield queries for the rows of inlined tables of one kind, in this order of tables."""
 
 
 @dataclass(frozen=True, slots=True)

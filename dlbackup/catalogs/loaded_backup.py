@@ -21,9 +21,9 @@ import duckdb
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.workload import PROOF_BYTES, RULES, of_backup
-from dlbackup.catalogs.contract import Answer
 from dlbackup.engine.errors import translated
 from dlbackup.errors import CatalogError, StorageError
+from dlbackup.lake.answers import Answer, Row
 from dlbackup.lake.inlined import HEXADECIMAL, INLINED_COLUMNS, begins_right, lake_table_id, text_columns
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Meter, OnEvent, ignore
@@ -45,7 +45,7 @@ _INLINED: dict[Kind, str] = {"inlined-data": "inlined_rows", "inlined-delete": "
 
 @dataclass(frozen=True, slots=True)
 class LoadedBackup:
-    """A backup's tables in DuckDB."""
+    """A backup's tables in DuckDB: its `Answers`."""
 
     connection: duckdb.DuckDBPyConnection
     tables: tuple[Table, ...]
@@ -57,7 +57,7 @@ class LoadedBackup:
             found = self.connection.execute(sql)
             return Answer(tuple(column[0] for column in found.description or ()), found.fetchall())
 
-    def stream(self, sql: str) -> Iterator[tuple[Any, ...]]:
+    def stream(self, sql: str) -> Iterator[Row]:
         """Yield the rows of a query that may have many."""
         with _room():
             found = self.connection.execute(sql)

@@ -8,25 +8,20 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.catalogs.contract import Answer, Answers
-from dlbackup.catalogs.postgres.answers import PostgresAnswers
+from dlbackup.catalogs.contract import Snapshot
 from dlbackup.health.evidence import Broken, evidence_of, integer
 from dlbackup.health.questions import filled, first_rows, present, suspects
 from dlbackup.health.rules import rules_for
 from dlbackup.health.rules.rule import Rule, Scope
 from dlbackup.lake import conformance, spec
+from dlbackup.lake.answers import Answer, Answers
 from dlbackup.lake.findings import Finding
 from dlbackup.lake.inlined import CONVERSIONS, CURRENT, begins_right, lake_table_id
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.tables.definition import Kind, Table
 from dlbackup.tables.quoting import quote_identifier
-
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
-
 
 MENDED_TABLES = 100
 """For how many inlined tables a mend is spelled out; the next check names the others."""
@@ -49,7 +44,7 @@ class Check:
 
 
 def check_snapshot(
-    snapshot: "PostgresSnapshot",
+    snapshot: Snapshot,
     *,
     on_event: OnEvent = ignore,
     settled: Callable[[Rule], bool] = lambda rule: False,
@@ -60,8 +55,8 @@ def check_snapshot(
     Args:
         settled: tells which rules need no answer.
     """
-    content = PostgresAnswers(snapshot)
-    return _check(content, snapshot.head.spec_version, quote_identifier(snapshot.schema), on_event, settled)
+    with snapshot.answers() as content:
+        return _check(content, snapshot.head.spec_version, content.schema, on_event, settled)
 
 
 def check_backup(path: Path, *, on_event: OnEvent = ignore) -> Check:

@@ -7,11 +7,10 @@ lake's `data_path`. Only files of this machine are looked at; what is in object 
 
 import os
 import re
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
+from dlbackup.lake.answers import Answers
 from dlbackup.lake.findings import Finding
 from dlbackup.tables.quoting import quote_literal
 
@@ -87,16 +86,12 @@ def _is_missing(folder: str) -> bool:
     return False
 
 
-def look(ask: Callable[[str], Iterable[tuple[Any, ...]]], schema: str) -> list[Finding]:
+def look(answers: Answers) -> list[Finding]:
     """
     Compare files on this machine with what a catalog says of them.
 
     Files in a table's folder that is missing or not on this machine are counted by the catalog's database: that
     takes a seventh of the time of asking for each.
-
-    Args:
-        ask: answers a query with its rows.
-        schema: where the catalog's tables are, quoted.
 
     Returns:
         Errors for files that are missing or have another size; a warning for those that can't be looked at.
@@ -114,15 +109,15 @@ def look(ask: Callable[[str], Iterable[tuple[Any, ...]]], schema: str) -> list[F
         return True
 
     near = []
-    for table, folder, count in ask(_FOLDERS.replace("{s}", schema)):
+    for table, folder, count in answers.stream(_FOLDERS.replace("{s}", answers.schema)):
         if out_of_reach(folder, f"{count} in {folder or 'no known folder'}", count):
             total += count
         else:
             near.append(table)
-    files = _FILES.replace("{s}", schema)
+    files = _FILES.replace("{s}", answers.schema)
     if near:
         files += f" or f.table_id::text in ({', '.join(map(quote_literal, near))})"
-    for path, size in ask(files):
+    for path, size in answers.stream(files):
         total += 1
         if out_of_reach(path, path or "without a path"):
             continue

@@ -1,6 +1,6 @@
 """What stands in the way of a migration: rights, locks, dependents, losses that can't be mended."""
 
-from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+from dlbackup.catalogs.contract import Snapshot
 from dlbackup.errors import DlbackupError, HasDependents, WouldLose
 from dlbackup.lake import conformance
 from dlbackup.migration.losses.known import known_losses
@@ -9,9 +9,7 @@ from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.steps import Step
 
 
-def obstacles(
-    snapshot: PostgresSnapshot, step: Step, options: MigrateOptions
-) -> tuple[list[DlbackupError], tuple[Loss, ...]]:
+def obstacles(snapshot: Snapshot, step: Step, options: MigrateOptions) -> tuple[list[DlbackupError], tuple[Loss, ...]]:
     """Return what a migration has to be refused for, and the losses that it would bring."""
     errors = snapshot.missing_rights(rehearsal=options.rehearsal)
     if snapshot.left_out:

@@ -12,17 +12,18 @@ from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.scanner import RowBlock
+from dlbackup.catalogs.contract import Snapshot
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.bars import bar
 from dlbackup.catalogs.postgres.clients.connected import engine_name
 from dlbackup.catalogs.postgres.locks import batch_tables
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, translated
-from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 from dlbackup.catalogs.reading import meaning
 from dlbackup.engine.engine import Engine, check_opens
 from dlbackup.engine.statements import Target
 from dlbackup.errors import CatalogError
 from dlbackup.lake import conformance
+from dlbackup.lake.answers import rows_of
 from dlbackup.lake.differences import differing_rows
 from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, Seen
 from dlbackup.migration.comparison import changed_meaning, lost_rows
@@ -119,13 +120,14 @@ def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, 
     return fingerprint
 
 
-def snapshot_span(snapshot: PostgresSnapshot) -> tuple[int, int]:
+def snapshot_span(snapshot: Snapshot) -> tuple[int, int]:
     """Return the oldest and the newest snapshot of the lake."""
-    oldest, newest = snapshot.query("select min(snapshot_id), max(snapshot_id) from {s}.ducklake_snapshot")[0]
+    with snapshot.answers() as answers:
+        ((oldest, newest),) = rows_of(answers, "select min(snapshot_id), max(snapshot_id) from {s}.ducklake_snapshot")
     return oldest, newest
 
 
-def _first_rows(backup: VerifiedBackup, snapshot: PostgresSnapshot, parts: Collection[str]) -> dict[str, str]:
+def _first_rows(backup: VerifiedBackup, snapshot: Snapshot, parts: Collection[str]) -> dict[str, str]:
     """Describe the first rows of parts of the fingerprint that differ between a backup and a catalog."""
 
     def before(seen: Seen) -> None:

@@ -16,6 +16,7 @@ import psycopg
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.prover import prove, prove_file
+from dlbackup.catalogs.contract import Snapshot
 from dlbackup.catalogs.open import open_postgres
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator
@@ -24,7 +25,6 @@ from dlbackup.catalogs.postgres.clients.connected import settle_clients
 from dlbackup.catalogs.postgres.clients.fence import Fence
 from dlbackup.catalogs.postgres.schemas import drop_left
 from dlbackup.catalogs.postgres.sessions import Session, connect
-from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 from dlbackup.engine.engine import Engine, probe
 from dlbackup.errors import (
     BackupError,
@@ -212,7 +212,7 @@ class _Pipeline:
                 raise CatalogError("the catalog was migrated by somebody else in this moment", "look again")
             self._refuse_obstacles(snapshot)
 
-    def _refuse_obstacles(self, snapshot: PostgresSnapshot) -> None:
+    def _refuse_obstacles(self, snapshot: Snapshot) -> None:
         errors, self.losses = obstacles(snapshot, self.step, self.options)
         if errors:
             raise errors[0]

@@ -15,7 +15,6 @@ from dlbackup.runtime.progress import Event, Meter, OnEvent
 from dlbackup.runtime.throttle import paced, throttle
 from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.digest import summed
-from dlbackup.tables.quoting import quote_identifier
 from dlbackup.transfer.chunks import Feed
 
 if TYPE_CHECKING:
@@ -217,8 +216,8 @@ def _look_for_data_files(
     """Warn of data files that are not there, and of those that will soon be gone; none of that fails a restore."""
     tables = by_name(restored)
     if all(name in tables and set(columns) <= set(tables[name].column_names) for name, columns in COLUMNS.items()):
-        with collector_paused():
-            findings = look(place.stream, quote_identifier(place.schema))
+        with collector_paused(), place.answers(restored) as answers:
+            findings = look(answers)
         for finding in findings:
             if finding.severity == "error":
                 on_event(Event("data-files", finding.message, warning=True))

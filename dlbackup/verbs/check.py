@@ -5,7 +5,7 @@ The invariants of a healthy catalog, asked of the catalog at an address or of a 
 from pathlib import Path
 
 from dlbackup.addresses.address import names_backup, parse_address
-from dlbackup.catalogs.open import open_postgres
+from dlbackup.catalogs.open import open_catalog
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
 from dlbackup.runtime.progress import OnEvent, ignore
 
@@ -19,5 +19,5 @@ def check(target: str, *, metadata_schema: str | None = None, on_event: OnEvent 
     """
     if names_backup(target):
         return check_backup(Path(target), on_event=on_event)
-    with open_postgres(parse_address(target), metadata_schema) as catalog, catalog.snapshot() as snapshot:
+    with open_catalog(parse_address(target), metadata_schema) as catalog, catalog.snapshot() as snapshot:
         return check_snapshot(snapshot, on_event=on_event)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlbackup.addresses.address import parse_address
-from dlbackup.catalogs.contract import Client, Locks, clients_connected
-from dlbackup.catalogs.open import open_postgres
+from dlbackup.catalogs.contract import Client, Locks, Snapshot, clients_connected
+from dlbackup.catalogs.open import open_catalog
 from dlbackup.errors import CannotMigrate, DlbackupError, Pooled, UnknownVersion
 from dlbackup.lake import spec
 from dlbackup.migration.losses.loss import Loss
@@ -19,7 +19,6 @@ from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.steps import Step, next_step
 
 if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
     from dlbackup.migration.leftovers import Left
 
 
@@ -101,7 +100,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     from dlbackup.migration.leftovers import cut_off, left_behind
 
     options = options or MigrateOptions()
-    with open_postgres(parse_address(address), options.metadata_schema) as catalog, probe(options.engine) as engine:
+    with open_catalog(parse_address(address), options.metadata_schema) as catalog, probe(options.engine) as engine:
         with catalog.snapshot() as snapshot:
             errors: list[DlbackupError] = []
             try:
@@ -146,7 +145,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
         )
 
 
-def _throttled_s(snapshot: "PostgresSnapshot", options: MigrateOptions) -> float:
+def _throttled_s(snapshot: Snapshot, options: MigrateOptions) -> float:
     return sum(snapshot.pages().values()) * 8192 / options.max_rate if options.max_rate else 0.0
 
 

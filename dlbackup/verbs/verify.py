@@ -67,7 +67,7 @@ def _data_files(path: Path, on_event: OnEvent) -> list[Finding]:
 
     on_event(Event("data-files", "looking for the data files"))
     with BackupReader(path) as reader, load(reader, lambda table: datafiles.COLUMNS.get(table.name, ())) as content:
-        return datafiles.look(content.stream, content.schema)
+        return datafiles.look(content)
 
 
 def _rehearsed(backup: VerifiedBackup, where: str, engine: Path | None, on_event: OnEvent) -> list[Finding]:

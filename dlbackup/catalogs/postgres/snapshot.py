@@ -8,13 +8,13 @@ dropped or rewritten in between, is noticed and reported as `MovedOn`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Source
 from dlbackup.catalogs.contract import Head, Pages
+from dlbackup.catalogs.postgres.answers import PostgresAnswers, answering
 from dlbackup.catalogs.postgres.bulk.copy_out import Copies, copy_query
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
 from dlbackup.catalogs.postgres.rights import missing_rights
@@ -22,7 +22,7 @@ from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect
 from dlbackup.errors import DlbackupError, MovedOn
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
-from dlbackup.tables.quoting import qualified, quote_identifier, quote_literal
+from dlbackup.tables.quoting import qualified, quote_literal
 
 ONE_VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 RUN_TABLES = 100
@@ -165,11 +165,9 @@ class PostgresSnapshot:
         """Return what the role may not do that a migration needs."""
         return missing_rights(self.session, self.schema, self.tables, rehearsal=rehearsal)
 
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Run a query in which `{s}` stands for the quoted schema."""
-        rows = self.session.execute(sql.replace("{s}", quote_identifier(self.schema)).encode()).fetchall()
-        self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
-        return rows
+    def answers(self) -> AbstractContextManager[PostgresAnswers]:
+        """Let the view answer SQL inside the block."""
+        return answering(self.session, self.schema, self.tables)
 
 
 @dataclass(frozen=True, slots=True)

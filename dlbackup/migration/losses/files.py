@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.tables.quoting import quote_identifier, quote_numbers
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres.sessions import Session
-    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,59 +42,62 @@ def _partial_file(file: int, table: int, begin: int, text: str) -> _PartialFile:
     return _PartialFile(file, table, begin, tuple(number for number, _ in items), rises)
 
 
-def _partial_files(snapshot: "PostgresSnapshot") -> list[_PartialFile]:
+def _partial_files(answers: Answers) -> list[_PartialFile]:
     sql = (
         "select data_file_id, table_id, begin_snapshot, partial_file_info from {s}.ducklake_data_file"
         " where partial_file_info not like 'partial_max:%' order by 1"
     )
-    return [_partial_file(*row) for row in snapshot.query(sql)]
+    return [_partial_file(*row) for row in rows_of(answers, sql)]
 
 
-def plain_lists(snapshot: "PostgresSnapshot") -> list[Any]:
+def plain_lists(answers: Answers) -> list[Any]:
     """Return (data file, largest snapshot of its list) for all lists but those of flushed files."""
-    files = [file for file in _partial_files(snapshot) if file.snapshots]
-    flushed = {file.file for file in _with_flushed_files(snapshot, files)}
+    files = [file for file in _partial_files(answers) if file.snapshots]
+    flushed = {file.file for file in _with_flushed_files(answers, files)}
     return [(file.file, max(file.snapshots)) for file in files if file.file not in flushed]
 
 
-def lists_with_flushed_files(snapshot: "PostgresSnapshot") -> list[Any]:
+def lists_with_flushed_files(answers: Answers) -> list[Any]:
     """Return (data file, largest snapshot of its list) for those that may hold flushed rows of several snapshots."""
-    return [(file.file, max(file.snapshots)) for file in _with_flushed_files(snapshot, _partial_files(snapshot))]
+    return [(file.file, max(file.snapshots)) for file in _with_flushed_files(answers, _partial_files(answers))]
 
 
-def unordered_lists(snapshot: "PostgresSnapshot") -> list[Any]:
+def unordered_lists(answers: Answers) -> list[Any]:
     """Return the data files whose list doesn't rise; ties are right."""
-    return [file.file for file in _partial_files(snapshot) if not file.rises]
+    return [file.file for file in _partial_files(answers) if not file.rises]
 
 
-def lists_with_rewritten_files(snapshot: "PostgresSnapshot") -> list[Any]:
+def lists_with_rewritten_files(answers: Answers) -> list[Any]:
     """
     Return the compacted files that may hold a rewritten file.
 
     A rewritten file begins where the file ends that it replaces, but its rows keep the snapshots that they
     were inserted in. As long as a snapshot needs the replaced file, the catalog has it.
     """
-    files = [file for file in _partial_files(snapshot) if file.rises]
+    files = [file for file in _partial_files(answers) if file.rises]
     if not files:
         return []
-    ended = snapshot.query(
-        "select distinct table_id, end_snapshot from {s}.ducklake_data_file where begin_snapshot < end_snapshot"
+    ended = rows_of(
+        answers,
+        "select distinct table_id, end_snapshot from {s}.ducklake_data_file where begin_snapshot < end_snapshot",
     )
     ends = {(table, end) for table, end in ended}
     return [file.file for file in files if any((file.table, number) in ends for number in file.later)]
 
 
-def _with_flushed_files(snapshot: "PostgresSnapshot", files: list[_PartialFile]) -> list[_PartialFile]:
+def _with_flushed_files(answers: Answers, files: list[_PartialFile]) -> list[_PartialFile]:
     """
     Return those of the compacted files that may hold a flushed file with rows of several snapshots.
 
     DuckDB 1.4 lists all rows of such a file with its first snapshot, and shows them from then on.
     """
-    inlined = {row[0] for row in snapshot.query("select distinct table_id from {s}.ducklake_inlined_data_tables")}
+    inlined = {row[0] for row in rows_of(answers, "select distinct table_id from {s}.ducklake_inlined_data_tables")}
     files = [file for file in files if file.table in inlined]
     if not files:
         return []
-    changes = dict(snapshot.query("select snapshot_id, changes_made from {s}.ducklake_snapshot_changes"))
+    changes: dict[int, str | None] = dict(
+        rows_of(answers, "select snapshot_id, changes_made from {s}.ducklake_snapshot_changes")
+    )
     head = max(changes, default=0)
     places = {(file.table, number) for file in files for number in file.snapshots}
     several = {(table, number) for table, number in places if _held_several(table, number, changes, head)}

@@ -2,22 +2,23 @@
 
 from typing import TYPE_CHECKING, Any
 
+from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.lake.inlined import CONVERSIONS, CURRENT
 from dlbackup.tables.definition import by_name, inlined_table_id
 from dlbackup.tables.quoting import quote_identifier
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres.sessions import Session
-    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 
 
-def old_inlined_tables(snapshot: "PostgresSnapshot") -> list[Any]:
+def old_inlined_tables(answers: Answers) -> list[Any]:
     """Return (table, [(column, type, conversion)]) for the inlined tables that new rows would go into."""
-    tables = by_name(snapshot.tables)
-    current = snapshot.query(CURRENT + " order by i.table_id")
-    columns = snapshot.query(
+    tables = by_name(answers.tables)
+    current = rows_of(answers, CURRENT + " order by i.table_id")
+    columns = rows_of(
+        answers,
         "select table_id, column_name, column_type from {s}.ducklake_column"
-        " where end_snapshot is null and parent_column is null"
+        " where end_snapshot is null and parent_column is null",
     )
     types = {(table, name): type_ for table, name, type_ in columns}
     found = []

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from dlbackup.catalogs.contract import Snapshot
 from dlbackup.migration.losses.files import (
     lists_with_flushed_files,
     lists_with_rewritten_files,
@@ -32,16 +33,16 @@ from dlbackup.migration.steps import Step
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres.sessions import Session
-    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 
 
-def known_losses(snapshot: "PostgresSnapshot", step: Step) -> tuple[Loss, ...]:
+def known_losses(snapshot: Snapshot, step: Step) -> tuple[Loss, ...]:
     """Return what this migration of this catalog would lose."""
-    return tuple(
-        Loss(rule.name, len(found), rule.message.format(rows=len(found)), rule.part, rule.mend is not None, found)
-        for rule in RULES
-        if rule.applies(step) and (found := rule.find(snapshot))
-    )
+    with snapshot.answers() as answers:
+        return tuple(
+            Loss(rule.name, len(found), rule.message.format(rows=len(found)), rule.part, rule.mend is not None, found)
+            for rule in RULES
+            if rule.applies(step) and (found := rule.find(answers))
+        )
 
 
 def batches(losses: tuple[Loss, ...], tables: int) -> Iterator[tuple[Loss, ...]]:

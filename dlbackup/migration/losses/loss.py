@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from dlbackup.lake.answers import Answers
 from dlbackup.migration.steps import Step
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres.sessions import Session
-    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class KnownLoss:
 
     name: str
     applies: Callable[[Step], bool]
-    find: Callable[["PostgresSnapshot"], list[Any]]
+    find: Callable[[Answers], list[Any]]
     message: str
     part: str = ""
     mend: Callable[["Session", str, list[Any]], int] | None = None

@@ -2,16 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
+from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.tables.quoting import quote_identifier
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres.sessions import Session
-    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 
 
-def mapped_files(snapshot: "PostgresSnapshot") -> list[Any]:
+def mapped_files(answers: Answers) -> list[Any]:
     """Find name mappings."""
-    return snapshot.query("select mapping_id from {s}.ducklake_name_mapping")
+    return rows_of(answers, "select mapping_id from {s}.ducklake_name_mapping")
 
 
 def set_is_partition(session: "Session", schema: str, found: list[Any]) -> int:

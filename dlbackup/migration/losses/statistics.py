@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
+from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.tables.quoting import quote_identifier, quote_numbers
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres.sessions import Session
-    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 
 
 # Types that DuckDB 1.5 takes no statistics from; 1.4 doesn't keep any of a boolean, and 1.5 skips nothing by them.
@@ -14,13 +14,14 @@ _WITHOUT_STATISTICS = "('boolean', 'int128', 'uint128', 'interval', 'blob')"
 _UNKNOWN = "min_value is null and max_value is null and extra_stats is null"
 
 
-def unknown_statistics(snapshot: "PostgresSnapshot") -> list[Any]:
+def unknown_statistics(answers: Answers) -> list[Any]:
     """
     Return (table, column) for the statistics that know neither minimum nor maximum of a column that has values.
 
     All values are NULL where every data file says so, and none are in the catalog.
     """
-    return snapshot.query(
+    return rows_of(
+        answers,
         "select s.table_id, s.column_id from {s}.ducklake_table_column_stats s"
         " join {s}.ducklake_column c on c.table_id = s.table_id and c.column_id = s.column_id"
         " left join (select table_id, count(*) as files from {s}.ducklake_data_file group by 1) f"
@@ -29,7 +30,7 @@ def unknown_statistics(snapshot: "PostgresSnapshot") -> list[Any]:
         " where value_count = 0 group by 1, 2) n on n.table_id = s.table_id and n.column_id = s.column_id"
         f" where {_UNKNOWN} and c.end_snapshot is null and c.column_type not in {_WITHOUT_STATISTICS}"
         " and (f.files > coalesce(n.files, 0) or exists"
-        " (select from {s}.ducklake_inlined_data_tables i where i.table_id = s.table_id)) order by 1, 2"
+        " (select from {s}.ducklake_inlined_data_tables i where i.table_id = s.table_id)) order by 1, 2",
     )
 
 

@@ -2,19 +2,20 @@
 
 from typing import TYPE_CHECKING, Any
 
+from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.lake.canonical import NULL_TEXT_DEFAULT
 from dlbackup.tables.quoting import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres.sessions import Session
-    from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 
 
-def expired_beginnings(snapshot: "PostgresSnapshot") -> list[Any]:
+def expired_beginnings(answers: Answers) -> list[Any]:
     """Return the tables whose first schema version went with an expired snapshot."""
-    return snapshot.query(
+    return rows_of(
+        answers,
         "select t.table_id from (select table_id, min(begin_snapshot) b from {s}.ducklake_table group by 1) t"
-        " where not exists (select from {s}.ducklake_schema_versions v where v.begin_snapshot = t.b)"
+        " where not exists (select from {s}.ducklake_schema_versions v where v.begin_snapshot = t.b)",
     )
 
 
@@ -34,10 +35,11 @@ def fill_schema_versions(session: "Session", schema: str, found: list[Any]) -> i
 _NULL_AS_TEXT = "default_value = 'NULL' and column_type in ('varchar', 'blob')"
 
 
-def null_as_text(snapshot: "PostgresSnapshot") -> list[Any]:
+def null_as_text(answers: Answers) -> list[Any]:
     """Return the columns whose default is the text NULL; no default at all is an SQL NULL up to 0.3."""
-    return snapshot.query(
-        f"select table_id, column_id, begin_snapshot from {{s}}.ducklake_column where {_NULL_AS_TEXT} order by 1, 2, 3"
+    return rows_of(
+        answers,
+        f"select table_id, column_id, begin_snapshot from {{s}}.ducklake_column where {_NULL_AS_TEXT} order by 1, 2, 3",
     )
 
 
@@ -49,6 +51,6 @@ def quote_null_as_text(session: "Session", schema: str, found: list[Any]) -> int
     ).rowcount
 
 
-def all_columns(snapshot: "PostgresSnapshot") -> list[Any]:
+def all_columns(answers: Answers) -> list[Any]:
     """Find columns."""
-    return snapshot.query("select column_id from {s}.ducklake_column")
+    return rows_of(answers, "select column_id from {s}.ducklake_column")

@@ -18,7 +18,7 @@ from support.rules.scenes import SCENES, broken, statements_before
 from support.servers.servers import Servers, middle_major
 
 from dlbackup import dump
-from dlbackup.catalogs.postgres.answers import TABLES_AT_ONCE, PostgresAnswers
+from dlbackup.catalogs.postgres.answers import TABLES_AT_ONCE
 from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 from dlbackup.errors import Corrupt, NotALake
 from dlbackup.health.checkup import Check, check_snapshot
@@ -295,7 +295,8 @@ def test_scenes_play_alike_on_postgresql(database: str, version: str) -> None:
                 patient = _Patient(session, {}, {})
                 for statement in scene.statements(version):
                     patient.apply(statement)
-                finding = broken(PostgresAnswers(PostgresSnapshot.begin(session, "public")), version, rules[scene.rule])
+                with PostgresSnapshot.begin(session, "public").answers() as answers:
+                    finding = broken(answers, version, rules[scene.rule])
 
                 found = (finding.count, finding.evidence) if finding else (0, ())
                 assert (scene.rule, scene.number, *found) == (

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import duckdb
 
-from dlbackup.catalogs.contract import Answer, Answers
 from dlbackup.catalogs.postgres.answers import _rows_of
 from dlbackup.health.checkup import _Run
 from dlbackup.health.rules.rule import Rule, written_for
 from dlbackup.lake import spec
+from dlbackup.lake.answers import Answer, Answers, Row
 from dlbackup.lake.findings import Finding
 from dlbackup.runtime.progress import ignore
 from dlbackup.tables.definition import Column, Table
@@ -129,6 +129,10 @@ class Stage:
         """Run one query."""
         found = self._connection.execute(sql)
         return Answer(tuple(column[0] for column in found.description or ()), found.fetchall())
+
+    def stream(self, sql: str) -> Iterator[Row]:
+        """Yield the rows of one query."""
+        yield from self.ask(sql).rows
 
     def inlined(self, tables: Sequence[Table], registered: frozenset[str]) -> Iterator[str]:
         """Yield one query for the rows of all these tables."""

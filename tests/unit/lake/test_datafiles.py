@@ -6,6 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from dlbackup.catalogs.loaded_backup import LoadedBackup
 from dlbackup.lake.datafiles import COLUMNS, look
 
 HOSTILE = "1') or true; drop table ducklake_metadata; --"
@@ -31,7 +32,7 @@ def add(lake: duckdb.DuckDBPyConnection, table: str, folder: str, *files: str, r
 
 
 def found(lake: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    findings = look(lambda query: lake.execute(query).fetchall(), "main")
+    findings = look(LoadedBackup(lake, ()))
     return {finding.rule: finding.message for finding in findings}
 
 
