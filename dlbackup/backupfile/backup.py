@@ -1,7 +1,8 @@
 """
 A backup that was made, and a backup that was proved: promise 1 in one file.
 
-`dump` makes a `Backup`; only `prover.prove` makes a `VerifiedBackup`, and only that may be migrated upon.
+`dump` makes a `Backup`; only `prover.prove` makes a `VerifiedBackup`, and only that may be migrated upon. It is
+what was verified and not where that was: whatever lies under its name later, it opens nothing else.
 """
 
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import final
 
 from dlbackup.backupfile.manifest import Manifest
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.errors import Corrupt
 from dlbackup.tables.digest import Rows
 
 VERIFIER = object()
@@ -17,12 +20,39 @@ VERIFIER = object()
 
 @final
 class VerifiedBackup:
-    """A backup that passed verification. Only `prover` makes one; attaching with migration asks for it."""
+    """
+    A backup that passed verification. Only `prover` makes one; attaching with migration asks for it.
 
-    def __init__(self, path: Path, manifest: Manifest, *, proof: object) -> None:
+    Args:
+        seal: `BackupReader.seal` of what was verified.
+    """
+
+    def __init__(self, path: Path, seal: str, manifest: Manifest, *, proof: object) -> None:
         if proof is not VERIFIER:
             raise TypeError("only dlbackup.verify makes a VerifiedBackup")
-        self.path, self.manifest = path, manifest
+        self._path, self.seal, self.manifest = path, seal, manifest
+
+    @property
+    def kept_at(self) -> Path:
+        """Where its file was, to find what is kept beside it; what it holds, `open` reads and nothing else does."""
+        return self._path
+
+    def open(self) -> BackupReader:
+        """
+        Open what was verified; the caller closes it with `with`. What is read is proved again.
+
+        Raises:
+            StorageError: the file can't be opened.
+            BackupError: it was damaged since; Corrupt also where another backup, however good, is in its place.
+        """
+        reader = BackupReader(self._path)
+        if reader.seal != self.seal:
+            reader.close()
+            raise Corrupt(
+                f"{self._path} is not the backup that was verified: its seal was {self.seal[:12]} and is now"
+                f" {reader.seal[:12]}; put the verified one back before anything is restored from there"
+            )
+        return reader
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,7 +168,7 @@ def examine(path: Path, begun: float, jobs: int, on_event: OnEvent) -> tuple[Ver
     findings += [Finding("warning", "left-out", f"not in the backup: {what}") for what in manifest.left_out]
     findings.sort(key=lambda finding: finding.severity)
     ok = all(finding.severity != "error" for finding in findings)
-    proof = VerifiedBackup(path, manifest, proof=VERIFIER) if ok else None
+    proof = VerifiedBackup(path, reader.seal, manifest, proof=VERIFIER) if ok else None
     return proof, Verification(
         str(path),
         ok,

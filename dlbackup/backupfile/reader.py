@@ -53,6 +53,10 @@ class BackupReader:
         return self
 
     def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def _read_manifest(self) -> Manifest:

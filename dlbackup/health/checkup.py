@@ -7,7 +7,6 @@ One rule that can't be asked says so as a finding, and the others are asked all 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Snapshot
@@ -59,20 +58,19 @@ def check_snapshot(
         return _check(content, snapshot.head.spec_version, content.schema, on_event, settled)
 
 
-def check_backup(path: Path, *, on_event: OnEvent = ignore) -> Check:
+def check_backup(reader: BackupReader, *, on_event: OnEvent = ignore) -> Check:
     """
-    Prove a backup and check the catalog in it; the statements of mends name the schema that it came from.
+    Prove an open backup and check the catalog in it; the statements of mends name the schema that it came from.
 
     Raises:
         BackupError: the file is damaged.
     """
     from dlbackup.catalogs.loaded_backup import load
 
-    with BackupReader(path) as reader:
-        header, tables = reader.manifest.header, tuple(entry.table for entry in reader.manifest.tables)
-        wanted = _Wanted(_layout(header.spec_version, tables))
-        with load(reader, wanted, on_event) as content:
-            return _check(content, header.spec_version, quote_identifier(header.source.schema), on_event)
+    header, tables = reader.manifest.header, tuple(entry.table for entry in reader.manifest.tables)
+    wanted = _Wanted(_layout(header.spec_version, tables))
+    with load(reader, wanted, on_event) as content:
+        return _check(content, header.spec_version, quote_identifier(header.source.schema), on_event)
 
 
 class _Wanted:

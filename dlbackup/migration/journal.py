@@ -44,6 +44,7 @@ class Journal:
         progress: the last step that is known to be done or, with `attaching` and `undoing`, to have begun;
             `replaced` when a restore has put another state in the catalog's place.
         time: of that step, UTC.
+        seal: of the verified backup; empty in journals that were written before it was noted.
     """
 
     place: Identity
@@ -57,6 +58,7 @@ class Journal:
     progress: Progress
     time: str
     format: int = 1
+    seal: str = ""
 
     @property
     def done(self) -> bool:

@@ -10,7 +10,6 @@ from functools import partial
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
-from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.scanner import RowBlock
 from dlbackup.catalogs.contract import Snapshot
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
@@ -131,7 +130,7 @@ def _first_rows(backup: VerifiedBackup, snapshot: Snapshot, parts: Collection[st
     """Describe the first rows of parts of the fingerprint that differ between a backup and a catalog."""
 
     def before(seen: Seen) -> None:
-        with BackupReader(backup.path) as reader:
+        with backup.open() as reader:
             fingerprint = Fingerprinter(reader.manifest.header.spec_version, seen)
             for item in reader.scan():
                 if isinstance(item, RowBlock):

@@ -30,6 +30,7 @@ from dlbackup.errors import (
     BackupError,
     CannotMigrate,
     CatalogError,
+    Corrupt,
     DlbackupError,
     MigrationError,
     RolledBack,
@@ -170,7 +171,7 @@ class _Pipeline:
         self.run.backup, self.run.snapshot_id = str(path), self._log.entry.snapshot_id
         try:
             with self.run.stage("verify"):
-                backup, _ = prove_file(path, on_event=self.run.on_event)
+                backup = self._proved_again(path)
         except (BackupError, StorageError) as exc:
             return self._result(
                 needs_person(self.catalog, self.run, "a migration was cut off before its end", exc.message)
@@ -179,6 +180,13 @@ class _Pipeline:
             self._settle_clients(session)
             failure = self._fenced(session, lambda fence, held: self._finish_fenced(fence, passage, backup, held))
         return self._result(failure)
+
+    def _proved_again(self, path: Path) -> VerifiedBackup:
+        """Prove the backup of a migration that was cut off; it must be the one that the journal began with."""
+        backup, _ = prove_file(path, on_event=self.run.on_event)
+        if self._log.entry.seal not in ("", backup.seal):
+            raise Corrupt(f"{path} is not the backup that was verified before that migration")
+        return backup
 
     def _finish_fenced(
         self, fence: Fence, passage: Passage, backup: VerifiedBackup, held: ExitStack
@@ -249,8 +257,9 @@ class _Pipeline:
             passage.bars,
             "attaching",
             "",
+            seal=backup.seal,
         )
-        return Log(self.catalog, journal.journal_of(backup.path), entry, self.run)
+        return Log(self.catalog, journal.journal_of(backup.kept_at), entry, self.run)
 
     @property
     def _log(self) -> Log:

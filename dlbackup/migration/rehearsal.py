@@ -12,7 +12,6 @@ from contextlib import contextmanager
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
-from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.connected import end_by_name
 from dlbackup.catalogs.postgres.place import analyze
@@ -101,7 +100,7 @@ def _copied(address: Address, schema: str, backup: VerifiedBackup, *, read_back:
     session = connect(address, "dlbackup-rehearsal")
     try:
         with translated(address, "rehearsing in a scratch schema"), _scratch(session, schema) as scratch:
-            with BackupReader(backup.path) as reader:
+            with backup.open() as reader:
                 options = RestoreOptions(owner=False, privileges=False, data_files=False, read_back=read_back)
                 restore_into(session, address, scratch, reader, options, scratch=True)
                 fixed = [entry.table.name for entry in reader.manifest.tables if entry.kind == "fixed"]
@@ -127,7 +126,8 @@ def _walk(passage: Passage, copy: PostgresCatalog, backup: VerifiedBackup) -> No
         with copy.snapshot() as snapshot:
             broken = _broken_rules(check_snapshot(snapshot, settled=answers_as_before))
         if broken:
-            known = _broken_rules(check_backup(backup.path))
+            with backup.open() as reader:
+                known = _broken_rules(check_backup(reader))
             broken = {rule: text for rule, text in broken.items() if rule not in known}
         if broken:
             raise CatalogError(f"the migrated catalog breaks rules that it kept before: {'; '.join(broken.values())}")

@@ -11,7 +11,6 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 
 from dlbackup.backupfile.backup import VerifiedBackup
-from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.connected import end_by_name, end_clients, other_clients
 from dlbackup.catalogs.postgres.clients.fence import Fence, raise_fence
@@ -201,7 +200,7 @@ class Attempt:
         return self._ended(ENDS[as_before, stands, restored], reason, why)
 
     def _restore(self) -> None:
-        with BackupReader(self.backup.path) as reader:
+        with self.backup.open() as reader:
             options = RestoreOptions(replace=True, drop_replaced=True, data_files=False)
             restore_into(self.fence.session, self.catalog.address, self.catalog.schema, reader, options)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.backup import Backup, VerifiedBackup
 from dlbackup.backupfile.prover import Verification, examine
-from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import BackupError, CatalogError, EngineError, Unreachable, UsageError
 from dlbackup.lake import datafiles
 from dlbackup.lake.findings import Finding
@@ -49,7 +48,7 @@ def verify(
         proof, report = examine(path, begun, jobs, on_event)
         found: list[Finding] = []
         if data_files and proof is not None:
-            found += _data_files(path, on_event)
+            found += _data_files(proof, on_event)
         if rehearse is not None and proof is not None:
             found += _rehearsed(proof, rehearse, engine, on_event)
     except BackupError as exc:
@@ -62,11 +61,11 @@ def verify(
     return replace(report, ok=ok, findings=tuple(findings), seconds=round(time.monotonic() - begun, 3))
 
 
-def _data_files(path: Path, on_event: OnEvent) -> list[Finding]:
+def _data_files(backup: VerifiedBackup, on_event: OnEvent) -> list[Finding]:
     from dlbackup.catalogs.loaded_backup import load
 
     on_event(Event("data-files", "looking for the data files"))
-    with BackupReader(path) as reader, load(reader, lambda table: datafiles.COLUMNS.get(table.name, ())) as content:
+    with backup.open() as reader, load(reader, lambda table: datafiles.COLUMNS.get(table.name, ())) as content:
         return datafiles.look(content)
 
 

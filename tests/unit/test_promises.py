@@ -85,6 +85,11 @@ def test_only_verification_makes_proofs() -> None:
     assert {module for module, _ in places("VERIFIER")} == {"backupfile/backup.py", "backupfile/prover.py"}
 
 
+def test_a_verified_backup_s_place_is_asked_for_its_journal_only() -> None:
+    """What was verified is read through `open`: `kept_at` stands in code for the place of the journal alone."""
+    assert {module for module, _ in places("kept_at")} == {"backupfile/backup.py", "migration/pipeline.py"}
+
+
 def test_only_verification_builds_verified_backups() -> None:
     """No other module calls VerifiedBackup, makes one without its constructor, or derives from it."""
     callers, makers, heirs = set(), set(), set()
@@ -137,7 +142,7 @@ def test_attach_takes_nothing_but_a_proof(tmp_path: Path) -> None:
 def test_attach_takes_a_proof(tmp_path: Path) -> None:
     """With a proof the engine is started: here one that isn't there."""
     with BackupReader(Path(written(tmp_path / "backup").path)) as reader:
-        proof = VerifiedBackup(tmp_path / "backup", reader.manifest, proof=VERIFIER)
+        proof = VerifiedBackup(tmp_path / "backup", reader.seal, reader.manifest, proof=VERIFIER)
 
     with pytest.raises(AttachFailed, match="can't start /nonexistent/python"):
         attach_migrating(ENGINE, proof, TARGET, 1)

@@ -109,15 +109,19 @@ def test_lost_journal_is_refused_with_the_way_on(inlined: Lake, cli: Cli, tmp_pa
     assert state(inlined.url) == before
 
 
-@pytest.mark.parametrize("harm", ["damaged", "gone"])
+@pytest.mark.parametrize("harm", ["damaged", "gone", "another"])
 def test_without_its_backup_a_cut_off_migration_needs_a_person(
     inlined: Lake, cli: Cli, tmp_path: Path, harm: str
 ) -> None:
-    """With a backup that is damaged or gone nothing can be proved: exit 7, and the catalog is left alone."""
+    """With a backup that is damaged, gone or another nothing can be proved: exit 7, and the catalog is left alone."""
+    other = tmp_path / "other"
+    assert cli("dump", inlined.url, "-o", other, "--level", "2").exit_code == 0
     _killed_after_the_engine(cli, inlined, tmp_path)
     (backup,) = cli.cwd.glob("*.zst")
     if harm == "gone":
         backup.unlink()
+    elif harm == "another":
+        other.replace(backup)
     else:
         content = bytearray(backup.read_bytes())
         content[len(content) // 2] ^= 1

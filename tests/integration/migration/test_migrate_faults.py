@@ -121,6 +121,54 @@ def test_engine_that_fails_after_a_change_is_undone(plain: Lake, cli: Cli, tmp_p
         assert _migrate(cli, plain).json()["outcome"] == "migrated"
 
 
+def _lays(other: str | Path, over: Path) -> str:
+    """Return lines for an engine that lays another backup over each in a folder."""
+    return f"""
+import shutil
+for path in Path({str(over)!r}).glob("ducklake-*.sql.zst"):
+    shutil.copyfile({str(other)!r}, str(path) + ".new")
+    os.replace(str(path) + ".new", path)
+""".strip()
+
+
+@pytest.mark.parametrize("state_of_other", ["same", "other"])
+def test_another_backup_in_the_verified_one_s_place_is_not_restored(
+    plain: Lake, cli: Cli, tmp_path: Path, state_of_other: str
+) -> None:
+    """A good backup that took the verified one's name is refused by the undo: exit 7, and never called proved."""
+    other = tmp_path / "other"
+    if state_of_other == "other":
+        execute(plain.url, "insert into ducklake_metadata values ('other', 'state')")
+    assert cli("dump", plain.url, "-o", other, "--level", "2").exit_code == 0
+    execute(plain.url, "delete from ducklake_metadata where key = 'other'")
+    engine = engine_that(tmp_path, after=_lays(other, cli.cwd) + "\nos.abort()")
+
+    done = _migrate(cli, plain, "--engine", engine)
+
+    message = failed(done, 7, "NeedsPerson", "needs-person")
+    assert "not the backup that was verified" in message
+    assert "proved" not in message
+    assert (cli.cwd / done.json()["backup"]).read_bytes() == other.read_bytes()
+    assert state(plain.url)[0].spec_version == "1.0"
+    nothing_left(plain)
+
+
+def test_another_backup_in_the_verified_one_s_place_is_not_checked(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+    """What was broken before is read from the verified backup: a rehearsal that finds another there has failed."""
+    other = tmp_path / "other"
+    execute(plain.url, "update ducklake_table_stats set next_row_id = 1")
+    assert cli("dump", plain.url, "-o", other, "--level", "2").exit_code == 0
+    before = state(plain.url)
+    engine = engine_that(tmp_path, after=_lays(other, cli.cwd))
+
+    done = cli("migrate", plain.url, "--json", "--engine", engine)
+
+    assert (done.exit_code, done.json()["error"]["type"]) == (1, "RehearsalFailed")
+    assert "not the backup that was verified" in done.json()["error"]["message"]
+    assert state(plain.url) == before
+    nothing_left(plain)
+
+
 def test_snapshot_committed_behind_a_lost_fence_is_kept(plain: Lake, cli: Cli, tmp_path: Path) -> None:
     """When the fence is lost and a snapshot comes in, it is never overwritten: exit 7, and a person decides."""
     code = sql_commits(

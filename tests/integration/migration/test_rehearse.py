@@ -8,6 +8,13 @@ from support.engines.engines import engine_of
 from support.faults.faults import engine_that, nothing_left, one, state
 from support.lakes.lakes import Lake, LakeFactory, LakeKind
 
+from dlbackup import dump
+from dlbackup.addresses.address import parse_address
+from dlbackup.backupfile.prover import prove_file
+from dlbackup.engine.engine import probe
+from dlbackup.errors import Corrupt
+from dlbackup.migration.rehearsal import rehearse_backup
+
 _SCHEMAS = "select count(*) from pg_namespace where nspname like 'dlbackup%'"
 
 
@@ -74,6 +81,19 @@ def test_engine_that_fails_is_an_error(lake: LakeFactory, cli: Cli, tmp_path: Pa
 
     assert done.exit_code == 3
     assert [finding["rule"] for finding in done.json()["findings"]] == ["rehearsal"]
+
+
+def test_only_what_was_verified_is_rehearsed(lake: LakeFactory, tmp_path: Path) -> None:
+    """Another good backup of the same catalog that took the verified one's name is refused, and nothing is left."""
+    made = lake("plain", "1.0")
+    backup, other = (dump(made.url, tmp_path / name, level=level).path for name, level in (("one", 1), ("two", 2)))
+    verified, _ = prove_file(Path(backup))
+    Path(other).replace(backup)
+
+    with pytest.raises(Corrupt, match="not the backup that was verified"):
+        rehearse_backup(parse_address(made.url), verified, probe())
+    assert one(made.url, _SCHEMAS) == 0
+    nothing_left(made)
 
 
 def test_server_that_is_not_there_is_no_damage(lake: LakeFactory, cli: Cli) -> None:

@@ -480,7 +480,7 @@ def test_proof_is_given_for_what_was_written(tmp_path: Path) -> None:
 
     verified, report = prove(backup)
     assert isinstance(verified, VerifiedBackup)
-    assert verified.path == tmp_path / "backup"
+    assert verified.kept_at == tmp_path / "backup"
     assert verified.manifest.contents == backup.contents
     assert report.ok
     assert report == replace(verify(backup), seconds=report.seconds)
@@ -535,7 +535,7 @@ def test_progress_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_only_the_verifier_makes_proofs(backup: Path) -> None:
     """A VerifiedBackup made by hand, with whatever proof, is refused."""
     with BackupReader(backup) as reader:
-        manifest = reader.manifest
+        seal, manifest = reader.seal, reader.manifest
     for proof in (None, True, object(), VERIFIER.__class__()):
         with pytest.raises(TypeError, match=r"only dlbackup\.verify"):
-            VerifiedBackup(backup, manifest, proof=proof)
+            VerifiedBackup(backup, seal, manifest, proof=proof)

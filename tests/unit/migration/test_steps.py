@@ -144,7 +144,7 @@ def backup(tmp_path: Path) -> VerifiedBackup:
         (OLD, [row(1), row(2)]),
         (DATA, [row(1, "x"), row(2, "y")]),
     ]
-    return VerifiedBackup(path, write_backup(path, tables), proof=VERIFIER)
+    return VerifiedBackup(path, "", write_backup(path, tables), proof=VERIFIER)
 
 
 def after(backup: VerifiedBackup) -> tuple[dict[str, Table], dict[str, Rows]]:
@@ -208,7 +208,7 @@ def test_changed_meaning_names_its_parts(backup: VerifiedBackup) -> None:
     """What a migration changed is told by part, with both sides; what the user accepted is left out."""
     before = Fingerprint("1", (Part("a", 1, "aa"), Part("b", 2, "bb"), Part("c", 3, "cc")))
     after = Fingerprint("2", (Part("a", 1, "aa"), Part("b", 2, "b0"), Part("d", 4, "dd")))
-    made = VerifiedBackup(backup.path, replace(backup.manifest, fingerprint=before), proof=VERIFIER)
+    made = VerifiedBackup(backup.kept_at, "", replace(backup.manifest, fingerprint=before), proof=VERIFIER)
 
     assert changed_meaning(made, before, frozenset()) == {}
     assert changed_meaning(made, after, frozenset({"c", "x"})) == {
