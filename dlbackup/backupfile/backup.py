@@ -6,12 +6,12 @@ what was verified and not where that was: whatever lies under its name later, it
 """
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import final
 
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import Corrupt
+from dlbackup.stores.contract import Where
 from dlbackup.tables.digest import Rows
 
 VERIFIER = object()
@@ -27,15 +27,15 @@ class VerifiedBackup:
         seal: `BackupReader.seal` of what was verified.
     """
 
-    def __init__(self, path: Path, seal: str, manifest: Manifest, *, proof: object) -> None:
+    def __init__(self, where: Where, seal: str, manifest: Manifest, *, proof: object) -> None:
         if proof is not VERIFIER:
             raise TypeError("only dlbackup.verify makes a VerifiedBackup")
-        self._path, self.seal, self.manifest = path, seal, manifest
+        self._where, self.seal, self.manifest = where, seal, manifest
 
     @property
-    def kept_at(self) -> Path:
+    def kept_at(self) -> str:
         """Where its file was, to find what is kept beside it; what it holds, `open` reads and nothing else does."""
-        return self._path
+        return str(self._where)
 
     def open(self) -> BackupReader:
         """
@@ -45,11 +45,11 @@ class VerifiedBackup:
             StorageError: the file can't be opened.
             BackupError: it was damaged since; Corrupt also where another backup, however good, is in its place.
         """
-        reader = BackupReader(self._path)
+        reader = BackupReader(self._where)
         if reader.seal != self.seal:
             reader.close()
             raise Corrupt(
-                f"{self._path} is not the backup that was verified: its seal was {self.seal[:12]} and is now"
+                f"{self._where} is not the backup that was verified: its seal was {self.seal[:12]} and is now"
                 f" {reader.seal[:12]}; put the verified one back before anything is restored from there"
             )
         return reader

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
-from typing import BinaryIO, Protocol
 
 import zstandard
 
 from dlbackup.errors import Corrupt, Unfinished, UnknownFormat
+from dlbackup.stores.contract import Readable, Sink
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _SEAL_MAGIC = 0x184D2A5D
@@ -33,13 +33,6 @@ LEVEL = 1
 """Of zstd. Rows of a catalog come out no larger than by its own default, 3, in half the time (docs/performance.md)."""
 MAX_FRAME_BYTES = 1 << 31
 """More text than any frame of ours can hold: one statement with one row of PostgreSQL's largest size."""
-
-
-class Sink(Protocol):
-    """Where a backup's bytes go."""
-
-    def write(self, data: bytes, /) -> int:
-        """Write all of `data`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +187,7 @@ def _seek_table(sizes: list[tuple[int, int]]) -> bytes:
     return _SKIPPABLE.pack(_SEEK_MAGIC, len(body)) + body
 
 
-def locate(file: BinaryIO) -> list[Frame]:
+def locate(file: Readable) -> list[Frame]:
     """
     Find the frames of a backup by its seek table; SHA-256 is known for the last one only.
 
@@ -205,25 +198,21 @@ def locate(file: BinaryIO) -> list[Frame]:
         Unfinished: no seek table at the end.
         Corrupt: the end of the file contradicts itself.
     """
-    total = file.seek(0, 2)
-    file.seek(0)
-    if total < len(ZSTD_MAGIC) or file.read(4) != ZSTD_MAGIC:
+    total = file.size
+    if file.read_at(0, len(ZSTD_MAGIC)) != ZSTD_MAGIC:
         raise UnknownFormat("not a dlbackup backup: the file is not zstd-compressed")
-    file.seek(max(0, total - _FOOTER.size))
-    tail = file.read()
+    tail = file.read_at(max(0, total - _FOOTER.size), _FOOTER.size)
     count, flags, magic = _FOOTER.unpack(tail) if len(tail) == _FOOTER.size else (0, 0, 0)
     if magic != _SEEKABLE_MAGIC:
         raise Unfinished("the backup is unfinished or cut off: it does not end with a seek table")
     table_bytes = 8 + count * _ENTRY.size + _FOOTER.size
     if flags or count < 3 or table_bytes + _SEAL_BYTES > total:
         raise Corrupt("the seek table is damaged")
-    file.seek(total - table_bytes)
-    table = file.read(table_bytes)
+    table = file.read_at(total - table_bytes, table_bytes)
     sizes = list(_ENTRY.iter_unpack(table[8 : -_FOOTER.size]))
     if table != _seek_table(sizes) or sum(size for size, _ in sizes) + table_bytes != total:
         raise Corrupt("the seek table is damaged")
-    file.seek(total - table_bytes - _SEAL_BYTES)
-    seal = file.read(_SEAL_BYTES)
+    seal = file.read_at(total - table_bytes - _SEAL_BYTES, _SEAL_BYTES)
     manifest_sha256 = seal[-32:].hex()
     if sizes[-1] != (_SEAL_BYTES, 0) or seal != _seal(manifest_sha256):
         raise Corrupt("the seal of the manifest is damaged")
@@ -235,15 +224,14 @@ def locate(file: BinaryIO) -> list[Frame]:
     return frames
 
 
-def read_frame(file: BinaryIO, frame: Frame) -> bytes:
+def read_frame(file: Readable, frame: Frame) -> bytes:
     """
     Return a frame's text, checked against its SHA-256, its checksum and its sizes.
 
     Raises:
         Corrupt: names the frame's offset.
     """
-    file.seek(frame.offset)
-    data = file.read(frame.size)
+    data = file.read_at(frame.offset, frame.size)
     where = f"the frame at byte {frame.offset}"
     if len(data) != frame.size or hashlib.sha256(data).hexdigest() != frame.sha256:
         raise Corrupt(f"{where} is damaged: its SHA-256 is not the one in the manifest")

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from dlbackup.backupfile.backup import VERIFIER, Backup, VerifiedBackup
 from dlbackup.backupfile.frames import FRAME_BYTES, Frame
@@ -26,6 +25,8 @@ from dlbackup.lake.fingerprint import Fingerprinter, TablePart
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Meter, OnEvent, ignore
 from dlbackup.runtime.workers import JOBS, Crew
+from dlbackup.stores.contract import Where
+from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Table
 from dlbackup.tables.rows import parse
 from dlbackup.tables.types import written_as
@@ -65,20 +66,20 @@ def prove(backup: Backup, *, on_event: OnEvent = ignore) -> tuple[VerifiedBackup
     Raises:
         BackupError: it is not good.
     """
-    verified, report = prove_file(Path(backup.path), on_event=on_event)
+    verified, report = prove_file(local(backup.path), on_event=on_event)
     if verified.manifest.contents != backup.contents:
         raise Corrupt("the backup in the file is not the one that was written")
     return verified, report
 
 
-def prove_file(path: Path, *, on_event: OnEvent = ignore) -> tuple[VerifiedBackup, Verification]:
+def prove_file(where: Where, *, on_event: OnEvent = ignore) -> tuple[VerifiedBackup, Verification]:
     """
     Verify a backup, whoever wrote it, and return the proof.
 
     Raises:
         BackupError: it is not good; StorageError: it can't be read.
     """
-    proof, report = examine(path, time.monotonic(), JOBS, on_event)
+    proof, report = examine(where, time.monotonic(), JOBS, on_event)
     if proof is None:
         errors = [finding.message for finding in report.findings if finding.severity == "error"]
         raise NotVerified(f"the backup does not verify: {'; '.join(errors[:3])}", "see dlbackup verify")
@@ -95,10 +96,10 @@ class _Task:
 
 
 @contextmanager
-def _proving(path: Path) -> Iterator[Callable[[_Task], ProvedRows]]:
+def _proving(where: Where) -> Iterator[Callable[[_Task], ProvedRows]]:
     """Prove frames of a backup, here or in a helper."""
     with collector_paused():
-        yield lambda task: prove_rows(path, task.table, task.frames, task.canonical)
+        yield lambda task: prove_rows(where, task.table, task.frames, task.canonical)
 
 
 class _Examination:
@@ -117,7 +118,7 @@ class _Examination:
         divided = [entry for entry in self._manifest.tables if self._is_divided(entry)]
         inner = sum(len(inner_frames(entry)) for entry in divided)
         helpers = min(jobs - 1, inner // FRAMES_A_HELPER)
-        with _proving(self._reader.path) as work, Crew(_proving, self._reader.path, work, helpers) as crew:
+        with _proving(self._reader.where) as work, Crew(_proving, self._reader.where, work, helpers) as crew:
             for entry in divided:
                 if entry.kind == "fixed":
                     self._given[entry.table.name] = crew.add(self._tasks(entry))
@@ -152,9 +153,9 @@ class _Examination:
             yield proved
 
 
-def examine(path: Path, begun: float, jobs: int, on_event: OnEvent) -> tuple[VerifiedBackup | None, Verification]:
+def examine(where: Where, begun: float, jobs: int, on_event: OnEvent) -> tuple[VerifiedBackup | None, Verification]:
     """Read a whole backup that somebody waits for since `begun`; return what was found, and the proof if it is good."""
-    with BackupReader(path) as reader, collector_paused():
+    with BackupReader(where) as reader, collector_paused():
         manifest = reader.manifest
         examination = _Examination(reader, on_event)
         examination.run(jobs)
@@ -168,9 +169,9 @@ def examine(path: Path, begun: float, jobs: int, on_event: OnEvent) -> tuple[Ver
     findings += [Finding("warning", "left-out", f"not in the backup: {what}") for what in manifest.left_out]
     findings.sort(key=lambda finding: finding.severity)
     ok = all(finding.severity != "error" for finding in findings)
-    proof = VerifiedBackup(path, reader.seal, manifest, proof=VERIFIER) if ok else None
+    proof = VerifiedBackup(where, reader.seal, manifest, proof=VERIFIER) if ok else None
     return proof, Verification(
-        str(path),
+        str(where),
         ok,
         header.spec_version,
         header.snapshot_id,

@@ -9,16 +9,16 @@ proved to be constants only. Reading never needs more memory than a frame and th
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
+from contextlib import ExitStack
 
 from dlbackup.backupfile.frames import locate, read_frame
 from dlbackup.backupfile.manifest import FORMAT, Entry, Manifest, as_json
 from dlbackup.backupfile.scanner import Elsewhere, RowBlock, TextCursor, scan_rows
 from dlbackup.backupfile.script import MANIFEST_LINE, epilogue, prologue
-from dlbackup.errors import Corrupt, StorageError, UnknownFormat
+from dlbackup.errors import Corrupt, UnknownFormat
 from dlbackup.records import decode
 from dlbackup.runtime.memory import collector_paused
+from dlbackup.stores.contract import Where
 from dlbackup.tables.allowlist import check_table
 from dlbackup.tables.shapes import ShapeCheck
 from dlbackup.tables.statements import definition
@@ -33,21 +33,16 @@ class BackupReader:
         BackupError: its end is not that of a finished, undamaged backup.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, where: Where) -> None:
+        self.where = where
         self.row_shapes = 0
         self.seal = ""
         """SHA-256 of the manifest's frame, and so of everything that the manifest has digests of."""
-        try:
-            self._file: BinaryIO = path.open("rb")
-        except OSError as exc:
-            raise StorageError(f"can't read {path}: {exc.strerror}") from exc
-        try:
+        with ExitStack() as opened:
+            self._file = opened.enter_context(where.open())
             with collector_paused():
                 self.manifest = self._read_manifest()
-        except BaseException:
-            self._file.close()
-            raise
+            self._opened = opened.pop_all()
 
     def __enter__(self) -> "BackupReader":
         return self
@@ -57,13 +52,15 @@ class BackupReader:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._opened.close()
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of the file."""
+        return self._file.size
 
     def _read_manifest(self) -> Manifest:
-        try:
-            frames = locate(self._file)
-        except OSError as exc:
-            raise StorageError(f"can't read {self.path}: {exc.strerror}") from exc
+        frames = locate(self._file)
         self.seal = frames[-1].sha256
         text = read_frame(self._file, frames[-1])
         lines = text.split(b"\n")

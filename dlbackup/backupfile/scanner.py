@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
 
 from dlbackup.backupfile.frames import Frame, read_frame
 from dlbackup.backupfile.manifest import Entry, inner_frames
 from dlbackup.errors import Corrupt, UnsafeStatement
 from dlbackup.lake.canonical import Canonical
+from dlbackup.stores.contract import Readable, Where
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Rows, digest, total
 from dlbackup.tables.rows import END, find_body, insert_header
@@ -42,16 +41,16 @@ class ProvedRows:
 Elsewhere = Callable[[Entry], Iterable[ProvedRows] | None]
 
 
-def prove_rows(path: Path, table: Table, frames: Sequence[Frame], canonical: Canonical) -> ProvedRows:
+def prove_rows(where: Where, table: Table, frames: Sequence[Frame], canonical: Canonical) -> ProvedRows:
     """
     Prove frames that hold nothing but rows of a table. See `TablePart.canonical`.
 
     Raises:
-        BackupError: as `BackupReader.scan`.
+        BackupError: as `BackupReader.scan`; StorageError: the file can't be read.
     """
     shape = ShapeCheck(table)
     parts, meanings = [], []
-    with path.open("rb") as file:
+    with where.open() as file:
         text = TextCursor(file, frames, range(len(frames)))
         for body in _bodies(text, table, shape):
             part = digest(body.rows)
@@ -106,7 +105,7 @@ def scan_rows(
 class TextCursor:
     """The statements of some frames of a backup, one after the other."""
 
-    def __init__(self, file: BinaryIO, frames: Sequence[Frame], numbers: range) -> None:
+    def __init__(self, file: Readable, frames: Sequence[Frame], numbers: range) -> None:
         self._file, self._frames = file, frames
         self._start, self._stop = numbers.start, numbers.stop
         self._number = self._start - 1  # of the frame that is being read

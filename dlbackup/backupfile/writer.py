@@ -4,11 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from dlbackup.backupfile.frames import LEVEL, FrameWriter, PackedFrame, Packer, Sink
+from dlbackup.backupfile.frames import LEVEL, FrameWriter, PackedFrame, Packer
 from dlbackup.backupfile.manifest import Entry, Header, Manifest, as_json
 from dlbackup.backupfile.script import MANIFEST_LINE, epilogue, prologue
 from dlbackup.lake.canonical import Canonical
 from dlbackup.lake.fingerprint import Fingerprint, TablePart
+from dlbackup.stores.contract import Sink
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block, Rows, digest, total
 from dlbackup.tables.rows import END, SEPARATOR, insert_header

@@ -50,6 +50,7 @@ from dlbackup.migration.steps import Step, next_step
 from dlbackup.migration.under_fence import Attempt, fenced, needs_person, state
 from dlbackup.records import encode
 from dlbackup.runtime.progress import Event, OnEvent
+from dlbackup.stores.folder import local
 from dlbackup.transfer.dumping import dump_catalog
 
 
@@ -183,7 +184,7 @@ class _Pipeline:
 
     def _proved_again(self, path: Path) -> VerifiedBackup:
         """Prove the backup of a migration that was cut off; it must be the one that the journal began with."""
-        backup, _ = prove_file(path, on_event=self.run.on_event)
+        backup, _ = prove_file(local(path), on_event=self.run.on_event)
         if self._log.entry.seal not in ("", backup.seal):
             raise Corrupt(f"{path} is not the backup that was verified before that migration")
         return backup
@@ -259,7 +260,7 @@ class _Pipeline:
             "",
             seal=backup.seal,
         )
-        return Log(self.catalog, journal.journal_of(backup.kept_at), entry, self.run)
+        return Log(self.catalog, journal.journal_of(Path(backup.kept_at)), entry, self.run)
 
     @property
     def _log(self) -> Log:

@@ -1,5 +1,5 @@
 """
-Where backups and journals live: a file appears under its final name only when it is complete.
+Local files, of a folder of backups and of journals: a file appears under its final name only when it is complete.
 
 `create` writes to a temporary name in the same folder, with mode 0600 because a lake's Parquet encryption
 keys are in its catalog, and publishes it by a hard link, which never overwrites anything.
@@ -7,7 +7,6 @@ keys are in its catalog, and publishes it by a hard link, which never overwrites
 
 import errno
 import os
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -44,10 +43,24 @@ def rewrite(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+def remove(path: Path) -> None:
+    """
+    Take a file away; that is on disk when this returns.
+
+    Raises:
+        StorageError: it isn't there, or can't be taken away.
+    """
+    try:
+        path.unlink()
+        _sync_folder(path.parent)
+    except OSError as exc:
+        raise StorageError(f"can't delete {path}: {exc.strerror or exc}") from exc
+
+
 @contextmanager
 def _written(path: Path, publish: Callable[[Path, Path], object]) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`, publish it when the block ends without an error, and sync the folder."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     with storage_errors(path):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:

@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from dlbackup.backupfile.frames import Sink
 from dlbackup.backupfile.manifest import Header
 from dlbackup.errors import StorageError
-from dlbackup.stores.files import create, storage_errors
+from dlbackup.stores.contract import Sink
+from dlbackup.stores.files import storage_errors
+from dlbackup.stores.folder import local
 
 
 @contextmanager
@@ -28,8 +29,9 @@ def destination(to: str | Path, header: Header) -> Iterator[tuple[str, Sink]]:
         path = path / file_name(header)
     elif str(to).endswith("/"):
         raise StorageError(f"{to} is not a folder", "create it first")
-    with create(path) as file:
-        yield str(path), file
+    where = local(path)
+    with where.store.create(where.name) as sink:
+        yield str(where), sink
 
 
 def file_name(header: Header) -> str:

@@ -43,7 +43,7 @@ def feeding(reader: BackupReader, *, child: bool | None = None) -> Iterator[Feed
     except OSError as exc:
         raise StorageError(f"can't start a process to read the backup: {exc.strerror}") from exc
     with started:
-        started.say(pickle.dumps(reader.path))
+        started.say(pickle.dumps(reader.where))  # on standard input: a store's address is nobody else's business
         yield _received(started, reader)
 
 

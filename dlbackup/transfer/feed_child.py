@@ -12,12 +12,12 @@ import os
 import pickle
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import BinaryIO
 
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import DlbackupError
+from dlbackup.stores.contract import Where
 from dlbackup.transfer.chunks import BEGUN, FAILED, MESSAGE, PROVED, ROWS, TABLE, proved
 
 PIPE_BYTES = 1 << 20
@@ -25,7 +25,7 @@ PIPE_BYTES = 1 << 20
 
 
 def main() -> None:
-    """Read the backup whose path stands on standard input, as a pickle."""
+    """Read the backup that standard input says, as a pickled `Where`."""
     gc.disable()  # see rows.uncollected
     pipe = _pipe()
     try:
@@ -49,8 +49,8 @@ def _pipe() -> BinaryIO:
     return os.fdopen(number, "wb")
 
 
-def _send_all(pipe: BinaryIO, path: Path) -> None:
-    with BackupReader(path) as reader:
+def _send_all(pipe: BinaryIO, where: Where) -> None:
+    with BackupReader(where) as reader:
         _send(pipe, BEGUN, 0, reader.seal.encode())
         table = 0
         for item in proved(reader):

@@ -12,11 +12,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from dlbackup.backupfile.backup import Backup
-from dlbackup.backupfile.frames import Sink
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import BackupError, UsageError
 from dlbackup.runtime.memory import collector_paused
+from dlbackup.stores.contract import Sink, Where
+from dlbackup.stores.folder import local
 from dlbackup.tables.definition import PREFIX
 from dlbackup.tables.formats import Format, Value, render, values
 
@@ -43,7 +44,7 @@ class TableRows:
     rows: int
 
     def __iter__(self) -> Iterator[tuple[Value, ...]]:
-        with _found(Path(self.path), self.table) as (reader, entry):
+        with _found(local(self.path), self.table) as (reader, entry):
             for block in reader.scan_table(entry):
                 yield from values(entry.table, block.rows)
 
@@ -57,9 +58,9 @@ def cat(backup: str | Path | Backup, table: str) -> TableRows:
         BackupError: it is no finished backup; while iterating: the part that holds the table is damaged.
         UsageError: there is no such table.
     """
-    path = Path(backup.path if isinstance(backup, Backup) else backup)
-    with _found(path, table) as (_, entry):
-        return TableRows(str(path), table, entry.table.column_names, entry.rows)
+    where = local(backup.path if isinstance(backup, Backup) else backup)
+    with _found(where, table) as (_, entry):
+        return TableRows(str(where), table, entry.table.column_names, entry.rows)
 
 
 def write(backup: str | Path, table: str, form: Format, sink: Sink) -> None:
@@ -70,7 +71,7 @@ def write(backup: str | Path, table: str, form: Format, sink: Sink) -> None:
         StorageError, UsageError: as for `cat`.
         BackupError: what was written until then is not the whole table.
     """
-    with _found(Path(backup), table) as (reader, entry), collector_paused():
+    with _found(local(backup), table) as (reader, entry), collector_paused():
         blocks = (block.rows for block in reader.scan_table(entry))
         try:
             for piece in render(entry.table, blocks, form):
@@ -81,8 +82,8 @@ def write(backup: str | Path, table: str, form: Format, sink: Sink) -> None:
 
 
 @contextmanager
-def _found(path: Path, table: str) -> Iterator[tuple[BackupReader, Entry]]:
-    with BackupReader(path) as reader:
+def _found(where: Where, table: str) -> Iterator[tuple[BackupReader, Entry]]:
+    with BackupReader(where) as reader:
         entries = reader.manifest.tables
         entry = next((entry for entry in entries if entry.table.name == table), None)
         if entry is None:

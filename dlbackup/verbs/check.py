@@ -2,13 +2,12 @@
 The invariants of a healthy catalog, asked of the catalog at an address or of a backup.
 """
 
-from pathlib import Path
-
 from dlbackup.addresses.address import names_backup, parse_address
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
 from dlbackup.runtime.progress import OnEvent, ignore
+from dlbackup.stores.folder import local
 
 
 def check(target: str, *, metadata_schema: str | None = None, on_event: OnEvent = ignore) -> Check:
@@ -19,7 +18,7 @@ def check(target: str, *, metadata_schema: str | None = None, on_event: OnEvent 
         CatalogError, BackupError, UsageError: as for reading either.
     """
     if names_backup(target):
-        with BackupReader(Path(target)) as reader:
+        with BackupReader(local(target)) as reader:
             return check_backup(reader, on_event=on_event)
     with open_catalog(parse_address(target), metadata_schema) as catalog, catalog.snapshot() as snapshot:
         return check_snapshot(snapshot, on_event=on_event)

@@ -5,7 +5,6 @@ Looks with plain SQL or at a backup's manifest, and changes nothing.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from dlbackup.addresses.address import names_backup, parse_address
@@ -13,6 +12,8 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.catalogs.reading import meaning
 from dlbackup.lake import spec
+from dlbackup.stores.contract import Where
+from dlbackup.stores.folder import local
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def info(target: str, *, metadata_schema: str | None = None, fingerprint: bool =
         CatalogError, BackupError, UsageError: as for reading either.
     """
     if names_backup(target):
-        return _of_backup(Path(target))
+        return _of_backup(local(target))
     return _of_catalog(target, metadata_schema, fingerprint)
 
 
@@ -63,9 +64,9 @@ def _engine(version: str) -> str:
     return spec.ENGINES.get(version, "unknown")
 
 
-def _of_backup(path: Path) -> Info:
-    with BackupReader(path) as reader:
-        manifest = reader.manifest
+def _of_backup(where: Where) -> Info:
+    with BackupReader(where) as reader:
+        manifest, file_bytes = reader.manifest, reader.file_bytes
     header, source = manifest.header, manifest.header.source
     return Info(
         "backup",
@@ -77,7 +78,7 @@ def _of_backup(path: Path) -> Info:
         source.database,
         source.schema,
         source.server_version,
-        path.stat().st_size,
+        file_bytes,
         _engine(header.spec_version),
         header.created,
         manifest.left_out,

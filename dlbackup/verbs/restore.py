@@ -16,6 +16,7 @@ from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import DlbackupError, UsageError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
+from dlbackup.stores.folder import local
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.filling import RestoreOptions
@@ -57,8 +58,8 @@ def restore(
     begun = time.monotonic()
     options = options or RestoreOptions()
     where = _postgres(parse_address(address))
-    with BackupReader(Path(backup)) as reader, feeding(reader) as feed:  # it reads while drivers are being imported
-        schema, replaced = _restore(where, reader, feed, options, on_event)
+    with BackupReader(local(backup)) as reader, feeding(reader) as feed:  # it reads while drivers are being imported
+        schema, replaced = _restore(where, reader.manifest, feed, Path(backup).parent, options, on_event)
     header = reader.manifest.header
     return Restored(
         header.spec_version,
@@ -72,7 +73,7 @@ def restore(
 
 
 def _restore(
-    where: Address, reader: BackupReader, feed: Feed, options: RestoreOptions, on_event: OnEvent
+    where: Address, manifest: Manifest, feed: Feed, journals: Path, options: RestoreOptions, on_event: OnEvent
 ) -> tuple[str, str | None]:
     """Restore on a session of its own; return the schema, and where the old catalog is."""
     from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator
@@ -83,7 +84,7 @@ def _restore(
     session = connect(where)
     try:
         with translated(where, "looking for the place to restore to"):
-            schema = _choose_schema(session, reader.manifest, options)
+            schema = _choose_schema(session, manifest, options)
         with translated(where, f"restoring into schema {schema}"), only_migrator(session, schema):
             if options.replace:
                 settle_clients(
@@ -94,8 +95,8 @@ def _restore(
                     terminate=options.terminate_clients,
                 )
             drop_left(session, schema)
-            replaced = restore_fed(session, where, schema, reader.manifest, feed, options, on_event)
-            _settle_journals(session, where, schema, reader.path.parent, on_event)
+            replaced = restore_fed(session, where, schema, manifest, feed, options, on_event)
+            _settle_journals(session, where, schema, journals, on_event)
     finally:
         session.close()
     return schema, replaced

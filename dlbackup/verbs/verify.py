@@ -15,6 +15,7 @@ from dlbackup.lake import datafiles
 from dlbackup.lake.findings import Finding
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
+from dlbackup.stores.folder import local
 
 
 def verify(
@@ -43,9 +44,9 @@ def verify(
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
     begun = time.monotonic()
-    path = Path(backup.path if isinstance(backup, Backup) else backup)
+    where = local(backup.path if isinstance(backup, Backup) else backup)
     try:
-        proof, report = examine(path, begun, jobs, on_event)
+        proof, report = examine(where, begun, jobs, on_event)
         found: list[Finding] = []
         if data_files and proof is not None:
             found += _data_files(proof, on_event)
@@ -55,7 +56,7 @@ def verify(
         rule = re.sub("(?<!^)(?=[A-Z])", "-", type(exc).__name__).lower()
         message = exc.message + (f" ({exc.hint})" if exc.hint else "")
         damage = (Finding("error", rule, message),)
-        return Verification(str(path), False, None, None, 0, 0, 0, damage, round(time.monotonic() - begun, 3))
+        return Verification(str(where), False, None, None, 0, 0, 0, damage, round(time.monotonic() - begun, 3))
     findings = sorted((*report.findings, *found), key=lambda finding: finding.severity)
     ok = all(finding.severity != "error" for finding in findings)
     return replace(report, ok=ok, findings=tuple(findings), seconds=round(time.monotonic() - begun, 3))
@@ -69,11 +70,11 @@ def _data_files(backup: VerifiedBackup, on_event: OnEvent) -> list[Finding]:
         return datafiles.look(content)
 
 
-def _rehearsed(backup: VerifiedBackup, where: str, engine: Path | None, on_event: OnEvent) -> list[Finding]:
+def _rehearsed(backup: VerifiedBackup, server: str, engine: Path | None, on_event: OnEvent) -> list[Finding]:
     from dlbackup.engine.engine import probe
     from dlbackup.migration.rehearsal import rehearse_backup
 
-    address = parse_address(where)
+    address = parse_address(server)
     if address.kind != "postgres":
         raise UsageError(f"a rehearsal needs a PostgreSQL database, not {address}")
     with probe(engine) as opener:

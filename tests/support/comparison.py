@@ -11,6 +11,7 @@ from psycopg import sql
 
 from dlbackup import dump
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Rows
 from support.servers.postgres import Server
@@ -38,7 +39,7 @@ _DIGEST = "select count(*) || ' ' || md5(coalesce(string_agg(t::text, '|' order 
 
 def contents(path: str | Path) -> Contents:
     """Return what the manifest of a backup says of each table."""
-    with BackupReader(Path(path)) as reader:
+    with BackupReader(local(path)) as reader:
         return {entry.table.name: (entry.table, entry.content) for entry in reader.manifest.tables}
 
 

@@ -23,6 +23,7 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.engine.engine import Engine, attach_migrating
 from dlbackup.engine.statements import Target, attach_statement
 from dlbackup.errors import AttachFailed
+from dlbackup.stores.folder import local
 
 PACKAGE = Path(dlbackup.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
@@ -131,7 +132,7 @@ def test_attach_takes_nothing_but_a_proof(tmp_path: Path) -> None:
             pass
 
     backup = written(tmp_path / "backup")
-    with BackupReader(tmp_path / "backup") as reader:
+    with BackupReader(local(tmp_path / "backup")) as reader:
         manifest = reader.manifest
     others: list[Any] = [None, True, str(backup.path), Path(backup.path), backup, manifest, LookAlike(), VerifiedBackup]
     for other in others:
@@ -141,8 +142,8 @@ def test_attach_takes_nothing_but_a_proof(tmp_path: Path) -> None:
 
 def test_attach_takes_a_proof(tmp_path: Path) -> None:
     """With a proof the engine is started: here one that isn't there."""
-    with BackupReader(Path(written(tmp_path / "backup").path)) as reader:
-        proof = VerifiedBackup(tmp_path / "backup", reader.seal, reader.manifest, proof=VERIFIER)
+    with BackupReader(local(written(tmp_path / "backup").path)) as reader:
+        proof = VerifiedBackup(local(tmp_path / "backup"), reader.seal, reader.manifest, proof=VERIFIER)
 
     with pytest.raises(AttachFailed, match="can't start /nonexistent/python"):
         attach_migrating(ENGINE, proof, TARGET, 1)

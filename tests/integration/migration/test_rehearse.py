@@ -14,6 +14,7 @@ from dlbackup.backupfile.prover import prove_file
 from dlbackup.engine.engine import probe
 from dlbackup.errors import Corrupt
 from dlbackup.migration.rehearsal import rehearse_backup
+from dlbackup.stores.folder import local
 
 _SCHEMAS = "select count(*) from pg_namespace where nspname like 'dlbackup%'"
 
@@ -87,7 +88,7 @@ def test_only_what_was_verified_is_rehearsed(lake: LakeFactory, tmp_path: Path) 
     """Another good backup of the same catalog that took the verified one's name is refused, and nothing is left."""
     made = lake("plain", "1.0")
     backup, other = (dump(made.url, tmp_path / name, level=level).path for name, level in (("one", 1), ("two", 2)))
-    verified, _ = prove_file(Path(backup))
+    verified, _ = prove_file(local(backup))
     Path(other).replace(backup)
 
     with pytest.raises(Corrupt, match="not the backup that was verified"):

@@ -1,7 +1,6 @@
 """`--max-rate` on a real server: a job takes at least the time that its rate asks for, and does the same."""
 
 import time
-from pathlib import Path
 
 import pytest
 from support.cli import Cli
@@ -10,11 +9,12 @@ from support.lakes.lakes import LakeFactory
 from support.servers.servers import Server
 
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.stores.folder import local
 
 
 def rows_bytes(path: str) -> int:
     """Return the bytes of all rows in a backup."""
-    with BackupReader(Path(path)) as reader:
+    with BackupReader(local(path)) as reader:
         return sum(
             len(row) for entry in reader.manifest.tables for block in reader.scan_table(entry) for row in block.rows
         )

@@ -9,6 +9,7 @@ from support.lakes.lakes import LakeFactory, LakeKind
 from dlbackup import cat, dump
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS
+from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import qualified, quote_identifier
 from dlbackup.verbs.cat import write
@@ -32,7 +33,7 @@ def test_each_table_is_as_the_server_prints_it(lake: LakeFactory, tmp_path: Path
     """Every table of a lake comes out of its backup as the CSV that the server's COPY makes of it."""
     made = lake(kind, "0.3")
     backup = dump(made.url, tmp_path)
-    with BackupReader(Path(backup.path)) as reader:
+    with BackupReader(local(backup.path)) as reader:
         tables = [entry.table for entry in reader.manifest.tables]
 
     assert len(tables) > 20

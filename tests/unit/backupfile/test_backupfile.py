@@ -15,6 +15,7 @@ from dlbackup.backupfile.manifest import Entry, Manifest, Source
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.scanner import RowBlock
 from dlbackup.errors import BackupError, Corrupt, StorageError, Unfinished, UnknownFormat
+from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
 from dlbackup.tables.digest import Rows, digest
 from dlbackup.tables.rows import SEPARATOR
@@ -27,7 +28,7 @@ Contents = list[tuple[Table, list[bytes]]]
 def read(path: Path) -> tuple[Manifest, Contents]:
     """Read a whole backup: its manifest, and each table with all its rows."""
     found: Contents = []
-    with BackupReader(path) as reader:
+    with BackupReader(local(path)) as reader:
         for item in reader.scan():
             if isinstance(item, RowBlock):
                 found[-1][1].extend(item.rows)
@@ -150,7 +151,7 @@ def test_entries_come_before_their_rows(tmp_path: Path) -> None:
     path = tmp_path / "backup"
     write_backup(path, small(), block=1)
 
-    with BackupReader(path) as reader:
+    with BackupReader(local(path)) as reader:
         items = [(type(item), item.table.name if isinstance(item, Entry) else item.rows) for item in reader.scan()]
     (metadata, one), (snapshot, two) = small()
     assert items == [
@@ -247,7 +248,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pieces(path: Path) -> tuple[list[bytes], bytes]:
     """Return the bytes of each frame and of all that comes after them."""
-    with BackupReader(path) as reader:
+    with BackupReader(local(path)) as reader:
         frames = reader.manifest.frames
     file = path.read_bytes()
     end = frames[-1].offset + frames[-1].size
@@ -334,7 +335,7 @@ def test_a_file_that_is_not_there_is_no_damage(tmp_path: Path) -> None:
     """A path that can't be read is a StorageError, which names it."""
     for path in (tmp_path / "missing", tmp_path):
         with pytest.raises(StorageError, match=str(path)):
-            BackupReader(path)
+            BackupReader(local(path))
 
 
 def test_another_zstd_file_is_not_a_backup(tmp_path: Path) -> None:
@@ -342,10 +343,10 @@ def test_another_zstd_file_is_not_a_backup(tmp_path: Path) -> None:
     path = tmp_path / "backup"
     path.write_bytes(zstandard.compress(b"hello"))
     with pytest.raises(Unfinished):
-        BackupReader(path)
+        BackupReader(local(path))
     path.write_bytes(b"hello")
     with pytest.raises(UnknownFormat):
-        BackupReader(path)
+        BackupReader(local(path))
 
 
 def test_an_unfinished_backup_says_so(backup: Path) -> None:
@@ -354,7 +355,7 @@ def test_an_unfinished_backup_says_so(backup: Path) -> None:
     for end in (0, 20, len(rest) // 2):
         backup.write_bytes(b"".join(frames) + rest[:end])
         with pytest.raises(Unfinished):
-            BackupReader(backup)
+            BackupReader(local(backup))
 
 
 def test_a_newer_format_is_named(backup: Path) -> None:
@@ -365,21 +366,21 @@ def test_a_newer_format_is_named(backup: Path) -> None:
     backup.write_bytes(assemble(texts, manifest))
 
     with pytest.raises(UnknownFormat, match="format 2") as caught:
-        BackupReader(backup)
+        BackupReader(local(backup))
     assert "newer dlbackup" in caught.value.hint
 
 
 def test_reading_stops_at_the_first_damage(large: Path, tmp_path: Path) -> None:
     """Rows before a damaged frame are given, none of that frame or after."""
     file = bytearray(large.read_bytes())
-    with BackupReader(large) as reader:
+    with BackupReader(local(large)) as reader:
         frame = reader.manifest.frames[-1]
     file[frame.offset + frame.size // 2] ^= 1
     path = tmp_path / "damaged"
     path.write_bytes(file)
 
     def rows() -> Iterator[int]:
-        with BackupReader(path) as damaged:
+        with BackupReader(local(path)) as damaged:
             for item in damaged.scan():
                 if isinstance(item, RowBlock):
                     yield len(item.rows)

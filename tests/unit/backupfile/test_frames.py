@@ -13,6 +13,7 @@ from support.backups import finish
 
 from dlbackup.backupfile.frames import FRAME_BYTES, Frame, FrameWriter, locate, read_frame
 from dlbackup.errors import BackupError, Corrupt, Unfinished, UnknownFormat
+from dlbackup.stores.in_memory import Bytes
 
 
 def write(statements: list[bytes], *, cuts: Set[int] = frozenset()) -> tuple[bytes, FrameWriter]:
@@ -38,8 +39,8 @@ def test_statements_come_back_from_the_frames_they_were_cut_into(statements: lis
     """Frames that were written are found by the seek table and hold the statements in order."""
     file, writer = write(statements, cuts=cuts)
 
-    found = locate(io.BytesIO(file))
-    texts = [read_frame(io.BytesIO(file), frame) for frame in with_digests(found, writer)]
+    found = locate(Bytes(file))
+    texts = [read_frame(Bytes(file), frame) for frame in with_digests(found, writer)]
     assert b"".join(texts[:-1]) == b"".join(statements)
     assert texts[-1] == b"last\n"
     assert found[-1].sha256 == writer.frames[-1].sha256
@@ -62,7 +63,7 @@ def test_a_statement_is_never_cut() -> None:
     huge = b"x" * (FRAME_BYTES + 1)
     file, writer = write([b"a" * 10, huge, b"b" * (FRAME_BYTES - 1), b"c", b"d"])
 
-    sizes = [frame.text_size for frame in locate(io.BytesIO(file))]
+    sizes = [frame.text_size for frame in locate(Bytes(file))]
     assert sizes == [10 + len(huge), FRAME_BYTES, 1, 5]
     assert [frame.rows for frame in writer.frames] == [1, 5, 4, 0]
 
@@ -71,14 +72,14 @@ def test_a_statement_is_never_cut() -> None:
 def test_what_is_not_zstd_is_unknown(content: bytes) -> None:
     """A file that doesn't begin as zstd does is no backup."""
     with pytest.raises(UnknownFormat):
-        locate(io.BytesIO(content))
+        locate(Bytes(content))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello" * 1000])
 def test_zstd_without_a_seek_table_is_unfinished(content: bytes) -> None:
     """A zstd file that was never finished says so."""
     with pytest.raises(Unfinished):
-        locate(io.BytesIO(zstandard.compress(content)))
+        locate(Bytes(zstandard.compress(content)))
 
 
 def test_every_cut_is_found() -> None:
@@ -87,7 +88,7 @@ def test_every_cut_is_found() -> None:
 
     for end in range(len(file)):
         with pytest.raises(BackupError):
-            locate(io.BytesIO(file[:end]))
+            locate(Bytes(file[:end]))
 
 
 def test_impossible_seek_tables_are_corrupt() -> None:
@@ -95,14 +96,14 @@ def test_impossible_seek_tables_are_corrupt() -> None:
     file, _ = write([b"one\n", b"two\n"], cuts={0})
     for count in (0, 1, 2, 5, 2**31, 2**32 - 1):
         with pytest.raises(BackupError):
-            locate(io.BytesIO(file[:-9] + struct.pack("<I", count) + file[-5:]))
+            locate(Bytes(file[:-9] + struct.pack("<I", count) + file[-5:]))
     for flags in (1, 0x80, 0xFF):
         with pytest.raises(Corrupt):
-            locate(io.BytesIO(file[:-5] + bytes([flags]) + file[-4:]))
+            locate(Bytes(file[:-5] + bytes([flags]) + file[-4:]))
 
 
-def frame_of(data: bytes, text_size: int) -> tuple[io.BytesIO, Frame]:
-    return io.BytesIO(data), Frame(0, len(data), text_size, 0, hashlib.sha256(data).hexdigest())
+def frame_of(data: bytes, text_size: int) -> tuple[Bytes, Frame]:
+    return Bytes(data), Frame(0, len(data), text_size, 0, hashlib.sha256(data).hexdigest())
 
 
 def repeated(claim: int, blocks: int) -> bytes:

@@ -27,6 +27,7 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import BackupError, Corrupt, NotVerified, StorageError
 from dlbackup.lake import spec
 from dlbackup.runtime.progress import Event
+from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
 from dlbackup.verbs.verify import verify
 
@@ -43,7 +44,7 @@ def refusal(path: Path) -> str:
     report = verify(path)
     assert not report.ok
     assert [finding.severity for finding in report.findings] == ["error"]
-    with pytest.raises(BackupError), BackupReader(path) as reader:
+    with pytest.raises(BackupError), BackupReader(local(path)) as reader:
         list(reader.scan())
     (finding,) = report.findings
     assert finding.rule in ("unsafe-statement", "corrupt", "unknown-format")
@@ -480,7 +481,7 @@ def test_proof_is_given_for_what_was_written(tmp_path: Path) -> None:
 
     verified, report = prove(backup)
     assert isinstance(verified, VerifiedBackup)
-    assert verified.kept_at == tmp_path / "backup"
+    assert verified.kept_at == str(tmp_path / "backup")
     assert verified.manifest.contents == backup.contents
     assert report.ok
     assert report == replace(verify(backup), seconds=report.seconds)
@@ -534,8 +535,8 @@ def test_progress_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def test_only_the_verifier_makes_proofs(backup: Path) -> None:
     """A VerifiedBackup made by hand, with whatever proof, is refused."""
-    with BackupReader(backup) as reader:
+    with BackupReader(local(backup)) as reader:
         seal, manifest = reader.seal, reader.manifest
     for proof in (None, True, object(), VERIFIER.__class__()):
         with pytest.raises(TypeError, match=r"only dlbackup\.verify"):
-            VerifiedBackup(backup, seal, manifest, proof=proof)
+            VerifiedBackup(local(backup), seal, manifest, proof=proof)

@@ -14,6 +14,7 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.loaded_backup import LoadedBackup, load
 from dlbackup.engine.errors import translated
 from dlbackup.errors import EngineError, StorageError
+from dlbackup.stores.folder import local
 
 
 def _all(kind: type[duckdb.Error]) -> Iterator[type[duckdb.Error]]:
@@ -66,7 +67,7 @@ def test_no_room_for_the_database_itself(tmp_path: Path) -> None:
     """Where not even an empty database fits, the error names the folder and how to choose another."""
     path = tmp_path / "a.sql.zst"
     write_backup(path, [])
-    with BackupReader(path) as reader:
+    with BackupReader(local(path)) as reader:
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
         try:

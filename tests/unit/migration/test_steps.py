@@ -13,6 +13,7 @@ from dlbackup.lake import spec
 from dlbackup.lake.fingerprint import Fingerprint, Part
 from dlbackup.migration.comparison import changed_meaning, lost_rows, state_of
 from dlbackup.migration.steps import Step, next_step
+from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Column, Table
 from dlbackup.tables.digest import Rows, digest
 
@@ -144,7 +145,7 @@ def backup(tmp_path: Path) -> VerifiedBackup:
         (OLD, [row(1), row(2)]),
         (DATA, [row(1, "x"), row(2, "y")]),
     ]
-    return VerifiedBackup(path, "", write_backup(path, tables), proof=VERIFIER)
+    return VerifiedBackup(local(path), "", write_backup(path, tables), proof=VERIFIER)
 
 
 def after(backup: VerifiedBackup) -> tuple[dict[str, Table], dict[str, Rows]]:
@@ -208,7 +209,7 @@ def test_changed_meaning_names_its_parts(backup: VerifiedBackup) -> None:
     """What a migration changed is told by part, with both sides; what the user accepted is left out."""
     before = Fingerprint("1", (Part("a", 1, "aa"), Part("b", 2, "bb"), Part("c", 3, "cc")))
     after = Fingerprint("2", (Part("a", 1, "aa"), Part("b", 2, "b0"), Part("d", 4, "dd")))
-    made = VerifiedBackup(backup.kept_at, "", replace(backup.manifest, fingerprint=before), proof=VERIFIER)
+    made = VerifiedBackup(local(backup.kept_at), "", replace(backup.manifest, fingerprint=before), proof=VERIFIER)
 
     assert changed_meaning(made, before, frozenset()) == {}
     assert changed_meaning(made, after, frozenset({"c", "x"})) == {

@@ -16,6 +16,7 @@ from support.waiting import wait_until
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import Corrupt, StorageError, UnsafeStatement
+from dlbackup.stores.folder import local
 from dlbackup.transfer.chunks import Chunk, Feed
 from dlbackup.transfer.feed import feeding
 
@@ -33,7 +34,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def fed(path: Path, *, child: bool = True) -> Iterator[Feed]:
-    with BackupReader(path) as reader, feeding(reader, child=child) as feed:
+    with BackupReader(local(path)) as reader, feeding(reader, child=child) as feed:
         yield feed
 
 
@@ -59,7 +60,7 @@ def test_small_backups_start_no_child(tmp_path: Path) -> None:
     """Where few rows are to be read, they are read here."""
     write_backup(tmp_path / "backup", small())
 
-    with BackupReader(tmp_path / "backup") as reader, feeding(reader) as feed:
+    with BackupReader(local(tmp_path / "backup")) as reader, feeding(reader) as feed:
         next(feed)
         assert ours() == []
 
@@ -88,7 +89,7 @@ def test_backup_that_was_exchanged_is_not_read(tmp_path: Path) -> None:
     """When another backup stands under the name before the child opens it, nothing of that is taken."""
     path = tmp_path / "backup"
     write_backup(path, small())
-    with BackupReader(path) as reader:
+    with BackupReader(local(path)) as reader:
         write_backup(tmp_path / "other", [small()[0]])
         (tmp_path / "other").replace(path)
 
@@ -119,11 +120,11 @@ def test_leaving_early_ends_the_child(large: Path) -> None:
 
 PARENT = """
 import sys, time
-from pathlib import Path
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.stores.folder import local
 from dlbackup.transfer.feed import feeding
 
-with BackupReader(Path(sys.argv[1])) as reader, feeding(reader, child=True) as feed:
+with BackupReader(local(sys.argv[1])) as reader, feeding(reader, child=True) as feed:
     next(feed)
     print("ready", flush=True)
     time.sleep(600)

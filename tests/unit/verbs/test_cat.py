@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path, PosixPath
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,9 @@ from dlbackup.backupfile.scanner import RowBlock
 from dlbackup.backupfile.writer import BackupWriter
 from dlbackup.cli.terminal import Output
 from dlbackup.errors import BackupError, Corrupt, StorageError, UsageError
+from dlbackup.stores.contract import Where
+from dlbackup.stores.folder import local
+from dlbackup.stores.in_memory import InMemory
 from dlbackup.tables.definition import Column, Index, Table
 
 TABLES = [
@@ -84,7 +88,7 @@ def test_each_table_reads_as_in_the_whole(
     path = tmp_path_factory.mktemp("cut") / "backup"
     write_cut(path, counts)
 
-    with BackupReader(path) as reader:
+    with BackupReader(local(path)) as reader:
         whole = all_rows(reader)
         assert {entry.table.name: rows_of(reader, entry) for entry in reader.manifest.tables} == whole
         assert [len(rows) for rows in whole.values()] == [sum(size for _, size in found[1:]) for found in counts]
@@ -103,9 +107,9 @@ def test_a_manifest_that_lies_about_frames_is_found(
     entry[key] += by
     path.write_bytes(assemble(texts, manifest))
 
-    with pytest.raises(BackupError), BackupReader(path) as reader:
+    with pytest.raises(BackupError), BackupReader(local(path)) as reader:
         rows_of(reader, reader.manifest.tables[which % len(counts)])
-    with pytest.raises(BackupError), BackupReader(path) as reader:
+    with pytest.raises(BackupError), BackupReader(local(path)) as reader:
         all_rows(reader)
 
 
@@ -128,7 +132,7 @@ def test_a_manifest_that_lies_about_the_table_is_found(tmp_path: Path, change: A
     change(told["tables"][1])
     path.write_bytes(assemble(texts, told))
 
-    with BackupReader(path) as reader, pytest.raises(BackupError):
+    with BackupReader(local(path)) as reader, pytest.raises(BackupError):
         rows_of(reader, reader.manifest.tables[1])
 
 
@@ -140,7 +144,7 @@ def test_text_between_the_tables_of_a_frame_is_found(tmp_path: Path) -> None:
     place = texts[0].index(b'CREATE TABLE "ducklake_b"')
     path.write_bytes(assemble([texts[0][:place] + b"DROP TABLE x;\n" + texts[0][place:], *texts[1:]], manifest))
 
-    with BackupReader(path) as reader:
+    with BackupReader(local(path)) as reader:
         for entry in reader.manifest.tables:
             with pytest.raises(BackupError):
                 rows_of(reader, entry)
@@ -161,49 +165,55 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class CountingPath(PosixPath):
-    """A path whose file remembers what was read of it."""
-
-    def open(self, *arguments: Any) -> io.FileIO:  # type: ignore[override]
-        """Open the file without a buffer, so that each read is counted as it is."""
-        self.file = CountingFile(self)
-        return self.file
-
-
-class CountingFile(io.FileIO):
-    """A file that remembers the bytes that were read of it."""
+class Counting:
+    """A backup whose file remembers which bytes of it were read."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.read_bytes: set[int] = set()
+        self.data, self.read_bytes = path.read_bytes(), set[int]()
 
-    def read(self, size: int | None = -1, /) -> bytes:
+    @property
+    def size(self) -> int:
+        """All bytes."""
+        return len(self.data)
+
+    def read_at(self, offset: int, size: int) -> bytes:
         """Read, and remember where."""
-        begin = self.tell()
-        data = super().read(-1 if size is None else size)
-        self.read_bytes.update(range(begin, begin + len(data)))
-        return data
+        self.read_bytes.update(range(offset, min(offset + size, self.size)))
+        return self.data[offset : offset + size]
+
+
+class CountingStore(InMemory):
+    """A store that gives one file whatever is asked for."""
+
+    def __init__(self, file: Counting) -> None:
+        super().__init__()
+        self.file = file
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Counting]:
+        """Open the file that counts."""
+        yield self.file
 
 
 @pytest.mark.parametrize("name", ["ducklake_metadata", "ducklake_big", "ducklake_c"])
 def test_only_the_table_s_frames_are_read(large: Path, name: str) -> None:
     """Of a file only the first four bytes, the end with the manifest, and the frames of the table are read."""
-    path = CountingPath(large)
-    with BackupReader(path) as reader:
+    file = Counting(large)
+    with BackupReader(Where(CountingStore(file), "backup")) as reader:
         (entry,) = (entry for entry in reader.manifest.tables if entry.table.name == name)
         frames = reader.manifest.frames[entry.first_frame : entry.last_frame + 1]
         end = reader.manifest.frames[-1].offset + reader.manifest.frames[-1].size
-        assert path.file.read_bytes == {*range(4), *range(end, large.stat().st_size)}
-        path.file.read_bytes.clear()
+        assert file.read_bytes == {*range(4), *range(end, file.size)}
+        file.read_bytes.clear()
         rows_of(reader, entry)
 
-    assert path.file.read_bytes == {at for frame in frames for at in range(frame.offset, frame.offset + frame.size)}
+    assert file.read_bytes == {at for frame in frames for at in range(frame.offset, frame.offset + frame.size)}
 
 
 def test_damage_elsewhere_does_no_harm(large: Path, tmp_path: Path) -> None:
     """A table comes out whole of a backup whose other frames are gone."""
     file = bytearray(large.read_bytes())
-    with BackupReader(large) as reader:
+    with BackupReader(local(large)) as reader:
         entry = reader.manifest.tables[-1]
         first = reader.manifest.frames[entry.first_frame]
     file[4 : first.offset] = bytes(first.offset - 4)
@@ -290,7 +300,7 @@ def test_the_command_prints_the_table(tmp_path: Path, cli: Cli, form: str) -> No
 def test_damage_ends_the_output(large: Path, tmp_path: Path, cli: Cli) -> None:
     """A damaged frame ends in exit 3: what was printed is the rows before it, and the rest is said to be missing."""
     file = bytearray(large.read_bytes())
-    with BackupReader(large) as reader:
+    with BackupReader(local(large)) as reader:
         (entry,) = (entry for entry in reader.manifest.tables if entry.table.name == "ducklake_big")
         damaged = reader.manifest.frames[entry.first_frame + 3]
     file[damaged.offset + damaged.size // 2] ^= 1
