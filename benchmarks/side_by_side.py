@@ -117,7 +117,7 @@ def migrate_contenders(database: str, folder: Path) -> Iterator[Contender]:
     yield Contender("dlbackup migrate --no-rehearsal", f"{ours} --no-rehearsal", fresh)
     attach = f"ATTACH 'ducklake:postgres:dbname={target}' AS lake (AUTOMATIC_MIGRATION TRUE)"
     code = (
-        "import duckdb; from dlbackup.engine_program import load; c = duckdb.connect();"
+        "import duckdb; from dlbackup.engine.child import load; c = duckdb.connect();"
         f' [load(c, name) for name in ("ducklake", "postgres")]; c.execute("{attach}")'
     )
     yield Contender("bare ATTACH with migration", f"{sys.executable} -c {shlex.quote(code)}", fresh)

@@ -1,7 +1,8 @@
 """Random histories by real engines: what a lake shows is the same after a migration, and stays so with use.
 
 The lakes of old engines are compared with their own reading before, with a lake that the newest engine made by
-the same steps, and with their restored backups. `support.histories` says how to run more, and what is left out.
+the same steps, and with their restored backups. `support.histories.histories` says how to run more, and what is
+left out.
 """
 
 import tempfile

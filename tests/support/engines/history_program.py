@@ -125,7 +125,7 @@ def _filtered(connection: Connection, schema: str, name: str, unfiltered: list[s
             f"select distinct {quoted}::varchar from {place} where {quoted} is not null order by 1"
         ).fetchall()
         for (value,) in values[:: max(1, len(values) // _FILTERED_VALUES)]:
-            if value is None:  # see nulls-of-added-files in support.histories
+            if value is None:  # see nulls-of-added-files in support.histories.histories
                 continue
             literal = f"{_literal(value)}::{type_}"
             for operator in ("=", "<=", ">"):

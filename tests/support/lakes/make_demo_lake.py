@@ -1,5 +1,5 @@
 """
-Makes the demo's lake again: in the folder `tests`, `python -m support.make_demo_lake`.
+Makes the demo's lake again: in the folder `tests`, `python -m support.lakes.make_demo_lake`.
 
 The engine of spec 0.3 writes the catalog, on the demo's own PostgreSQL, and the data files; `dlbackup dump`
 backs the catalog up. The rows are always the same; snapshot times, UUIDs and so file names are not.

@@ -1,5 +1,5 @@
 -- Single damages to the catalog of a zoo lake, each with the rule that must find it.
--- Header of each: --@ rule | spec versions that it is tried on | what it does. `support.damages` reads this
+-- Header of each: --@ rule | spec versions that it is tried on | what it does. `support.rules.damages` reads this
 -- and fills in the words that begin with a colon: the newest snapshot, a table, a file and so on.
 
 --@ one-version | 0.2 0.3 1.0 | version lost

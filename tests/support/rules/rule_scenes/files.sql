@@ -1,4 +1,4 @@
--- Scenes for the rules about files; `support.scenes` says how they are written.
+-- Scenes for the rules about files; `support.rules.scenes` says how they are written.
 
 --@ file-counts | 0.2 1.0
 insert into ducklake_data_file (data_file_id, record_count, file_size_bytes, path, path_is_relative, file_format,

@@ -1,4 +1,4 @@
--- Scenes for the rules about history; `support.scenes` says how they are written.
+-- Scenes for the rules about history; `support.rules.scenes` says how they are written.
 
 --@ snapshot-range | 0.2 1.0
 insert into ducklake_schema (schema_id, begin_snapshot, end_snapshot) values (1, 0, null), (2, 9, null), (3, 0, 9),

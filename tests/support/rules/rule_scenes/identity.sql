@@ -1,4 +1,4 @@
--- Scenes for the rules about identity; `support.scenes` says how they are written.
+-- Scenes for the rules about identity; `support.rules.scenes` says how they are written.
 
 --@ one-version | 0.2 1.0
 insert into ducklake_metadata values ('version', '0.1', 'schema', 1);

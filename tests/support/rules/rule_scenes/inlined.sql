@@ -1,4 +1,4 @@
--- Scenes for the rules about inlined rows; `support.scenes` says how they are written.
+-- Scenes for the rules about inlined rows; `support.rules.scenes` says how they are written.
 
 --@ inlined-registry | 0.2 1.0
 -- versions up to 9 have been; 50 is registered twice

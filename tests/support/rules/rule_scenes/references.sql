@@ -1,4 +1,4 @@
--- Scenes for the rules about references; `support.scenes` says how they are written.
+-- Scenes for the rules about references; `support.rules.scenes` says how they are written.
 
 --@ schema-of-object | 0.2 1.0
 insert into ducklake_schema (schema_id, begin_snapshot, end_snapshot) values (0, 0, null), (1, 3, 6);

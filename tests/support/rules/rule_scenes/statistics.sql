@@ -1,4 +1,4 @@
--- Scenes for the rules about statistics; `support.scenes` says how they are written.
+-- Scenes for the rules about statistics; `support.rules.scenes` says how they are written.
 
 --@ narrow-statistics | 1.0
 -- 1 is as it should be, 2 knows nothing; 50 and 51 leave out a file's minimum, 52 and 53 a maximum

@@ -1,4 +1,4 @@
--- Scenes for the rules about versions; `support.scenes` says how they are written.
+-- Scenes for the rules about versions; `support.rules.scenes` says how they are written.
 
 --@ schema-version-without-table | 0.4 1.0
 -- at 4 table 1 got its columns; at 5 table 2 lost one; at 6 table 3 was made, which has a version there already
