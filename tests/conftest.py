@@ -1,10 +1,12 @@
-"""What every test run says and checks first: where its PostgreSQL servers come from."""
+"""What every test run says and checks first, where its PostgreSQL servers come from, and the command that tests run."""
 
 import os
 import secrets
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.cli import Cli
 from support.servers import servers
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -49,3 +51,9 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say which servers the tests run on, and by which seed."""
     return [servers.describe(), f"faults and histories: seed {config.option.seed}"]
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """The dlbackup command, run in the test's own folder."""
+    return Cli(tmp_path)

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
-from support.cli import Cli
+from support.engines.engines import Engine, engine_of
 from support.lakes.lakes import Lake, LakeFactory, LakeKind, Lakes
 from support.servers.servers import Server, Servers, majors, middle_major
 
@@ -54,6 +53,12 @@ def lake(lakes: Lakes, server: Server) -> Iterator[LakeFactory]:
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    """The dlbackup command, run in the test's own folder."""
-    return Cli(tmp_path)
+def plain(lake: LakeFactory) -> Lake:
+    """A plain lake of 0.3."""
+    return lake("plain", "0.3")
+
+
+@pytest.fixture
+def newest() -> Engine:
+    """The engine that migrates."""
+    return engine_of("1.0")

@@ -9,7 +9,7 @@ from support.cli import Cli, Finished
 from support.comparison import contents, dumped, execute
 from support.faults.failures import failure
 from support.faults.faults import state
-from support.lakes.lakes import Lake, LakeFactory
+from support.lakes.lakes import Lake
 from support.servers.pooler import Pooler
 from support.servers.servers import Server
 
@@ -23,12 +23,6 @@ def pooler(server: Server) -> Iterator[Pooler]:
     """A pooler before the server."""
     with Pooler(server) as pooler:
         yield pooler
-
-
-@pytest.fixture
-def plain(lake: LakeFactory) -> Lake:
-    """A plain lake of 0.3."""
-    return lake("plain", "0.3")
 
 
 def test_pooler_is_one(plain: Lake, pooler: Pooler) -> None:

@@ -19,7 +19,7 @@ from support.cli import Cli, Finished
 from support.comparison import contents, execute
 from support.faults.failures import failure
 from support.faults.faults import new_role, one
-from support.lakes.lakes import Lake, LakeFactory
+from support.lakes.lakes import Lake
 from support.waiting import wait_until
 
 from dlbackup import dump, verify
@@ -165,12 +165,6 @@ _KINDS = [
         blocked="row-level security",
     ),
 ]
-
-
-@pytest.fixture
-def plain(lake: LakeFactory) -> Lake:
-    """A plain lake of 0.3."""
-    return lake("plain", "0.3")
 
 
 def _words(command: str, url: str, backup: str) -> list[str]:

@@ -10,7 +10,7 @@ from support.cli import Cli
 from support.comparison import contents, dumped, execute, server_digests, settle
 from support.faults.failures import failure
 from support.faults.faults import nothing_left, started
-from support.lakes.lakes import Lake, LakeFactory, Lakes
+from support.lakes.lakes import Lake, Lakes
 from support.servers.servers import Server, Servers, majors, server_kind
 from support.waiting import blocked, wait_until
 
@@ -53,12 +53,6 @@ _PLANTED = """
     create table planted.ducklake_tag (x text);
     insert into planted.ducklake_snapshot values (9999);
 """
-
-
-@pytest.fixture
-def plain(lake: LakeFactory) -> Lake:
-    """A plain lake of 0.3."""
-    return lake("plain", "0.3")
 
 
 @pytest.mark.parametrize("settings", _OVERRIDDEN)

@@ -112,9 +112,9 @@ def role(server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def plain(role: str, lake: LakeFactory) -> Lake:
-    """A plain lake of 0.3, which ends before the role does."""
-    return lake("plain", "0.3")
+def plain(role: str, plain: Lake) -> Lake:
+    """The plain lake, which ends before the role does."""
+    return plain
 
 
 def _make_all(made: Lake, role: str) -> dict[str, list[object]]:

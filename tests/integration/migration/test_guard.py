@@ -11,7 +11,7 @@ from support.cli import Cli
 from support.engines.engines import EngineError, engine_of
 from support.faults.faults import engine_that, execute, failed, nothing_left, one, pause, started, state
 from support.faults.writers import Writer, attached, writer
-from support.lakes.lakes import Lake, LakeFactory
+from support.lakes.lakes import Lake
 from support.waiting import wait_until
 
 _AT_THE_FENCE = (
@@ -19,12 +19,6 @@ _AT_THE_FENCE = (
     " where l.relation = 'ducklake_snapshot'::regclass and not l.granted and a.application_name !~ '^dlbackup'"
 )
 _QUICK = ("--no-rehearsal", "--json")
-
-
-@pytest.fixture
-def plain(lake: LakeFactory) -> Lake:
-    """A plain lake of 0.3."""
-    return lake("plain", "0.3")
 
 
 def _rows(made: Lake, table: str) -> Counter[int]:

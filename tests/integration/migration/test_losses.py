@@ -72,12 +72,6 @@ def _refused(cli: Cli, url: str, *words: str) -> str:
     return f"{error['message']} | {error['hint']}"
 
 
-@pytest.fixture
-def newest() -> Engine:
-    """The engine that migrates."""
-    return engine_of("1.0")
-
-
 @pytest.mark.parametrize("kind", ["plain", "inlined"])
 def test_nothing_is_lost_between_0_4_and_1_0(lake: LakeFactory, cli: Cli, kind: LakeKind) -> None:
     """Between versions that differ in the number only, --no-mend has nothing to refuse."""

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from support.cli import Cli
-from support.engines.engines import Engine, engine_of
+from support.engines.engines import Engine
 from support.faults.faults import engine_that, execute, new_role, one, pause, sessions, started, state
 from support.faults.writers import writer
 from support.lakes.lakes import Lake, LakeFactory, LakeKind, hash_lake
@@ -45,12 +45,6 @@ def _migrate(cli: Cli, made: Lake, *words: str) -> dict[str, Any]:
 
 def _stages(answer: dict[str, Any]) -> list[str]:
     return [stage["stage"] for stage in answer["stages"]]
-
-
-@pytest.fixture
-def newest() -> Engine:
-    """The engine that migrates."""
-    return engine_of("1.0")
 
 
 @pytest.mark.every_major

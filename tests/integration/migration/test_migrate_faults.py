@@ -23,16 +23,10 @@ from support.faults.faults import (
     started,
     state,
 )
-from support.lakes.lakes import Lake, LakeFactory
+from support.lakes.lakes import Lake
 from support.waiting import wait_until
 
 _INSERT = "insert into lake.sales.customers values (900, 'after')"
-
-
-@pytest.fixture
-def plain(lake: LakeFactory) -> Lake:
-    """A plain lake of 0.3."""
-    return lake("plain", "0.3")
 
 
 def _migrate(cli: Cli, made: Lake, *words: str | Path) -> Finished:

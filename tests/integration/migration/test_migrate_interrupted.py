@@ -21,7 +21,7 @@ from support.faults.faults import (
     started,
     state,
 )
-from support.lakes.lakes import Lake, LakeFactory, Lakes
+from support.lakes.lakes import Lake, Lakes
 from support.servers.servers import Servers, middle_major
 from support.waiting import wait_until
 
@@ -36,12 +36,6 @@ def good(lakes: Lakes, servers: Servers, tmp_path_factory: pytest.TempPathFactor
         done = Cli(tmp_path_factory.mktemp("good"))("migrate", made.url)
         assert done.exit_code == 0, done.stderr
         return before, state(made.url)
-
-
-@pytest.fixture
-def plain(lake: LakeFactory) -> Lake:
-    """A plain lake of 0.3."""
-    return lake("plain", "0.3")
 
 
 @dataclass(frozen=True)

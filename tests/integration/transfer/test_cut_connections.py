@@ -18,7 +18,7 @@ from support.cli import Cli, Finished
 from support.comparison import dumped, execute
 from support.faults.failures import failure
 from support.faults.faults import State, nothing_left, one, started, state
-from support.lakes.lakes import Lake, LakeFactory, Lakes
+from support.lakes.lakes import Lake, Lakes
 from support.servers.postgres import PASSWORD
 from support.servers.proxy import Direction, Fault, Proxy
 from support.servers.servers import Servers, middle_major
@@ -107,12 +107,6 @@ def good(lakes: Lakes, servers: Servers, tmp_path_factory: pytest.TempPathFactor
             passed[job] = proxy.passed
             new = state(made.url)
     return Good(old, new, backup, passed)
-
-
-@pytest.fixture
-def plain(lake: LakeFactory) -> Lake:
-    """A plain lake of 0.3."""
-    return lake("plain", "0.3")
 
 
 def _struck(cli: Cli, made: Lake, good: Good, job: str, strike: Strike) -> Finished:

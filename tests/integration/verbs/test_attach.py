@@ -3,7 +3,6 @@
 import re
 import threading
 import traceback
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib import resources
@@ -25,13 +24,6 @@ from dlbackup import MigrateOptions, errors
 from dlbackup.runtime.progress import Event
 
 _HOSTILE = "a b'c\\d\"e;--"
-
-
-@pytest.fixture
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A program's own DuckDB."""
-    with connect() as made:
-        yield made
 
 
 def keywords(made: Lake, user: str, password: str) -> str:

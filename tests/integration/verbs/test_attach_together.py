@@ -27,13 +27,6 @@ from dlbackup.catalogs.postgres.clients.advisory_lock import lock_key
 from dlbackup.runtime.progress import Event
 
 
-@pytest.fixture
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    """A program's own DuckDB."""
-    with connect() as made:
-        yield made
-
-
 class Door:
     """A way to a server that counts who comes in, and can be shut."""
 

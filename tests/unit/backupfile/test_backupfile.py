@@ -162,14 +162,6 @@ def test_entries_come_before_their_rows(tmp_path: Path) -> None:
     ]
 
 
-@pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    path = tmp_path / "backup"
-    write_backup(path, small())
-    assert verify(path).ok
-    return path
-
-
 @pytest.mark.parametrize("change", [0x01, 0x80, 0xFF])
 def test_every_flipped_byte_is_found(backup: Path, change: int) -> None:
     """Whichever byte of a backup is changed, it doesn't verify, and fails with nothing but that."""

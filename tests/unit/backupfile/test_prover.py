@@ -32,13 +32,6 @@ from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
 from dlbackup.verbs.verify import verify
 
 
-@pytest.fixture
-def backup(tmp_path: Path) -> Path:
-    path = tmp_path / "backup"
-    write_backup(path, small())
-    return path
-
-
 def refusal(path: Path) -> str:
     """Return the one finding of a backup that is refused, which any reader of it meets too."""
     report = verify(path)

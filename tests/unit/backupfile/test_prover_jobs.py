@@ -18,7 +18,7 @@ Change = Callable[[list[bytes], Json], object]
 
 
 @pytest.fixture
-def backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def divided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A backup with two tables of many frames each."""
     monkeypatch.setattr("dlbackup.backupfile.frames.FRAME_BYTES", 1000)
     monkeypatch.setattr("dlbackup.backupfile.prover.FRAMES_AT_ONCE", 2)
@@ -76,9 +76,9 @@ DAMAGE: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("jobs", [1, 2, 4])
-def test_a_good_backup_is_good(backup: Path, jobs: int) -> None:
+def test_a_good_backup_is_good(divided: Path, jobs: int) -> None:
     """Rows, shapes and findings are the same whoever proves them."""
-    report = verify(backup, jobs=jobs)
+    report = verify(divided, jobs=jobs)
 
     assert report.rows == 704
     assert report.row_shapes == 5
@@ -87,38 +87,38 @@ def test_a_good_backup_is_good(backup: Path, jobs: int) -> None:
 
 @pytest.mark.parametrize("jobs", [1, 3])
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_is_found_whoever_looks(backup: Path, damage: str, jobs: int) -> None:
+def test_damage_is_found_whoever_looks(divided: Path, damage: str, jobs: int) -> None:
     """What is wrong in a frame that is proved on its own, or with its place, is found, digests made right or not."""
-    texts, manifest = take_apart(backup)
-    backup.write_bytes(assemble(texts, manifest))
-    assert verify(backup, jobs=jobs).row_shapes == 5
+    texts, manifest = take_apart(divided)
+    divided.write_bytes(assemble(texts, manifest))
+    assert verify(divided, jobs=jobs).row_shapes == 5
 
     DAMAGE[damage](texts, manifest)
-    backup.write_bytes(assemble(texts, manifest))
+    divided.write_bytes(assemble(texts, manifest))
 
-    (finding,) = verify(backup, jobs=jobs).findings
+    (finding,) = verify(divided, jobs=jobs).findings
     assert finding.rule in ("corrupt", "unsafe-statement")
 
 
-def test_flipped_bits_are_found(backup: Path) -> None:
+def test_flipped_bits_are_found(divided: Path) -> None:
     """A flipped bit at any of three hundred places is found."""
-    file = backup.read_bytes()
+    file = divided.read_bytes()
     dice = random.Random(5)
     unnoticed = []
     for _ in range(300):
         place, bit = dice.randrange(len(file)), dice.randrange(8)
-        backup.write_bytes(file[:place] + bytes([file[place] ^ 1 << bit]) + file[place + 1 :])
-        if verify(backup, jobs=1).row_shapes:
+        divided.write_bytes(file[:place] + bytes([file[place] ^ 1 << bit]) + file[place + 1 :])
+        if verify(divided, jobs=1).row_shapes:
             unnoticed.append((place, bit))
 
     assert unnoticed == []
 
 
-def test_a_fingerprint_that_is_not_that_of_the_rows_is_refused(backup: Path) -> None:
+def test_a_fingerprint_that_is_not_that_of_the_rows_is_refused(divided: Path) -> None:
     """The parts that are counted side by side are compared with the manifest."""
-    texts, manifest = take_apart(backup)
+    texts, manifest = take_apart(divided)
     manifest["fingerprint"] = {"value": "0" * 32, "parts": []}
-    backup.write_bytes(assemble(texts, manifest))
+    divided.write_bytes(assemble(texts, manifest))
 
-    (finding,) = verify(backup, jobs=2).findings
+    (finding,) = verify(divided, jobs=2).findings
     assert "fingerprint" in finding.message

@@ -20,12 +20,6 @@ from dlbackup.tables.definition import Column, Table
 COMMANDS = ("dump", "verify", "restore", "migrate", "info")
 
 
-@pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    """The dlbackup command, run in the test's own folder."""
-    return Cli(tmp_path)
-
-
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
     """Give the signals that a command takes back to pytest."""

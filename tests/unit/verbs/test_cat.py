@@ -37,12 +37,6 @@ TABLES = [
 ]
 
 
-@pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    """The dlbackup command, run in the test's own folder."""
-    return Cli(tmp_path)
-
-
 def rows_of(reader: BackupReader, entry: Entry) -> list[bytes]:
     return [row for block in reader.scan_table(entry) for row in block.rows]
 
