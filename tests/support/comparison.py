@@ -14,6 +14,7 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Rows
+from support.engines.quoting import quoted
 from support.servers.postgres import Server
 
 __all__ = [
@@ -22,7 +23,6 @@ __all__ = [
     "dumped",
     "execute",
     "psql_restore",
-    "quoted",
     "schema_lines",
     "server_digests",
     "settle",
@@ -55,11 +55,6 @@ def execute(url: str, *statements: str | sql.Composed) -> list[tuple[Any, ...]]:
         for statement in statements:
             cursor.execute(statement.encode() if isinstance(statement, str) else statement)
         return cursor.fetchall() if cursor.description else []
-
-
-def quoted(name: str) -> str:
-    """Return the name as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def server_digests(url: str, schema: str = "public") -> dict[str, str]:

@@ -17,6 +17,7 @@ import pytest
 from support.changes import everything
 from support.cli import Cli, Finished
 from support.comparison import contents, execute
+from support.engines.quoting import text_literal
 from support.faults.failures import failure
 from support.faults.faults import new_role, one
 from support.lakes.lakes import Lake
@@ -272,7 +273,7 @@ def test_member_that_does_not_inherit_is_no_owner(plain: Lake, cli: Cli, tmp_pat
 def _member(made: Lake, owner: str, inherits: str) -> Iterator[str]:
     """Yield the URL for a new role that has no right but its membership in the owner's."""
     name = f"member_{secrets.token_hex(4)}"
-    execute(made.url, f"create role {name} login {inherits} password '{_PASSWORD.replace(chr(39), chr(39) * 2)}'")
+    execute(made.url, f"create role {name} login {inherits} password {text_literal(_PASSWORD)}")
     execute(made.url, f"grant {_role(owner)} to {name}")
     try:
         yield made.url.replace(f"//{made.server.user}:{made.server.password}@", f"//{name}:{_PASSWORD}@")

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from support.cli import Cli, Finished
 from support.comparison import contents, dumped, execute
+from support.engines.quoting import text_literal
 from support.faults.failures import failure, json_failure
 from support.faults.writers import writer
 from support.lakes.lakes import Lake, LakeFactory
@@ -159,8 +160,7 @@ def test_what_is_left_out_is_said(lake: LakeFactory, cli: Cli, tmp_path: Path) -
 def test_unknown_version_is_dumped(lake: LakeFactory, server: Server, cli: Cli, version: str) -> None:
     """A catalog of a version without a schema is dumped, verified with a warning, and restored."""
     made = lake("plain", "1.0")
-    text = version.replace("'", "''")
-    execute(made.url, f"update ducklake_metadata set value = '{text}' where key = 'version'")
+    execute(made.url, f"update ducklake_metadata set value = {text_literal(version)} where key = 'version'")
 
     done = cli("dump", made.url, "--json").json()
     verified = cli("verify", done["path"], "--json").json()

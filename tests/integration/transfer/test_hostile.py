@@ -5,16 +5,8 @@ from pathlib import Path
 
 import pytest
 from support.cli import Cli
-from support.comparison import (
-    contents,
-    dumped,
-    execute,
-    psql_restore,
-    quoted,
-    schema_lines,
-    server_digests,
-    text_of,
-)
+from support.comparison import contents, dumped, execute, psql_restore, schema_lines, server_digests, text_of
+from support.engines.quoting import quoted, text_literal
 from support.faults.failures import failure
 from support.lakes.inlined import TEXTS
 from support.lakes.lakes import LakeFactory, hash_lake
@@ -86,7 +78,7 @@ def _every_type() -> str:
 def _odd_table() -> str:
     table = ("ducklake_" + _LONG_NAME).encode()[:63].decode(errors="ignore")
     columns = ", ".join(f"{quoted(name)} text not null default ''" for name in (*_NAMES, _LONG_NAME))
-    values = ", ".join("'" + name.replace("'", "''") + "'" for name in (*_NAMES, _LONG_NAME))
+    values = ", ".join(text_literal(name) for name in (*_NAMES, _LONG_NAME))
     return (
         f"create table {quoted(table)} ({columns},"
         f" constraint {quoted(_LONG_NAME)} primary key ({quoted(_LONG_NAME)}, {quoted('),(')}),"
@@ -98,7 +90,7 @@ def _odd_table() -> str:
 
 
 def _texts() -> str:
-    values = "), (".join("'" + text.replace("'", "''") + "'" for text in TEXTS)
+    values = "), (".join(text_literal(text) for text in TEXTS)
     return f"create table ducklake_texts (x text); insert into ducklake_texts values ({values}), (null)"
 
 
@@ -136,7 +128,7 @@ def test_separators_inside_a_view_survive(lake: LakeFactory, server: Server, tmp
 
         assert "\n),(\n" in sql
         assert "\n\\.\n" in sql
-        assert sql.replace("'", "''").encode() in text_of(backup.path)
+        assert text_literal(sql).encode() in text_of(backup.path)
         assert execute(restored, query) == execute(replayed, query) == [(sql,)]
 
 

@@ -2,7 +2,7 @@
 
     python engine_program.py run|steps|hash|write < job.json
 
-It needs nothing but duckdb and its extension wheels, and works from DuckDB 1.3 on. Scripts started
+It needs nothing but duckdb, its extension wheels and the files beside it, and works from DuckDB 1.3 on. Scripts started
 by `Engine.script` may import it for `connect`.
 """
 
@@ -14,10 +14,11 @@ from importlib import resources
 from typing import Any
 
 import duckdb
+from quoting import quoted, text_literal  # type: ignore[import-not-found]
 
 _EXTENSIONS = ("postgres_scanner", "ducklake")
 # After one of these the whole DuckDB instance refuses to work.
-_DEADLY = (duckdb.FatalException, duckdb.InternalException)
+DEADLY = (duckdb.FatalException, duckdb.InternalException)
 _RETRY_PAUSE_S = 0.05
 
 Job = dict[str, Any]
@@ -30,8 +31,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     )
     for name in _EXTENSIONS:
         folder = resources.files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}"
-        path = str(folder / f"{name}.duckdb_extension").replace("'", "''")
-        connection.execute(f"LOAD '{path}'")
+        connection.execute(f"LOAD {text_literal(str(folder / f'{name}.duckdb_extension'))}")
     connection.execute("SET TimeZone = 'UTC'")
     return connection
 
@@ -60,30 +60,38 @@ def hash_tables(job: Job) -> list[list[Any]]:
     """Return [snapshot, schema, table, "N rows, md5"] for each table at each wanted snapshot."""
     found = []
     connection = _attached(job)
-    metadata = f"__ducklake_metadata_lake.{_quoted(job['schema'])}"
-    visible = connection.execute(
+    visible = visible_tables(connection, job["schema"])
+    for snapshot in _wanted(list(visible), job["at"]):
+        # 1.4.4 and 1.5.1 read a table at one snapshot by its columns at another that they read before.
+        connection.execute("DETACH lake")
+        connection.execute(job["attach"])
+        for schema, table in visible[snapshot]:
+            digest, dead = _digest(connection, f"lake.{quoted(schema)}.{quoted(table)}", snapshot)
+            found.append([snapshot, schema, table, digest])
+            if dead:
+                connection.close()
+                connection = _attached(job)
+    connection.close()
+    return found
+
+
+def visible_tables(connection: duckdb.DuckDBPyConnection, metadata_schema: str) -> dict[int, list[tuple[str, str]]]:
+    """Return schema and name of the tables that each snapshot of the attached lake shows."""
+    metadata = f"__ducklake_metadata_lake.{quoted(metadata_schema)}"
+    tables = connection.execute(
         f"select t.begin_snapshot, t.end_snapshot, s.begin_snapshot, s.end_snapshot, s.schema_name, "
         f"t.table_name from {metadata}.ducklake_table t join {metadata}.ducklake_schema s using (schema_id) "
         f"order by s.schema_name, t.table_name, t.table_id"
     ).fetchall()
     numbers = connection.execute(f"select snapshot_id from {metadata}.ducklake_snapshot order by 1").fetchall()
-    for snapshot in _wanted([number for (number,) in numbers], job["at"]):
-        # 1.4.4 and 1.5.1 read a table at one snapshot by its columns at another that they read before.
-        connection.execute("DETACH lake")
-        connection.execute(job["attach"])
-        for begin, end, schema_begin, schema_end, schema, table in visible:
-            if _covers(begin, end, snapshot) and _covers(schema_begin, schema_end, snapshot):
-                digest, dead = _digest(connection, f"lake.{_quoted(schema)}.{_quoted(table)}", snapshot)
-                found.append([snapshot, schema, table, digest])
-                if dead:
-                    connection.close()
-                    connection = _attached(job)
-    connection.close()
-    return found
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return {
+        snapshot: [
+            (schema, table)
+            for begin, end, schema_begin, schema_end, schema, table in tables
+            if _covers(begin, end, snapshot) and _covers(schema_begin, schema_end, snapshot)
+        ]
+        for (snapshot,) in numbers
+    }
 
 
 def _attached(job: Job) -> duckdb.DuckDBPyConnection:
@@ -108,11 +116,12 @@ def _digest(connection: duckdb.DuckDBPyConnection, name: str, snapshot: int) -> 
     try:
         ((rows, digest),) = connection.execute(text).fetchall()
     except duckdb.Error as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0]}", isinstance(error, _DEADLY)
+        return f"{type(error).__name__}: {str(error).splitlines()[0]}", isinstance(error, DEADLY)
     return f"{rows} rows, {digest}", False
 
 
-def _words(error: duckdb.Error) -> str:
+def words_of(error: duckdb.Error) -> str:
+    """Return kind and text of an error, and in which step it was."""
     return "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])
 
 
@@ -141,8 +150,8 @@ def write(job: Job) -> None:
             try:
                 connection.execute(f"insert into {job['table']} values ({number})")
             except duckdb.Error as error:
-                _say({"error": _words(error)})
-                if isinstance(error, _DEADLY):
+                _say({"error": words_of(error)})
+                if isinstance(error, DEADLY):
                     return
                 time.sleep(_RETRY_PAUSE_S)
             else:
@@ -158,7 +167,7 @@ def talk(attach: str) -> None:
             try:
                 _say({"rows": connection.execute(json.loads(line)).fetchall()})
             except duckdb.Error as error:
-                _say({"error": _words(error)})
+                _say({"error": words_of(error)})
 
 
 def _main() -> None:
@@ -170,13 +179,13 @@ def _main() -> None:
         try:
             write(json.loads(sys.stdin.readline()))
         except duckdb.Error as error:
-            _say({"error": _words(error)})
+            _say({"error": words_of(error)})
         return
     jobs = {"run": run, "steps": steps, "hash": hash_tables}
     try:
         answer = {"result": jobs[kind](json.load(sys.stdin))}
     except duckdb.Error as error:
-        answer = {"error": _words(error)}
+        answer = {"error": words_of(error)}
     json.dump(answer, sys.stdout, default=str)
 
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from support.cache import made_once, private_cache
+from support.engines.quoting import text_literal
 
-__all__ = ["ENGINES", "Engine", "EngineError", "Options", "Step", "engine", "engine_of", "text_literal"]
+__all__ = ["ENGINES", "Engine", "EngineError", "Options", "Step", "engine", "engine_of"]
 
 # DuckDB version: the spec version that it writes.
 ENGINES = {"1.3.2": "0.2", "1.4.4": "0.3", "1.5.1": "0.4", "1.5.5": "1.0"}
@@ -129,11 +130,6 @@ class Engine:
         if "error" in answer:
             raise EngineError(answer["error"])
         return answer["result"]
-
-
-def text_literal(text: str) -> str:
-    """Return the text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _literal(value: str | int | bool) -> str:

@@ -11,10 +11,9 @@ import sys
 from typing import Any
 
 import duckdb
-from engine_program import connect  # type: ignore[import-not-found]
+from engine_program import DEADLY, connect, visible_tables, words_of  # type: ignore[import-not-found]
+from quoting import quoted, text_literal  # type: ignore[import-not-found]
 
-# After one of these the whole DuckDB instance refuses to work.
-_DEADLY = (duckdb.FatalException, duckdb.InternalException)
 # What a filter on a column may read other files for; nested types have no statistics to skip files by.
 _NESTED = ("STRUCT", "MAP", "[]", "JSON", "VARIANT", "GEOMETRY")
 _FILTERED_VALUES = 3
@@ -45,27 +44,18 @@ def read(job: Job) -> dict[str, list[str]]:
     shown = head(connection, job["unfiltered"] if job["filters"] else None)
     if not job["snapshots"]:
         return shown
-    metadata = "__ducklake_metadata_lake.public"
-    visible = connection.execute(
-        f"select t.begin_snapshot, t.end_snapshot, s.begin_snapshot, s.end_snapshot, s.schema_name, "
-        f"t.table_name from {metadata}.ducklake_table t join {metadata}.ducklake_schema s using (schema_id) "
-        f"order by s.schema_name, t.table_name, t.table_id"
-    ).fetchall()
-    numbers = connection.execute(f"select snapshot_id from {metadata}.ducklake_snapshot order by 1").fetchall()
-    for (snapshot,) in numbers:
+    for snapshot, tables in visible_tables(connection, "public").items():
         # 1.4.4 reads a table at one snapshot by its columns at another that it read before.
         if duckdb.__version__ < "1.5":
             connection.execute("detach lake")
             connection.execute(job["attach"])
-        for begin, end, schema_begin, schema_end, schema, table in visible:
-            if _covers(begin, end, snapshot) and _covers(schema_begin, schema_end, snapshot):
-                name = f"lake.{_quoted(schema)}.{_quoted(table)}"
-                text = f"select rowid, * from {name} at (version => {snapshot})"
-                shown[f"{schema}.{table} at {snapshot}"], dead = _rows(connection, text)
-                if dead:
-                    connection.close()
-                    connection = connect()
-                    connection.execute(job["attach"])
+        for schema, table in tables:
+            text = f"select rowid, * from lake.{quoted(schema)}.{quoted(table)} at (version => {snapshot})"
+            shown[f"{schema}.{table} at {snapshot}"], dead = _rows(connection, text)
+            if dead:
+                connection.close()
+                connection = connect()
+                connection.execute(job["attach"])
     connection.close()
     return shown
 
@@ -82,7 +72,7 @@ def head(connection: Connection, unfiltered: list[str] | None = None) -> dict[st
         "select schema_name, view_name from duckdb_views() where database_name = 'lake' and not internal order by all"
     ).fetchall()
     for schema, name in tables + views:
-        place = f"lake.{_quoted(schema)}.{_quoted(name)}"
+        place = f"lake.{quoted(schema)}.{quoted(name)}"
         shown[f"{schema}.{name}"], _ = _rows(connection, f"from {place}")
         shown[f"{schema}.{name} counted"], _ = _rows(connection, f"select count(*) from {place}")
     if unfiltered is not None:
@@ -106,7 +96,7 @@ _DEFINITIONS = {
 
 def _filtered(connection: Connection, schema: str, name: str, unfiltered: list[str]) -> dict[str, list[str]]:
     """Ask for extremes and single values of each column: what the engine answers or skips by statistics."""
-    place = f"lake.{_quoted(schema)}.{_quoted(name)}"
+    place = f"lake.{quoted(schema)}.{quoted(name)}"
     shown = {}
     described = connection.execute(
         "select column_name, data_type from duckdb_columns() where database_name = 'lake'"
@@ -116,22 +106,20 @@ def _filtered(connection: Connection, schema: str, name: str, unfiltered: list[s
     for column, type_ in described:
         if column in unfiltered or any(word in type_ for word in _NESTED):
             continue
-        quoted = _quoted(column)
+        of = quoted(column)
         what = f"{schema}.{name}.{column}"
-        shown[f"{what} extremes"], _ = _rows(
-            connection, f"select min({quoted}), max({quoted}), count({quoted}) from {place}"
-        )
+        shown[f"{what} extremes"], _ = _rows(connection, f"select min({of}), max({of}), count({of}) from {place}")
         values = connection.execute(
-            f"select distinct {quoted}::varchar from {place} where {quoted} is not null order by 1"
+            f"select distinct {of}::varchar from {place} where {of} is not null order by 1"
         ).fetchall()
         for (value,) in values[:: max(1, len(values) // _FILTERED_VALUES)]:
             if value is None:  # see nulls-of-added-files in support.histories.histories
                 continue
-            literal = f"{_literal(value)}::{type_}"
+            literal = f"{text_literal(value)}::{type_}"
             for operator in ("=", "<=", ">"):
-                query = f"select count(*) from {place} where {quoted} {operator} {literal}"
+                query = f"select count(*) from {place} where {of} {operator} {literal}"
                 shown[f"{what} {operator} {value}"], _ = _rows(connection, query)
-        shown[f"{what} is null"], _ = _rows(connection, f"select count(*) from {place} where {quoted} is null")
+        shown[f"{what} is null"], _ = _rows(connection, f"select count(*) from {place} where {of} is null")
     return shown
 
 
@@ -141,19 +129,7 @@ def _rows(connection: Connection, query: str) -> tuple[list[str], bool]:
         cursor = connection.execute(f"select z::varchar from ({query}) z order by 1")
         return [str(row[0]) for row in cursor.fetchall()], False
     except duckdb.Error as error:
-        return [f"{type(error).__name__}: {str(error).splitlines()[0]}"], isinstance(error, _DEADLY)
-
-
-def _covers(begin: int, end: int | None, snapshot: int) -> bool:
-    return begin <= snapshot and (end is None or snapshot < end)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+        return [f"{type(error).__name__}: {str(error).splitlines()[0]}"], isinstance(error, DEADLY)
 
 
 def _main() -> None:
@@ -161,7 +137,7 @@ def _main() -> None:
     try:
         answer = {"result": jobs[sys.argv[1]](json.load(sys.stdin))}
     except duckdb.Error as error:
-        answer = {"error": "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])])}
+        answer = {"error": words_of(error)}
     json.dump(answer, sys.stdout)
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from hypothesis import strategies as st
 
 from support.engines.engines import Step
+from support.engines.quoting import text_literal
 from support.histories.histories import (
     DEFAULTS,
     EXTREMES,
@@ -376,8 +377,7 @@ def _flush(draw: Draw, lake: Lake) -> str | None:
 
 
 def _text(name: str) -> str:
-    bare = name[1:-1] if name.startswith('"') else name
-    return "'" + bare.replace("'", "''") + "'"
+    return text_literal(name[1:-1] if name.startswith('"') else name)
 
 
 def _expire(draw: Draw, lake: Lake) -> str | None:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from support.engines.engines import Step, text_literal
+from support.engines.engines import Step
+from support.engines.quoting import quoted, text_literal
 
 __all__ = ["OPTIONS", "TEXTS", "steps"]
 
@@ -200,16 +201,12 @@ def _expression(text: str) -> str:
 
 
 def _names() -> str:
-    columns = ", ".join(f"{_quoted(name)} varchar" for name in _NAMES)
+    columns = ", ".join(f"{quoted(name)} varchar" for name in _NAMES)
     values = ", ".join(text_literal(f"value of {name}") for name in _NAMES)
-    schema, table = _quoted('Schema "it\'s"'), _quoted(_LONG)
+    schema, table = quoted('Schema "it\'s"'), quoted(_LONG)
     return f"""
         create schema lake.{schema};
         create table lake.{schema}.{table} ({columns});
         insert into lake.{schema}.{table} values ({values});
-        comment on column lake.{schema}.{table}.{_quoted("),(")} is {text_literal("),(")};
+        comment on column lake.{schema}.{table}.{quoted("),(")} is {text_literal("),(")};
     """
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

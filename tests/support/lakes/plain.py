@@ -7,7 +7,8 @@ those is known and tested with lakes of their own.
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.engines.engines import Step, text_literal
+from support.engines.engines import Step
+from support.engines.quoting import text_literal
 
 __all__ = ["steps"]
 

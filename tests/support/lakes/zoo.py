@@ -9,7 +9,8 @@ migrations damage can be seen on the zoos of older engines.
 from collections.abc import Iterator
 from pathlib import Path
 
-from support.engines.engines import Step, text_literal
+from support.engines.engines import Step
+from support.engines.quoting import text_literal
 from support.lakes.zoo_steps import ADDED_FILES, AFTER_FILES, BEFORE_FILES
 
 __all__ = ["steps"]
