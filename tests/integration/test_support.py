@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from support.cli import Cli
 from support.engines.engines import ENGINES, EngineError, engine, engine_of
+from support.faults.faults import one
 from support.faults.writers import writer
 from support.lakes.lakes import LakeFactory, LakeKind, hash_lake
 from support.servers.postgres import Server
@@ -34,19 +35,12 @@ with Servers() as servers:
 """
 
 
-def _one(url: str, query: str) -> object:
-    with psycopg.connect(url) as connection:
-        row = connection.execute(query).fetchone()
-    assert row is not None
-    return row[0]
-
-
 @pytest.mark.every_major
 def test_server_is_of_its_major(server: Server, database: str) -> None:
     """Each server, its clients included, is of the major and the kind that are asked for."""
     assert server.kind == server_kind()
     assert server.major in majors()
-    assert _one(database, "select current_setting('server_version_num')::int / 10000") == server.major
+    assert one(database, "select current_setting('server_version_num')::int / 10000") == server.major
     assert f" {server.major}." in server.run("pg_dump", "--version").decode()
 
 
@@ -72,14 +66,14 @@ def test_killed_run_leaves_no_server() -> None:
     with subprocess.Popen([sys.executable, "-c", _HOLDER], env=environment, stdout=subprocess.PIPE) as run:
         assert run.stdout is not None
         url = run.stdout.readline().decode().strip()
-        assert _one(url, "select 1") == 1
+        assert one(url, "select 1") == 1
 
         run.send_signal(signal.SIGKILL)
 
         deadline = time.monotonic() + 30
         with pytest.raises(psycopg.OperationalError):
             while time.monotonic() < deadline:
-                assert _one(url, "select 1") == 1
+                assert one(url, "select 1") == 1
                 time.sleep(0.1)
 
 
@@ -89,7 +83,7 @@ def test_plain_lake_has_the_spec_version_of_its_engine(lake: LakeFactory, spec: 
     made = lake("plain", spec)
 
     tables = hash_lake(made.engine, made.url, made.schema, at=None)
-    assert _one(made.url, _VERSION) == spec
+    assert one(made.url, _VERSION) == spec
     assert tables[20, "sales", "orders"].startswith("209 rows, ")
     assert [digest for digest in tables.values() if " rows, " not in digest] == []
 
@@ -99,7 +93,7 @@ def test_rows_are_inlined_where_the_kind_says_so(lake: LakeFactory, kind: LakeKi
     """The inlined lake has inlined tables, the plain one of an old version has none."""
     made = lake(kind, spec)
 
-    assert bool(_one(made.url, _INLINED)) == inlined
+    assert bool(one(made.url, _INLINED)) == inlined
 
 
 def test_old_spec_inlines_nothing(lake: LakeFactory) -> None:
@@ -114,7 +108,7 @@ def test_zoo_has_a_hundred_snapshots(lake: LakeFactory, spec: str) -> None:
     made = lake("zoo", spec)
 
     tables = hash_lake(made.engine, made.url, made.schema, at=["last"])
-    assert _one(made.url, _SNAPSHOTS) in range(100, 150)
+    assert one(made.url, _SNAPSHOTS) in range(100, 150)
     assert len(tables) >= 10
     assert "1 rows" in tables[max(tables)[0], "main", "t_last"]
 
@@ -140,10 +134,10 @@ def test_engine_does_not_migrate_or_create_unasked(lake: LakeFactory, database: 
             engine(version).run(old.url, old.schema, [])
         with pytest.raises(EngineError, match="does not exist"):
             engine(version).run(database, None, [])
-    assert _one(old.url, _VERSION) == "0.2"
+    assert one(old.url, _VERSION) == "0.2"
 
     engine_of("0.3").run(old.url, old.schema, [], options={"MIGRATE_IF_REQUIRED": True})
-    assert _one(old.url, _VERSION) == "0.3"
+    assert one(old.url, _VERSION) == "0.3"
 
 
 def test_engine_returns_rows_of_each_statement(lake: LakeFactory) -> None:
@@ -199,7 +193,7 @@ def test_writer_goes_on_after_an_error(lake: LakeFactory) -> None:
         writing.wait_for(1)
         with psycopg.connect(made.url) as fence:
             fence.execute("lock table ducklake_snapshot in share mode")
-            wait_until(lambda: _one(made.url, _END_WAITING))
+            wait_until(lambda: one(made.url, _END_WAITING))
         writing.wait_for(3)
 
     assert len(writing.errors) == 1

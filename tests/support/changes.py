@@ -1,13 +1,18 @@
-"""What no command may change without saying so: every row and definition of a database, and which schemas it has."""
+"""Changes to a lake's database, and what no command may change without saying so: its every row and definition."""
 
 import re
 
 from support.comparison import execute, server_digests
 from support.lakes.lakes import Lake
 
-__all__ = ["Everything", "everything", "set_for"]
+__all__ = ["Everything", "change", "everything", "set_for"]
 
 Everything = tuple[bytes, dict[str, str]]
+
+
+def change(url: str) -> None:
+    """Change one value of the catalog, so that it is another one than the backup's."""
+    execute(url, "update ducklake_metadata set value = 'changed' where key = 'created_by'")
 
 
 def everything(made: Lake) -> Everything:

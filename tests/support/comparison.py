@@ -24,6 +24,7 @@ __all__ = [
     "execute",
     "psql_restore",
     "schema_lines",
+    "schemas",
     "server_digests",
     "settle",
     "text_of",
@@ -55,6 +56,12 @@ def execute(url: str, *statements: str | sql.Composed) -> list[tuple[Any, ...]]:
         for statement in statements:
             cursor.execute(statement.encode() if isinstance(statement, str) else statement)
         return cursor.fetchall() if cursor.description else []
+
+
+def schemas(url: str) -> set[str]:
+    """Return the names of the schemas of a database, but for the server's own."""
+    rows = execute(url, "select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'")
+    return {name for (name,) in rows}
 
 
 def server_digests(url: str, schema: str = "public") -> dict[str, str]:

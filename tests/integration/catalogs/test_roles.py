@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -19,7 +18,7 @@ from support.cli import Cli, Finished
 from support.comparison import contents, execute
 from support.engines.quoting import text_literal
 from support.faults.failures import failure
-from support.faults.faults import new_role, one
+from support.faults.faults import new_role, one, role_of
 from support.lakes.lakes import Lake
 from support.waiting import wait_until
 
@@ -27,11 +26,6 @@ from dlbackup import dump, verify
 
 _PASSWORD = "a-role's-own"
 _HIDE = "create policy hides on ducklake_data_file using (data_file_id > 1)"
-
-
-def _role(url: str) -> str:
-    name = urlsplit(url).username or ""
-    return '"' + name.replace("%20", " ") + '"'
 
 
 @dataclass(frozen=True)
@@ -193,7 +187,7 @@ def test_role_does_what_it_may(plain: Lake, cli: Cli, tmp_path: Path, kind: Kind
     """Each command works for a role or names the right that it lacks, and what it refuses changes nothing."""
     backup = dump(plain.url, tmp_path).path
     with new_role(plain, _PASSWORD, owner=kind.owner) as url:
-        kind.prepare(plain, _role(url))
+        kind.prepare(plain, role_of(url))
         before, files = everything(plain), set(tmp_path.iterdir())
 
         for command in (*_READERS, "plan"):
@@ -220,7 +214,7 @@ def test_role_does_what_it_may(plain: Lake, cli: Cli, tmp_path: Path, kind: Kind
             else:
                 before = everything(plain)
         assert _left(plain) == []
-        execute(plain.url, f"revoke all on database {plain.dbname} from {_role(url)}")
+        execute(plain.url, f"revoke all on database {plain.dbname} from {role_of(url)}")
 
 
 def _public(command: str) -> list[str]:
@@ -246,7 +240,7 @@ def test_member_of_the_owner_does_all_that_the_owner_does(plain: Lake, cli: Cli,
             assert cli(*_words(command, member, backup)).exit_code == 0
         replaced = cli("restore", backup, member, "--replace", "--drop-replaced")
         assert replaced.exit_code == 0, replaced
-        assert _owners(plain) == [_role(owner)]
+        assert _owners(plain) == [role_of(owner)]
 
         migrated = cli("migrate", member)
 
@@ -260,13 +254,13 @@ def test_member_that_does_not_inherit_is_no_owner(plain: Lake, cli: Cli, tmp_pat
         failure(cli("dump", member), 1, "no right to read", hint="the role that owns them")
         failure(cli("migrate", member), 1, "no right to read")
         assert everything(plain) == before
-        execute(plain.url, f"alter role {_role(member)} in database {plain.dbname} set role = {_role(owner)}")
+        execute(plain.url, f"alter role {role_of(member)} in database {plain.dbname} set role = {role_of(owner)}")
 
         assert cli("dump", member).exit_code == 0
         migrated = cli("migrate", member)
 
         assert migrated.exit_code == 0, migrated
-        assert _owners(plain) == [_role(owner)]
+        assert _owners(plain) == [role_of(owner)]
 
 
 @contextmanager
@@ -274,7 +268,7 @@ def _member(made: Lake, owner: str, inherits: str) -> Iterator[str]:
     """Yield the URL for a new role that has no right but its membership in the owner's."""
     name = f"member_{secrets.token_hex(4)}"
     execute(made.url, f"create role {name} login {inherits} password {text_literal(_PASSWORD)}")
-    execute(made.url, f"grant {_role(owner)} to {name}")
+    execute(made.url, f"grant {role_of(owner)} to {name}")
     try:
         yield made.url.replace(f"//{made.server.user}:{made.server.password}@", f"//{name}:{_PASSWORD}@")
     finally:
@@ -289,7 +283,7 @@ def _owners(made: Lake) -> list[str]:
 def test_role_that_may_end_nobody_is_told_so(plain: Lake, cli: Cli) -> None:
     """--terminate-clients by a role that may not end a superuser's session is refused, and nothing has changed."""
     with new_role(plain, _PASSWORD, owner=True) as url, psycopg.connect(plain.url, autocommit=True) as client:
-        execute(plain.url, f"grant pg_read_all_stats to {_role(url)}")
+        execute(plain.url, f"grant pg_read_all_stats to {role_of(url)}")
         before = everything(plain)
 
         done = cli("migrate", url, "--terminate-clients")

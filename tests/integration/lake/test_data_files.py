@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from support.cli import Cli
-from support.faults.faults import execute
+from support.comparison import execute
 from support.lakes.lakes import Lake, LakeFactory, LakeKind
 from support.lakes.private_lake import private_lake
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.cli import Cli
+from support.comparison import execute
 from support.engines.engines import EngineError, engine_of
-from support.faults.faults import engine_that, execute, failed, nothing_left, one, pause, started, state
+from support.faults.faults import engine_that, failed, nothing_left, one, pause, started, state
 from support.faults.writers import Writer, attached, writer
 from support.lakes.lakes import Lake
 from support.waiting import wait_until

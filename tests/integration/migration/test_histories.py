@@ -19,6 +19,7 @@ from support.engines.engines import EngineError, engine_of
 from support.histories.histories import LEFT_OUT, History, examples, random_histories
 from support.histories.runs import Shown, differences, is_logged, log, migrate_alone, read, take
 from support.histories.steps import histories
+from support.migrations import migrated
 from support.servers.servers import Server
 
 _TIMEOUT_S = 300
@@ -71,15 +72,10 @@ def _check(run: _Run, url: str) -> None:
 
 
 def _migrate(run: _Run) -> dict[str, Any]:
-    words = ["--json"]
-    if run.history.spec == "0.2":
-        words += ["--engine", str(engine_of("0.3").python)]
+    words = ["--engine", str(engine_of("0.3").python)] if run.history.spec == "0.2" else []
     for rule in _REFUSED:
         words += ["--accept-loss", rule]
-    done = run.cli("migrate", run.old, *words, timeout_s=_TIMEOUT_S)
-    assert done.exit_code == 0, done.stderr
-    answer: dict[str, Any] = done.json()
-    return answer
+    return migrated(run.cli, run.old, *words, timeout_s=_TIMEOUT_S)
 
 
 def _comparable(run: _Run, shown: Shown, mends: list[str], losses: list[str]) -> Shown:

@@ -7,8 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.cli import Cli
+from support.comparison import execute
 from support.engines.engines import engine_of
-from support.faults.faults import engine_that, execute, nothing_left, one, pause, started, state
+from support.faults.faults import engine_that, nothing_left, one, pause, started, state
 from support.lakes.lakes import Lake, LakeFactory
 from support.waiting import wait_until
 

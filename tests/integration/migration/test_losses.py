@@ -5,9 +5,11 @@ from typing import Any
 
 import pytest
 from support.cli import Cli
+from support.comparison import execute
 from support.engines.engines import Engine, EngineError, engine, engine_of
-from support.faults.faults import execute, one, state
+from support.faults.faults import one, state
 from support.lakes.lakes import LakeFactory, LakeKind, hash_lake
+from support.migrations import migrated
 
 from dlbackup.migration.losses.known import RULES
 
@@ -54,13 +56,6 @@ def _read(reader: Engine, url: str, statements: list[str]) -> list[Any]:
     return [rows[0][0] for rows in reader.run(url, "public", statements)]
 
 
-def _migrate(cli: Cli, url: str, *words: str) -> dict[str, Any]:
-    done = cli("migrate", url, "--json", *words)
-    assert done.exit_code == 0, done.stderr
-    answer: dict[str, Any] = done.json()
-    return answer
-
-
 def _refused(cli: Cli, url: str, *words: str) -> str:
     """Check that a migration is refused and changes nothing; return message and hint."""
     before = state(url)
@@ -77,21 +72,21 @@ def test_nothing_is_lost_between_0_4_and_1_0(lake: LakeFactory, cli: Cli, kind: 
     """Between versions that differ in the number only, --no-mend has nothing to refuse."""
     made = lake(kind, "0.4")
 
-    assert _migrate(cli, made.url, "--no-mend", "--no-rehearsal")["mends"] == []
+    assert migrated(cli, made.url, "--no-mend", "--no-rehearsal")["mends"] == []
 
 
 def test_only_statistics_are_lost_between_0_4_and_1_0(lake: LakeFactory, cli: Cli) -> None:
     """Columns of the zoo whose first values were all NULL have statistics that DuckDB 1.5.5 takes otherwise."""
     made = lake("zoo", "0.4")
 
-    assert [mend["rule"] for mend in _migrate(cli, made.url, "--no-rehearsal")["mends"]] == ["unknown-statistics"]
+    assert [mend["rule"] for mend in migrated(cli, made.url, "--no-rehearsal")["mends"]] == ["unknown-statistics"]
 
 
 def test_plain_lake_loses_nothing(lake: LakeFactory, cli: Cli) -> None:
     """Files that were never compacted and empty inlined tables of 0.3 are no reason to refuse."""
     made = lake("plain", "0.3")
 
-    assert _migrate(cli, made.url, "--no-mend", "--no-rehearsal")["mends"] == []
+    assert migrated(cli, made.url, "--no-mend", "--no-rehearsal")["mends"] == []
 
 
 def test_all_losses_of_a_lake_are_named_at_once(lake: LakeFactory, cli: Cli) -> None:
@@ -116,7 +111,7 @@ def test_time_travel_over_compacted_files_is_lost(database: str, cli: Cli, newes
     assert _read(old, database, _AT) == [10, 20, 30, 40]
     assert "partial-file-lists: 1 compacted" in _refused(cli, database, "--no-mend")
 
-    answer = _migrate(cli, database, "--no-mend", "--accept-loss", "partial-file-lists")
+    answer = migrated(cli, database, "--no-mend", "--accept-loss", "partial-file-lists")
 
     assert answer["mends"] == []
     assert _read(newest, database, _AT) == [40, 40, 40, 40]
@@ -126,7 +121,7 @@ def test_time_travel_over_compacted_files_is_mended(database: str, cli: Cli, new
     """With the mend every snapshot reads as before, and the result says what was mended."""
     _made(database, tmp_path / "data", _COMPACTED)
 
-    answer = _migrate(cli, database)
+    answer = migrated(cli, database)
 
     assert answer["mends"] == [{"rule": "partial-file-lists", "rows": 1}]
     assert _read(newest, database, _AT) == [10, 20, 30, 40]
@@ -143,7 +138,7 @@ def test_list_that_can_t_be_carried_over_is_refused_by_name(database: str, cli: 
     text = _refused(cli, database)
 
     assert "unordered-partial-files: 1 compacted" in text
-    mends = _migrate(cli, database, "--accept-loss", "unordered-partial-files")["mends"]
+    mends = migrated(cli, database, "--accept-loss", "unordered-partial-files")["mends"]
     assert mends == [{"rule": "partial-file-lists", "rows": 1}]
     assert one(database, "select max(partial_max) from ducklake_data_file") == 4
 
@@ -156,7 +151,7 @@ def test_rewritten_rows_would_show_twice(database: str, cli: Cli, newest: Engine
     assert _read(old, database, at) == [20, 35, 30]
     assert "rewritten-partial-files: 1 compacted" in _refused(cli, database)
 
-    answer = _migrate(cli, database, "--accept-loss", "rewritten-partial-files")
+    answer = migrated(cli, database, "--accept-loss", "rewritten-partial-files")
 
     assert answer["mends"] == [{"rule": "partial-file-lists", "rows": 1}]
     assert _read(newest, database, at) == [20, 50, 30]
@@ -166,7 +161,7 @@ def test_expiry_makes_rewritten_files_harmless(database: str, cli: Cli, newest: 
     """Without the snapshots from before the rewrite nothing shows twice, and nothing is refused."""
     _made(database, tmp_path / "data", [*_REWRITTEN, _EXPIRED])
 
-    answer = _migrate(cli, database)
+    answer = migrated(cli, database)
 
     assert answer["mends"] == [{"rule": "partial-file-lists", "rows": 1}]
     assert _read(newest, database, ["select count(*) from lake.t at (version => 4)"]) == [30]
@@ -179,7 +174,7 @@ def test_flushed_rows_show_from_their_insert_on(database: str, cli: Cli, newest:
     assert _read(old, database, at) == [9, 9, 9, 159]
     assert "flushed-partial-files: 1 compacted" in _refused(cli, database, "--no-mend")
 
-    answer = _migrate(cli, database)
+    answer = migrated(cli, database)
 
     assert answer["mends"] == [{"rule": "flushed-partial-files", "rows": 1}]
     assert _read(newest, database, at) == [3, 6, 9, 159]
@@ -190,7 +185,7 @@ def test_flush_of_one_snapshot_is_as_exact_as_a_file(database: str, cli: Cli, tm
     few = [text for text in _FLUSHED if "range(100," not in text and "range(200," not in text]
     _made(database, tmp_path / "data", few)
 
-    assert _migrate(cli, database)["mends"] == [{"rule": "partial-file-lists", "rows": 1}]
+    assert migrated(cli, database)["mends"] == [{"rule": "partial-file-lists", "rows": 1}]
 
 
 def _unknown(database: str, folder: Path, spec: str) -> None:
@@ -219,7 +214,7 @@ def test_filters_miss_older_rows(database: str, cli: Cli, newest: Engine, tmp_pa
     _unknown(database, tmp_path / "data", spec)
     assert "unknown-statistics: 2 columns" in _refused(cli, database, "--no-mend")
 
-    _migrate(cli, database, "--no-mend", "--accept-loss", "unknown-statistics")
+    migrated(cli, database, "--no-mend", "--accept-loss", "unknown-statistics")
 
     assert _read(newest, database, _FILTERS) == [2, 0, 0, 3, 1, 0]
 
@@ -229,7 +224,7 @@ def test_filters_find_older_rows(database: str, cli: Cli, newest: Engine, tmp_pa
     """With the mend the statistics of such columns are gone, and filters find every row, old and new."""
     _unknown(database, tmp_path / "data", spec)
 
-    answer = _migrate(cli, database)
+    answer = migrated(cli, database)
 
     assert answer["mends"] == [{"rule": "unknown-statistics", "rows": 2}]
     assert _read(newest, database, _FILTERS) == [2, 1, 1, 1, 1, 2]
@@ -242,7 +237,7 @@ def test_columns_that_are_all_null_keep_their_statistics(database: str, cli: Cli
         database, "public", statements, data_path=tmp_path / "data", options={"DATA_INLINING_ROW_LIMIT": 0}
     )
 
-    assert _migrate(cli, database, "--no-mend")["mends"] == []
+    assert migrated(cli, database, "--no-mend")["mends"] == []
 
 
 _NULL_TEXT = [
@@ -264,7 +259,7 @@ def test_null_text_is_lost_as_a_default(database: str, cli: Cli, newest: Engine,
     losses = ("null-text-defaults", "inlined-types", "unknown-statistics")
     assert "null-text-defaults: 2 columns" in _refused(cli, database, "--no-mend")
 
-    _migrate(cli, database, "--no-mend", *(word for loss in losses for word in ("--accept-loss", loss)))
+    migrated(cli, database, "--no-mend", *(word for loss in losses for word in ("--accept-loss", loss)))
 
     assert _read(newest, database, _DEFAULTS[:2]) == [1, 1]
     assert _read(newest, database, ["select count(*) from lake.t where s is null and b is null"]) == [1]
@@ -274,7 +269,7 @@ def test_null_text_stays_a_default(database: str, cli: Cli, newest: Engine, tmp_
     """With the mend new rows get the text, also after the column was renamed."""
     _made(database, tmp_path / "data", _NULL_TEXT)
 
-    answer = _migrate(cli, database)
+    answer = migrated(cli, database)
 
     assert {"rule": "null-text-defaults", "rows": 2} in answer["mends"]
     answers = newest.run(database, "public", _DEFAULTS)
@@ -289,7 +284,7 @@ def test_compacted_files_in_the_newer_form_lose_nothing(database: str, cli: Cli,
         "update ducklake_data_file set partial_file_info = 'partial_max:4' where partial_file_info is not null",
     )
 
-    assert _migrate(cli, database, "--no-mend")["mends"] == []
+    assert migrated(cli, database, "--no-mend")["mends"] == []
     assert one(database, "select max(partial_max) from ducklake_data_file") == 4
 
 
@@ -298,7 +293,7 @@ def test_inlined_tables_of_1_4_are_misused(database: str, cli: Cli, newest: Engi
     _made(database, tmp_path / "data", _INLINED)
     assert "inlined-types: 2 inlined tables" in _refused(cli, database, "--no-mend")
 
-    answer = _migrate(cli, database, "--no-mend", "--accept-loss", "inlined-types")
+    answer = migrated(cli, database, "--no-mend", "--accept-loss", "inlined-types")
 
     assert answer["mends"] == []
     text = ["insert into lake.texts values ('def')", "select string_agg(s, ' ' order by s desc) from lake.texts"]
@@ -311,7 +306,7 @@ def test_inlined_tables_of_1_4_are_mended(database: str, cli: Cli, newest: Engin
     """With the mend old rows read as before, and new text and dates come back as they were written."""
     _made(database, tmp_path / "data", _INLINED)
 
-    answer = _migrate(cli, database)
+    answer = migrated(cli, database)
 
     assert answer["mends"] == [{"rule": "inlined-types", "rows": 2}]
     statements = [
@@ -371,7 +366,7 @@ def test_0_2_reaches_1_0_in_two_steps(lake: LakeFactory, cli: Cli, newest: Engin
     made = lake("zoo", "0.2")
     before = _readable(hash_lake(made.engine, made.url, made.schema, at=("first", 60, 100, "last")))
 
-    answer = _migrate(cli, made.url, "--engine", str(engine_of("0.3").python))
+    answer = migrated(cli, made.url, "--engine", str(engine_of("0.3").python))
 
     assert (answer["outcome"], answer["from_version"], answer["to_version"]) == ("migrated", "0.2", "1.0")
     rules = [mend["rule"] for mend in answer["mends"]]

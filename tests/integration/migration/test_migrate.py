@@ -9,10 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 from support.cli import Cli
+from support.comparison import execute
 from support.engines.engines import Engine
-from support.faults.faults import engine_that, execute, new_role, one, pause, sessions, started, state
+from support.faults.faults import engine_that, new_role, one, pause, sessions, started, state
 from support.faults.writers import writer
 from support.lakes.lakes import Lake, LakeFactory, LakeKind, hash_lake
+from support.migrations import migrated
 from support.servers.servers import Server
 from support.waiting import wait_until
 
@@ -37,10 +39,7 @@ _STAGES = ["look", "check", "dump", "verify", "rehearsal", "same-state", "attach
 
 
 def _migrate(cli: Cli, made: Lake, *words: str) -> dict[str, Any]:
-    done = cli("migrate", made.url, "--metadata-schema", made.schema, "--json", *words)
-    assert done.exit_code == 0, done.stderr
-    answer: dict[str, Any] = done.json()
-    return answer
+    return migrated(cli, made.url, "--metadata-schema", made.schema, *words)
 
 
 def _stages(answer: dict[str, Any]) -> list[str]:

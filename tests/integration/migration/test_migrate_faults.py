@@ -9,11 +9,11 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.cli import Cli, Finished
+from support.comparison import execute
 from support.faults.faults import (
     OPENS,
     children,
     engine_that,
-    execute,
     failed,
     new_role,
     nothing_left,

@@ -10,8 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 from support.cli import Cli, Finished
+from support.comparison import execute
 from support.engines.engines import engine, engine_of
-from support.faults.faults import execute, new_role, one, state
+from support.faults.faults import new_role, one, role_of, state
 from support.lakes.lakes import Lake, LakeFactory
 
 from dlbackup.catalogs.postgres.clients.advisory_lock import lock_key
@@ -217,8 +218,8 @@ def _not_owner(made: Lake, stack: ExitStack) -> str:
 
 def _no_create(made: Lake, stack: ExitStack) -> str:
     url = stack.enter_context(new_role(made, "secret", owner=True))
-    role = _role(url)
-    execute(made.url, f'revoke create on schema public from "{role}"; revoke create on schema public from public')
+    role = role_of(url)
+    execute(made.url, f"revoke create on schema public from {role}; revoke create on schema public from public")
     return url
 
 
@@ -227,19 +228,15 @@ def _no_temp(made: Lake, stack: ExitStack) -> str:
     database = made.dbname
     execute(
         made.url,
-        f'revoke temp on database {database} from public; revoke temp on database {database} from "{_role(url)}"',
+        f"revoke temp on database {database} from public; revoke temp on database {database} from {role_of(url)}",
     )
     return url
 
 
 def _not_readable(made: Lake, stack: ExitStack) -> str:
     url = stack.enter_context(new_role(made, "secret", owner=False))
-    execute(made.url, f'revoke select on ducklake_tag from "{_role(url)}"')
+    execute(made.url, f"revoke select on ducklake_tag from {role_of(url)}")
     return url
-
-
-def _role(url: str) -> str:
-    return url.partition("//")[2].partition(":")[0].replace("%20", " ")
 
 
 @pytest.mark.parametrize(
@@ -271,7 +268,7 @@ def test_rehearsal_that_may_make_no_schema_says_how_to_go_on(lake: LakeFactory, 
     """A role without CREATE on the database can't rehearse: it is told so, and can migrate without."""
     made = lake("plain", "0.3")
     with new_role(made, "secret", owner=True) as url:
-        execute(made.url, f'revoke create on database {made.dbname} from "{_role(url)}"')
+        execute(made.url, f"revoke create on database {made.dbname} from {role_of(url)}")
 
         refused = cli("migrate", url, "--json")
         done = cli("migrate", url, "--json", "--no-rehearsal")
@@ -285,13 +282,13 @@ def test_member_of_the_owning_role_may_migrate(lake: LakeFactory, cli: Cli) -> N
     """Membership in the owner is as good as being it."""
     made = lake("plain", "0.3")
     with new_role(made, "secret", owner=True) as owner, new_role(made, "secret", owner=False) as member:
-        execute(made.url, f'grant "{_role(owner)}" to "{_role(member)}"')
+        execute(made.url, f"grant {role_of(owner)} to {role_of(member)}")
 
         done = cli("migrate", member, "--json")
 
         assert done.exit_code == 0, done.stderr
-        owners = "select count(*) from pg_tables where schemaname = 'public' and tableowner = '{}'"
-        assert one(made.url, owners.format(_role(owner))) == 22
+        owners = "select count(*) from pg_tables where schemaname = 'public' and quote_ident(tableowner) = '{}'"
+        assert one(made.url, owners.format(role_of(owner))) == 22
 
 
 def test_second_migrator_is_refused(lake: LakeFactory, cli: Cli) -> None:

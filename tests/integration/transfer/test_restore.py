@@ -3,18 +3,20 @@
 import secrets
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
+from support.changes import change
 from support.cli import Cli
-from support.comparison import contents, dumped, execute, server_digests, settle
+from support.comparison import contents, dumped, execute, schemas, server_digests, settle
 from support.faults.failures import failure, json_failure
+from support.faults.stops import stopped_at
 from support.faults.writers import writer
-from support.lakes.lakes import Lake, LakeFactory, hash_lake
+from support.lakes.lakes import LakeFactory, hash_lake
 from support.lakes.private_lake import private_lake
 from support.servers.postgres import Server
 from support.waiting import blocked, wait_until
@@ -22,15 +24,6 @@ from support.waiting import blocked, wait_until
 from dlbackup import RestoreOptions, dump, restore
 
 REPLACE = ("--replace", "--ignore-clients", "-q")
-
-
-def _schemas(url: str) -> set[str]:
-    rows = execute(url, "select nspname from pg_namespace where nspname !~ '^pg_' and nspname <> 'information_schema'")
-    return {name for (name,) in rows}
-
-
-def _change(made: Lake) -> None:
-    execute(made.url, "update ducklake_metadata set value = 'changed' where key = 'created_by'")
 
 
 def test_result_says_what_was_restored(lake: LakeFactory, server: Server, cli: Cli, tmp_path: Path) -> None:
@@ -139,7 +132,7 @@ def test_place_that_is_taken_is_refused(lake: LakeFactory, cli: Cli, tmp_path: P
     """A catalog that stands in the way is not touched without --replace, whole or not."""
     made = lake("plain", "0.3")
     backup = dump(made.url, tmp_path)
-    _change(made)
+    change(made.url)
     before = dumped(made.url, tmp_path)
 
     failure(cli("restore", backup.path, made.url), 4, "already holds 22 catalog tables", hint="--replace")
@@ -156,7 +149,7 @@ def test_replaced_catalog_is_kept_aside(lake: LakeFactory, server: Server, cli: 
     """With --replace the old catalog is kept as it was in a schema that the result names, time after time."""
     made = lake("plain", "0.3")
     backup = dump(made.url, tmp_path)
-    _change(made)
+    change(made.url)
     before = dumped(made.url, tmp_path)
 
     settle(server, made.url)
@@ -168,7 +161,7 @@ def test_replaced_catalog_is_kept_aside(lake: LakeFactory, server: Server, cli: 
     assert first.endswith("_public")
     assert dumped(made.url, tmp_path) == contents(backup.path)
     assert dumped(made.url, tmp_path, first) == before
-    (other,) = _schemas(made.url) - {first, "public"}
+    (other,) = schemas(made.url) - {first, "public"}
     assert other in second.stdout
     assert dumped(made.url, tmp_path, other) == contents(backup.path)
 
@@ -177,12 +170,12 @@ def test_replaced_catalog_is_dropped_on_request(lake: LakeFactory, cli: Cli, tmp
     """With --drop-replaced nothing of the old catalog is kept."""
     made = lake("plain", "0.3")
     backup = dump(made.url, tmp_path)
-    _change(made)
+    change(made.url)
 
     done = cli("restore", backup.path, made.url, *REPLACE, "--drop-replaced", "--json")
 
     assert done.json()["replaced"] is None
-    assert _schemas(made.url) == {"public"}
+    assert schemas(made.url) == {"public"}
     assert dumped(made.url, tmp_path) == contents(backup.path)
 
 
@@ -232,7 +225,7 @@ def test_dependents_are_named_and_refused(lake: LakeFactory, cli: Cli, tmp_path:
         failure(cli("restore", path, made.url, *REPLACE, *more), 4, words, hint="drop what is named")
 
     assert dumped(made.url, tmp_path) == before
-    assert _schemas(made.url) == {"public"}
+    assert schemas(made.url) == {"public"}
 
 
 def test_connected_clients_are_refused_ignored_or_ended(
@@ -249,16 +242,16 @@ def test_connected_clients_are_refused_ignored_or_ended(
         done = cli("restore", path, made.url, "--replace")
         failure(done, 4, "1 other client is connected", *words, hint="--terminate-clients")
         assert "--ignore-clients" in done.stderr
-        assert _schemas(made.url) == {"public"}
+        assert schemas(made.url) == {"public"}
 
         assert cli("restore", path, made.url, "--replace", "--ignore-clients").exit_code == 0
         assert client.execute("select 1").fetchone() == (1,)
-        assert len(_schemas(made.url)) == 2
+        assert len(schemas(made.url)) == 2
 
         assert cli("restore", path, made.url, "--replace", "--terminate-clients").exit_code == 0
         with pytest.raises(psycopg.OperationalError):
             client.execute("select 1")
-    assert len(_schemas(made.url)) == 3
+    assert len(schemas(made.url)) == 3
     failure(cli("restore", path, made.url, "--ignore-clients", "--terminate-clients"), 2, "--ignore-clients")
 
 
@@ -297,7 +290,7 @@ def test_damaged_backup_changes_nothing(lake: LakeFactory, cli: Cli, tmp_path: P
     good = Path(dump(made.url, tmp_path).path)
     bad = tmp_path / "bad.sql.zst"
     bad.write_bytes(_DAMAGE[damage](good.read_bytes()))
-    _change(made)
+    change(made.url)
     before = dumped(made.url, tmp_path)
 
     failure(cli("restore", bad, made.url, *REPLACE), 3)
@@ -306,7 +299,7 @@ def test_damaged_backup_changes_nothing(lake: LakeFactory, cli: Cli, tmp_path: P
 
     assert answer["ok"] is False
     assert dumped(made.url, tmp_path) == before
-    assert _schemas(made.url) == {"public"}
+    assert schemas(made.url) == {"public"}
 
 
 # Event triggers that stop a restore at its statements: command tag, and a word of the statement.
@@ -319,29 +312,6 @@ _MOMENTS = {
 }
 
 
-@contextmanager
-def _stopped_at(made: Lake, tag: str, words: str) -> Iterator[psycopg.Connection]:
-    """Let whoever comes to such a statement wait for an advisory lock, as long as the block lasts."""
-    execute(
-        made.url,
-        f"""
-        create function stop() returns event_trigger language plpgsql as $$
-        begin
-            if position('{words}' in current_query()) > 0 then
-                perform pg_advisory_xact_lock(4711);
-            end if;
-        end $$;
-        create event trigger stopped on ddl_command_end when tag in ('{tag}') execute function stop();
-        """,
-    )
-    try:
-        with psycopg.connect(made.url) as session:
-            session.execute("select pg_advisory_lock(4711)")
-            yield session
-    finally:
-        execute(made.url, "drop event trigger stopped", "drop function stop")
-
-
 @pytest.mark.parametrize("moment", _MOMENTS)
 def test_killed_restore_changes_nothing(
     lake: LakeFactory, server: Server, cli: Cli, tmp_path: Path, moment: str
@@ -349,9 +319,9 @@ def test_killed_restore_changes_nothing(
     """A restore that is killed leaves the old catalog exactly, and the next one works."""
     made = lake("plain", "0.3")
     backup = dump(made.url, tmp_path)
-    _change(made)
+    change(made.url)
     before, digests = dumped(made.url, tmp_path), server_digests(made.url)
-    with _stopped_at(made, *_MOMENTS[moment]), cli.started("restore", backup.path, made.url, *REPLACE) as process:
+    with stopped_at(made.url, *_MOMENTS[moment]), cli.started("restore", backup.path, made.url, *REPLACE) as process:
         wait_until(lambda: blocked(server, made.dbname) == 1)
         process.kill()
         process.wait(30)
@@ -359,7 +329,7 @@ def test_killed_restore_changes_nothing(
 
     assert dumped(made.url, tmp_path) == before
     assert server_digests(made.url) == digests
-    assert _schemas(made.url) == {"public"}
+    assert schemas(made.url) == {"public"}
     settle(server, made.url)
     assert cli("restore", backup.path, made.url, "--replace").exit_code == 0
     assert dumped(made.url, tmp_path) == contents(backup.path)
@@ -371,7 +341,7 @@ def test_restore_killed_behind_a_lock_changes_nothing(
     """A restore that is killed while it waits for the catalog's tables leaves them as they are."""
     made = lake("plain", "0.3")
     path = dump(made.url, tmp_path).path
-    _change(made)
+    change(made.url)
     before = dumped(made.url, tmp_path)
     with psycopg.connect(made.url) as session:
         session.execute("lock table ducklake_view in access share mode")
@@ -381,7 +351,7 @@ def test_restore_killed_behind_a_lock_changes_nothing(
     settle(server, made.url)
 
     assert dumped(made.url, tmp_path) == before
-    assert _schemas(made.url) == {"public"}
+    assert schemas(made.url) == {"public"}
 
 
 def test_two_restores_at_once(lake: LakeFactory, server: Server, cli: Cli, tmp_path: Path) -> None:
@@ -389,12 +359,12 @@ def test_two_restores_at_once(lake: LakeFactory, server: Server, cli: Cli, tmp_p
     made = lake("plain", "0.3")
     path = dump(made.url, tmp_path).path
     with (
-        _stopped_at(made, "CREATE TABLE", "ducklake_view") as stop,
+        stopped_at(made.url, "CREATE TABLE", "ducklake_view") as stop,
         cli.started("restore", path, made.url, *REPLACE) as process,
     ):
         wait_until(lambda: blocked(server, made.dbname) == 1)
         second = cli("restore", path, made.url, *REPLACE)
-        stop.execute("select pg_advisory_unlock(4711)")
+        stop.release()
         assert process.wait(60) == 0
 
     failure(second, 4, "another migration or restore", hint="wait")
@@ -405,10 +375,10 @@ def test_lost_connection_changes_nothing(lake: LakeFactory, server: Server, cli:
     """A restore whose session the server ends says so in one line, and the old catalog stays."""
     made = lake("plain", "0.3")
     path = dump(made.url, tmp_path).path
-    _change(made)
+    change(made.url)
     before = dumped(made.url, tmp_path)
     ended = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'dlbackup' and datname = "
-    with _stopped_at(made, "CREATE TABLE", "ducklake_snapshot"), ExitStack() as running:
+    with stopped_at(made.url, "CREATE TABLE", "ducklake_snapshot"), ExitStack() as running:
         done = []
         thread = threading.Thread(target=lambda: done.append(cli("restore", path, made.url, *REPLACE)))
         thread.start()
@@ -424,7 +394,7 @@ def test_readers_see_the_old_catalog_or_the_new_one(lake: LakeFactory, tmp_path:
     """Whoever reads the catalog while it is replaced gets the old rows or the new ones, never an error or nothing."""
     made = lake("plain", "0.3")
     backup = dump(made.url, tmp_path)
-    _change(made)
+    change(made.url)
     seen: list[object] = []
     stop = threading.Event()
 

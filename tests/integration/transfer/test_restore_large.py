@@ -2,13 +2,10 @@
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-import psycopg
 import pytest
 from support.backups import HEADER, METADATA, SNAPSHOT, Value, row, small, take_apart, write_backup
 from support.cli import Cli
@@ -16,6 +13,7 @@ from support.comparison import contents, dumped, execute
 from support.faults.failures import failure
 from support.faults.faults import children, is_running, started
 from support.faults.slowly import HOSTILE, shown
+from support.faults.stops import stopped_at
 from support.servers.postgres import Server
 from support.waiting import blocked, wait_until
 
@@ -41,24 +39,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@contextmanager
-def _stopped(url: str) -> Iterator[psycopg.Connection]:
-    """Let a restore wait before its last table, while the child has rows that nobody takes."""
-    execute(
-        url,
-        """
-        create function stop() returns event_trigger language plpgsql as $$
-        begin
-            if position('ducklake_large' in current_query()) > 0 then
-                perform pg_advisory_xact_lock(4711);
-            end if;
-        end $$;
-        create event trigger stopped on ddl_command_end when tag in ('CREATE TABLE') execute function stop();
-        """,
-    )
-    with psycopg.connect(url) as session:
-        session.execute("select pg_advisory_lock(4711)")
-        yield session
+_AT_LARGE = ("CREATE TABLE", _LARGE.name)
+"""Where a restore waits while the child has rows that nobody takes."""
 
 
 def _tables(url: str) -> object:
@@ -77,11 +59,11 @@ def test_rows_from_a_child_are_equal(server: Server, database: str, cli: Cli, la
 
 def test_child_that_is_killed_fails_the_restore(server: Server, database: str, cli: Cli, large: Path) -> None:
     """When the child is killed, the restore fails with exit code 1, says so, and has changed nothing."""
-    with _stopped(database) as stop, started(cli, "restore", large, database) as running:
+    with stopped_at(database, *_AT_LARGE) as stop, started(cli, "restore", large, database) as running:
         wait_until(lambda: blocked(server, database.rpartition("/")[2]) == 1)
         (child,) = children(running.process.pid)
         os.kill(child, signal.SIGKILL)
-        stop.execute("select pg_advisory_unlock(4711)")
+        stop.release()
         done = running.end()
 
     failure(done, 1, "the process that reads the backup ended", "SIGKILL", hint="memory")
@@ -93,12 +75,12 @@ def test_signal_ends_parent_and_child(
     server: Server, database: str, cli: Cli, large: Path, number: signal.Signals
 ) -> None:
     """A restore that is interrupted or killed leaves no child and no table."""
-    with _stopped(database) as stop, started(cli, "restore", large, database) as running:
+    with stopped_at(database, *_AT_LARGE) as stop, started(cli, "restore", large, database) as running:
         wait_until(lambda: blocked(server, database.rpartition("/")[2]) == 1)
         (child,) = children(running.process.pid)
         running.signal(number)
         done = running.end()
-        stop.execute("select pg_advisory_unlock(4711)")
+        stop.release()
 
     assert done.exit_code == (130 if number != signal.SIGKILL else -number)
     wait_until(lambda: not is_running(child))
@@ -147,7 +129,7 @@ def test_hostile_rows_reach_the_server_as_they_were(database: str, tmp_path: Pat
 
 def test_name_of_the_process_is_no_secret(server: Server, database: str, cli: Cli, large: Path) -> None:
     """Neither the password nor the address stands in the child's command line."""
-    with _stopped(database), started(cli, "restore", large, database) as running:
+    with stopped_at(database, *_AT_LARGE), started(cli, "restore", large, database) as running:
         wait_until(lambda: blocked(server, database.rpartition("/")[2]) == 1)
         (child,) = children(running.process.pid)
         line = Path(f"/proc/{child}/cmdline").read_bytes().decode()

@@ -8,8 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.backups import row, small, write_backup
+from support.changes import change
 from support.cli import Cli
-from support.comparison import Contents, contents, dumped, execute, settle
+from support.comparison import Contents, contents, dumped, execute, schemas, settle
 from support.faults.failures import failure
 from support.faults.faults import OPENS, engine_that, nothing_left, one, started
 from support.lakes.lakes import Lake, Lakes
@@ -48,18 +49,10 @@ def made(tight: Server, own_lakes: Lakes) -> Iterator[Lake]:
         yield lake
 
 
-def _schemas(url: str) -> set[str]:
-    return {name for (name,) in execute(url, "select nspname from pg_namespace where nspname ~ '^(dlbackup|public)'")}
-
-
-def _change(url: str) -> None:
-    execute(url, "update ducklake_metadata set value = 'changed' where key = 'created_by'")
-
-
 def test_exchanged_catalog_has_everything(made: Lake, tight: Server, cli: Cli, tmp_path: Path) -> None:
     """Definitions, rows, and the schema's owner, grants and comment are as before; the old catalog is kept aside."""
     path = dump(made.url, tmp_path).path
-    _change(made.url)
+    change(made.url)
     execute(made.url, "comment on schema public is 'it''s ours'", "grant create on schema public to pg_monitor")
     before, rights = dumped(made.url, tmp_path), execute(made.url, _RIGHTS)
 
@@ -68,14 +61,14 @@ def test_exchanged_catalog_has_everything(made: Lake, tight: Server, cli: Cli, t
     assert done.exit_code == 0, done
     assert "in batches" in done.stderr
     aside = done.json()["replaced"]
-    assert _schemas(made.url) == {"public", aside}
+    assert schemas(made.url) == {"public", aside}
     assert execute(made.url, _RIGHTS) == rights
     assert dumped(made.url, tmp_path) == contents(path)
     assert dumped(made.url, tmp_path, aside) == before
 
     again = cli("restore", path, made.url, *WORDS, "--drop-replaced")
     assert again.exit_code == 0, again
-    assert _schemas(made.url) == {"public", aside}
+    assert schemas(made.url) == {"public", aside}
     assert dumped(made.url, tmp_path) == contents(path)
 
 
@@ -87,7 +80,7 @@ def test_empty_places_are_filled(made: Lake, tight: Server, cli: Cli, tmp_path: 
             done = cli("restore", path, url, "--no-data-files", *words)
             assert done.exit_code == 0, done
         assert dumped(url, tmp_path, "new") == dumped(url, tmp_path, "public") == contents(path)
-        assert _schemas(url) == {"public"}
+        assert schemas(url) == {"public"}
 
 
 _OTHERS = {
@@ -107,7 +100,7 @@ def test_schema_with_more_than_the_catalog_is_refused(made: Lake, cli: Cli, tmp_
     failure(cli("restore", path, made.url, *WORDS), 4, words, hint="max_locks_per_transaction")
 
     assert dumped(made.url, tmp_path) == before
-    assert _schemas(made.url) == {"public"}
+    assert schemas(made.url) == {"public"}
 
 
 def test_checks_hold_as_in_one_transaction(made: Lake, cli: Cli, tmp_path: Path) -> None:
@@ -125,7 +118,7 @@ def test_checks_hold_as_in_one_transaction(made: Lake, cli: Cli, tmp_path: Path)
     failure(cli("restore", bad, made.url, *WORDS, "--discard-newer"), 3)
 
     assert dumped(made.url, tmp_path) == before
-    assert _schemas(made.url) == {"public"}
+    assert schemas(made.url) == {"public"}
 
 
 @pytest.mark.parametrize("point", [0.2, 0.35, 0.5, 0.6, 0.7, 0.8, 0.9, 0.97])
@@ -134,7 +127,7 @@ def test_killed_at_any_point_leaves_old_or_new(
 ) -> None:
     """A restore that is killed has exchanged the catalog or not touched it, and the next one drops what it left."""
     path = dump(made.url, tmp_path).path
-    _change(made.url)
+    change(made.url)
     before = dumped(made.url, tmp_path)
     with started(cli, "restore", path, made.url, *WORDS, "--drop-replaced") as running:
         time.sleep(point * usual_s)
@@ -146,7 +139,7 @@ def test_killed_at_any_point_leaves_old_or_new(
     again = cli("restore", path, made.url, *WORDS, "--drop-replaced")
     assert again.exit_code == 0, again
     assert dumped(made.url, tmp_path) == contents(path)
-    assert _schemas(made.url) == {"public"}
+    assert schemas(made.url) == {"public"}
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +211,7 @@ def test_undo_in_batches_leaves_nothing(inlined: Lake, cli: Cli, tmp_path: Path)
     done = cli("migrate", inlined.url, "--no-rehearsal", "--ignore-clients", "--json", "--engine", dead)
 
     assert (done.exit_code, done.json()["outcome"]) == (6, "rolled-back"), done
-    assert _schemas(inlined.url) == {"public"}
+    assert schemas(inlined.url) == {"public"}
     assert dumped(inlined.url, tmp_path) == before
 
 
@@ -237,4 +230,4 @@ def test_killed_between_batches_of_a_mend(inlined: Lake, cli: Cli) -> None:
 
     assert (done.exit_code, done.json()["outcome"]) == (0, "migrated"), done
     assert _mended(inlined.url) == len(_TABLES)
-    assert _schemas(inlined.url) == {"public"}
+    assert schemas(inlined.url) == {"public"}

@@ -13,9 +13,10 @@ import psycopg
 import pytest
 from psycopg import sql
 from support.cli import Cli
+from support.comparison import execute
 from support.engines.engines import engine
 from support.engines.programs import CUSTOMERS, connect, value
-from support.faults.faults import engine_that, execute, new_role, one, pause, sessions, started, state
+from support.faults.faults import engine_that, new_role, one, pause, sessions, started, state
 from support.lakes.lakes import Lake, LakeFactory
 from support.waiting import wait_until
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 import psycopg
 from psycopg import sql
@@ -28,6 +28,7 @@ from dlbackup.catalogs.reading import contents
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Rows
 from support.cli import Cli, Finished
+from support.engines.quoting import quoted
 from support.lakes.lakes import Lake
 from support.waiting import PATIENCE_S, wait_until
 
@@ -38,13 +39,13 @@ __all__ = [
     "State",
     "children",
     "engine_that",
-    "execute",
     "failed",
     "is_running",
     "new_role",
     "nothing_left",
     "one",
     "pause",
+    "role_of",
     "sessions",
     "sql_commits",
     "started",
@@ -132,12 +133,6 @@ def state(url: str, schema: str = "public") -> State:
         return snapshot.head, snapshot.tables, contents(snapshot)
 
 
-def execute(url: str, statements: str) -> None:
-    """Execute statements and commit each by itself."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(statements.encode())
-
-
 def one(url: str, query: str) -> object:
     """Return the one value that a query gives."""
     with psycopg.connect(url) as connection:
@@ -181,6 +176,11 @@ def new_role(made: Lake, password: str, *, owner: bool) -> Iterator[str]:
         with psycopg.connect(made.url, autocommit=True) as admin:
             for statement in ("reassign owned by {} to current_user", "drop owned by {}", "drop role {}"):
                 admin.execute(sql.SQL(statement).format(name))
+
+
+def role_of(url: str) -> str:
+    """Return the role of a URL as a quoted SQL identifier."""
+    return quoted(unquote(urlsplit(url).username or ""))
 
 
 @dataclass(frozen=True, slots=True)
