@@ -2,22 +2,25 @@
 What every backend promises of a catalog that it holds; nothing above this room knows which backend that is.
 
 A `Catalog` is opened by `catalogs.open`. A `Snapshot` is one consistent view for reading, which other processes enter
-by a `Joinable`, and which answers SQL by `lake.answers.Answers`. Each promise is shown for each backend by
+by a `Joinable`, and which answers SQL by `lake.answers.Answers`. A `Replacement` puts a backup where a catalog is or
+will be: in parts, each of which has a `Place` to be filled. Each promise is shown for each backend by
 `tests/integration/catalogs/test_contract.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from dlbackup.addresses.address import Address
-from dlbackup.backupfile.manifest import Source
+from dlbackup.backupfile.manifest import Entry, Source
 from dlbackup.errors import ClientsConnected, DlbackupError
 from dlbackup.lake.answers import Answers
+from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
+from dlbackup.tables.shapes import Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,126 @@ class Joinable(Protocol):
         """Open the same view with the tables that were named; errors of the backend in the block are translated."""
 
 
+class Existing(Protocol):
+    """What stands in a place where something is to be put."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The catalog tables; none where the place is free."""
+
+    @property
+    def head(self) -> Head:
+        """What they say of themselves."""
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What belongs to them and would be lost or broken with them, by name."""
+
+    def newer_snapshots(self, than: int | None) -> str:
+        """Say what was committed after a snapshot: how many, from when, by whom."""
+
+    def scheduled_for_deletion(self) -> list[tuple[int, str]]:
+        """Return the data files that the catalog wants to be rid of, and since when."""
+
+
+Rewrite = Callable[[Body], bytes]
+"""Turns checked rows into the form that `Place.load` takes; a module's function, so that a child process has it too."""
+
+
+class Place(Protocol):
+    """Where tables are made and filled; nobody else sees them yet."""
+
+    @property
+    def schema(self) -> str:
+        """Where they are for now; empty in a file."""
+
+    def create(self, tables: Sequence[Table]) -> None:
+        """Create tables without what `finish` adds."""
+
+    def load(self, table: Table, texts: Iterable[bytes]) -> int:
+        """Load rows in the form of the backend's `Rewrite`; return how many it says it took."""
+
+    def finish(self, tables: Sequence[Table], *, privileges: bool) -> None:
+        """
+        Make keys, indexes, comments, owners and grants of tables that are loaded.
+
+        Args:
+            privileges: what the place grants by default is taken away.
+        """
+
+    def definitions(self) -> tuple[Table, ...]:
+        """Return all catalog tables of the place as the backend has them now."""
+
+    def read_back(self, counts: Sequence[tuple[Table, int]]) -> Iterator[tuple[Table, Iterator[Block]]]:
+        """Yield tables with their rows as `Snapshot.each` does; `counts` are of rows, and say how much will come."""
+
+    def set_data_path(self, path: str) -> int:
+        """Change the lake's data path; return how many rows of ducklake_metadata that were."""
+
+    def answers(self, tables: Sequence[Table]) -> AbstractContextManager[Answers]:
+        """Let the tables answer SQL inside the block."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """
+    Some tables of a backup, and where they are made.
+
+    Args:
+        whole: once this part is filled, the place holds all tables of the backup.
+    """
+
+    place: Place
+    entries: Sequence[Entry]
+    whole: bool
+
+
+class Replacement(Protocol):
+    """
+    The block in which a backup becomes a catalog: at its end that is there, whole, and before or without that, nothing.
+
+    Without parts the block changes nothing. What was replaced is kept aside or dropped, as the `Terms` say, and was
+    locked when it was accepted.
+    """
+
+    @property
+    def existing(self) -> Existing:
+        """What stands in the place."""
+
+    @property
+    def replaced(self) -> str | None:
+        """Where that is kept after the block; None where it is not."""
+
+    def missing_roles(self, names: Iterable[str]) -> list[str]:
+        """Return which of the roles the backend doesn't have."""
+
+    def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
+        """
+        Yield the parts in which these tables are made, in their order; each is filled in its own block, and all are.
+
+        The last part is whole. Where the tables don't go into one part, it has no entries: it is there for what is to
+        be proved and done once all of them are made.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """
+    On which terms something may be put in a place.
+
+    Args:
+        accept: raises if what stands there must not be replaced; asked when it is locked, at the latest.
+        replace: something may stand there.
+        drop_replaced: that is dropped in the end instead of being kept aside.
+        scratch: nobody but us knows the place, so its tables need not appear at once.
+    """
+
+    accept: Callable[[Existing], None]
+    replace: bool = False
+    drop_replaced: bool = False
+    scratch: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Which catalog: the server's system identifier (empty where the role may not read it), database, schema."""
@@ -175,6 +298,38 @@ class Catalog(Protocol):
     @property
     def mark(self) -> Mark:
         """The mark of a migration that is under way, or was cut off."""
+
+    def replacement(self, tables: int, terms: Terms, on_event: OnEvent = ignore) -> AbstractContextManager[Replacement]:
+        """
+        Begin to put a backup of so many tables in the catalog's place; errors of the backend are translated.
+
+        Raises:
+            TooManyLocks: it can be done neither in one transaction nor by an exchange.
+            NeedsPerson: the connection was lost at the commit, and whether that was done can't be found out.
+        """
+
+    def doing(self, what: str) -> AbstractContextManager[None]:
+        """Translate errors of the backend inside the block, as what went wrong while doing that."""
+
+    def turn(self) -> AbstractContextManager[None]:
+        """
+        Be the only one who migrates or restores the catalog, in the block.
+
+        Raises:
+            MigratorRuns: somebody else is at it.
+            Pooled: nobody can tell.
+        """
+
+    def settle_clients(self, *, ignore: bool, terminate: bool) -> tuple["Client", ...]:
+        """
+        Refuse, end or accept other clients, as the user chose; return those that were there.
+
+        Raises:
+            ClientsConnected: there are some, and the user chose nothing.
+        """
+
+    def drop_left(self) -> None:
+        """Drop what a restore left that was killed, or that had no time to drop what it replaced."""
 
     def refuse_pooler(self) -> None:
         """Raise Pooled where somebody is between us and the catalog, so that no lock in it can be trusted."""

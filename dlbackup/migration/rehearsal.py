@@ -14,8 +14,7 @@ from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.connected import end_by_name
-from dlbackup.catalogs.postgres.place import analyze
-from dlbackup.catalogs.postgres.schemas import claimed, drop_left, drop_schema, own_name
+from dlbackup.catalogs.postgres.schemas import analyze, claimed, drop_left, drop_schema, own_name
 from dlbackup.catalogs.postgres.sessions import Session, connect, translated
 from dlbackup.engine.engine import Engine, attach_migrating, check_opens
 from dlbackup.errors import CatalogError, DlbackupError, Refused, RehearsalFailed
@@ -100,12 +99,13 @@ def _copied(address: Address, schema: str, backup: VerifiedBackup, *, read_back:
     session = connect(address, "dlbackup-rehearsal")
     try:
         with translated(address, "rehearsing in a scratch schema"), _scratch(session, schema) as scratch:
+            copy = PostgresCatalog(address, session, scratch)
             with backup.open() as reader:
                 options = RestoreOptions(owner=False, privileges=False, data_files=False, read_back=read_back)
-                restore_into(session, address, scratch, reader, options, scratch=True)
+                restore_into(copy, reader, options, scratch=True)
                 fixed = [entry.table.name for entry in reader.manifest.tables if entry.kind == "fixed"]
             analyze(session, scratch, fixed)
-            yield PostgresCatalog(address, session, scratch)
+            yield copy
     finally:
         session.close()
 

@@ -202,7 +202,8 @@ class Attempt:
     def _restore(self) -> None:
         with self.backup.open() as reader:
             options = RestoreOptions(replace=True, drop_replaced=True, data_files=False)
-            restore_into(self.fence.session, self.catalog.address, self.catalog.schema, reader, options)
+            place = PostgresCatalog(self.catalog.address, self.fence.session, self.catalog.schema)
+            restore_into(place, reader, options)
 
     def _ended(self, end: type[MigrationError], reason: str, why: str) -> MigrationError:
         if end is Unchanged:

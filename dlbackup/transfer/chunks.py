@@ -1,5 +1,5 @@
 """
-A backup's rows as COPY takes them, and the words in which one process sends them to another.
+A backup's rows as a backend takes them, and the words in which one process sends them to another.
 """
 
 import struct
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.catalogs.postgres.bulk.copy_text import copy_text
+from dlbackup.catalogs.contract import Rewrite
 
 MESSAGE = struct.Struct("<cQQ")
 """Kind, a number, and how many bytes follow."""
@@ -26,7 +26,7 @@ FAILED = b"F"
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some rows of one table, in the form of `copy_text.OPTIONS`."""
+    """Some rows of one table, rewritten for the backend."""
 
     rows: int
     text: bytes
@@ -36,13 +36,13 @@ Feed = Iterator[Entry | Chunk]
 """Each table's entry, then its rows. That all was proved is known when the iteration ends without an error."""
 
 
-def proved(reader: BackupReader) -> Feed:
+def proved(reader: BackupReader, rewrite: Rewrite) -> Feed:
     """
-    Read a whole backup for COPY in this process.
+    Read a whole backup in this process.
 
     Iterating raises:
         BackupError: at the first thing that isn't as dlbackup would have written it.
         StorageError: the file can't be read.
     """
     for item in reader.scan():
-        yield item if isinstance(item, Entry) else Chunk(len(item.rows), copy_text(item.body))
+        yield item if isinstance(item, Entry) else Chunk(len(item.rows), rewrite(item.body))

@@ -1,5 +1,5 @@
 """
-A backup's rows on their way into COPY: read, proved and rewritten, so that a restore only has to send them.
+A backup's rows on their way into a catalog: read, proved and rewritten, so that a restore only has to send them.
 
 That work and the server's are about equal, so for a large backup a child process does it, one pipe ahead: a
 restore then takes as long as the server needs. The child reads the same file; what it sends ends with a word that
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from dlbackup import errors
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.contract import Rewrite
 from dlbackup.errors import Corrupt, DlbackupError, StorageError
 from dlbackup.runtime.child import Child, start
 from dlbackup.transfer import feed_child
@@ -24,11 +25,12 @@ CHILD_ROWS = 250_000
 
 
 @contextmanager
-def feeding(reader: BackupReader, *, child: bool | None = None) -> Iterator[Feed]:
+def feeding(reader: BackupReader, rewrite: Rewrite, *, child: bool | None = None) -> Iterator[Feed]:
     """
-    Read a whole backup for COPY; no child outlives the block.
+    Read a whole backup to load it; no child outlives the block.
 
     Args:
+        rewrite: gives the rows the form that the backend loads.
         child: whether in a child process; None where that is faster.
 
     Iterating raises:
@@ -36,14 +38,15 @@ def feeding(reader: BackupReader, *, child: bool | None = None) -> Iterator[Feed
         StorageError: the file can't be read, or the child was ended by somebody else.
     """
     if not sys.executable or not (reader.manifest.rows >= CHILD_ROWS if child is None else child):
-        yield proved(reader)
+        yield proved(reader, rewrite)
         return
     try:
         started = start(feed_child.main)
     except OSError as exc:
         raise StorageError(f"can't start a process to read the backup: {exc.strerror}") from exc
     with started:
-        started.say(pickle.dumps(reader.where))  # on standard input: a store's address is nobody else's business
+        # On standard input: a store's address is nobody else's business.
+        started.say(pickle.dumps((rewrite, reader.where)))
         yield _received(started, reader)
 
 

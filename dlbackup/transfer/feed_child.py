@@ -1,5 +1,5 @@
 """
-The process that reads a backup for a restore: proves it, rewrites its rows for COPY, and sends them up a pipe.
+The process that reads a backup for a restore: proves it, rewrites its rows, and sends them up a pipe.
 
 It has no connection to any server. What it sends is described in `chunks`. When nobody takes it any longer, the
 parent is gone, and so is this.
@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.contract import Rewrite
 from dlbackup.errors import DlbackupError
 from dlbackup.stores.contract import Where
 from dlbackup.transfer.chunks import BEGUN, FAILED, MESSAGE, PROVED, ROWS, TABLE, proved
@@ -25,12 +26,13 @@ PIPE_BYTES = 1 << 20
 
 
 def main() -> None:
-    """Read the backup that standard input says, as a pickled `Where`."""
+    """Read the backup of the pickled `Where` on standard input, its rows rewritten by the function beside it."""
     gc.disable()  # see rows.uncollected
     pipe = _pipe()
     try:
         try:
-            _send_all(pipe, pickle.load(sys.stdin.buffer))  # noqa: S301 - from our own parent
+            rewrite, where = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+            _send_all(pipe, rewrite, where)
         except DlbackupError as exc:
             _fail(pipe, type(exc).__name__, exc.message, exc.hint)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the parent has to hear of it
@@ -49,11 +51,11 @@ def _pipe() -> BinaryIO:
     return os.fdopen(number, "wb")
 
 
-def _send_all(pipe: BinaryIO, where: Where) -> None:
+def _send_all(pipe: BinaryIO, rewrite: Rewrite, where: Where) -> None:
     with BackupReader(where) as reader:
         _send(pipe, BEGUN, 0, reader.seal.encode())
         table = 0
-        for item in proved(reader):
+        for item in proved(reader, rewrite):
             if isinstance(item, Entry):
                 _send(pipe, TABLE, table)
                 table += 1

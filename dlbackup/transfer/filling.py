@@ -1,14 +1,13 @@
 """The steps of a restore: refuse, load, prove definitions, read every row back."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Entry, Manifest
 from dlbackup.backupfile.workload import FILE_BYTES, PROOF_BYTES, READ_BACK, RESTORE_BYTES, of_backup
+from dlbackup.catalogs.contract import Existing, Part, Place, Replacement
 from dlbackup.errors import CatalogError, HasDependents, NewerSnapshots, NotEmpty, UsageError
+from dlbackup.lake.answers import rows_of
 from dlbackup.lake.datafiles import COLUMNS, look
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent
@@ -16,9 +15,6 @@ from dlbackup.runtime.throttle import paced, throttle
 from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.digest import summed
 from dlbackup.transfer.chunks import Feed
-
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.place import PostgresPlace
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,32 +49,32 @@ class RestoreOptions:
     max_rate: float | None = None
 
 
-def restoring(address: Address, schema: str) -> AbstractContextManager[None]:
-    """Translate errors of the server inside the block."""
-    from dlbackup.catalogs.postgres.sessions import translated
-
-    return translated(address, f"restoring into schema {schema}")
-
-
 class Job:
     """What a restore is about; `tables` are the definitions that are wanted."""
 
     def __init__(
-        self,
-        address: Address,
-        schema: str,
-        manifest: Manifest,
-        options: RestoreOptions,
-        stream: "Stream",
-        on_event: OnEvent,
+        self, schema: str, manifest: Manifest, options: RestoreOptions, stream: "Stream", on_event: OnEvent
     ) -> None:
-        self.address, self.schema, self.manifest, self.options = address, schema, manifest, options
+        self.schema, self.manifest, self.options = schema, manifest, options
         self.stream, self.on_event = stream, on_event
         self.tables = [_wanted(entry.table, options) for entry in manifest.tables]
+        self.wanted = by_name(self.tables)
         self.proof = of_backup(manifest, PROOF_BYTES)
 
 
-def settle(place: "PostgresPlace", job: Job, scheduled: list[tuple[int, str]]) -> None:
+def fill(part: Part, job: Job) -> None:
+    """Make the tables of a part and load them."""
+    tables = [job.wanted[entry.table.name] for entry in part.entries]
+    with collector_paused():
+        part.place.create(tables)
+        for entry in part.entries:
+            _load(part.place, job.stream, entry)
+    if part.whole and tables:
+        job.on_event(Event("restore", "making indexes, owners and grants"))
+    part.place.finish(tables, privileges=job.options.privileges)
+
+
+def settle(place: Place, job: Job, scheduled: list[tuple[int, str]]) -> None:
     """Do what comes last: move the data path, and look for data files."""
     if job.options.data_path is not None:
         _move_data(place, job.options.data_path)
@@ -92,43 +88,43 @@ def _wanted(table: Table, options: RestoreOptions) -> Table:
     return table if options.owner else table.without_owner()
 
 
-def check_roles(place: "PostgresPlace", tables: list[Table]) -> None:
+def check_roles(replacement: Replacement, tables: list[Table]) -> None:
     """Refuse when roles that the backup names are missing."""
     names = {table.owner for table in tables}
     for table in tables:
         names |= {grant.grantee for grant in table.grants or ()}
         names |= {grant.grantee for column in table.columns for grant in column.grants}
-    if missing := place.missing_roles(names - {""}):
+    if missing := replacement.missing_roles(names - {""}):
         raise CatalogError(
             f"the server has no role {', '.join(missing)}, to which the backup's tables belong or are granted",
             "create the roles, or restore with --no-owner and --no-privileges",
         )
 
 
-def check_place(place: "PostgresPlace", manifest: Manifest, options: RestoreOptions) -> None:
+def check_place(existing: Existing, job: Job) -> None:
     """Refuse what would lose or break something in the place."""
-    if not place.existing.tables:
+    if not existing.tables:
         return
-    if not options.replace:
+    if not job.options.replace:
         raise NotEmpty(
-            f"schema {place.schema} already holds {len(place.existing.tables)} catalog tables",
+            f"schema {job.schema} already holds {len(existing.tables)} catalog tables",
             "name another place with --metadata-schema, or put the backup in its place with --replace",
         )
-    there, ours = place.head.snapshot_id, manifest.header.snapshot_id
-    if not options.discard_newer and there is not None and (ours is None or there > ours):
+    there, ours = existing.head.snapshot_id, job.manifest.header.snapshot_id
+    if not job.options.discard_newer and there is not None and (ours is None or there > ours):
         raise NewerSnapshots(
             f"the catalog has snapshots that the backup has not: its newest is {there}, the backup's is {ours};"
-            f" those would be lost: {place.newer_snapshots(ours)}",
+            f" those would be lost: {existing.newer_snapshots(ours)}",
             "dump it first; --discard-newer accepts that they are replaced",
         )
-    if place.existing.left_out:
+    if existing.left_out:
         raise HasDependents(
-            f"replacing the catalog would lose or break: {'; '.join(place.existing.left_out[:5])}",
+            f"replacing the catalog would lose or break: {'; '.join(existing.left_out[:5])}",
             "drop what is named, and make it again after the restore",
         )
 
 
-def load(place: "PostgresPlace", stream: "Stream", entry: Entry) -> None:
+def _load(place: Place, stream: "Stream", entry: Entry) -> None:
     """Fill the table that comes next in the backup."""
     texts = stream.rows_of(entry)
     taken = place.load(entry.table, texts) if entry.rows else sum(1 for _ in texts)
@@ -170,7 +166,7 @@ def _data_files(manifest: Manifest) -> int:
     return sum(entry.rows for entry in manifest.tables if entry.table.name == "ducklake_data_file")
 
 
-def prove_definitions(place: "PostgresPlace", job: Job) -> None:
+def prove_definitions(place: Place, job: Job) -> None:
     """Compare the definitions that the server has now with the backup's."""
     found = by_name(_wanted(table, job.options) for table in place.definitions())
     for table in job.tables:
@@ -184,9 +180,9 @@ def prove_definitions(place: "PostgresPlace", job: Job) -> None:
         raise CatalogError(f"schema {place.schema} holds more catalog tables than the backup: {', '.join(found)}")
 
 
-def read_back(place: "PostgresPlace", job: Job, entries: Sequence[Entry]) -> None:
+def read_back(place: Place, job: Job, entries: Sequence[Entry]) -> None:
     """Compare the rows that the server has now with the backup's, before anything of them is committed."""
-    if not job.options.read_back:
+    if not job.options.read_back or not entries:
         return
     job.on_event(Event("restore", "reading every row back and comparing it with the backup"))
     work = {entry.table.name: job.proof[entry.table.name] for entry in entries}
@@ -211,7 +207,7 @@ def _difference(wanted: Table, found: Table | None) -> str:
 
 
 def _look_for_data_files(
-    place: "PostgresPlace", restored: Sequence[Table], scheduled: list[tuple[int, str]], on_event: OnEvent
+    place: Place, restored: Sequence[Table], scheduled: list[tuple[int, str]], on_event: OnEvent
 ) -> None:
     """Warn of data files that are not there, and of those that will soon be gone; none of that fails a restore."""
     tables = by_name(restored)
@@ -221,7 +217,7 @@ def _look_for_data_files(
         for finding in findings:
             if finding.severity == "error":
                 on_event(Event("data-files", finding.message, warning=True))
-    if scheduled and (needed := place.needs([file for file, _ in scheduled])):
+    if scheduled and (needed := _needed(place, restored, [file for file, _ in scheduled])):
         on_event(
             Event(
                 "data-files",
@@ -232,7 +228,18 @@ def _look_for_data_files(
         )
 
 
-def _move_data(place: "PostgresPlace", path: str) -> None:
+def _needed(place: Place, restored: Sequence[Table], files: Sequence[int]) -> int:
+    """Return how many of these data and delete files the restored catalog refers to."""
+    listed = ", ".join(map(str, files))
+    count = 0
+    with place.answers(restored) as answers:
+        for name in ("data_file", "delete_file"):
+            query = f"select count(*) from {{s}}.ducklake_{name} where {name}_id in ({listed})"
+            count += rows_of(answers, query)[0][0]
+    return count
+
+
+def _move_data(place: Place, path: str) -> None:
     if not path:
         raise UsageError("--data-path is empty")
     if place.set_data_path(path if path.endswith("/") else path + "/") != 1:

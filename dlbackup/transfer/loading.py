@@ -1,13 +1,12 @@
 """A backup becomes a catalog; what was there stays until everything is proved."""
 
-from typing import TYPE_CHECKING
+from functools import partial
 
-from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.catalogs.postgres.exchange import fill_in_batches, restore_by_exchange
-from dlbackup.runtime.memory import collector_paused
-from dlbackup.runtime.progress import Event, OnEvent, ignore
+from dlbackup.catalogs.contract import Catalog, Terms
+from dlbackup.catalogs.open import rewrite_for
+from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.filling import (
@@ -16,21 +15,15 @@ from dlbackup.transfer.filling import (
     Stream,
     check_place,
     check_roles,
-    load,
+    fill,
     prove_definitions,
     read_back,
-    restoring,
     settle,
 )
 
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.sessions import Session
-
 
 def restore_into(
-    session: "Session",
-    address: Address,
-    schema: str,
+    catalog: Catalog,
     reader: BackupReader,
     options: RestoreOptions,
     on_event: OnEvent = ignore,
@@ -38,19 +31,17 @@ def restore_into(
     scratch: bool = False,
 ) -> str | None:
     """
-    Restore on an open session, inside its transaction if it has one; return where the old catalog is.
+    Restore into a catalog's place, inside its transaction if it has one open; return where the old one is.
 
     Args:
-        scratch: nobody but us knows the schema, so it need not appear in one transaction.
+        scratch: nobody but us knows the place, so the catalog need not appear in one transaction.
     """
-    with feeding(reader) as feed:
-        return restore_fed(session, address, schema, reader.manifest, feed, options, on_event, scratch=scratch)
+    with feeding(reader, rewrite_for(catalog.address)) as feed:
+        return restore_fed(catalog, reader.manifest, feed, options, on_event, scratch=scratch)
 
 
 def restore_fed(
-    session: "Session",
-    address: Address,
-    schema: str,
+    catalog: Catalog,
     manifest: Manifest,
     feed: Feed,
     options: RestoreOptions,
@@ -58,35 +49,27 @@ def restore_fed(
     *,
     scratch: bool = False,
 ) -> str | None:
-    """Restore the rows of a feed; see `restore_into`."""
-    from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available
-    from dlbackup.catalogs.postgres.place import open_place
-    from dlbackup.catalogs.postgres.schemas import catalog_tables
+    """
+    Restore the rows of a feed; see `restore_into`.
 
-    with restoring(address, schema):
-        replaced = catalog_tables(session, schema) if options.replace else 0
-        needed = LOCKS_PER_TABLE * (len(manifest.tables) + replaced)
-        staged = needed > locks_available(session)
-    job = Job(address, schema, manifest, options, Stream(feed, manifest, options, on_event), on_event)
-    if staged and scratch:
-        fill_in_batches(job, schema)
-        return None
-    if staged:
-        return restore_by_exchange(session, job, needed)
-    with open_place(session, address, schema) as place:
-        place.privileges = options.privileges
-        check_roles(place, job.tables)
-        scheduled = place.scheduled_for_deletion()
-        check_place(place, manifest, options)
-        if place.existing.tables:
-            place.clear(drop=options.drop_replaced)
-        with collector_paused():
-            for entry, table in zip(manifest.tables, job.tables, strict=True):
-                place.create(table)
-                load(place, job.stream, entry)
-        on_event(Event("restore", "making indexes, owners and grants"))
-        place.finish(job.tables)
-        prove_definitions(place, job)
-        read_back(place, job, manifest.tables)
-        settle(place, job, scheduled)
-        return place.replaced
+    Each part is proved before it is committed: its rows by what the backend gives back, definitions once it has all.
+    """
+    job = Job(catalog.schema, manifest, options, Stream(feed, manifest, options, on_event), on_event)
+    terms = Terms(
+        accept=partial(check_place, job=job),
+        replace=options.replace,
+        drop_replaced=options.drop_replaced,
+        scratch=scratch,
+    )
+    with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:
+        check_roles(replacement, job.tables)
+        scheduled = replacement.existing.scheduled_for_deletion()
+        for opened in replacement.parts(manifest.tables):
+            with opened as part:
+                fill(part, job)
+                if part.whole:
+                    prove_definitions(part.place, job)
+                read_back(part.place, job, part.entries)
+                if part.whole:
+                    settle(part.place, job, scheduled)
+    return replacement.replaced

@@ -9,21 +9,19 @@ read back and compared with the manifest.
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.errors import DlbackupError, UsageError
+from dlbackup.catalogs.contract import Catalog
+from dlbackup.catalogs.open import open_for_restore, rewrite_for
+from dlbackup.errors import DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.stores.folder import local
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_fed
-
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.sessions import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +55,10 @@ def restore(
     """
     begun = time.monotonic()
     options = options or RestoreOptions()
-    where = _postgres(parse_address(address))
-    with BackupReader(local(backup)) as reader, feeding(reader) as feed:  # it reads while drivers are being imported
+    where = parse_address(address)
+    rewrite = rewrite_for(where)
+    # The feed reads while drivers are being imported.
+    with BackupReader(local(backup)) as reader, feeding(reader, rewrite) as feed:
         schema, replaced = _restore(where, reader.manifest, feed, Path(backup).parent, options, on_event)
     header = reader.manifest.header
     return Restored(
@@ -75,61 +75,25 @@ def restore(
 def _restore(
     where: Address, manifest: Manifest, feed: Feed, journals: Path, options: RestoreOptions, on_event: OnEvent
 ) -> tuple[str, str | None]:
-    """Restore on a session of its own; return the schema, and where the old catalog is."""
-    from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator
-    from dlbackup.catalogs.postgres.clients.connected import settle_clients
-    from dlbackup.catalogs.postgres.schemas import drop_left
-    from dlbackup.catalogs.postgres.sessions import connect, translated
-
-    session = connect(where)
-    try:
-        with translated(where, "looking for the place to restore to"):
-            schema = _choose_schema(session, manifest, options)
-        with translated(where, f"restoring into schema {schema}"), only_migrator(session, schema):
-            if options.replace:
-                settle_clients(
-                    session,
-                    schema,
-                    frozenset(),
-                    ignore=options.ignore_clients,
-                    terminate=options.terminate_clients,
-                )
-            drop_left(session, schema)
-            replaced = restore_fed(session, where, schema, manifest, feed, options, on_event)
-            _settle_journals(session, where, schema, journals, on_event)
-    finally:
-        session.close()
-    return schema, replaced
+    """Restore where the options say; return the schema, and where the old catalog is."""
+    own = manifest.header.source.schema
+    opened = open_for_restore(where, options.metadata_schema, own, replace=options.replace)
+    with opened as catalog, catalog.turn():
+        if options.replace:
+            catalog.settle_clients(ignore=options.ignore_clients, terminate=options.terminate_clients)
+        catalog.drop_left()
+        replaced = restore_fed(catalog, manifest, feed, options, on_event)
+        _settle_journals(catalog, journals, on_event)
+        return catalog.schema, replaced
 
 
-def _settle_journals(session: "Session", where: Address, schema: str, folder: Path, on_event: OnEvent) -> None:
+def _settle_journals(catalog: Catalog, folder: Path, on_event: OnEvent) -> None:
     """Settle unfinished migrations and drop what is left over; the restore is done, so a failure is a warning."""
-    from dlbackup.catalogs.postgres.mark import PostgresMark
-    from dlbackup.catalogs.postgres.schemas import drop_left
-    from dlbackup.catalogs.postgres.sessions import translated
     from dlbackup.migration import leftovers
 
     try:
-        with translated(where, "settling journals"):
-            leftovers.replaced(PostgresMark(session, schema), folder)
-            drop_left(session, schema)
+        with catalog.doing("settling journals"):
+            leftovers.replaced(catalog.mark, folder)
+            catalog.drop_left()
     except DlbackupError as exc:
         on_event(Event("journal", f"the catalog is restored, but {exc.message}", warning=True))
-
-
-def _postgres(address: Address) -> Address:
-    if address.kind != "postgres":
-        raise UsageError(f"this version of dlbackup restores to PostgreSQL only, not to {address}")
-    return address
-
-
-def _choose_schema(session: "Session", manifest: Manifest, options: RestoreOptions) -> str:
-    from dlbackup.catalogs.postgres.schemas import catalog_schemas, find_schema
-
-    if options.metadata_schema is not None:
-        return options.metadata_schema
-    own = manifest.header.source.schema
-    found = [name for name in catalog_schemas(session) if not name.startswith("dlbackup_")]
-    if not options.replace or not found:
-        return own
-    return find_schema(session, None)

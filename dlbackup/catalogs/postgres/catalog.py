@@ -1,17 +1,19 @@
 """An open catalog on PostgreSQL: its session, its schema, and snapshots of it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.contract import Client, Locks
-from dlbackup.catalogs.postgres.clients.advisory_lock import refuse_pooler
-from dlbackup.catalogs.postgres.clients.connected import other_clients
+from dlbackup.catalogs.contract import Client, Locks, Replacement, Terms
+from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator, refuse_pooler
+from dlbackup.catalogs.postgres.clients.connected import other_clients, settle_clients
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available
 from dlbackup.catalogs.postgres.mark import PostgresMark
-from dlbackup.catalogs.postgres.schemas import find_schema
+from dlbackup.catalogs.postgres.replacement import replacing
+from dlbackup.catalogs.postgres.schemas import catalog_schemas, drop_left, find_schema
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
 from dlbackup.catalogs.postgres.snapshot import ONE_VIEW, Exported, PostgresSnapshot
+from dlbackup.runtime.progress import OnEvent, ignore
 
 
 class PostgresCatalog:
@@ -37,6 +39,21 @@ class PostgresCatalog:
         finally:
             session.close()
 
+    @classmethod
+    @contextmanager
+    def open_for_restore(
+        cls, address: Address, wanted: str | None, own: str, *, replace: bool
+    ) -> Iterator["PostgresCatalog"]:
+        """Connect and choose the schema that a backup goes into; see `catalogs.open.open_for_restore`."""
+        session = connect(address)
+        try:
+            with translated(address, "looking for the place to restore to"):
+                schema = wanted if wanted is not None else _place_of(session, own, replace=replace)
+            with translated(address, f"restoring into schema {schema}"):
+                yield cls(address, session, schema)
+        finally:
+            session.close()
+
     @contextmanager
     def snapshot(self, *, share: bool = False) -> Iterator["PostgresSnapshot"]:
         """
@@ -54,6 +71,26 @@ class PostgresCatalog:
                 exported = Exported(self.address, one(self.session, "select pg_export_snapshot()")[0])
             yield PostgresSnapshot.begin(self.session, self.schema, exported)
 
+    def replacement(self, tables: int, terms: Terms, on_event: OnEvent = ignore) -> AbstractContextManager[Replacement]:
+        """Begin to put a backup of so many tables in the schema's place."""
+        return replacing(self.session, self.address, self.schema, tables, terms, on_event)
+
+    def doing(self, what: str) -> AbstractContextManager[None]:
+        """Translate errors of the server inside the block."""
+        return translated(self.address, what)
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Hold the catalog's advisory lock in the block."""
+        return only_migrator(self.session, self.schema)
+
+    def settle_clients(self, *, ignore: bool, terminate: bool) -> tuple[Client, ...]:
+        """Refuse, end or accept other clients, as the user chose; return those that were there."""
+        return settle_clients(self.session, self.schema, frozenset(), ignore=ignore, terminate=terminate)
+
+    def drop_left(self) -> None:
+        """Drop what a restore left that was killed, or that had no time to drop what it replaced."""
+        drop_left(self.session, self.schema)
+
     @property
     def mark(self) -> PostgresMark:
         """The mark of a migration that is under way, or was cut off."""
@@ -70,3 +107,9 @@ class PostgresCatalog:
     def locks(self, tables: int) -> Locks:
         """Return what restoring so many tables in one transaction needs, and what the server's settings promise."""
         return Locks(LOCKS_PER_TABLE * tables, locks_available(self.session))
+
+
+def _place_of(session: Session, own: str, *, replace: bool) -> str:
+    """Return the schema of the one catalog that is to be replaced; `own` where there is none, or none may be."""
+    found = [name for name in catalog_schemas(session) if not name.startswith("dlbackup_")]
+    return find_schema(session, None) if replace and found else own

@@ -1,34 +1,15 @@
 """
-A catalog whose locks no single transaction can hold: filled in many, exchanged in one that needs a few.
+Two schemas change their names, so that a catalog is the old or the new one, whole.
 
-The tables are made in a schema of dlbackup's own, `dlbackup_restoring_<time>_<hash>_<schema>`, into which nobody else
-writes. At last the two schemas change their names in one transaction, so that the catalog is the old or the new
-one, whole. A schema that arrives by its name is another object: owner, grants and comment are carried over and
-compared, and a schema that holds or is known to anything else is refused.
+A schema that arrives by its name is another object: owner, grants and comment are carried over and compared, and a
+schema that holds or is known to anything else is refused.
 """
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
-
-from dlbackup.addresses.address import Address
 from dlbackup.catalogs.postgres.locks import locks_available
 from dlbackup.catalogs.postgres.schemas import OWN_KINDS, aside_name, catalog_tables, own_name
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one, quoted_text
-from dlbackup.errors import CatalogError, DlbackupError, TooManyLocks
-from dlbackup.runtime.memory import collector_paused
-from dlbackup.runtime.progress import Event
+from dlbackup.errors import CatalogError, TooManyLocks
 from dlbackup.tables.quoting import qualified, quote_identifier
-from dlbackup.transfer.filling import (
-    Job,
-    check_place,
-    check_roles,
-    load,
-    prove_definitions,
-    read_back,
-    restoring,
-    settle,
-)
 
 _KNOWN = """
 select pg_describe_object(d.classid, d.objid, d.objsubid) from pg_depend d
@@ -123,75 +104,3 @@ def lock_out_commits(session: Session, schema: str) -> None:
 
 def _renaming(schema: str, to: str) -> bytes:
     return f"ALTER SCHEMA {quote_identifier(schema)} RENAME TO {quote_identifier(to)}".encode()
-
-
-def restore_by_exchange(session: "Session", job: Job, needed: int) -> str | None:
-    """
-    Fill a schema of our own in many transactions, prove it, and exchange it for the catalog's in one short one.
-
-    Killed before that one, it leaves the catalog as it was, and a schema that the next restore drops.
-    """
-    from dlbackup.catalogs.postgres import schemas
-    from dlbackup.catalogs.postgres.commit import committed_or_known
-    from dlbackup.catalogs.postgres.place import look_at_place
-
-    options = job.options
-    with restoring(job.address, job.schema):
-        place = look_at_place(session, job.schema)
-        check_roles(place, job.tables)
-        scheduled = place.scheduled_for_deletion()
-        check_place(place, job.manifest, options)
-        refuse_shared(session, job.schema, needed)
-    job.on_event(Event("restore", f"in batches: one transaction would need about {needed} locks"))
-    name = own_name(OWN_KINDS[0], job.schema)
-    with schemas.claimed(session, name), _dropped_on_failure(job.address, name):
-        fill_in_batches(job, name, scheduled)
-        with committed_or_known(
-            session, job.address, f"putting the restored catalog in the place of schema {job.schema}"
-        ):
-            lock_out_commits(session, job.schema)
-            check_place(look_at_place(session, job.schema), job.manifest, options)
-            refuse_shared(session, job.schema, needed)
-            aside = exchange(session, job.schema, name, drop=options.drop_replaced)
-    return None if options.drop_replaced else aside
-
-
-@contextmanager
-def _dropped_on_failure(address: Address, name: str) -> Iterator[None]:
-    """Drop a schema of our own when the block fails; what can't be dropped then, the next restore drops."""
-    from dlbackup.catalogs.postgres.schemas import drop_schema
-    from dlbackup.catalogs.postgres.sessions import connect, translated
-
-    try:
-        yield
-    except BaseException:
-        with suppress(DlbackupError), translated(address, f"dropping schema {name}"), closing(connect(address)) as own:
-            drop_schema(own, name)
-        raise
-
-
-def fill_in_batches(job: Job, name: str, scheduled: list[tuple[int, str]] | None = None) -> None:
-    """Make, fill and prove a schema of our own, on a session of its own, some hundred tables a transaction."""
-    from dlbackup.catalogs.postgres.locks import AT_ONCE, batch_tables
-    from dlbackup.catalogs.postgres.place import look_at_place
-    from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, connect, translated
-
-    with closing(connect(job.address)) as own, translated(job.address, f"restoring into schema {name}"):
-        own.execute(f"CREATE SCHEMA {quote_identifier(name)}".encode())
-        empty = look_at_place(own, name)
-        size = batch_tables(own)
-        for begin in range(0, len(job.tables), size):
-            tables, entries = job.tables[begin : begin + size], job.manifest.tables[begin : begin + size]
-            with own.transaction(), collector_paused():
-                own.execute(LOCAL_SETTINGS.encode())
-                place = replace(empty, privileges=job.options.privileges, _names=[])
-                for at in range(0, len(tables), AT_ONCE):
-                    place.create(*tables[at : at + AT_ONCE])
-                for entry in entries:
-                    load(place, job.stream, entry)
-                place.finish(tables, AT_ONCE)
-                read_back(place, job, entries)
-        with own.transaction():
-            own.execute(LOCAL_SETTINGS.encode())
-            prove_definitions(empty, job)
-            settle(empty, job, scheduled or [])

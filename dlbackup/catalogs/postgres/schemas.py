@@ -7,7 +7,7 @@ the 63 bytes that a name has, and an advisory lock says whether its maker lives.
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -150,3 +150,14 @@ def drop_schema(session: Session, name: str) -> None:
         listed = ", ".join(qualified(name, table) for (table,) in tables)
         session.execute(f"DROP TABLE {listed}".encode())
     session.execute(f"DROP SCHEMA IF EXISTS {quote_identifier(name)}".encode())
+
+
+def analyze(session: Session, schema: str, tables: Sequence[str]) -> None:
+    """
+    Have the server learn what new tables hold.
+
+    It plans by what it knows: without, the rules over 1.1 million rows took 60 s instead of 3 s.
+    """
+    if tables:
+        listed = ", ".join(qualified(schema, name) for name in tables)
+        session.execute(f"ANALYZE {listed}".encode())

@@ -8,6 +8,7 @@ from support.backups import HEADER, row, small, write_backup
 from dlbackup.backupfile.prover import prove_file
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.writer import BackupWriter
+from dlbackup.catalogs.postgres.bulk.copy_text import copy_text
 from dlbackup.errors import Corrupt
 from dlbackup.stores.contract import Where
 from dlbackup.stores.folder import local
@@ -57,7 +58,11 @@ def test_helpers_prove_it(backup: Where, tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_child_reads_it(backup: Where) -> None:
     """What a child process sends for COPY is what this process would."""
-    with BackupReader(backup) as reader, feeding(reader, child=True) as one, feeding(reader, child=False) as other:
+    with (
+        BackupReader(backup) as reader,
+        feeding(reader, copy_text, child=True) as one,
+        feeding(reader, copy_text, child=False) as other,
+    ):
         assert list(one) == list(other)
 
 

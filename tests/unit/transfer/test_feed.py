@@ -15,6 +15,7 @@ from support.waiting import wait_until
 
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.postgres.bulk.copy_text import copy_text
 from dlbackup.errors import Corrupt, StorageError, UnsafeStatement
 from dlbackup.stores.folder import local
 from dlbackup.transfer.chunks import Chunk, Feed
@@ -34,7 +35,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def fed(path: Path, *, child: bool = True) -> Iterator[Feed]:
-    with BackupReader(local(path)) as reader, feeding(reader, child=child) as feed:
+    with BackupReader(local(path)) as reader, feeding(reader, copy_text, child=child) as feed:
         yield feed
 
 
@@ -60,7 +61,7 @@ def test_small_backups_start_no_child(tmp_path: Path) -> None:
     """Where few rows are to be read, they are read here."""
     write_backup(tmp_path / "backup", small())
 
-    with BackupReader(local(tmp_path / "backup")) as reader, feeding(reader) as feed:
+    with BackupReader(local(tmp_path / "backup")) as reader, feeding(reader, copy_text) as feed:
         next(feed)
         assert ours() == []
 
@@ -93,7 +94,7 @@ def test_backup_that_was_exchanged_is_not_read(tmp_path: Path) -> None:
         write_backup(tmp_path / "other", [small()[0]])
         (tmp_path / "other").replace(path)
 
-        with feeding(reader, child=True) as feed, pytest.raises(Corrupt, match="was changed"):
+        with feeding(reader, copy_text, child=True) as feed, pytest.raises(Corrupt, match="was changed"):
             list(feed)
 
 
@@ -121,10 +122,11 @@ def test_leaving_early_ends_the_child(large: Path) -> None:
 PARENT = """
 import sys, time
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.postgres.bulk.copy_text import copy_text
 from dlbackup.stores.folder import local
 from dlbackup.transfer.feed import feeding
 
-with BackupReader(local(sys.argv[1])) as reader, feeding(reader, child=True) as feed:
+with BackupReader(local(sys.argv[1])) as reader, feeding(reader, copy_text, child=True) as feed:
     next(feed)
     print("ready", flush=True)
     time.sleep(600)

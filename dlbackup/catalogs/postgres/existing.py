@@ -1,0 +1,88 @@
+"""What stands in a schema before something is put there."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dlbackup.catalogs.contract import Head
+from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
+from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one
+from dlbackup.catalogs.postgres.snapshot import read_head
+from dlbackup.tables.definition import Table, by_name
+from dlbackup.tables.quoting import qualified, quote_identifier
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresExisting:
+    """The catalog tables of a schema, and what they say of themselves."""
+
+    session: Session
+    schema: str
+    definitions: Definitions
+    head: Head
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables' definitions, in the order of their names' bytes."""
+        return self.definitions.tables
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What belongs to the tables but is not in their records."""
+        return self.definitions.left_out
+
+    def newer_snapshots(self, than: int | None) -> str:
+        """Say what the existing catalog has committed after a snapshot: how many, from when, by whom."""
+        snapshot = qualified(self.schema, "ducklake_snapshot")
+        changes = by_name(self.tables).get("ducklake_snapshot_changes")
+        authors = "null"
+        if changes is not None and "author" in changes.column_names:
+            where = qualified(self.schema, changes.name)
+            authors = f"(select string_agg(distinct author, ', ') from {where} where snapshot_id > %(than)s)"
+        count, first, last, names = self.session.execute(
+            f"select count(*), min(snapshot_time)::text, max(snapshot_time)::text, {authors} from {snapshot}"
+            " where snapshot_id > %(than)s".encode(),
+            {"than": -1 if than is None else than},
+        ).fetchone() or (0, None, None, None)
+        return f"{count}, committed from {first} to {last}" + (f" by {names[:200]}" if names else "")
+
+    def scheduled_for_deletion(self) -> list[tuple[int, str]]:
+        """Return the data files that the existing catalog wants to be rid of, and since when."""
+        table = by_name(self.tables).get("ducklake_files_scheduled_for_deletion")
+        if table is None or not {"data_file_id", "schedule_start"} <= set(table.column_names):
+            return []
+        query = f"select data_file_id, schedule_start::text from {qualified(self.schema, table.name)} order by 2"
+        return self.session.execute(query.encode()).fetchall()
+
+
+def look_at(session: Session, schema: str) -> PostgresExisting:
+    """Look at what stands in a schema, without locks and without a transaction of its own."""
+    definitions = read_definitions(session, schema)
+    return PostgresExisting(session, schema, definitions, read_head(session, schema, definitions))
+
+
+def lock(session: Session, schema: str) -> PostgresExisting:
+    """
+    Lock what stands in a schema, in the session's transaction; make the schema where there is none.
+
+    Raises:
+        CatalogError: the schema can't be made.
+        Locked: its tables can't be had within ten seconds.
+    """
+    session.execute(LOCAL_SETTINGS.encode())
+    exists = one(session, "select exists (select from pg_namespace where nspname = %s)", schema)[0]
+    if not exists:
+        session.execute(f"CREATE SCHEMA {quote_identifier(schema)}".encode())
+    if tables := read_definitions(session, schema).tables:
+        listed = ", ".join(qualified(schema, table.name) for table in tables)
+        session.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE".encode())
+    return look_at(session, schema)
+
+
+def missing_roles(session: Session, names: Iterable[str]) -> list[str]:
+    """Return which of the roles the server doesn't have."""
+    wanted = sorted(set(names))
+    rows = session.execute(
+        "select name from unnest(%s::text[]) name where not exists (select from pg_roles where rolname = name)",
+        [wanted],
+    )
+    return [row[0] for row in rows]

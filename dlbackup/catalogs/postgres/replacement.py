@@ -1,0 +1,174 @@
+"""
+A backup becomes a catalog on PostgreSQL, in one of two ways.
+
+Where the locks of one transaction suffice, it is one part in one transaction. A catalog that is in the way is moved as
+it is, keys, indexes and all, into a schema of its own named `dlbackup_replaced_<time>_<schema>`. Other tables of the
+schema stay where they are.
+
+Otherwise the tables are made in a schema of dlbackup's own, `dlbackup_restoring_<time>_<hash>_<schema>`, into which
+nobody else writes: some hundred in each transaction, on a session of its own. At last that schema and the catalog's
+change their names in one short transaction. Killed before that one, it leaves the catalog as it was, and a schema that
+the next restore drops. A scratch schema is filled so too, and needs no exchange.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
+
+from dlbackup.addresses.address import Address
+from dlbackup.backupfile.manifest import Entry
+from dlbackup.catalogs.contract import Part, Replacement, Terms
+from dlbackup.catalogs.postgres import existing
+from dlbackup.catalogs.postgres.commit import committed_or_known
+from dlbackup.catalogs.postgres.exchange import exchange, lock_out_commits, refuse_shared
+from dlbackup.catalogs.postgres.existing import PostgresExisting
+from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, batch_tables, locks_available
+from dlbackup.catalogs.postgres.place import PostgresPlace
+from dlbackup.catalogs.postgres.schemas import OWN_KINDS, aside_name, catalog_tables, claimed, drop_schema, own_name
+from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, translated
+from dlbackup.errors import DlbackupError
+from dlbackup.runtime.progress import Event, OnEvent
+from dlbackup.tables.quoting import qualified, quote_identifier
+
+
+@contextmanager
+def replacing(
+    session: Session, address: Address, schema: str, tables: int, terms: Terms, on_event: OnEvent
+) -> Iterator[Replacement]:
+    """Put a backup of so many tables in a schema's place; `Catalog.replacement` says what holds for that."""
+    doing = f"restoring into schema {schema}"
+    with translated(address, doing):
+        there = catalog_tables(session, schema) if terms.replace else 0
+        needed = LOCKS_PER_TABLE * (tables + there)
+        in_one = needed <= locks_available(session)
+    if in_one:
+        with committed_or_known(session, address, doing):
+            yield _InOneTransaction(session, schema, existing.lock(session, schema), terms)
+        return
+    with ExitStack() as held:
+        with translated(address, doing):
+            there_now = existing.look_at(session, schema)
+            batches = _InBatches(session, address, there_now, terms, needed, on_event, held)
+            yield batches
+        if not terms.scratch:
+            batches.exchange()
+
+
+class _InOneTransaction:
+    """What is made in the session's transaction; what stands there is locked already."""
+
+    def __init__(self, session: Session, schema: str, there: PostgresExisting, terms: Terms) -> None:
+        self._session, self._schema, self._terms = session, schema, terms
+        self.existing = there
+        self.replaced: str | None = None
+
+    def missing_roles(self, names: Iterable[str]) -> list[str]:
+        """Return which of the roles the server doesn't have."""
+        return existing.missing_roles(self._session, names)
+
+    def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
+        """Clear the place, and yield one part."""
+        self._terms.accept(self.existing)
+        if self.existing.tables:
+            self._clear()
+        yield nullcontext(Part(PostgresPlace(self._session, self._schema), entries, whole=True))
+
+    def _clear(self) -> None:
+        """Move the existing tables aside, or drop them."""
+        names = [table.name for table in self.existing.tables]
+        if self._terms.drop_replaced:
+            listed = ", ".join(qualified(self._schema, name) for name in names)
+            self._session.execute(f"DROP TABLE {listed}".encode())
+            return
+        self.replaced = aside_name(self._schema)
+        aside = quote_identifier(self.replaced)
+        self._session.execute(f"CREATE SCHEMA {aside}".encode())
+        for name in names:
+            self._session.execute(f"ALTER TABLE {qualified(self._schema, name)} SET SCHEMA {aside}".encode())
+
+
+class _InBatches:
+    """
+    What is made in a schema of our own, in many transactions.
+
+    Args:
+        session: for looks and the exchange; it may be in a transaction, which then decides on that.
+        there: was looked at without locks, so it is looked at again for the exchange.
+        needed: how many locks one transaction would need.
+        held: what has to be done in the end; on a failure the schema is dropped.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        address: Address,
+        there: PostgresExisting,
+        terms: Terms,
+        needed: int,
+        on_event: OnEvent,
+        held: ExitStack,
+    ) -> None:
+        self._session, self._address, self._terms = session, address, terms
+        self._needed, self._on_event, self._held = needed, on_event, held
+        self._schema = there.schema
+        self._name = there.schema if terms.scratch else own_name(OWN_KINDS[0], there.schema)
+        self._own: Session | None = None
+        self._all_made = False
+        self.existing = there
+        self.replaced: str | None = None
+
+    def missing_roles(self, names: Iterable[str]) -> list[str]:
+        """Return which of the roles the server doesn't have."""
+        return existing.missing_roles(self._session, names)
+
+    def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
+        """Yield batches of tables, and at last the whole of them."""
+        self._terms.accept(self.existing)
+        if not self._terms.scratch:
+            refuse_shared(self._session, self._schema, self._needed)
+            how = f"in batches: one transaction would need about {self._needed} locks"
+            self._on_event(Event("restore", how))
+            self._held.enter_context(_dropped_on_failure(self._address, self._name))
+            self._held.enter_context(claimed(self._session, self._name))
+        self._own = own = self._held.enter_context(closing(connect(self._address)))
+        with self._translated():
+            own.execute(f"CREATE SCHEMA {quote_identifier(self._name)}".encode())
+            size = batch_tables(own)
+        for begin in range(0, len(entries), size):
+            yield self._part(own, entries[begin : begin + size], whole=False)
+        yield self._part(own, (), whole=True)
+        self._all_made = True
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(self._address, f"restoring into schema {self._name}")
+
+    @contextmanager
+    def _part(self, own: Session, entries: Sequence[Entry], *, whole: bool) -> Iterator[Part]:
+        with self._translated(), own.transaction():
+            own.execute(LOCAL_SETTINGS.encode())
+            yield Part(PostgresPlace(own, self._name), entries, whole)
+
+    def exchange(self) -> None:
+        """Put what was made in the place of the catalog, which is looked at and accepted again once commits wait."""
+        if self._own is None:  # nobody has asked for parts
+            return
+        if not self._all_made:
+            raise AssertionError("all parts are made before a catalog is replaced")
+        self._own.close()
+        doing = f"putting the restored catalog in the place of schema {self._schema}"
+        with committed_or_known(self._session, self._address, doing):
+            lock_out_commits(self._session, self._schema)
+            self._terms.accept(existing.look_at(self._session, self._schema))
+            refuse_shared(self._session, self._schema, self._needed)
+            aside = exchange(self._session, self._schema, self._name, drop=self._terms.drop_replaced)
+        self.replaced = None if self._terms.drop_replaced else aside
+
+
+@contextmanager
+def _dropped_on_failure(address: Address, name: str) -> Iterator[None]:
+    """Drop a schema of our own when the block fails; what can't be dropped then, the next restore drops."""
+    try:
+        yield
+    except BaseException:
+        with suppress(DlbackupError), translated(address, f"dropping schema {name}"), closing(connect(address)) as own:
+            drop_schema(own, name)
+        raise

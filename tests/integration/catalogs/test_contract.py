@@ -1,0 +1,428 @@
+"""
+What every backend promises of a catalog (`dlbackup.catalogs.contract`), shown for each in the same words.
+
+A new backend needs a class like `_Postgres` and one line in `BACKENDS`.
+"""
+
+import pickle
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from support.backups import METADATA, SNAPSHOT, row, write_backup
+from support.comparison import execute
+from support.servers.servers import Servers, majors, server_kind
+
+from dlbackup.addresses.address import Address, parse_address
+from dlbackup.backupfile.manifest import Entry
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.contract import Catalog, Existing, Identity, Pages, Part, Snapshot, Terms
+from dlbackup.catalogs.open import open_catalog, open_for_restore, rewrite_for
+from dlbackup.catalogs.reading import contents
+from dlbackup.errors import MigratorRuns, NotALake
+from dlbackup.lake.answers import rows_of
+from dlbackup.stores.folder import local
+from dlbackup.tables.definition import Column, Index, Table
+from dlbackup.tables.digest import Block
+from dlbackup.transfer.feed import feeding
+
+_BIG = "ducklake_inlined_data_100_1"
+_ROWS = {
+    METADATA.name: [row("version", "1.0", None, None), row("data_path", "/old/", None, None)],
+    SNAPSHOT.name: [row(0, "2026-03-23 17:50:00+00"), row(7, "2026-03-23 17:51:00+00")],
+    _BIG: [row(number, f"it's, \\ {number}".ljust(60, "é")) for number in range(2000)],
+}
+
+
+def _inlined(name: str) -> Table:
+    columns = (Column("row_id", "bigint"), Column("text", "character varying"))
+    return Table(name, columns, indexes=(Index(f"{name}_idx", "USING btree (row_id)"),))
+
+
+TABLES = [*(_inlined(f"ducklake_inlined_data_{number}_1") for number in range(100, 122)), METADATA, SNAPSHOT]
+"""More than go into one part where a place is tight; in the order of their names."""
+
+
+class Backend(Protocol):
+    """What the suite needs of a backend beside what it promises."""
+
+    def place(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
+        """Make a place without a catalog; return its address."""
+
+    def tight(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
+        """Make one in which `TABLES` don't go into one part; skip the test where there is no such thing."""
+
+    def execute(self, address: str, sql: str) -> None:
+        """Execute and commit a statement, as somebody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Postgres:
+    major: int
+
+    def place(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
+        return servers[self.major].database()
+
+    @contextmanager
+    def tight(self, servers: Servers, folder: Path) -> Iterator[str]:
+        if server_kind() != "docker":
+            pytest.skip("a server with settings of its own needs a container: PG_TEST_ENGINE=docker")
+        few = {"max_locks_per_transaction": "10", "max_connections": "10"}
+        with servers.with_settings(self.major, **few) as server, server.database() as url:
+            yield url
+
+    def execute(self, address: str, sql: str) -> None:
+        execute(address, sql)
+
+
+BACKENDS: dict[str, Backend] = {**{f"postgres{major}": _Postgres(major) for major in majors()}}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A place of one backend, and a backup to be put there."""
+
+    backend: Backend
+    url: str
+    reader: BackupReader
+    texts: dict[str, list[bytes]]
+
+    @property
+    def address(self) -> Address:
+        """Where it is."""
+        return parse_address(self.url)
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The tables of the backup."""
+        return self.reader.manifest.tables
+
+    def open_place(self, *, replace: bool = False) -> AbstractContextManager[Catalog]:
+        """Open the place to restore to."""
+        return open_for_restore(self.address, None, "public", replace=replace)
+
+    def fill(self, part: Part, entries: Sequence[Entry] | None = None) -> None:
+        """Make a part's tables, or some of them."""
+        entries = part.entries if entries is None else entries
+        tables = [entry.table for entry in entries]
+        part.place.create(tables)
+        for table in tables:
+            assert part.place.load(table, self.texts[table.name]) == len(_ROWS.get(table.name, ()))
+        part.place.finish(tables, privileges=True)
+
+    def put(self, catalog: Catalog, terms: Terms | None = None) -> str | None:
+        """Put the backup in a catalog's place."""
+        with catalog.replacement(len(self.entries), terms or _terms()) as replacement:
+            for opened in replacement.parts(self.entries):
+                with opened as part:
+                    self.fill(part)
+        return replacement.replaced
+
+    def is_free(self) -> bool:
+        """Tell whether nothing of a catalog stands there."""
+        with self.open_place() as catalog, catalog.replacement(1, _terms()) as replacement:
+            return not replacement.existing.tables
+
+
+def _terms(accept: Callable[[Existing], None] = lambda existing: None, *, replace: bool = False) -> Terms:
+    return Terms(accept=accept, replace=replace)
+
+
+@contextmanager
+def _scene(backend: Backend, url: str, folder: Path) -> Iterator[Scene]:
+    write_backup(folder / "backup", [(table, _ROWS.get(table.name, [])) for table in TABLES])
+    texts: dict[str, list[bytes]] = {table.name: [] for table in TABLES}
+    with BackupReader(local(folder / "backup")) as reader:
+        with feeding(reader, rewrite_for(parse_address(url)), child=False) as feed:
+            for item in feed:
+                if isinstance(item, Entry):
+                    name = item.table.name
+                else:
+                    texts[name].append(item.text)
+        yield Scene(backend, url, reader, texts)
+
+
+@pytest.fixture(params=BACKENDS)
+def scene(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Iterator[Scene]:
+    """A place without a catalog, of each backend."""
+    backend = BACKENDS[request.param]
+    with backend.place(servers, tmp_path) as url, _scene(backend, url, tmp_path) as scene:
+        yield scene
+
+
+@pytest.fixture(params=BACKENDS)
+def tight(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Iterator[Scene]:
+    """A place of each backend in which the backup doesn't go into one part."""
+    backend = BACKENDS[request.param]
+    with backend.tight(servers, tmp_path) as url, _scene(backend, url, tmp_path) as scene:
+        yield scene
+
+
+@pytest.fixture
+def full(scene: Scene) -> Scene:
+    """A place with a catalog."""
+    with scene.open_place() as catalog:
+        scene.put(catalog)
+    return scene
+
+
+def _as_made(table: Table) -> Table:
+    return table.without_owner().without_grants()
+
+
+def _lines(blocks: Iterator[Block]) -> list[bytes]:
+    return sorted(bytes(line) for block in blocks for line in block)
+
+
+def _is_catalog(snapshot: Snapshot) -> bool:
+    """Tell whether a snapshot is what was put there: definitions and rows."""
+    rows = {table.name: _lines(blocks) for table, blocks in snapshot.each(snapshot.tables)}
+    return [_as_made(table) for table in snapshot.tables] == TABLES and rows == {
+        table.name: sorted(_ROWS.get(table.name, [])) for table in TABLES
+    }
+
+
+def test_tables_come_in_the_order_of_their_names(full: Scene) -> None:
+    """A snapshot has the definitions as they were made, in the order of their names' bytes, and the newest head."""
+    with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
+        assert [_as_made(table) for table in snapshot.tables] == TABLES
+        assert (snapshot.head.spec_version, snapshot.head.snapshot_id) == ("1.0", 7)
+        assert snapshot.left_out == ()
+        assert snapshot.source.schema == catalog.schema
+        assert snapshot.missing_rights(rehearsal=True) == []
+
+
+def test_all_ways_to_read_give_the_same_rows(full: Scene) -> None:
+    """Tables together, each alone, one by itself and one in pieces: always the rows that were loaded."""
+    with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
+        together = {table.name: _lines(blocks) for table, blocks in snapshot.each(snapshot.tables)}
+        alone = {table.name: _lines(blocks) for table, blocks in snapshot.each(snapshot.tables, alone=True)}
+        big = next(table for table in snapshot.tables if table.name == _BIG)
+        middle = snapshot.pages()[_BIG] // 2
+        pieces = [_lines(snapshot.rows(big, pages)) for pages in (Pages(0, middle), Pages(middle, None))]
+
+        assert together == alone == {table.name: sorted(_ROWS.get(table.name, [])) for table in TABLES}
+        assert _lines(snapshot.rows(big)) == together[_BIG]
+        assert all(pieces)
+        assert sorted(pieces[0] + pieces[1]) == together[_BIG]
+
+
+def test_what_is_counted_is_what_is_there(full: Scene) -> None:
+    """Counts are those of the rows, pages are told of every table, and the tables take some room."""
+    with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
+        assert snapshot.counts() == {table.name: len(_ROWS.get(table.name, ())) for table in TABLES}
+        assert snapshot.pages().keys() == {table.name for table in TABLES}
+        assert snapshot.densities().keys() <= snapshot.pages().keys()
+        assert snapshot.size_bytes() > 100_000
+
+
+def test_snapshot_and_who_joins_it_see_no_later_commit(full: Scene) -> None:
+    """After a commit, an open snapshot and one that joins it have the rows from before; a new one has the new rows."""
+    with open_catalog(full.address) as catalog:
+        with catalog.snapshot(share=True) as snapshot:
+            before = contents(snapshot)
+            joinable = snapshot.joinable(snapshot.tables)
+            full.backend.execute(full.url, f"insert into {_BIG} values (-1, 'later')")
+            full.backend.execute(full.url, f"delete from {SNAPSHOT.name}")
+
+            assert joinable is not None
+            with pickle.loads(pickle.dumps(joinable)).join() as joined:  # noqa: S301 - our own
+                assert contents(joined) == contents(snapshot) == before
+                assert (joined.tables, joined.head) == (snapshot.tables, snapshot.head)
+        with catalog.snapshot() as later:
+            assert later.counts()[_BIG] == before[_BIG].count + 1
+
+
+def test_nobody_joins_a_snapshot_that_was_not_opened_for_it(full: Scene) -> None:
+    """A snapshot that is not to be shared has nothing to be joined by."""
+    with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
+        assert snapshot.joinable(snapshot.tables) is None
+
+
+def test_snapshot_answers_sql(full: Scene) -> None:
+    """Questions are answered at once or row by row, one after the other; then the snapshot is read on."""
+    with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
+        with snapshot.answers() as answers:
+            said = answers.ask(f"select count(*) as many, max(row_id) as most from {answers.schema}.{_BIG}")
+            assert (said.columns, said.rows) == (("many", "most"), [(2000, 1999)])
+            streamed = answers.stream(f"select row_id from {answers.schema}.{_BIG} order by 1")
+            assert list(streamed) == [(number,) for number in range(2000)]
+            assert rows_of(answers, "select snapshot_id from {s}.ducklake_snapshot order by 1") == [(0,), (7,)]
+            assert answers.tables == snapshot.tables
+
+        assert _is_catalog(snapshot)
+
+
+def test_nothing_is_there_before_the_end_of_the_block(scene: Scene) -> None:
+    """A place gives back the definitions and rows that it was given; others see none of it until the block ends."""
+    with scene.open_place() as catalog:
+        with catalog.replacement(len(scene.entries), _terms()) as replacement:
+            (opened,) = replacement.parts(scene.entries)
+            with opened as part:
+                assert (part.whole, list(part.entries)) == (True, list(scene.entries))
+                scene.fill(part)
+                found = [_as_made(table) for table in part.place.definitions()]
+                counts = [(entry.table, entry.rows) for entry in part.entries if entry.rows]
+                rows = {table.name: _lines(blocks) for table, blocks in part.place.read_back(counts)}
+                with pytest.raises(NotALake), open_catalog(scene.address):
+                    pass
+
+        assert (found, rows) == (TABLES, {name: sorted(lines) for name, lines in _ROWS.items()})
+    with open_catalog(scene.address) as catalog, catalog.snapshot() as snapshot:
+        assert _is_catalog(snapshot)
+
+
+def test_block_that_fails_leaves_nothing(scene: Scene) -> None:
+    """After an error in a part, there is no table of it, and the next one finds the place free."""
+    with scene.open_place() as catalog:
+        replacing = catalog.replacement(len(scene.entries), _terms())
+        with pytest.raises(ZeroDivisionError), replacing as replacement:
+            for opened in replacement.parts(scene.entries):
+                with opened as part:
+                    scene.fill(part)
+                    raise ZeroDivisionError
+
+    with pytest.raises(NotALake), open_catalog(scene.address):
+        pass
+    assert scene.is_free()
+
+
+def test_place_that_is_filled_can_be_changed_and_asked(scene: Scene) -> None:
+    """In a place that is not committed yet, the data path is changed in one row, and SQL sees it."""
+    with scene.open_place() as catalog, catalog.replacement(len(scene.entries), _terms()) as replacement:
+        for opened in replacement.parts(scene.entries):
+            with opened as part:
+                scene.fill(part)
+                assert part.place.set_data_path("/new/") == 1
+                with part.place.answers(TABLES) as answers:
+                    query = "select value from {s}.ducklake_metadata where key = 'data_path'"
+                    assert rows_of(answers, query) == [("/new/",)]
+
+    with open_catalog(scene.address) as catalog, catalog.snapshot() as snapshot, snapshot.answers() as answers:
+        assert rows_of(answers, query) == [("/new/",)]
+
+
+def test_what_is_replaced_is_kept_aside(full: Scene) -> None:
+    """What stands there is told and accepted before it makes room, and afterwards is where the block says, whole."""
+    asked: list[tuple[int, int | None, str]] = []
+
+    def accept(existing: Existing) -> None:
+        asked.append((len(existing.tables), existing.head.snapshot_id, existing.newer_snapshots(0)[:1]))
+
+    full.backend.execute(full.url, f"delete from {METADATA.name} where key = 'data_path'")
+    with full.open_place(replace=True) as catalog:
+        aside = full.put(catalog, _terms(accept, replace=True))
+
+        assert asked == [(len(TABLES), 7, "1")]
+        with catalog.snapshot() as snapshot:
+            assert _is_catalog(snapshot)
+    with open_catalog(full.address, aside) as old, old.snapshot() as snapshot:
+        assert snapshot.counts()[METADATA.name] == 1
+
+
+def test_what_is_dropped_is_nowhere(full: Scene) -> None:
+    """What was replaced and dropped is not kept, and the block says so."""
+    with full.open_place(replace=True) as catalog:
+        terms = Terms(accept=lambda existing: None, replace=True, drop_replaced=True)
+        assert full.put(catalog, terms) is None
+        catalog.drop_left()
+
+    with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:  # one only, or it were ambiguous
+        assert _is_catalog(snapshot)
+
+
+def test_what_is_not_accepted_stays(full: Scene) -> None:
+    """Where what stands there is not accepted, nothing is touched."""
+
+    def refuse(existing: Existing) -> None:
+        raise ZeroDivisionError
+
+    with full.open_place(replace=True) as catalog:
+        with pytest.raises(ZeroDivisionError):
+            full.put(catalog, _terms(refuse, replace=True))
+        with catalog.snapshot() as snapshot:
+            assert _is_catalog(snapshot)
+
+
+def test_several_parts_make_the_same_catalog(tight: Scene) -> None:
+    """Where tables don't go into one part, each is in one of several; the last part has none, and holds them all."""
+    asked: list[int] = []
+    parts: list[list[str]] = []
+    with tight.open_place() as catalog:
+        terms = _terms(lambda existing: asked.append(len(existing.tables)))
+        with catalog.replacement(len(tight.entries), terms) as replacement:
+            for opened in replacement.parts(tight.entries):
+                with opened as part:
+                    tight.fill(part)
+                    parts.append([entry.table.name for entry in part.entries])
+                    assert part.whole == (not part.entries)
+                    with pytest.raises(NotALake), open_catalog(tight.address):
+                        pass
+            whole = part.place
+
+        assert len(parts) > 2
+        assert [name for names in parts for name in names] == [table.name for table in TABLES]
+        assert asked == [0, 0]  # when it was begun, and again when it was locked
+        assert whole.schema != catalog.schema
+        with catalog.snapshot() as snapshot:
+            assert _is_catalog(snapshot)
+
+
+def test_several_parts_that_fail_leave_nothing(tight: Scene) -> None:
+    """An error in a later part takes away what the parts before have made; what stood there stays."""
+    with tight.open_place() as catalog:
+        tight.put(catalog)
+    with tight.open_place(replace=True) as catalog:
+        with pytest.raises(ZeroDivisionError), ExitStack() as stack:
+            terms = _terms(replace=True)
+            replacement = stack.enter_context(catalog.replacement(len(tight.entries), terms))
+            for number, opened in enumerate(replacement.parts(tight.entries)):
+                with opened as part:
+                    tight.fill(part)
+                    if number == 2:
+                        made = part.place.schema
+                        raise ZeroDivisionError
+        with catalog.snapshot() as snapshot:
+            assert _is_catalog(snapshot)
+    with pytest.raises(NotALake), open_catalog(tight.address, made):
+        pass
+
+
+def test_roles_that_are_missing_are_named(scene: Scene) -> None:
+    """Of roles that nobody made it is said that they are missing."""
+    with scene.open_place() as catalog, catalog.replacement(1, _terms()) as replacement:
+        assert sorted(replacement.missing_roles({"nor that", "nobody by that"})) == ["nobody by that", "nor that"]
+        assert replacement.missing_roles(()) == []
+
+
+def test_one_has_the_turn(full: Scene) -> None:
+    """While one migrates or restores a catalog, another can't begin; afterwards it can."""
+    with open_catalog(full.address) as one, open_catalog(full.address) as other:
+        with one.turn(), pytest.raises(MigratorRuns), other.turn():
+            pass
+        with other.turn():
+            other.refuse_pooler()
+
+
+def test_mark_is_left_and_taken_away(full: Scene, tmp_path: Path) -> None:
+    """A mark is found by others with what it says, names its catalog, and is gone once it is taken away."""
+    with open_catalog(full.address) as one, open_catalog(full.address) as other:
+        assert one.mark.read() is None
+        assert one.mark.leave(tmp_path / "journal", "0.3")
+
+        assert other.mark.read() == (tmp_path / "journal", "0.3")
+        assert other.mark.catalog == one.mark.catalog
+        assert isinstance(one.mark.catalog, Identity)
+        other.mark.take_away()
+        other.mark.take_away()
+        assert one.mark.read() is None
+
+
+def test_who_else_is_there_is_told(full: Scene) -> None:
+    """Other processes of dlbackup are no clients, and locks are told for any number of tables."""
+    with open_catalog(full.address) as catalog, open_catalog(full.address):
+        assert catalog.clients() == catalog.settle_clients(ignore=False, terminate=False) == ()
+        assert catalog.locks(20).needed == 2 * catalog.locks(10).needed
