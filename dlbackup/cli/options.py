@@ -41,9 +41,13 @@ class _Version(argparse.Action):
     """As argparse's own, but looking the version up, which takes a fifth of the start, only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        sys.stdout.write(f"dlbackup {version('dlbackup')}\n")
+        try:
+            found = version("dlbackup")
+        except PackageNotFoundError:
+            found = "(a checkout that isn't installed)"
+        sys.stdout.write(f"dlbackup {found}\n")
         parser.exit()
 
 

@@ -9,6 +9,8 @@ exactly the form in which dlbackup writes definitions. Versions are ordered by a
 import re
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from dlbackup.tables.definition import Column, Constraint, Table, by_name
 
@@ -37,15 +39,23 @@ def load(version: str) -> dict[str, Table]:
     """
     if version not in described():
         return {}
-    text = files("dlbackup.schemas").joinpath(f"ducklake-{version}.sql").read_text("utf-8")
+    text = schemas().joinpath(f"ducklake-{version}.sql").read_text("utf-8")
     return by_name(_parse(match[1], match[2]) for match in _TABLE.finditer(text))
 
 
 @cache
 def described() -> tuple[str, ...]:
     """Return the versions that have a schema file, oldest first."""
-    names = {item.name for item in files("dlbackup.schemas").iterdir()}
+    names = {item.name for item in schemas().iterdir()}
     return tuple(version for version in ORDER if f"ducklake-{version}.sql" in names)
+
+
+def schemas() -> Traversable:
+    """Return the folder of the schema files: an install has it in the package, a bare checkout beside it."""
+    try:
+        return files("dlbackup.schemas")
+    except ModuleNotFoundError:
+        return Path(__file__).parents[2] / "schemas"
 
 
 def is_older(version: str, other: str) -> bool:

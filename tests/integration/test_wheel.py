@@ -1,7 +1,6 @@
 """The built wheel in a clean environment: what a user gets from `pip install dlbackup`, and nothing else."""
 
 import json
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.backups import HEADER, catalog, write_backup
+from support.checkout import copy_sources
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = ("0.2", "0.3", "0.4", "1.0")
@@ -26,12 +26,7 @@ def run(*command: str | Path, cwd: Path, timeout_s: float = 300) -> subprocess.C
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from a copy of the sources."""
     folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"
-    source.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    for name in ("dlbackup", "schemas"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    source = copy_sources(folder / "source")
     built = subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--outdir", folder, source],
         capture_output=True,

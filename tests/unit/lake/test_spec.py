@@ -1,7 +1,6 @@
 """The spec versions and how a catalog differs from one."""
 
 from dataclasses import replace
-from importlib.resources import files
 
 import pytest
 import sqlglot
@@ -37,7 +36,7 @@ def test_the_described_versions_are_those_of_released_engines() -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_schemas_are_the_sql_that_another_parser_reads(version: str) -> None:
     """sqlglot finds the same tables, columns, types and NOT NULLs in a schema file as dlbackup does."""
-    text = files("dlbackup.schemas").joinpath(f"ducklake-{version}.sql").read_text("utf-8")
+    text = spec.schemas().joinpath(f"ducklake-{version}.sql").read_text("utf-8")
     theirs = {}
     for tree in sqlglot.parse(text, read="postgres"):
         assert isinstance(tree, exp.Create)
@@ -59,7 +58,7 @@ def test_schemas_are_the_sql_that_another_parser_reads(version: str) -> None:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_schemas_are_written_as_dlbackup_writes(version: str) -> None:
     """A schema file holds nothing but definitions in dlbackup's own form, all of them safe."""
-    text = files("dlbackup.schemas").joinpath(f"ducklake-{version}.sql").read_text("utf-8")
+    text = spec.schemas().joinpath(f"ducklake-{version}.sql").read_text("utf-8")
     tables = spec.load(version)
     for table in tables.values():
         check_table(table)

@@ -1,0 +1,39 @@
+"""A copy of the checkout, and an environment that has what dlbackup needs but not dlbackup."""
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+__all__ = ["copy_sources", "environment_without_dlbackup"]
+
+_ROOT = Path(__file__).parents[2]
+_SOURCES = ("pyproject.toml", "README.md", "LICENSE", "dlbackup", "schemas")
+
+
+def copy_sources(folder: Path, *more: str) -> Path:
+    """Make a folder with what a wheel is built from, and what else of the checkout is named; return it."""
+    folder.mkdir()
+    for name in (*_SOURCES, *more):
+        if (_ROOT / name).is_dir():
+            shutil.copytree(_ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(_ROOT / name, folder)
+    return folder
+
+
+def environment_without_dlbackup(folder: Path, *, pip: bool = False) -> Path:
+    """
+    Make an environment with the packages of the one that runs the tests, but for dlbackup; return its Python.
+
+    The packages are links: nothing is installed again. An editable install of dlbackup leaves no trace there.
+    """
+    options = [] if pip else ["--without-pip"]
+    subprocess.run([sys.executable, "-m", "venv", *options, folder], check=True, timeout=300)
+    python = folder / "bin" / "python"
+    (packages,) = folder.glob("lib/python*/site-packages")
+    for entry in Path(sysconfig.get_path("purelib")).iterdir():
+        if "dlbackup" not in entry.name and not (packages / entry.name).exists():
+            (packages / entry.name).symlink_to(entry)
+    return python
