@@ -9,8 +9,7 @@ import sys
 from typing import Any, NoReturn, get_args
 
 from dlbackup.backupfile.frames import LEVEL
-from dlbackup.errors import UsageError
-from dlbackup.runtime.throttle import parse_rate
+from dlbackup.cli.usage import Parser, rate, seconds, whole
 from dlbackup.runtime.workers import JOBS
 from dlbackup.tables.formats import Format
 
@@ -32,11 +31,6 @@ exit codes:
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message, f"see {self.prog} --help")
-
-
 class _Version(argparse.Action):
     """As argparse's own, but looking the version up, which takes a fifth of the start, only when it is asked for."""
 
@@ -53,14 +47,14 @@ class _Version(argparse.Action):
 
 def command_line() -> argparse.ArgumentParser:
     """Return the parser of the whole command line; `command` is set to the command's name."""
-    made = _Parser(
+    made = Parser(
         prog="dlbackup",
         description="Backups that prove themselves, restores and safe migrations for DuckLake catalogs.",
         epilog=_EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--version", action=_Version, nargs=0, help="print dlbackup's version and end")
-    commands = made.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    commands = made.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     _add_dump(commands)
     _add_verify(commands)
     _add_restore(commands)
@@ -103,7 +97,7 @@ def _schema_option(parser: argparse.ArgumentParser) -> None:
 def _rate_option(parser: argparse.ArgumentParser, does: str) -> None:
     parser.add_argument(
         "--max-rate",
-        type=parse_rate,
+        type=rate,
         metavar="RATE",
         help=f"{does} at most this many bytes of SQL text a second; k, M and G are thousands, millions, billions",
     )
@@ -121,7 +115,11 @@ def _client_options(parser: argparse.ArgumentParser) -> None:
 
 def _jobs_option(parser: argparse.ArgumentParser, work: str) -> None:
     parser.add_argument(
-        "--jobs", type=int, default=JOBS, metavar="N", help=f"how many processes {work} (default here: %(default)s)"
+        "--jobs",
+        type=whole(1),
+        default=JOBS,
+        metavar="N",
+        help=f"how many processes {work} (default here: %(default)s)",
     )
 
 
@@ -137,7 +135,7 @@ def _add_dump(commands: _Commands) -> None:
         help="a new file, a folder, or - for standard output (default: the current folder)",
     )
     parser.add_argument(
-        "--level", type=int, default=LEVEL, metavar="N", help="zstd level, 1 to 22 (default: %(default)s)"
+        "--level", type=whole(1, 22), default=LEVEL, metavar="N", help="zstd level, 1 to 22 (default: %(default)s)"
     )
     _jobs_option(parser, "read and compress, each on a connection of its own; the file is the same")
     _rate_option(parser, "read")
@@ -236,14 +234,14 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--lock-timeout",
-        type=_seconds,
+        type=seconds,
         default=10.0,
         metavar="S",
         help="seconds to wait for one lock (default: %(default)g)",
     )
     add(
         "--attach-timeout",
-        type=_seconds,
+        type=seconds,
         default=600.0,
         metavar="S",
         help="seconds after which the engine is ended (default: %(default)g)",
@@ -255,13 +253,6 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave constraints behind that make harmful writes of older clients fail; dlbackup unbar removes them",
     )
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1e6:
-        raise ValueError(text)
-    return value
 
 
 def _add_check(commands: _Commands) -> None:
