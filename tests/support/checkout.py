@@ -27,13 +27,16 @@ def environment_without_dlbackup(folder: Path, *, pip: bool = False) -> Path:
     """
     Make an environment with the packages of the one that runs the tests, but for dlbackup; return its Python.
 
-    The packages are links: nothing is installed again. An editable install of dlbackup leaves no trace there.
+    The packages are links outside of it: nothing is installed again, pip takes none of them away, and an editable
+    install of dlbackup leaves no trace.
     """
     options = [] if pip else ["--without-pip"]
     subprocess.run([sys.executable, "-m", "venv", *options, folder], check=True, timeout=300)
-    python = folder / "bin" / "python"
-    (packages,) = folder.glob("lib/python*/site-packages")
+    links = folder.with_name(f"{folder.name}-links")
+    links.mkdir()
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
-        if "dlbackup" not in entry.name and not (packages / entry.name).exists():
-            (packages / entry.name).symlink_to(entry)
-    return python
+        if not any(name in entry.name for name in ("dlbackup", "pip")):
+            (links / entry.name).symlink_to(entry)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages / "links.pth").write_text(f"{links}\n")
+    return folder / "bin" / "python"
