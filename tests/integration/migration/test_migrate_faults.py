@@ -342,7 +342,7 @@ def test_engine_that_fails_in_the_rehearsal_never_meets_the_catalog(plain: Lake,
 
 
 def test_password_is_in_no_process_list(plain: Lake, cli: Cli, tmp_path: Path) -> None:
-    """While an engine works and another waits, neither command line nor environment of one holds the password."""
+    """While an engine works, neither its command line nor its environment holds the password."""
     marker = tmp_path / "marker"
     engine = engine_that(tmp_path, before=pause(marker))
     address = (
