@@ -42,6 +42,17 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from None
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Beside a junit file, which has one time for each test, keep what `--durations=0` would print of its phases."""
+    path = terminalreporter.config.option.xmlpath
+    if path is None:
+        return
+    reports = [report for several in terminalreporter.stats.values() for report in several]
+    timed = sorted((it for it in reports if hasattr(it, "duration")), key=lambda it: it.duration, reverse=True)
+    lines = [f"{it.duration:.2f}s {it.when:<8} {it.nodeid}\n" for it in timed]
+    Path(path).with_suffix(".durations.txt").write_text("".join(lines))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Say how many workers `-n auto` starts."""
