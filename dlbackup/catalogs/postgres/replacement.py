@@ -23,9 +23,17 @@ from dlbackup.catalogs.postgres.exchange import exchange, lock_out_commits, refu
 from dlbackup.catalogs.postgres.existing import PostgresExisting
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, batch_tables, locks_available
 from dlbackup.catalogs.postgres.place import PostgresPlace
-from dlbackup.catalogs.postgres.schemas import OWN_KINDS, aside_name, catalog_tables, claimed, drop_schema, own_name
+from dlbackup.catalogs.postgres.schemas import (
+    OWN_KINDS,
+    aside_name,
+    catalog_tables,
+    claimed,
+    drop_schema,
+    own_name,
+    relations,
+)
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, translated
-from dlbackup.errors import DlbackupError
+from dlbackup.errors import CatalogError, DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.tables.quoting import qualified, quote_identifier
 
@@ -113,6 +121,7 @@ class _InBatches:
         self._name = there.schema if terms.scratch else own_name(OWN_KINDS[0], there.schema)
         self._own: Session | None = None
         self._all_made = False
+        self._proved: list[tuple[int, str, int]] = []
         self.existing = there
         self.replaced: str | None = None
 
@@ -146,6 +155,8 @@ class _InBatches:
         with self._translated(), own.transaction():
             own.execute(LOCAL_SETTINGS.encode())
             yield Part(PostgresPlace(own, self._name), entries, whole)
+            if whole:
+                self._proved = relations(own, self._name)
 
     def exchange(self) -> None:
         """Put what was made in the place of the catalog, which is looked at and accepted again once commits wait."""
@@ -160,6 +171,11 @@ class _InBatches:
             self._terms.accept(existing.look_at(self._session, self._schema))
             refuse_shared(self._session, self._schema, self._needed)
             aside = exchange(self._session, self._schema, self._name, drop=self._terms.drop_replaced)
+            if relations(self._session, self._schema) != self._proved:
+                raise CatalogError(
+                    f"somebody has changed schema {self._name} since its tables were proved",
+                    "nothing was replaced; find out who drops or rewrites tables of schemas dlbackup_restoring_...",
+                )
         self.replaced = None if self._terms.drop_replaced else aside
 
 

@@ -65,7 +65,7 @@ _MOMENTS = [
     Moment("dump-in-the-middle", "dump", locked="ducklake_table_stats"),
     Moment("verify", "verify"),
     Moment("same-state", "same-state"),
-    Moment("attach-begins", "attach"),
+    Moment("attach-begins", "attach", migrated=None),  # the engine stands ready, and may be done before it is killed
     Moment("before-the-engine-migrates", "attach", _paused("before")),
     Moment("while-the-engine-migrates", "attach", locked="ducklake_delete_file", waits="dlbackup-engine-%"),
     Moment("after-the-engine-migrated", "attach", _paused("after"), migrated=True),
@@ -106,7 +106,7 @@ def test_kill_leaves_the_old_or_the_new_catalog(
     assert bool(backups) == (moment.stage not in ("look", "dump"))
     assert all(cli("verify", backup).exit_code == 0 for backup in backups)
     again = cli("migrate", plain.url, "--json", "--no-rehearsal")
-    assert again.json()["outcome"] == "migrated"
+    assert again.json()["outcome"] == "migrated" or moment.migrated is None
     assert state(plain.url) == good[1]
     assert cli("migrate", plain.url, "--json").json()["outcome"] == "current"
 

@@ -80,7 +80,7 @@ def test_empty_places_are_filled(made: Lake, tight: Server, cli: Cli, tmp_path: 
             done = cli("restore", path, url, "--no-data-files", *words)
             assert done.exit_code == 0, done
         assert dumped(url, tmp_path, "new") == dumped(url, tmp_path, "public") == contents(path)
-        assert schemas(url) == {"public"}
+        assert schemas(url) == {"public", "new"}
 
 
 _OTHERS = {
@@ -117,6 +117,26 @@ def test_checks_hold_as_in_one_transaction(made: Lake, cli: Cli, tmp_path: Path)
     failure(cli("restore", path, made.url, *WORDS), 4, "newest", hint="--discard-newer")
     failure(cli("restore", bad, made.url, *WORDS, "--discard-newer"), 3)
 
+    assert dumped(made.url, tmp_path) == before
+    assert schemas(made.url) == {"public"}
+
+
+def test_table_lost_before_the_exchange_is_noticed(made: Lake, cli: Cli, tmp_path: Path) -> None:
+    """When somebody drops a table that was proved, the exchange finds it missing, and the old catalog stays."""
+    path = dump(made.url, tmp_path).path
+    change(made.url)
+    before = dumped(made.url, tmp_path)
+    waiting = "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'"
+    with psycopg.connect(made.url) as reader:
+        reader.execute("select from ducklake_snapshot")
+        with started(cli, "restore", path, made.url, *WORDS) as running:
+            wait_until(lambda: one(made.url, waiting) == 1)
+            (name,) = schemas(made.url) - {"public"}
+            execute(made.url, f'drop table "{name}".ducklake_view')
+            reader.rollback()
+            done = running.end()
+
+    failure(done, 1, "somebody has changed schema dlbackup_restoring_")
     assert dumped(made.url, tmp_path) == before
     assert schemas(made.url) == {"public"}
 
