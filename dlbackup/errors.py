@@ -108,6 +108,10 @@ class NewerSnapshots(Refused):
     """The catalog holds snapshots that the backup doesn't."""
 
 
+class OtherLake(Refused):
+    """The place holds another lake than the backup."""
+
+
 class ClientsConnected(Refused):
     """Other clients are connected to the catalog's database."""
 

@@ -17,6 +17,7 @@ from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Entry, Source
 from dlbackup.errors import ClientsConnected, DlbackupError
 from dlbackup.lake.answers import Answers
+from dlbackup.lake.lineage import Lineage
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
@@ -131,6 +132,9 @@ class Existing(Protocol):
 
     def newer_snapshots(self, than: int | None) -> str:
         """Say what was committed after a snapshot: how many, from when, by whom."""
+
+    def lineage(self) -> Lineage:
+        """Return which lake it is of, and all its snapshots."""
 
     def scheduled_for_deletion(self) -> list[tuple[int, str]]:
         """Return the data files that the catalog wants to be rid of, and since when."""

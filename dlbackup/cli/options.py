@@ -183,8 +183,9 @@ def _add_restore(commands: _Commands) -> None:
     add(
         "--discard-newer",
         action="store_true",
-        help="accept losing snapshots that were committed after the backup",
+        help="accept losing snapshots that the backup doesn't have: newer ones, or another branch's",
     )
+    add("--other-lake", action="store_true", help="accept that the catalog that is replaced is of another lake")
     add("--no-owner", dest="owner", action="store_false", help="leave the tables to the restoring role")
     add("--no-privileges", dest="privileges", action="store_false", help="do not grant what was granted")
     add("--data-path", metavar="NEW", help="where the data files are now, if they were moved")

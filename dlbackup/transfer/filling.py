@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from dlbackup.backupfile.lineage import lineage_of
 from dlbackup.backupfile.manifest import Entry, Manifest
+from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.workload import FILE_BYTES, PROOF_BYTES, READ_BACK, RESTORE_BYTES, of_backup
 from dlbackup.catalogs.contract import Existing, Part, Place, Replacement
-from dlbackup.errors import CatalogError, HasDependents, NewerSnapshots, NotEmpty, UsageError
+from dlbackup.errors import CatalogError, HasDependents, NewerSnapshots, NotEmpty, OtherLake, UsageError
 from dlbackup.lake.answers import rows_of
 from dlbackup.lake.datafiles import COLUMNS, look
+from dlbackup.lake.lineage import missing
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent
 from dlbackup.runtime.throttle import paced, throttle
@@ -27,6 +30,7 @@ class RestoreOptions:
         replace: a catalog that stands there may be replaced.
         drop_replaced: it is dropped instead of being kept aside.
         discard_newer: snapshots that the backup doesn't have may be lost.
+        other_lake: the catalog that is replaced may be of another lake.
         owner: give the tables to the owners that they had.
         privileges: grant what was granted.
         data_path: where the data files are now; None leaves what the backup says.
@@ -39,6 +43,7 @@ class RestoreOptions:
     replace: bool = False
     drop_replaced: bool = False
     discard_newer: bool = False
+    other_lake: bool = False
     owner: bool = True
     privileges: bool = True
     data_path: str | None = None
@@ -53,9 +58,11 @@ class Job:
     """What a restore is about; `tables` are the definitions that are wanted."""
 
     def __init__(
-        self, schema: str, manifest: Manifest, options: RestoreOptions, stream: "Stream", on_event: OnEvent
+        self, schema: str, reader: BackupReader, options: RestoreOptions, stream: "Stream", on_event: OnEvent
     ) -> None:
-        self.schema, self.manifest, self.options = schema, manifest, options
+        self.schema, self.options = schema, options
+        self.where, self.manifest = reader.where, reader.manifest
+        manifest = reader.manifest
         self.stream, self.on_event = stream, on_event
         self.tables = [_wanted(entry.table, options) for entry in manifest.tables]
         self.wanted = by_name(self.tables)
@@ -110,18 +117,41 @@ def check_place(existing: Existing, job: Job) -> None:
             f"schema {job.schema} already holds {len(existing.tables)} catalog tables",
             "name another place with --metadata-schema, or put the backup in its place with --replace",
         )
-    there, ours = existing.head.snapshot_id, job.manifest.header.snapshot_id
-    if not job.options.discard_newer and there is not None and (ours is None or there > ours):
-        raise NewerSnapshots(
-            f"the catalog has snapshots that the backup has not: its newest is {there}, the backup's is {ours};"
-            f" those would be lost: {existing.newer_snapshots(ours)}",
-            "dump it first; --discard-newer accepts that they are replaced",
-        )
+    _check_lineage(existing, job)
     if existing.left_out:
         raise HasDependents(
             f"replacing the catalog would lose or break: {'; '.join(existing.left_out[:5])}",
             "drop what is named, and make it again after the restore",
         )
+
+
+def _check_lineage(existing: Existing, job: Job) -> None:
+    """Refuse another lake, and what is committed there and not in the backup, until the user says so by name."""
+    options = job.options
+    if options.other_lake and options.discard_newer:
+        return
+    there, ours = existing.lineage(), lineage_of(job.where)
+    if there.is_other_than(ours):
+        if not options.other_lake:
+            raise OtherLake(
+                f"schema {job.schema} holds {there}, and the backup is of {ours}",
+                "name another place with --metadata-schema; --other-lake accepts that the other lake's catalog is"
+                " replaced",
+            )
+        return
+    lost = [] if options.discard_newer else missing(there, ours)
+    if not lost:
+        return
+    newest, backed_up = existing.head.snapshot_id, job.manifest.header.snapshot_id
+    if backed_up is None or lost[0] > backed_up:
+        what = f"its newest is {newest}, the backup's is {backed_up}"
+    else:
+        what = f"from {lost[0]} on its history went another way than the backup's"
+    raise NewerSnapshots(
+        f"the catalog has snapshots that the backup has not: {what};"
+        f" those would be lost: {existing.newer_snapshots(lost[0] - 1)}",
+        "dump it first; --discard-newer accepts that they are replaced",
+    )
 
 
 def _load(place: Place, stream: "Stream", entry: Entry) -> None:

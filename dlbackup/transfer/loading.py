@@ -2,7 +2,6 @@
 
 from functools import partial
 
-from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Catalog, Terms
 from dlbackup.catalogs.open import rewrite_for
@@ -37,12 +36,12 @@ def restore_into(
         scratch: nobody but us knows the place, so the catalog need not appear in one transaction.
     """
     with feeding(reader, rewrite_for(catalog.address)) as feed:
-        return restore_fed(catalog, reader.manifest, feed, options, on_event, scratch=scratch)
+        return restore_fed(catalog, reader, feed, options, on_event, scratch=scratch)
 
 
 def restore_fed(
     catalog: Catalog,
-    manifest: Manifest,
+    reader: BackupReader,
     feed: Feed,
     options: RestoreOptions,
     on_event: OnEvent,
@@ -54,7 +53,8 @@ def restore_fed(
 
     Each part is proved before it is committed: its rows by what the backend gives back, definitions once it has all.
     """
-    job = Job(catalog.schema, manifest, options, Stream(feed, manifest, options, on_event), on_event)
+    manifest = reader.manifest
+    job = Job(catalog.schema, reader, options, Stream(feed, manifest, options, on_event), on_event)
     terms = Terms(
         accept=partial(check_place, job=job),
         replace=options.replace,

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlbackup.addresses.address import Address, parse_address
-from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Catalog
 from dlbackup.catalogs.open import open_for_restore, rewrite_for
@@ -59,7 +58,7 @@ def restore(
     rewrite = rewrite_for(where)
     # The feed reads while drivers are being imported.
     with BackupReader(local(backup)) as reader, feeding(reader, rewrite) as feed:
-        schema, replaced = _restore(where, reader.manifest, feed, Path(backup).parent, options, on_event)
+        schema, replaced = _restore(where, reader, feed, Path(backup).parent, options, on_event)
     header = reader.manifest.header
     return Restored(
         header.spec_version,
@@ -73,16 +72,16 @@ def restore(
 
 
 def _restore(
-    where: Address, manifest: Manifest, feed: Feed, journals: Path, options: RestoreOptions, on_event: OnEvent
+    where: Address, reader: BackupReader, feed: Feed, journals: Path, options: RestoreOptions, on_event: OnEvent
 ) -> tuple[str, str | None]:
     """Restore where the options say; return the schema, and where the old catalog is."""
-    own = manifest.header.source.schema
+    own = reader.manifest.header.source.schema
     opened = open_for_restore(where, options.metadata_schema, own, replace=options.replace)
     with opened as catalog, catalog.turn():
         if options.replace:
             catalog.settle_clients(ignore=options.ignore_clients, terminate=options.terminate_clients)
         catalog.drop_left()
-        replaced = restore_fed(catalog, manifest, feed, options, on_event)
+        replaced = restore_fed(catalog, reader, feed, options, on_event)
         _settle_journals(catalog, journals, on_event)
         return catalog.schema, replaced
 

@@ -7,8 +7,16 @@ from dlbackup.catalogs.contract import Head
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one
 from dlbackup.catalogs.postgres.snapshot import read_head
+from dlbackup.lake.lineage import Lineage
 from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.quoting import qualified, quote_identifier
+
+_SNAPSHOTS = """
+select snapshot_id,
+       case when snapshot_time::timestamptz between '0001-01-02' and '9999-12-30'
+            then (extract(epoch from snapshot_time::timestamptz) * 1000000)::bigint end
+from {table}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,27 @@ class PostgresExisting:
             {"than": -1 if than is None else than},
         ).fetchone() or (0, None, None, None)
         return f"{count}, committed from {first} to {last}" + (f" by {names[:200]}" if names else "")
+
+    def lineage(self) -> Lineage:
+        """Return which lake it is of, and all its snapshots; what the tables don't say counts as none."""
+        uuid = self._first("ducklake_schema", "schema_uuid::text", "schema_id", "schema_id = 0")
+        path = self._first("ducklake_metadata", "value", "key", "key = 'data_path'")
+        snapshots: list[tuple[int, int | None]] = []
+        if self._has("ducklake_snapshot", "snapshot_id", "snapshot_time"):
+            query = _SNAPSHOTS.format(table=qualified(self.schema, "ducklake_snapshot"))
+            snapshots = self.session.execute(query.encode()).fetchall()
+        return Lineage(uuid, path, snapshots)
+
+    def _has(self, table: str, *columns: str) -> bool:
+        there = by_name(self.tables).get(table)
+        return there is not None and set(columns) <= set(there.column_names)
+
+    def _first(self, table: str, value: str, column: str, condition: str) -> str | None:
+        if not self._has(table, value.partition("::")[0], column):
+            return None
+        query = f"select {value} from {qualified(self.schema, table)} where {condition} limit 1"
+        row = self.session.execute(query.encode()).fetchone()
+        return None if row is None else row[0]
 
     def scheduled_for_deletion(self) -> list[tuple[int, str]]:
         """Return the data files that the existing catalog wants to be rid of, and since when."""

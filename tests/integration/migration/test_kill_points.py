@@ -98,7 +98,7 @@ def usual_restore(lakes: Lakes, servers: Servers, tmp_path_factory: pytest.TempP
     cli = Cli(tmp_path_factory.mktemp("usual"))
     with lakes.copy("inlined", "0.3", server, "public") as wanted:
         backup = cli.cwd / cli("dump", wanted.url, "--json").json()["path"]
-    words = ("--replace", "--drop-replaced", "--discard-newer", "--no-data-files")
+    words = ("--replace", "--drop-replaced", "--other-lake", "--no-data-files")
     with lakes.copy("plain", "1.0", server, "public") as made:
         yield _undisturbed(cli, made, "restore", backup, made.url, *words)
 

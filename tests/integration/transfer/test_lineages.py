@@ -1,0 +1,57 @@
+"""Restores over what isn't the backup's own past: another lake, another branch, and what only looks like one."""
+
+from pathlib import Path
+
+import pytest
+from support.cli import Cli
+from support.comparison import execute
+from support.engines.engines import engine_of
+from support.faults.failures import failure
+from support.faults.faults import state
+from support.lakes.lakes import LakeFactory
+
+
+def _dump(cli: Cli, url: str) -> Path:
+    return Path(cli("dump", url, "--json").json()["path"])
+
+
+@pytest.mark.parametrize("words", [(), ("--discard-newer",), ("--drop-replaced",)])
+def test_another_lake_is_not_replaced(lake: LakeFactory, cli: Cli, words: tuple[str, ...]) -> None:
+    """A catalog of another lake is refused with both named, and replaced only when the user says so by name."""
+    ours, other = lake("plain", "0.3"), lake("inlined", "0.3")
+    backup = _dump(cli, ours.url)
+    before = state(other.url)
+
+    done = cli("restore", backup, other.url, "--replace", *words)
+
+    said = failure(done, 4, "holds the lake", hint="--other-lake")
+    assert said.count("with data path") == 2
+    assert state(other.url) == before
+    assert cli("restore", backup, other.url, "--replace", "--other-lake", *words).exit_code == 0
+    assert state(other.url) == state(ours.url)
+
+
+def test_another_branch_is_not_replaced(lake: LakeFactory, cli: Cli) -> None:
+    """After an old backup was restored and committed to, a later backup of the first branch is not its future."""
+    made = lake("plain", "1.0")
+    old = _dump(cli, made.url)
+    engine_of("1.0").run(made.url, "public", ["create table lake.one (i int)", "insert into lake.one values (1)"])
+    later = _dump(cli, made.url)
+    assert cli("restore", old, made.url, "--replace", "--discard-newer").exit_code == 0
+    engine_of("1.0").run(made.url, "public", ["create table lake.two (i int)"])
+    before = state(made.url)
+
+    done = cli("restore", later, made.url, "--replace")
+
+    failure(done, 4, "its history went another way than the backup's", hint="--discard-newer")
+    assert state(made.url) == before
+    assert cli("restore", later, made.url, "--replace", "--discard-newer").exit_code == 0
+
+
+def test_expired_snapshots_are_no_other_branch(lake: LakeFactory, cli: Cli) -> None:
+    """A catalog that has forgotten some of its snapshots since the backup has lost nothing that the backup hasn't."""
+    made = lake("plain", "1.0")
+    backup = _dump(cli, made.url)
+    execute(made.url, "delete from ducklake_snapshot where snapshot_id = 1")
+
+    assert cli("restore", backup, made.url, "--replace").exit_code == 0
