@@ -33,6 +33,7 @@ from dlbackup.migration.journal import Log
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.passage import Passage, examine, put_right
 from dlbackup.migration.run import Run
+from dlbackup.runtime.progress import Event
 from dlbackup.runtime.signals import signals_held
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Rows
@@ -156,6 +157,8 @@ class Attempt:
     def _prove(self, target: Target) -> None:
         with self.run.stage("mend"):
             self.run.mends = put_right(self.passage, self.catalog)
+            for what in self.catalog.give_alike(entry.table for entry in self.backup.manifest.tables):
+                self.run.on_event(Event("mend", what, warning=True))
             self.log.note("mended")
         with self.run.stage("post-check"):
             examine(self.passage, self.catalog, self.backup, target)

@@ -1,0 +1,96 @@
+"""Tables that a migration makes anew are like their sisters: whoever could work with the lake still can."""
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from support.cli import Cli
+from support.comparison import execute
+from support.lakes.lakes import Lake, LakeFactory
+
+_ALL = (
+    "select c.oid::regclass::text, c.relreplident::text from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+    " where n.nspname = 'public' and c.relname like 'ducklake\\_%' and c.relkind = 'r'"
+)
+
+
+def _tables(made: Lake) -> list[str]:
+    return [name for name, _ in execute(made.url, _ALL)]
+
+
+def _migrated(cli: Cli, url: str) -> str:
+    """Migrate without a rehearsal; return what was said on the way."""
+    done = cli("migrate", url, "--no-rehearsal", "--ignore-clients")
+    assert done.exit_code == 0, done.stderr
+    return done.stderr
+
+
+@contextmanager
+def _roles(made: Lake, *attributes: str) -> Iterator[list[str]]:
+    """Make roles with those attributes, for as long as the lake is there."""
+    names = [f"r{secrets.token_hex(4)}" for _ in attributes]
+    execute(made.url, *(f"create role {name} {how}" for name, how in zip(names, attributes, strict=True)))
+    try:
+        yield names
+    finally:
+        for name in names:
+            execute(made.url, f"reassign owned by {name} to current_user", f"drop owned by {name}")
+        execute(made.url, *(f"drop role {name}" for name in names))
+
+
+def test_readers_can_read_the_new_tables(lake: LakeFactory, cli: Cli) -> None:
+    """What was granted on every table is granted on the new ones, and what default privileges gave them is not."""
+    made = lake("plain", "0.3")
+    with _roles(made, "nologin", "nologin") as (reader, stranger):
+        execute(
+            made.url,
+            f"grant select on all tables in schema public to {reader}",
+            f"alter default privileges in schema public grant insert on tables to {stranger}",
+        )
+        before = len(_tables(made))
+
+        assert "differ in their grants" not in _migrated(cli, made.url)
+
+        assert len(_tables(made)) > before
+        for table in _tables(made):
+            may = f"select has_table_privilege('{reader}', '{table}', 'select'),"
+            may += f" has_table_privilege('{reader}', '{table}', 'insert'),"
+            may += f" has_table_privilege('{stranger}', '{table}', 'insert')"
+            assert execute(made.url, may) == [(True, False, False)], table
+        execute(made.url, f"alter default privileges in schema public revoke insert on tables from {stranger}")
+
+
+def test_a_member_of_the_owning_role_leaves_the_tables_to_it(lake: LakeFactory, cli: Cli) -> None:
+    """New tables belong to the role that owns all others, and not to the member of it who migrated."""
+    made = lake("plain", "0.3")
+    with _roles(made, "nologin", "login password 'secret-7' superuser") as (owner, member):
+        execute(made.url, f"alter schema public owner to {owner}", f"grant {owner} to {member}")
+        execute(made.url, *(f"alter table {table} owner to {owner}" for table in _tables(made)))
+        url = re.sub(r"//[^@]*@", f"//{member}:secret-7@", made.url)
+
+        _migrated(cli, url)
+
+        owners = execute(made.url, "select distinct tableowner from pg_tables where tablename like 'ducklake\\_%'")
+        assert owners == [(owner,)]
+
+
+def test_new_tables_can_be_replicated(lake: LakeFactory, cli: Cli) -> None:
+    """Where every table has a full replica identity, the new ones have it too: a publication needs it for DELETE."""
+    made = lake("plain", "0.3")
+    execute(made.url, *(f"alter table {table} replica identity full" for table in _tables(made)))
+
+    _migrated(cli, made.url)
+
+    assert {identity for _, identity in execute(made.url, _ALL)} == {"f"}
+
+
+def test_sisters_that_differ_are_named(lake: LakeFactory, cli: Cli) -> None:
+    """Where the old tables don't agree, the new ones keep what the engine gave them, and that is said."""
+    made = lake("plain", "0.3")
+    execute(made.url, "grant select on ducklake_snapshot to public")
+
+    said = _migrated(cli, made.url)
+
+    assert "the catalog's tables differ in their grants" in said
+    assert "ducklake_macro" in said
