@@ -112,6 +112,10 @@ class OtherLake(Refused):
     """The place holds another lake than the backup."""
 
 
+class MissingDataFiles(Refused):
+    """Data files of the backup are gone, and a catalog stands where it would be restored."""
+
+
 class ClientsConnected(Refused):
     """Other clients are connected to the catalog's database."""
 

@@ -196,6 +196,11 @@ def _add_restore(commands: _Commands) -> None:
         help="trust the server's row counts instead of reading every row again",
     )
     add(
+        "--missing-data-files",
+        action="store_true",
+        help="accept that a catalog is replaced by one whose data files are gone",
+    )
+    add(
         "--no-data-files",
         dest="data_files",
         action="store_false",

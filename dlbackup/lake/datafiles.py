@@ -86,15 +86,22 @@ def _is_missing(folder: str) -> bool:
     return False
 
 
-def look(answers: Answers) -> list[Finding]:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a look for data files has found; `missing` counts those that are missing or can't be reached."""
+
+    findings: list[Finding]
+    missing: int
+
+
+def look(answers: Answers) -> Looked:
     """
     Compare files on this machine with what a catalog says of them.
 
     Files in a table's folder that is missing or not on this machine are counted by the catalog's database: that
     takes a seventh of the time of asking for each.
 
-    Returns:
-        Errors for files that are missing or have another size; a warning for those that can't be looked at.
+    Findings are errors for files that are missing or have another size; a warning for those that can't be looked at.
     """
     missing, sizes, remote, total = _Several(), _Several(), _Several(), 0
     is_missing = cache(_is_missing)  # where a folder is missing, its files need no look
@@ -138,4 +145,4 @@ def look(answers: Answers) -> list[Finding]:
     if remote.count:
         text = f"{remote.count} of {total} data files are not on this machine and were not looked at: {remote}"
         findings.append(Finding("warning", "remote-data-files", text))
-    return findings
+    return Looked(findings, missing.count)

@@ -8,7 +8,15 @@ from dlbackup.backupfile.manifest import Entry, Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.workload import FILE_BYTES, PROOF_BYTES, READ_BACK, RESTORE_BYTES, of_backup
 from dlbackup.catalogs.contract import Existing, Part, Place, Replacement
-from dlbackup.errors import CatalogError, HasDependents, NewerSnapshots, NotEmpty, OtherLake, UsageError
+from dlbackup.errors import (
+    CatalogError,
+    HasDependents,
+    MissingDataFiles,
+    NewerSnapshots,
+    NotEmpty,
+    OtherLake,
+    UsageError,
+)
 from dlbackup.lake.answers import rows_of
 from dlbackup.lake.datafiles import COLUMNS, look
 from dlbackup.lake.lineage import missing
@@ -37,6 +45,7 @@ class RestoreOptions:
         read_back: read every row again before the commit.
         max_rate: bytes of SQL text a second that are loaded, and then read back, at most.
         data_files: look whether the data files on this machine are there, and warn if not.
+        missing_data_files: a catalog may be replaced by one whose data files are gone.
     """
 
     metadata_schema: str | None = None
@@ -49,6 +58,7 @@ class RestoreOptions:
     data_path: str | None = None
     read_back: bool = True
     data_files: bool = True
+    missing_data_files: bool = False
     terminate_clients: bool = False
     ignore_clients: bool = False
     max_rate: float | None = None
@@ -67,6 +77,7 @@ class Job:
         self.tables = [_wanted(entry.table, options) for entry in manifest.tables]
         self.wanted = by_name(self.tables)
         self.proof = of_backup(manifest, PROOF_BYTES)
+        self.missing_data_files: int | None = None
 
 
 def fill(part: Part, job: Job) -> None:
@@ -81,12 +92,18 @@ def fill(part: Part, job: Job) -> None:
     part.place.finish(tables, privileges=job.options.privileges)
 
 
-def settle(place: Place, job: Job, scheduled: list[tuple[int, str]]) -> None:
-    """Do what comes last: move the data path, and look for data files."""
+def settle(place: Place, job: Job, existing: Existing, scheduled: list[tuple[int, str]]) -> None:
+    """Do what comes last: move the data path, and look for data files; nothing is committed yet."""
     if job.options.data_path is not None:
         _move_data(place, job.options.data_path)
     if job.options.data_files:
-        _look_for_data_files(place, job.tables, scheduled, job.on_event)
+        _look_for_data_files(place, job, scheduled)
+    if job.missing_data_files and existing.tables and not job.options.missing_data_files:
+        raise MissingDataFiles(
+            f"{job.missing_data_files} data files that the backup needs are missing or can't be reached from here, and"
+            f" the catalog in schema {job.schema} would be replaced",
+            "bring them back, or name where they are with --data-path; --missing-data-files accepts that they are gone",
+        )
 
 
 def _wanted(table: Table, options: RestoreOptions) -> Table:
@@ -236,15 +253,15 @@ def _difference(wanted: Table, found: Table | None) -> str:
     return "nothing"
 
 
-def _look_for_data_files(
-    place: Place, restored: Sequence[Table], scheduled: list[tuple[int, str]], on_event: OnEvent
-) -> None:
-    """Warn of data files that are not there, and of those that will soon be gone; none of that fails a restore."""
+def _look_for_data_files(place: Place, job: Job, scheduled: list[tuple[int, str]]) -> None:
+    """Warn of data files that are not there, and of those that will soon be gone; count the former."""
+    restored, on_event = job.tables, job.on_event
     tables = by_name(restored)
     if all(name in tables and set(columns) <= set(tables[name].column_names) for name, columns in COLUMNS.items()):
         with collector_paused(), place.answers(restored) as answers:
-            findings = look(answers)
-        for finding in findings:
+            looked = look(answers)
+        job.missing_data_files = looked.missing
+        for finding in looked.findings:
             if finding.severity == "error":
                 on_event(Event("data-files", finding.message, warning=True))
     if scheduled and (needed := _needed(place, restored, [file for file, _ in scheduled])):

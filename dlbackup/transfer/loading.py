@@ -1,5 +1,6 @@
 """A backup becomes a catalog; what was there stays until everything is proved."""
 
+from dataclasses import dataclass
 from functools import partial
 
 from dlbackup.backupfile.reader import BackupReader
@@ -21,6 +22,14 @@ from dlbackup.transfer.filling import (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Where the old catalog is kept, and how many data files are missing; None where that was not looked at."""
+
+    replaced: str | None
+    missing_data_files: int | None
+
+
 def restore_into(
     catalog: Catalog,
     reader: BackupReader,
@@ -36,7 +45,7 @@ def restore_into(
         scratch: nobody but us knows the place, so the catalog need not appear in one transaction.
     """
     with feeding(reader, rewrite_for(catalog.address)) as feed:
-        return restore_fed(catalog, reader, feed, options, on_event, scratch=scratch)
+        return restore_fed(catalog, reader, feed, options, on_event, scratch=scratch).replaced
 
 
 def restore_fed(
@@ -47,7 +56,7 @@ def restore_fed(
     on_event: OnEvent,
     *,
     scratch: bool = False,
-) -> str | None:
+) -> Loaded:
     """
     Restore the rows of a feed; see `restore_into`.
 
@@ -71,5 +80,5 @@ def restore_fed(
                     prove_definitions(part.place, job)
                 read_back(part.place, job, part.entries)
                 if part.whole:
-                    settle(part.place, job, scheduled)
-    return replacement.replaced
+                    settle(part.place, job, replacement.existing, scheduled)
+    return Loaded(replacement.replaced, job.missing_data_files)

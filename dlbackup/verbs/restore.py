@@ -20,7 +20,7 @@ from dlbackup.stores.folder import local
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.filling import RestoreOptions
-from dlbackup.transfer.loading import restore_fed
+from dlbackup.transfer.loading import Loaded, restore_fed
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Restored:
 
     Args:
         replaced: the schema in which the previous catalog is kept, or None.
+        missing_data_files: how many are missing or can't be reached from here; None where that was not looked at.
     """
 
     spec_version: str
@@ -39,6 +40,7 @@ class Restored:
     replaced: str | None
     seconds: float
     schema: str = ""
+    missing_data_files: int | None = None
 
 
 def restore(
@@ -58,32 +60,33 @@ def restore(
     rewrite = rewrite_for(where)
     # The feed reads while drivers are being imported.
     with BackupReader(local(backup)) as reader, feeding(reader, rewrite) as feed:
-        schema, replaced = _restore(where, reader, feed, Path(backup).parent, options, on_event)
+        schema, loaded = _restore(where, reader, feed, Path(backup).parent, options, on_event)
     header = reader.manifest.header
     return Restored(
         header.spec_version,
         header.snapshot_id,
         len(reader.manifest.tables),
         reader.manifest.rows,
-        replaced,
+        loaded.replaced,
         round(time.monotonic() - begun, 3),
         schema,
+        loaded.missing_data_files,
     )
 
 
 def _restore(
     where: Address, reader: BackupReader, feed: Feed, journals: Path, options: RestoreOptions, on_event: OnEvent
-) -> tuple[str, str | None]:
-    """Restore where the options say; return the schema, and where the old catalog is."""
+) -> tuple[str, Loaded]:
+    """Restore where the options say; return the schema, and what was found."""
     own = reader.manifest.header.source.schema
     opened = open_for_restore(where, options.metadata_schema, own, replace=options.replace)
     with opened as catalog, catalog.turn():
         if options.replace:
             catalog.settle_clients(ignore=options.ignore_clients, terminate=options.terminate_clients)
         catalog.drop_left()
-        replaced = restore_fed(catalog, reader, feed, options, on_event)
+        loaded = restore_fed(catalog, reader, feed, options, on_event)
         _settle_journals(catalog, journals, on_event)
-        return catalog.schema, replaced
+        return catalog.schema, loaded
 
 
 def _settle_journals(catalog: Catalog, folder: Path, on_event: OnEvent) -> None:

@@ -67,7 +67,7 @@ def _data_files(backup: VerifiedBackup, on_event: OnEvent) -> list[Finding]:
 
     on_event(Event("data-files", "looking for the data files"))
     with backup.open() as reader, load(reader, lambda table: datafiles.COLUMNS.get(table.name, ())) as content:
-        return datafiles.look(content)
+        return datafiles.look(content).findings
 
 
 def _rehearsed(backup: VerifiedBackup, server: str, engine: Path | None, on_event: OnEvent) -> list[Finding]:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from support.cli import Cli
 from support.comparison import execute
+from support.faults.failures import failure
+from support.faults.faults import state
 from support.lakes.lakes import Lake, LakeFactory, LakeKind
 from support.lakes.private_lake import private_lake
 
@@ -95,11 +97,25 @@ def test_restore_warns_of_files_that_are_gone(private: Lake, database: str, cli:
     assert done.exit_code == 0, done.stderr
     assert f"warning: 1 of {len(_parquet(private)) + 2} data files are missing" in done.stderr
     assert str(gone) in done.stderr
-    unasked = cli("restore", backup, database, "--replace", "--drop-replaced", "--no-data-files")
+    assert done.json()["missing_data_files"] == 1
+    unasked = cli("restore", backup, database, "--replace", "--drop-replaced", "--no-data-files", "--json")
     assert (unasked.exit_code, "warning" in unasked.stderr) == (0, False)
-    elsewhere = cli("restore", backup, database, "--replace", "--drop-replaced", "--data-path", "/no/such/folder")
-    assert elsewhere.exit_code == 0
-    assert "/no/such/folder/" in elsewhere.stderr
+    assert unasked.json()["missing_data_files"] is None
+
+
+def test_catalog_is_not_replaced_by_one_without_files(private: Lake, cli: Cli) -> None:
+    """Over a catalog, a backup whose data files are gone is restored only when the user accepts that by name."""
+    backup = cli("dump", private.url, "--json").json()["path"]
+    before = state(private.url)
+    words = ("restore", backup, private.url, "--replace", "--drop-replaced", "--data-path", "/no/such/folder")
+
+    refused = cli(*words)
+    assert "/no/such/folder/" in refused.stderr
+    failure(refused, 4, "data files that the backup needs are missing", hint="--missing-data-files")
+    assert state(private.url) == before
+    accepted = cli(*words, "--missing-data-files", "--json")
+    assert accepted.exit_code == 0, accepted.stderr
+    assert accepted.json()["missing_data_files"] > 0
 
 
 def test_restore_names_what_it_would_lose(private: Lake, cli: Cli) -> None:

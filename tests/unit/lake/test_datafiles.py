@@ -32,7 +32,7 @@ def add(lake: duckdb.DuckDBPyConnection, table: str, folder: str, *files: str, r
 
 
 def found(lake: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    findings = look(LoadedBackup(lake, ()))
+    findings = look(LoadedBackup(lake, ())).findings
     return {finding.rule: finding.message for finding in findings}
 
 
