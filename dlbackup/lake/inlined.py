@@ -19,12 +19,16 @@ How DuckDB 1.5 stores a column, given the lake's type and the type that 1.4 gave
 PostgreSQL writes `0044-03-15 10:00:00 BC`, DuckDB `0044-03-15 (BC) 10:00:00`.
 """
 SUSPECT_TYPES = frozenset(stored for _, stored in CONVERSIONS)
-CURRENT = (
-    "select i.table_name from {s}.ducklake_inlined_data_tables i join (select table_id, max(schema_version) as newest"
-    " from {s}.ducklake_inlined_data_tables group by table_id) n"
-    " on n.table_id = i.table_id and n.newest = i.schema_version"
-    " join {s}.ducklake_table t on t.table_id = i.table_id and t.end_snapshot is null"
-)
+CURRENT = """
+select i.table_name
+from {s}.ducklake_inlined_data_tables i
+join (
+    select table_id, max(schema_version) as newest
+    from {s}.ducklake_inlined_data_tables
+    group by table_id
+) n on n.table_id = i.table_id and n.newest = i.schema_version
+join {s}.ducklake_table t on t.table_id = i.table_id and t.end_snapshot is null
+"""
 """The inlined tables that new rows go into."""
 HEXADECIMAL = r"\\x([0-9a-f][0-9a-f])*"
 """What DuckDB 1.5 makes of a text, a `bytea` literal, as a regular expression."""

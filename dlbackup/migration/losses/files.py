@@ -43,10 +43,12 @@ def _partial_file(file: int, table: int, begin: int, text: str) -> _PartialFile:
 
 
 def _partial_files(answers: Answers) -> list[_PartialFile]:
-    sql = (
-        "select data_file_id, table_id, begin_snapshot, partial_file_info from {s}.ducklake_data_file"
-        " where partial_file_info not like 'partial_max:%' order by 1"
-    )
+    sql = """
+        select data_file_id, table_id, begin_snapshot, partial_file_info
+        from {s}.ducklake_data_file
+        where partial_file_info not like 'partial_max:%'
+        order by 1
+    """
     return [_partial_file(*row) for row in rows_of(answers, sql)]
 
 
@@ -79,7 +81,11 @@ def lists_with_rewritten_files(answers: Answers) -> list[Any]:
         return []
     ended = rows_of(
         answers,
-        "select distinct table_id, end_snapshot from {s}.ducklake_data_file where begin_snapshot < end_snapshot",
+        """
+        select distinct table_id, end_snapshot
+        from {s}.ducklake_data_file
+        where begin_snapshot < end_snapshot
+        """,
     )
     ends = {(table, end) for table, end in ended}
     return [file.file for file in files if any((file.table, number) in ends for number in file.later)]
@@ -129,6 +135,10 @@ def set_partial_max(session: "Session", schema: str, found: list[Any]) -> int:
     files = quote_numbers(item[0] for item in found)
     newest = quote_numbers(item[1] for item in found)
     return session.execute(
-        f"update {quote_identifier(schema)}.ducklake_data_file f set partial_max = x.newest"
-        f" from unnest({files}, {newest}) as x (file, newest) where f.data_file_id = x.file".encode()
+        f"""
+        update {quote_identifier(schema)}.ducklake_data_file f
+        set partial_max = x.newest
+        from unnest({files}, {newest}) as x (file, newest)
+        where f.data_file_id = x.file
+        """.encode()
     ).rowcount

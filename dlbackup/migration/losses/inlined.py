@@ -17,8 +17,11 @@ def old_inlined_tables(answers: Answers) -> list[Any]:
     current = rows_of(answers, CURRENT + " order by i.table_id")
     columns = rows_of(
         answers,
-        "select table_id, column_name, column_type from {s}.ducklake_column"
-        " where end_snapshot is null and parent_column is null",
+        """
+        select table_id, column_name, column_type
+        from {s}.ducklake_column
+        where end_snapshot is null and parent_column is null
+        """,
     )
     types = {(table, name): type_ for table, name, type_ in columns}
     found = []
@@ -37,9 +40,13 @@ def old_inlined_tables(answers: Answers) -> list[Any]:
 def _types(session: "Session", schema: str, tables: list[str]) -> dict[tuple[str, str], str]:
     """Return the types of the columns of some tables, by table and name."""
     rows = session.execute(
-        "select c.relname, a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a"
-        " join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace"
-        " where n.nspname = %s and c.relname = any(%s)",
+        """
+        select c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
+        from pg_attribute a
+        join pg_class c on c.oid = a.attrelid
+        join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = %s and c.relname = any(%s)
+        """,
         [schema, tables],
     )
     return {(table, name): type_ for table, name, type_ in rows}

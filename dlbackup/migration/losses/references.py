@@ -17,6 +17,9 @@ def mapped_files(answers: Answers) -> list[Any]:
 def set_is_partition(session: "Session", schema: str, found: list[Any]) -> int:
     """Say of old mappings that they name no partition column."""
     return session.execute(
-        f"update {quote_identifier(schema)}.ducklake_name_mapping set is_partition = false"
-        " where is_partition is null".encode()
+        f"""
+        update {quote_identifier(schema)}.ducklake_name_mapping
+        set is_partition = false
+        where is_partition is null
+        """.encode()
     ).rowcount

@@ -22,15 +22,27 @@ def unknown_statistics(answers: Answers) -> list[Any]:
     """
     return rows_of(
         answers,
-        "select s.table_id, s.column_id from {s}.ducklake_table_column_stats s"
-        " join {s}.ducklake_column c on c.table_id = s.table_id and c.column_id = s.column_id"
-        " left join (select table_id, count(*) as files from {s}.ducklake_data_file group by 1) f"
-        " on f.table_id = s.table_id"
-        " left join (select table_id, column_id, count(*) as files from {s}.ducklake_file_column_stats"
-        " where value_count = 0 group by 1, 2) n on n.table_id = s.table_id and n.column_id = s.column_id"
-        f" where {_UNKNOWN} and c.end_snapshot is null and c.column_type not in {_WITHOUT_STATISTICS}"
-        " and (f.files > coalesce(n.files, 0) or exists"
-        " (select from {s}.ducklake_inlined_data_tables i where i.table_id = s.table_id)) order by 1, 2",
+        f"""
+        select s.table_id, s.column_id
+        from {{s}}.ducklake_table_column_stats s
+        join {{s}}.ducklake_column c on c.table_id = s.table_id and c.column_id = s.column_id
+        left join (select table_id, count(*) as files from {{s}}.ducklake_data_file group by 1) f
+          on f.table_id = s.table_id
+        left join (
+            select table_id, column_id, count(*) as files
+            from {{s}}.ducklake_file_column_stats
+            where value_count = 0
+            group by 1, 2
+        ) n on n.table_id = s.table_id and n.column_id = s.column_id
+        where {_UNKNOWN}
+          and c.end_snapshot is null
+          and c.column_type not in {_WITHOUT_STATISTICS}
+          and (
+              f.files > coalesce(n.files, 0)
+              or exists (select from {{s}}.ducklake_inlined_data_tables i where i.table_id = s.table_id)
+          )
+        order by 1, 2
+        """,
     )
 
 
@@ -39,7 +51,9 @@ def forget_statistics(session: "Session", schema: str, found: list[Any]) -> int:
     tables = quote_numbers(item[0] for item in found)
     columns = quote_numbers(item[1] for item in found)
     return session.execute(
-        f"delete from {quote_identifier(schema)}.ducklake_table_column_stats s"
-        f" using unnest({tables}, {columns}) as x (table_id, column_id)"
-        f" where s.table_id = x.table_id and s.column_id = x.column_id and {_UNKNOWN}".encode()
+        f"""
+        delete from {quote_identifier(schema)}.ducklake_table_column_stats s
+        using unnest({tables}, {columns}) as x (table_id, column_id)
+        where s.table_id = x.table_id and s.column_id = x.column_id and {_UNKNOWN}
+        """.encode()
     ).rowcount

@@ -14,8 +14,11 @@ def expired_beginnings(answers: Answers) -> list[Any]:
     """Return the tables whose first schema version went with an expired snapshot."""
     return rows_of(
         answers,
-        "select t.table_id from (select table_id, min(begin_snapshot) b from {s}.ducklake_table group by 1) t"
-        " where not exists (select from {s}.ducklake_schema_versions v where v.begin_snapshot = t.b)",
+        """
+        select t.table_id
+        from (select table_id, min(begin_snapshot) b from {s}.ducklake_table group by 1) t
+        where not exists (select from {s}.ducklake_schema_versions v where v.begin_snapshot = t.b)
+        """,
     )
 
 
@@ -23,12 +26,18 @@ def fill_schema_versions(session: "Session", schema: str, found: list[Any]) -> i
     """Give each table the schema version that it began with."""
     where = quote_identifier(schema)
     return session.execute(
-        f"insert into {where}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)"
-        f" select t.b, coalesce((select min(schema_version) from {where}.ducklake_schema_versions v"
-        f" where v.table_id = t.table_id), 1) - 1, t.table_id"
-        f" from (select table_id, min(begin_snapshot) b from {where}.ducklake_table group by 1) t"
-        f" where not exists (select from {where}.ducklake_schema_versions v"
-        f" where v.table_id = t.table_id and v.begin_snapshot <= t.b)".encode()
+        f"""
+        insert into {where}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
+        select t.b,
+               coalesce((select min(schema_version) from {where}.ducklake_schema_versions v
+                         where v.table_id = t.table_id), 1) - 1,
+               t.table_id
+        from (select table_id, min(begin_snapshot) b from {where}.ducklake_table group by 1) t
+        where not exists (
+            select from {where}.ducklake_schema_versions v
+            where v.table_id = t.table_id and v.begin_snapshot <= t.b
+        )
+        """.encode()
     ).rowcount
 
 
@@ -39,15 +48,25 @@ def null_as_text(answers: Answers) -> list[Any]:
     """Return the columns whose default is the text NULL; no default at all is an SQL NULL up to 0.3."""
     return rows_of(
         answers,
-        f"select table_id, column_id, begin_snapshot from {{s}}.ducklake_column where {_NULL_AS_TEXT} order by 1, 2, 3",
+        f"""
+        select table_id, column_id, begin_snapshot
+        from {{s}}.ducklake_column
+        where {_NULL_AS_TEXT}
+        order by 1, 2, 3
+        """,
     )
 
 
 def quote_null_as_text(session: "Session", schema: str, found: list[Any]) -> int:
     """Quote defaults that are the text NULL."""
     return session.execute(
-        f"update {quote_identifier(schema)}.ducklake_column set default_value = {quote_literal(NULL_TEXT_DEFAULT)},"
-        f" default_value_type = 'expression', default_value_dialect = 'duckdb' where {_NULL_AS_TEXT}".encode()
+        f"""
+        update {quote_identifier(schema)}.ducklake_column
+        set default_value = {quote_literal(NULL_TEXT_DEFAULT)},
+            default_value_type = 'expression',
+            default_value_dialect = 'duckdb'
+        where {_NULL_AS_TEXT}
+        """.encode()
     ).rowcount
 
 
