@@ -13,32 +13,50 @@ def _ranges(tables: Sequence[tuple[str, str, str]]) -> str:
         )
     )
     # A delete file may begin and end at one snapshot: all rows deleted, never visible.
-    return (
-        f"select kind, id, begin_snapshot, end_snapshot from ({rows}) x where begin_snapshot is null"
-        " or end_snapshot < begin_snapshot or (end_snapshot = begin_snapshot and kind <> 'delete file')"
-        f" or begin_snapshot > {HEAD} or end_snapshot > {HEAD}"
-    )
+    return f"""
+        select kind, id, begin_snapshot, end_snapshot
+        from ({rows}) x
+        where begin_snapshot is null
+          or end_snapshot < begin_snapshot
+          or (end_snapshot = begin_snapshot and kind <> 'delete file')
+          or begin_snapshot > {HEAD}
+          or end_snapshot > {HEAD}
+    """
 
 
 def _overlaps(kind: str, table: str, keys: str, shown: str) -> str:
-    return (
-        f"select '{kind}' as kind, {shown} as id, begin_snapshot, next_begin from (select {keys}, begin_snapshot,"
-        f" end_snapshot, lead(begin_snapshot) over (partition by {keys} order by begin_snapshot) as next_begin"
-        f" from {{s}}.ducklake_{table}) x where next_begin is not null"
-        " and (end_snapshot is null or end_snapshot > next_begin)"
-    )
+    return f"""
+        select '{kind}' as kind, {shown} as id, begin_snapshot, next_begin
+        from (
+            select {keys}, begin_snapshot, end_snapshot,
+                   lead(begin_snapshot) over (partition by {keys} order by begin_snapshot) as next_begin
+            from {{s}}.ducklake_{table}
+        ) x
+        where next_begin is not null and (end_snapshot is null or end_snapshot > next_begin)
+    """
 
 
 def _alive_twice(kind: str, table: str, keys: str, shown: str) -> str:
-    return (
-        f"select '{kind}' as kind, {shown}, count(*) as found from {{s}}.ducklake_{table}"
-        f" where end_snapshot is null group by {keys} having count(*) > 1"
-    )
+    return f"""
+        select '{kind}' as kind, {shown}, count(*) as found
+        from {{s}}.ducklake_{table}
+        where end_snapshot is null
+        group by {keys}
+        having count(*) > 1
+    """
 
 
 _NAMED = union(
-    "select schema_id, table_id as id, table_name as name from {s}.ducklake_table where end_snapshot is null",
-    "select schema_id, view_id, view_name from {s}.ducklake_view where end_snapshot is null",
+    """
+    select schema_id, table_id as id, table_name as name
+    from {s}.ducklake_table
+    where end_snapshot is null
+    """,
+    """
+    select schema_id, view_id, view_name
+    from {s}.ducklake_view
+    where end_snapshot is null
+    """,
 )
 RULES = (
     Rule(
@@ -93,10 +111,19 @@ RULES = (
         "a column has two living versions, or one twice",
         "every read of the table fails with 'Column with name x already exists'",
         union(
-            "select table_id, column_id, count(*) as found from {s}.ducklake_column where end_snapshot is null"
-            " group by table_id, column_id having count(*) > 1",
-            "select table_id, column_id, count(*) from {s}.ducklake_column"
-            " group by table_id, column_id, begin_snapshot having count(*) > 1",
+            """
+            select table_id, column_id, count(*) as found
+            from {s}.ducklake_column
+            where end_snapshot is null
+            group by table_id, column_id
+            having count(*) > 1
+            """,
+            """
+            select table_id, column_id, count(*)
+            from {s}.ducklake_column
+            group by table_id, column_id, begin_snapshot
+            having count(*) > 1
+            """,
         ),
     ),
     Rule(
@@ -105,14 +132,21 @@ RULES = (
         "two versions of a column are valid at one snapshot",
         "travelling to it fails with 'Column with name x already exists'; DuckDB up to 1.4.3 does this by itself"
         " when a column is altered several times; the newest snapshot is right",
-        "select table_id, column_id, begin_snapshot, next_begin from (select table_id, column_id, begin_snapshot,"
-        " end_snapshot, lead(begin_snapshot) over (partition by table_id, column_id order by begin_snapshot)"
-        " as next_begin from {s}.ducklake_column) x"
-        " where end_snapshot > next_begin",
-        mend="UPDATE {s}.ducklake_column c SET end_snapshot = x.next_begin\n"
-        "FROM (SELECT ctid AS place, end_snapshot, lead(begin_snapshot) OVER (PARTITION BY table_id, column_id\n"
-        "      ORDER BY begin_snapshot) AS next_begin FROM {s}.ducklake_column) x\n"
-        "WHERE c.ctid = x.place AND x.end_snapshot > x.next_begin;",
+        """
+        select table_id, column_id, begin_snapshot, next_begin
+        from (
+            select table_id, column_id, begin_snapshot, end_snapshot,
+                   lead(begin_snapshot) over (partition by table_id, column_id order by begin_snapshot) as next_begin
+            from {s}.ducklake_column
+        ) x
+        where end_snapshot > next_begin
+        """,
+        mend="""
+        UPDATE {s}.ducklake_column c SET end_snapshot = x.next_begin
+        FROM (SELECT ctid AS place, end_snapshot, lead(begin_snapshot) OVER (PARTITION BY table_id, column_id
+              ORDER BY begin_snapshot) AS next_begin FROM {s}.ducklake_column) x
+        WHERE c.ctid = x.place AND x.end_snapshot > x.next_begin;
+        """,
     ),
     Rule(
         "name-once",
@@ -120,12 +154,26 @@ RULES = (
         "two living objects of one place have the same name",
         "DuckDB compares names without case: the lake or the table does not load, or one of them can't be reached",
         union(
-            "select 'schema' as kind, min(schema_id) as id, lower(schema_name) as name from {s}.ducklake_schema"
-            " where end_snapshot is null group by lower(schema_name) having count(*) > 1",
-            f"select 'table or view', min(id), lower(name) from ({_NAMED}) x group by schema_id, lower(name)"
-            " having count(*) > 1",
-            "select 'column of table', table_id, lower(column_name) from {s}.ducklake_column"
-            " where end_snapshot is null group by table_id, parent_column, lower(column_name) having count(*) > 1",
+            """
+            select 'schema' as kind, min(schema_id) as id, lower(schema_name) as name
+            from {s}.ducklake_schema
+            where end_snapshot is null
+            group by lower(schema_name)
+            having count(*) > 1
+            """,
+            f"""
+            select 'table or view', min(id), lower(name)
+            from ({_NAMED}) x
+            group by schema_id, lower(name)
+            having count(*) > 1
+            """,
+            """
+            select 'column of table', table_id, lower(column_name)
+            from {s}.ducklake_column
+            where end_snapshot is null
+            group by table_id, parent_column, lower(column_name)
+            having count(*) > 1
+            """,
         ),
     ),
     Rule(
@@ -133,8 +181,13 @@ RULES = (
         "error",
         "two living macros of one schema have the same name",
         "the lake does not load, or one of them can't be reached",
-        "select min(macro_id) as macro_id, lower(macro_name) as name from {s}.ducklake_macro"
-        " where end_snapshot is null group by schema_id, lower(macro_name) having count(*) > 1",
+        """
+        select min(macro_id) as macro_id, lower(macro_name) as name
+        from {s}.ducklake_macro
+        where end_snapshot is null
+        group by schema_id, lower(macro_name)
+        having count(*) > 1
+        """,
         since="0.4",
     ),
     Rule(
@@ -145,10 +198,21 @@ RULES = (
         union(
             "select 'schema' as kind, schema_id as id from {s}.ducklake_schema where schema_name is null",
             "select 'table', table_id from {s}.ducklake_table where table_name is null",
-            "select 'view', view_id from {s}.ducklake_view where view_name is null or sql is null or dialect is null",
-            "select 'column of table', table_id from {s}.ducklake_column where column_name is null"
-            " or column_type is null or column_type = '' or column_id is null or column_order is null"
-            " or nulls_allowed is null",
+            """
+            select 'view', view_id
+            from {s}.ducklake_view
+            where view_name is null or sql is null or dialect is null
+            """,
+            """
+            select 'column of table', table_id
+            from {s}.ducklake_column
+            where column_name is null
+              or column_type is null
+              or column_type = ''
+              or column_id is null
+              or column_order is null
+              or nulls_allowed is null
+            """,
         ),
     ),
     Rule(
@@ -176,9 +240,14 @@ RULES = (
         "error",
         "a living data file has several living delete files",
         "rows show twice, or deleted rows come back",
-        "select d.data_file_id, count(*) as found from {s}.ducklake_delete_file d"
-        " join {s}.ducklake_data_file f on f.data_file_id = d.data_file_id and f.end_snapshot is null"
-        " where d.end_snapshot is null group by d.data_file_id having count(*) > 1",
+        """
+        select d.data_file_id, count(*) as found
+        from {s}.ducklake_delete_file d
+        join {s}.ducklake_data_file f on f.data_file_id = d.data_file_id and f.end_snapshot is null
+        where d.end_snapshot is null
+        group by d.data_file_id
+        having count(*) > 1
+        """,
     ),
     Rule(
         "delete-file-overlap",
@@ -186,10 +255,18 @@ RULES = (
         "two delete files of a data file are valid at one snapshot",
         "travelling to it shows rows twice; DuckDB 1.5 does this by itself when inlined deletes are flushed"
         " after a rewrite",
-        "select data_file_id, delete_file_id, begin_snapshot, next_begin from (select data_file_id, delete_file_id,"
-        " begin_snapshot, end_snapshot, lead(begin_snapshot) over (partition by data_file_id"
-        " order by begin_snapshot, delete_file_id) as next_begin from {s}.ducklake_delete_file"
-        " where end_snapshot is null or end_snapshot > begin_snapshot) x"
-        " where next_begin is not null and (end_snapshot is null or end_snapshot > next_begin)",
+        """
+        select data_file_id, delete_file_id, begin_snapshot, next_begin
+        from (
+            select data_file_id, delete_file_id, begin_snapshot, end_snapshot,
+                   lead(begin_snapshot) over (
+                       partition by data_file_id
+                       order by begin_snapshot, delete_file_id
+                   ) as next_begin
+            from {s}.ducklake_delete_file
+            where end_snapshot is null or end_snapshot > begin_snapshot
+        ) x
+        where next_begin is not null and (end_snapshot is null or end_snapshot > next_begin)
+        """,
     ),
 )

@@ -33,8 +33,12 @@ RULES = (
         "error",
         "ducklake_metadata does not name exactly one spec version",
         "without a version any engine opens the catalog as its own, with two the migration runs twice",
-        "select 'version' as kind, count(*) as found from {s}.ducklake_metadata"
-        " where key = 'version' and scope is null having count(*) <> 1",
+        """
+        select 'version' as kind, count(*) as found
+        from {s}.ducklake_metadata
+        where key = 'version' and scope is null
+        having count(*) <> 1
+        """,
     ),
     Rule(
         "lake-settings",
@@ -42,12 +46,19 @@ RULES = (
         "a setting of the lake is missing, doubled or impossible",
         "engines read data_path and encrypted when they attach: files are not found, or attaching fails",
         union(
-            "select k.kind, count(m.key) as found from (select 'data_path' as kind union all select 'encrypted'"
-            " union all select 'created_by') k"
-            " left join {s}.ducklake_metadata m on m.key = k.kind and m.scope is null"
-            " group by k.kind having count(m.key) <> 1",
-            "select key, 1 from {s}.ducklake_metadata where scope is null"
-            " and ((key = 'encrypted' and value not in ('true', 'false')) or (key = 'data_path' and value = ''))",
+            """
+            select k.kind, count(m.key) as found
+            from (select 'data_path' as kind union all select 'encrypted' union all select 'created_by') k
+            left join {s}.ducklake_metadata m on m.key = k.kind and m.scope is null
+            group by k.kind
+            having count(m.key) <> 1
+            """,
+            """
+            select key, 1
+            from {s}.ducklake_metadata
+            where scope is null
+              and ((key = 'encrypted' and value not in ('true', 'false')) or (key = 'data_path' and value = ''))
+            """,
         ),
     ),
     Rule(
@@ -55,18 +66,30 @@ RULES = (
         "error",
         "an option is set twice in one place, or in a place that does not exist",
         "which of the rows an engine takes is chance, and it refuses to attach when the scope is unknown",
-        "select key, scope, scope_id, count(*) as found from {s}.ducklake_metadata where key <> 'version'"
-        " group by key, scope, scope_id having count(*) > 1"
-        " or case when scope is null and scope_id is null then 0"
-        " when scope in ('schema', 'table') and scope_id is not null then 0 else 1 end = 1",
+        """
+        select key, scope, scope_id, count(*) as found
+        from {s}.ducklake_metadata
+        where key <> 'version'
+        group by key, scope, scope_id
+        having count(*) > 1
+          or case
+              when scope is null and scope_id is null then 0
+              when scope in ('schema', 'table') and scope_id is not null then 0
+              else 1
+          end = 1
+        """,
     ),
     Rule(
         "one-head-snapshot",
         "error",
         "the newest snapshot is not exactly one row of ducklake_snapshot",
         _SNAPSHOT_KEY_WHY,
-        "select max(snapshot_id) as snapshot_id, count(*) as found from {s}.ducklake_snapshot"
-        " where snapshot_id = (select max(snapshot_id) from {s}.ducklake_snapshot) having count(*) <> 1",
+        """
+        select max(snapshot_id) as snapshot_id, count(*) as found
+        from {s}.ducklake_snapshot
+        where snapshot_id = (select max(snapshot_id) from {s}.ducklake_snapshot)
+        having count(*) <> 1
+        """,
         advice="restore the newest backup that has one head snapshot",
     ),
     Rule(
@@ -74,9 +97,13 @@ RULES = (
         "error",
         "a snapshot is there several times",
         _SNAPSHOT_KEY_WHY + "; for an older snapshot, travelling to it",
-        "select snapshot_id, count(*) as found from {s}.ducklake_snapshot where snapshot_id is null"
-        " or snapshot_id < (select max(snapshot_id) from {s}.ducklake_snapshot)"
-        " group by snapshot_id having count(*) > 1 or snapshot_id is null",
+        """
+        select snapshot_id, count(*) as found
+        from {s}.ducklake_snapshot
+        where snapshot_id is null or snapshot_id < (select max(snapshot_id) from {s}.ducklake_snapshot)
+        group by snapshot_id
+        having count(*) > 1 or snapshot_id is null
+        """,
     ),
     Rule(
         "snapshot-changes",
@@ -84,12 +111,22 @@ RULES = (
         "ducklake_snapshot and ducklake_snapshot_changes do not hold the same snapshots, once each",
         "clients that lose a race read the changes since their own snapshot, and would overlook a conflict",
         union(
-            "select s.snapshot_id, 'without changes' as kind from {s}.ducklake_snapshot s where not exists"
-            " (select 1 from {s}.ducklake_snapshot_changes c where c.snapshot_id = s.snapshot_id)",
-            "select c.snapshot_id, 'without snapshot' from {s}.ducklake_snapshot_changes c where not exists"
-            " (select 1 from {s}.ducklake_snapshot s where s.snapshot_id = c.snapshot_id)",
-            "select snapshot_id, 'changes twice' from {s}.ducklake_snapshot_changes"
-            " group by snapshot_id having count(*) > 1",
+            """
+            select s.snapshot_id, 'without changes' as kind
+            from {s}.ducklake_snapshot s
+            where not exists (select 1 from {s}.ducklake_snapshot_changes c where c.snapshot_id = s.snapshot_id)
+            """,
+            """
+            select c.snapshot_id, 'without snapshot'
+            from {s}.ducklake_snapshot_changes c
+            where not exists (select 1 from {s}.ducklake_snapshot s where s.snapshot_id = c.snapshot_id)
+            """,
+            """
+            select snapshot_id, 'changes twice'
+            from {s}.ducklake_snapshot_changes
+            group by snapshot_id
+            having count(*) > 1
+            """,
         ),
     ),
     Rule(
@@ -97,23 +134,42 @@ RULES = (
         "error",
         "the counters of a snapshot are missing or go down",
         "ids that were given out would be given out again: two tables or files with one id",
-        "select snapshot_id, schema_version, next_catalog_id, next_file_id from (select snapshot_id, snapshot_time,"
-        " schema_version, lag(schema_version) over w as version_before,"
-        " next_catalog_id, lag(next_catalog_id) over w as catalog_before,"
-        " next_file_id, lag(next_file_id) over w as file_before"
-        " from {s}.ducklake_snapshot window w as (order by snapshot_id)) x"
-        " where schema_version is null or next_catalog_id is null or next_file_id is null or snapshot_time is null"
-        " or schema_version < 0 or next_catalog_id < 1 or next_file_id < 0"
-        " or schema_version < version_before or next_catalog_id < catalog_before or next_file_id < file_before",
+        """
+        select snapshot_id, schema_version, next_catalog_id, next_file_id
+        from (
+            select snapshot_id, snapshot_time,
+                   schema_version, lag(schema_version) over w as version_before,
+                   next_catalog_id, lag(next_catalog_id) over w as catalog_before,
+                   next_file_id, lag(next_file_id) over w as file_before
+            from {s}.ducklake_snapshot
+            window w as (order by snapshot_id)
+        ) x
+        where schema_version is null
+          or next_catalog_id is null
+          or next_file_id is null
+          or snapshot_time is null
+          or schema_version < 0
+          or next_catalog_id < 1
+          or next_file_id < 0
+          or schema_version < version_before
+          or next_catalog_id < catalog_before
+          or next_file_id < file_before
+        """,
     ),
     Rule(
         "change-words",
         "warning",
         "changes_made of a snapshot is not a list of changes that DuckLake knows",
         "a client that loses a race must understand it, and fails; so does the list of snapshots",
-        "select snapshot_id, changes_made from {s}.ducklake_snapshot_changes where regexp_replace("
-        """regexp_replace(changes_made, '"([^"]|"")*"', '', 'g'),"""
-        f" '^(({_WORDS}):[0-9.]*(,({_WORDS}):[0-9.]*)*)?$', '') <> ''",
+        f"""
+        select snapshot_id, changes_made
+        from {{s}}.ducklake_snapshot_changes
+        where regexp_replace(
+            regexp_replace(changes_made, '"([^"]|"")*"', '', 'g'),
+            '^(({_WORDS}):[0-9.]*(,({_WORDS}):[0-9.]*)*)?$',
+            ''
+        ) <> ''
+        """,
     ),
     Rule(
         "catalog-id-range",
@@ -142,17 +198,24 @@ RULES = (
         "error",
         "one catalog id belongs to objects of several kinds",
         "schemas, tables, views and partitions share one counter; comments and options find the wrong object",
-        f"select id, min(kind) as one, max(kind) as other from ({_CATALOG_IDS}) x group by id"
-        " having count(distinct kind) > 1",
+        f"""
+        select id, min(kind) as one, max(kind) as other
+        from ({_CATALOG_IDS}) x
+        group by id
+        having count(distinct kind) > 1
+        """,
     ),
     Rule(
         "macro-id-once",
         "error",
         "the id of a macro or sort key belongs to another object too",
         "all catalog ids come from one counter",
-        f"select id, min(kind) as one, max(kind) as other from ({union(_CATALOG_IDS, _LATER_CATALOG_IDS)}) x"
-        " group by id having count(distinct kind) > 1"
-        " and max(case when kind in ('macro', 'sort key') then 1 else 0 end) = 1",
+        f"""
+        select id, min(kind) as one, max(kind) as other
+        from ({union(_CATALOG_IDS, _LATER_CATALOG_IDS)}) x
+        group by id
+        having count(distinct kind) > 1 and max(case when kind in ('macro', 'sort key') then 1 else 0 end) = 1
+        """,
         since="0.4",
     ),
     Rule(
@@ -160,15 +223,24 @@ RULES = (
         "error",
         "a schema is there several times",
         "the whole lake fails to load, or shows objects twice",
-        "select schema_id, count(*) as found from {s}.ducklake_schema group by schema_id having count(*) > 1",
+        """
+        select schema_id, count(*) as found
+        from {s}.ducklake_schema
+        group by schema_id
+        having count(*) > 1
+        """,
     ),
     Rule(
         "file-id-once",
         "error",
         "one file id is used several times",
         "data files, delete files and mappings share one counter; deletes and statistics meet the wrong file",
-        f"select id, min(kind) as one, max(kind) as other, count(*) as found from ({_FILE_IDS}) x"
-        " group by id having count(*) > 1",
+        f"""
+        select id, min(kind) as one, max(kind) as other, count(*) as found
+        from ({_FILE_IDS}) x
+        group by id
+        having count(*) > 1
+        """,
     ),
     Rule(
         "uuid-once",
@@ -176,16 +248,40 @@ RULES = (
         "an object has no uuid, several, or that of another object",
         "folders of odd names are made from uuids, so that files of two objects would meet",
         union(
-            "select 'table' as kind, table_id as id from {s}.ducklake_table"
-            " group by table_id having count(distinct table_uuid) <> 1",
-            "select 'view', view_id from {s}.ducklake_view group by view_id having count(distinct view_uuid) <> 1",
+            """
+            select 'table' as kind, table_id as id
+            from {s}.ducklake_table
+            group by table_id
+            having count(distinct table_uuid) <> 1
+            """,
+            """
+            select 'view', view_id
+            from {s}.ducklake_view
+            group by view_id
+            having count(distinct view_uuid) <> 1
+            """,
             "select 'schema', schema_id from {s}.ducklake_schema where schema_uuid is null",
-            "select 'shared by tables', min(table_id) from {s}.ducklake_table where table_uuid is not null"
-            " group by table_uuid having count(distinct table_id) > 1",
-            "select 'shared by views', min(view_id) from {s}.ducklake_view where view_uuid is not null"
-            " group by view_uuid having count(distinct view_id) > 1",
-            "select 'shared by schemas', min(schema_id) from {s}.ducklake_schema where schema_uuid is not null"
-            " group by schema_uuid having count(distinct schema_id) > 1",
+            """
+            select 'shared by tables', min(table_id)
+            from {s}.ducklake_table
+            where table_uuid is not null
+            group by table_uuid
+            having count(distinct table_id) > 1
+            """,
+            """
+            select 'shared by views', min(view_id)
+            from {s}.ducklake_view
+            where view_uuid is not null
+            group by view_uuid
+            having count(distinct view_id) > 1
+            """,
+            """
+            select 'shared by schemas', min(schema_id)
+            from {s}.ducklake_schema
+            where schema_uuid is not null
+            group by schema_uuid
+            having count(distinct schema_id) > 1
+            """,
         ),
     ),
 )

@@ -16,12 +16,22 @@ RULES = (
         "a registered inlined table has an impossible name or version, or is there several times",
         "the engine looks for rows under another name, or finds them twice",
         union(
-            "select table_id, schema_version, table_name from {s}.ducklake_inlined_data_tables"
-            " where table_id is null or schema_version is null or table_name is null or table_name <>"
-            " 'ducklake_inlined_data_' || cast(table_id as varchar) || '_' || cast(schema_version as varchar)"
-            " or schema_version > (select max(schema_version) from {s}.ducklake_snapshot)",
-            "select min(table_id), count(*), table_name from {s}.ducklake_inlined_data_tables"
-            " group by table_name having count(*) > 1",
+            """
+            select table_id, schema_version, table_name
+            from {s}.ducklake_inlined_data_tables
+            where table_id is null
+              or schema_version is null
+              or table_name is null
+              or table_name <> 'ducklake_inlined_data_' || cast(table_id as varchar)
+                 || '_' || cast(schema_version as varchar)
+              or schema_version > (select max(schema_version) from {s}.ducklake_snapshot)
+            """,
+            """
+            select min(table_id), count(*), table_name
+            from {s}.ducklake_inlined_data_tables
+            group by table_name
+            having count(*) > 1
+            """,
         ),
     ),
     Rule(
@@ -29,32 +39,47 @@ RULES = (
         "error",
         "a registered inlined table does not exist",
         "reads of the lake table fail, and its inlined rows are lost",
-        "select i.table_id, i.table_name from {s}.ducklake_inlined_data_tables i where not exists"
-        " (select 1 from {present} p where p.name = i.table_name)",
+        """
+        select i.table_id, i.table_name
+        from {s}.ducklake_inlined_data_tables i
+        where not exists (select 1 from {present} p where p.name = i.table_name)
+        """,
     ),
     Rule(
         "inlined-table-of-dropped-table",
         "warning",
         "an inlined table is registered for a table that is gone",
         "harmless; DuckDB up to 1.4 leaves them behind when snapshots expire",
-        "select i.table_id, i.table_name from {s}.ducklake_inlined_data_tables i where not exists"
-        " (select 1 from {s}.ducklake_table t where t.table_id = i.table_id)",
+        """
+        select i.table_id, i.table_name
+        from {s}.ducklake_inlined_data_tables i
+        where not exists (select 1 from {s}.ducklake_table t where t.table_id = i.table_id)
+        """,
     ),
     Rule(
         "inlined-table-unregistered",
         "warning",
         "an inlined table is not registered, and nothing reads it",
         "harmless while it holds no living rows; left behind when snapshots expire",
-        "select p.table_id, p.name from {present} p where p.name like 'ducklake_inlined_data_%' and not exists"
-        " (select 1 from {s}.ducklake_inlined_data_tables i where i.table_name = p.name)",
+        """
+        select p.table_id, p.name
+        from {present} p
+        where p.name like 'ducklake_inlined_data_%'
+          and not exists (select 1 from {s}.ducklake_inlined_data_tables i where i.table_name = p.name)
+        """,
     ),
     Rule(
         "inlined-rows-unregistered",
         "error",
         "an inlined table of a living lake table holds living rows, but is not registered",
         "these rows are invisible",
-        f"select {_ROW} from {{rows}} r join (select distinct table_id from {{s}}.ducklake_table"
-        " where end_snapshot is null) t on t.table_id = r.table_id where not r.registered and r.end_snapshot is null",
+        f"""
+        select {_ROW}
+        from {{rows}} r
+        join (select distinct table_id from {{s}}.ducklake_table where end_snapshot is null) t
+          on t.table_id = r.table_id
+        where not r.registered and r.end_snapshot is null
+        """,
         scope="rows",
         advice="add the table to ducklake_inlined_data_tables with the number that ends its name as schema_version",
     ),
@@ -63,8 +88,18 @@ RULES = (
         "error",
         "an inlined row begins nowhere, ends before it begins, or lies beyond the newest snapshot",
         "it shows in the wrong snapshots",
-        f"select {_ROW} from {{rows}} r where r.registered and (r.row_id is null or r.begin_snapshot is null"
-        f" or r.end_snapshot < r.begin_snapshot or r.begin_snapshot > {HEAD} or r.end_snapshot > {HEAD})",
+        f"""
+        select {_ROW}
+        from {{rows}} r
+        where r.registered
+          and (
+              r.row_id is null
+              or r.begin_snapshot is null
+              or r.end_snapshot < r.begin_snapshot
+              or r.begin_snapshot > {HEAD}
+              or r.end_snapshot > {HEAD}
+          )
+        """,
         scope="rows",
     ),
     Rule(
@@ -72,8 +107,13 @@ RULES = (
         "error",
         "an inlined row is alive several times",
         "it shows several times, and deletes hit all of them",
-        "select table_id, name, row_id, min(begin_snapshot) as begin_snapshot, cast(null as bigint) as end_snapshot"
-        " from {rows} r where registered and end_snapshot is null group by table_id, name, row_id having count(*) > 1",
+        """
+        select table_id, name, row_id, min(begin_snapshot) as begin_snapshot, cast(null as bigint) as end_snapshot
+        from {rows} r
+        where registered and end_snapshot is null
+        group by table_id, name, row_id
+        having count(*) > 1
+        """,
         scope="rows",
     ),
     Rule(
@@ -81,9 +121,16 @@ RULES = (
         "error",
         "the id of an inlined row is not below next_row_id of its table",
         "new rows get ids that are taken, and later deletes hit the wrong rows",
-        f"select {_ROW} from {{rows}} r left join (select table_id, max(next_row_id) as next_row_id"
-        " from {s}.ducklake_table_stats group by table_id) s on s.table_id = r.table_id"
-        " where r.registered and r.row_id >= coalesce(s.next_row_id, 0)",
+        f"""
+        select {_ROW}
+        from {{rows}} r
+        left join (
+            select table_id, max(next_row_id) as next_row_id
+            from {{s}}.ducklake_table_stats
+            group by table_id
+        ) s on s.table_id = r.table_id
+        where r.registered and r.row_id >= coalesce(s.next_row_id, 0)
+        """,
         advice="set next_row_id of the table in ducklake_table_stats above its highest row id before anybody inserts;"
         " DuckDB 1.3 does this by itself when one commit inserts into a file and inline",
         scope="rows",
@@ -93,10 +140,16 @@ RULES = (
         "warning",
         "two versions of an inlined row are valid at one snapshot",
         "travelling to it shows the row twice; DuckDB up to 1.5.1 does this by itself",
-        "select table_id, name, row_id, begin_snapshot, end_snapshot from (select table_id, name, row_id,"
-        " begin_snapshot, end_snapshot, lead(begin_snapshot) over (partition by name, row_id order by begin_snapshot)"
-        " as next_begin from {rows} r where registered) x"
-        " where end_snapshot > next_begin or (end_snapshot is null and begin_snapshot < next_begin)",
+        """
+        select table_id, name, row_id, begin_snapshot, end_snapshot
+        from (
+            select table_id, name, row_id, begin_snapshot, end_snapshot,
+                   lead(begin_snapshot) over (partition by name, row_id order by begin_snapshot) as next_begin
+            from {rows} r
+            where registered
+        ) x
+        where end_snapshot > next_begin or (end_snapshot is null and begin_snapshot < next_begin)
+        """,
         scope="rows",
     ),
     Rule(
@@ -105,12 +158,23 @@ RULES = (
         "an inlined delete points to no row of a data file of its table, is there twice, or lies in the future",
         "a deleted row comes back, or a living one is missing",
         union(
-            "select d.table_id, d.name, d.file_id, d.row_id, d.begin_snapshot from {deletes} d"
-            " left join {s}.ducklake_data_file f on f.data_file_id = d.file_id and f.table_id = d.table_id"
-            " where f.data_file_id is null or d.row_id is null or d.row_id < 0 or d.row_id >= f.record_count"
-            f" or d.begin_snapshot is null or d.begin_snapshot > {HEAD}",
-            "select table_id, name, file_id, row_id, min(begin_snapshot) from {deletes} d"
-            " group by table_id, name, file_id, row_id having count(*) > 1",
+            f"""
+            select d.table_id, d.name, d.file_id, d.row_id, d.begin_snapshot
+            from {{deletes}} d
+            left join {{s}}.ducklake_data_file f on f.data_file_id = d.file_id and f.table_id = d.table_id
+            where f.data_file_id is null
+              or d.row_id is null
+              or d.row_id < 0
+              or d.row_id >= f.record_count
+              or d.begin_snapshot is null
+              or d.begin_snapshot > {HEAD}
+            """,
+            """
+            select table_id, name, file_id, row_id, min(begin_snapshot)
+            from {deletes} d
+            group by table_id, name, file_id, row_id
+            having count(*) > 1
+            """,
         ),
         since="0.4",
         scope="deletes",
@@ -120,8 +184,12 @@ RULES = (
         "warning",
         "a table of inlined deletes belongs to a lake table that is gone",
         "harmless; left behind when snapshots expire",
-        "select p.table_id, p.name from {present} p where p.name like 'ducklake_inlined_delete_%' and not exists"
-        " (select 1 from {s}.ducklake_table t where t.table_id = p.table_id)",
+        """
+        select p.table_id, p.name
+        from {present} p
+        where p.name like 'ducklake_inlined_delete_%'
+          and not exists (select 1 from {s}.ducklake_table t where t.table_id = p.table_id)
+        """,
         since="0.4",
     ),
     Rule(
@@ -129,9 +197,12 @@ RULES = (
         "warning",
         "the current inlined table of a lake table has a column as DuckDB 1.4 made it",
         "DuckDB 1.5 writes into it as if it had made it: new text comes back as \\x..., rows with dates are refused",
-        "select u.table_id, c.column_id, u.name, u.column_name, c.column_type, u.type from {suspects} u"
-        " join {s}.ducklake_column c on c.table_id = u.table_id and c.column_name = u.column_name"
-        f" where c.end_snapshot is null and c.parent_column is null and ({_CONVERTIBLE})",
+        f"""
+        select u.table_id, c.column_id, u.name, u.column_name, c.column_type, u.type
+        from {{suspects}} u
+        join {{s}}.ducklake_column c on c.table_id = u.table_id and c.column_name = u.column_name
+        where c.end_snapshot is null and c.parent_column is null and ({_CONVERTIBLE})
+        """,
         since="0.4",
     ),
     Rule(

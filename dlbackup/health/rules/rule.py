@@ -10,6 +10,7 @@ relation of the inlined tables that exist, `{suspects}` that of columns in them 
 
 import re
 from dataclasses import dataclass
+from inspect import cleandoc
 from typing import Literal
 
 from dlbackup.lake import spec
@@ -51,6 +52,11 @@ class Rule:
     advice: str = ""
     scope: Scope = "catalog"
 
+    def __post_init__(self) -> None:
+        """Take away the indentation that the statements have in the code."""
+        object.__setattr__(self, "query", cleandoc(self.query))
+        object.__setattr__(self, "mend", cleandoc(self.mend))
+
     def holds_for(self, version: str) -> bool:
         """Tell whether catalogs of that spec version must keep the rule."""
         return not spec.is_older(version, self.since) and not (self.until and spec.is_older(self.until, version))
@@ -84,7 +90,12 @@ def written_for(version: str, text: str) -> str:
 
 def union(*selects: str) -> str:
     """Return one query of several with the same columns."""
-    return "\nunion all ".join(selects)
+    return "\nunion all\n".join(map(cleandoc, selects))
+
+
+def in_order(*statements: str) -> str:
+    """Return one mend of several statements."""
+    return "\n".join(map(cleandoc, statements))
 
 
 HEAD = "(select max(snapshot_id) from {s}.ducklake_snapshot)"

@@ -1,22 +1,29 @@
 """Rules about schema versions, and about what migrations and clients of older versions leave behind."""
 
-from dlbackup.health.rules.rule import HEAD, Rule, union
+from dlbackup.health.rules.rule import HEAD, Rule, in_order, union
 
-_INSERTS = (
-    "select c.snapshot_id, s.next_file_id, t.table_id from (select snapshot_id,"
-    " unnest(string_to_array(changes_made, ',')) as change from {s}.ducklake_snapshot_changes) c"
-    " join (select distinct table_id from {s}.ducklake_data_file) t"
-    " on c.change = 'inserted_into_table:' || cast(t.table_id as varchar)"
-    " join {s}.ducklake_snapshot s on s.snapshot_id = c.snapshot_id"
-)
-_BEGIN_MEND = (
-    "INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)\n"
-    "SELECT t.b, coalesce((SELECT min(schema_version) FROM {s}.ducklake_schema_versions v\n"
-    "                      WHERE v.table_id = t.table_id), 1) - 1, t.table_id\n"
-    "FROM (SELECT table_id, min(begin_snapshot) AS b FROM {s}.ducklake_table GROUP BY table_id) t\n"
-    "WHERE NOT EXISTS (SELECT FROM {s}.ducklake_schema_versions v\n"
-    "                  WHERE v.table_id = t.table_id AND v.begin_snapshot <= t.b);"
-)
+_INSERTS = """
+select c.snapshot_id, s.next_file_id, t.table_id
+from (
+    select snapshot_id, unnest(string_to_array(changes_made, ',')) as change
+    from {s}.ducklake_snapshot_changes
+) c
+join (select distinct table_id from {s}.ducklake_data_file) t
+  on c.change = 'inserted_into_table:' || cast(t.table_id as varchar)
+join {s}.ducklake_snapshot s on s.snapshot_id = c.snapshot_id
+"""
+_BEGIN_MEND = """
+INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
+SELECT t.b, coalesce((SELECT min(schema_version) FROM {s}.ducklake_schema_versions v
+                      WHERE v.table_id = t.table_id), 1) - 1, t.table_id
+FROM (SELECT table_id, min(begin_snapshot) AS b FROM {s}.ducklake_table GROUP BY table_id) t
+WHERE NOT EXISTS (SELECT FROM {s}.ducklake_schema_versions v
+                  WHERE v.table_id = t.table_id AND v.begin_snapshot <= t.b);
+"""
+_PATH_MEND = """
+UPDATE {s}.ducklake_schema SET path = '', path_is_relative = true WHERE path IS NULL AND path_is_relative IS NULL;
+UPDATE {s}.ducklake_table SET path = '', path_is_relative = true WHERE path IS NULL AND path_is_relative IS NULL;
+"""
 _BEGIN_WHY = (
     "merge_adjacent_files and rewrite_data_files end in 'INTERNAL Error: Calling GetValueInternal on a value that"
     " is NULL'; a migration from 0.2 over 0.3 of a lake with expired snapshots leaves it so"
@@ -25,14 +32,21 @@ _BEGIN_WHY = (
 
 # A file of several snapshots was made after the one that it begins at; what a client added was made in that one.
 # Where that snapshot has expired, only the names of DuckLake's own files are left to go by.
-_STALE_MAPPING = (
-    "select f.data_file_id, f.begin_snapshot, f.partial_max from {s}.ducklake_data_file f"
-    " join (select distinct mapping_id, table_id from {s}.ducklake_column_mapping) m"
-    " on m.mapping_id = f.partial_max and m.table_id = f.table_id"
-    " left join {s}.ducklake_snapshot b on b.snapshot_id = f.begin_snapshot"
-    " where f.mapping_id is null and (f.data_file_id < b.next_file_id or (b.snapshot_id is null"
-    " and (f.partial_max < f.begin_snapshot or f.path not like '%ducklake-%.parquet')))"
-)
+_STALE_MAPPING = """
+select f.data_file_id, f.begin_snapshot, f.partial_max
+from {s}.ducklake_data_file f
+join (select distinct mapping_id, table_id from {s}.ducklake_column_mapping) m
+  on m.mapping_id = f.partial_max and m.table_id = f.table_id
+left join {s}.ducklake_snapshot b on b.snapshot_id = f.begin_snapshot
+where f.mapping_id is null
+  and (
+      f.data_file_id < b.next_file_id
+      or (
+          b.snapshot_id is null
+          and (f.partial_max < f.begin_snapshot or f.path not like '%ducklake-%.parquet')
+      )
+  )
+"""
 RULES = (
     Rule(
         "schema-version-without-table",
@@ -40,18 +54,24 @@ RULES = (
         "a row of ducklake_schema_versions has no table",
         "a client of DuckDB 1.4 that had attached before a migration changed the schema after it; merging and"
         " rewriting files then end in an INTERNAL error",
-        "select begin_snapshot, schema_version from {s}.ducklake_schema_versions where table_id is null",
+        """
+        select begin_snapshot, schema_version
+        from {s}.ducklake_schema_versions
+        where table_id is null
+        """,
         since="0.4",
-        mend="INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)\n"
-        "SELECT DISTINCT v.begin_snapshot, v.schema_version, x.table_id\n"
-        "FROM {s}.ducklake_schema_versions v\n"
-        "JOIN (SELECT table_id, begin_snapshot AS s FROM {s}.ducklake_table\n"
-        "      UNION SELECT table_id, begin_snapshot FROM {s}.ducklake_column\n"
-        "      UNION SELECT table_id, end_snapshot FROM {s}.ducklake_column WHERE end_snapshot IS NOT NULL) x\n"
-        "  ON x.s = v.begin_snapshot\n"
-        "WHERE v.table_id IS NULL AND NOT EXISTS (SELECT FROM {s}.ducklake_schema_versions w\n"
-        "  WHERE w.table_id = x.table_id AND w.begin_snapshot = v.begin_snapshot);\n"
-        "DELETE FROM {s}.ducklake_schema_versions WHERE table_id IS NULL;",
+        mend="""
+        INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
+        SELECT DISTINCT v.begin_snapshot, v.schema_version, x.table_id
+        FROM {s}.ducklake_schema_versions v
+        JOIN (SELECT table_id, begin_snapshot AS s FROM {s}.ducklake_table
+              UNION SELECT table_id, begin_snapshot FROM {s}.ducklake_column
+              UNION SELECT table_id, end_snapshot FROM {s}.ducklake_column WHERE end_snapshot IS NOT NULL) x
+          ON x.s = v.begin_snapshot
+        WHERE v.table_id IS NULL AND NOT EXISTS (SELECT FROM {s}.ducklake_schema_versions w
+          WHERE w.table_id = x.table_id AND w.begin_snapshot = v.begin_snapshot);
+        DELETE FROM {s}.ducklake_schema_versions WHERE table_id IS NULL;
+        """,
         advice="end the old client first: nothing else keeps it from doing that again",
     ),
     Rule(
@@ -59,9 +79,14 @@ RULES = (
         "error",
         "a schema version is beyond the newest snapshot, or not set",
         "compaction reads files by the wrong columns",
-        "select begin_snapshot, schema_version from {s}.ducklake_schema_versions"
-        f" where begin_snapshot is null or schema_version is null or begin_snapshot > {HEAD}"
-        " or schema_version > (select max(schema_version) from {s}.ducklake_snapshot)",
+        f"""
+        select begin_snapshot, schema_version
+        from {{s}}.ducklake_schema_versions
+        where begin_snapshot is null
+          or schema_version is null
+          or begin_snapshot > {HEAD}
+          or schema_version > (select max(schema_version) from {{s}}.ducklake_snapshot)
+        """,
         since="0.3",
     ),
     Rule(
@@ -69,9 +94,12 @@ RULES = (
         "error",
         "a schema version begins at a snapshot that has another one",
         "compaction reads files by the wrong columns",
-        "select v.begin_snapshot, v.schema_version, s.schema_version as of_snapshot"
-        " from {s}.ducklake_schema_versions v join {s}.ducklake_snapshot s on s.snapshot_id = v.begin_snapshot"
-        " where v.schema_version <> s.schema_version",
+        """
+        select v.begin_snapshot, v.schema_version, s.schema_version as of_snapshot
+        from {s}.ducklake_schema_versions v
+        join {s}.ducklake_snapshot s on s.snapshot_id = v.begin_snapshot
+        where v.schema_version <> s.schema_version
+        """,
         since="0.3",
     ),
     Rule(
@@ -79,44 +107,66 @@ RULES = (
         "error",
         "a column began at a snapshot whose schema version ducklake_schema_versions does not know",
         "compaction reads files by the wrong columns, and a migration to 0.4 carries the gap over",
-        "select s.snapshot_id, s.schema_version, count(*) as columns from {s}.ducklake_column c"
-        " join {s}.ducklake_snapshot s on s.snapshot_id = c.begin_snapshot where not exists"
-        " (select 1 from {s}.ducklake_schema_versions v where v.schema_version = s.schema_version)"
-        " group by s.snapshot_id, s.schema_version",
+        """
+        select s.snapshot_id, s.schema_version, count(*) as columns
+        from {s}.ducklake_column c
+        join {s}.ducklake_snapshot s on s.snapshot_id = c.begin_snapshot
+        where not exists (select 1 from {s}.ducklake_schema_versions v where v.schema_version = s.schema_version)
+        group by s.snapshot_id, s.schema_version
+        """,
         since="0.3",
         until="0.3",
-        mend="INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version)\n"
-        "SELECT min(s.snapshot_id), s.schema_version FROM {s}.ducklake_column c\n"
-        "JOIN {s}.ducklake_snapshot s ON s.snapshot_id = c.begin_snapshot WHERE NOT EXISTS\n"
-        "  (SELECT FROM {s}.ducklake_schema_versions v WHERE v.schema_version = s.schema_version)\n"
-        "GROUP BY s.schema_version;",
+        mend="""
+        INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version)
+        SELECT min(s.snapshot_id), s.schema_version FROM {s}.ducklake_column c
+        JOIN {s}.ducklake_snapshot s ON s.snapshot_id = c.begin_snapshot WHERE NOT EXISTS
+          (SELECT FROM {s}.ducklake_schema_versions v WHERE v.schema_version = s.schema_version)
+        GROUP BY s.schema_version;
+        """,
     ),
     Rule(
         "schema-version-of-change",
         "error",
         "a column began at a snapshot for which its table has no schema version",
         "compaction reads files by the wrong columns",
-        "select c.table_id, c.begin_snapshot, count(*) as columns from {s}.ducklake_column c"
-        " join {s}.ducklake_snapshot s on s.snapshot_id = c.begin_snapshot where not exists"
-        " (select 1 from {s}.ducklake_schema_versions v"
-        " where v.table_id = c.table_id and v.begin_snapshot = c.begin_snapshot)"
-        " group by c.table_id, c.begin_snapshot",
+        """
+        select c.table_id, c.begin_snapshot, count(*) as columns
+        from {s}.ducklake_column c
+        join {s}.ducklake_snapshot s on s.snapshot_id = c.begin_snapshot
+        where not exists (
+            select 1 from {s}.ducklake_schema_versions v
+            where v.table_id = c.table_id and v.begin_snapshot = c.begin_snapshot
+        )
+        group by c.table_id, c.begin_snapshot
+        """,
         since="0.4",
-        mend="INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)\n"
-        "SELECT DISTINCT s.snapshot_id, s.schema_version, c.table_id FROM {s}.ducklake_column c\n"
-        "JOIN {s}.ducklake_snapshot s ON s.snapshot_id = c.begin_snapshot\n"
-        "WHERE NOT EXISTS (SELECT FROM {s}.ducklake_schema_versions v\n"
-        "  WHERE v.table_id = c.table_id AND v.begin_snapshot = c.begin_snapshot);",
+        mend="""
+        INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
+        SELECT DISTINCT s.snapshot_id, s.schema_version, c.table_id FROM {s}.ducklake_column c
+        JOIN {s}.ducklake_snapshot s ON s.snapshot_id = c.begin_snapshot
+        WHERE NOT EXISTS (SELECT FROM {s}.ducklake_schema_versions v
+          WHERE v.table_id = c.table_id AND v.begin_snapshot = c.begin_snapshot);
+        """,
     ),
     Rule(
         "schema-version-of-table",
         "error",
         "a table has no schema version at its beginning",
         _BEGIN_WHY,
-        "select t.table_id, t.begin_snapshot from (select table_id, min(begin_snapshot) as begin_snapshot"
-        " from {s}.ducklake_table group by table_id) t left join (select table_id, min(begin_snapshot) as first"
-        " from {s}.ducklake_schema_versions group by table_id) v on v.table_id = t.table_id"
-        " where v.first is null or v.first > t.begin_snapshot",
+        """
+        select t.table_id, t.begin_snapshot
+        from (
+            select table_id, min(begin_snapshot) as begin_snapshot
+            from {s}.ducklake_table
+            group by table_id
+        ) t
+        left join (
+            select table_id, min(begin_snapshot) as first
+            from {s}.ducklake_schema_versions
+            group by table_id
+        ) v on v.table_id = t.table_id
+        where v.first is null or v.first > t.begin_snapshot
+        """,
         since="0.4",
         mend=_BEGIN_MEND,
     ),
@@ -125,11 +175,21 @@ RULES = (
         "error",
         "a living data file began before the first schema version of its table",
         _BEGIN_WHY,
-        "select f.data_file_id, f.table_id, f.begin_snapshot from {s}.ducklake_data_file f"
-        " left join (select table_id, min(begin_snapshot) as first from {s}.ducklake_schema_versions"
-        " group by table_id) v on v.table_id = f.table_id"
-        " where f.end_snapshot is null and (v.first is null or v.first > f.begin_snapshot) and exists"
-        " (select 1 from {s}.ducklake_table t where t.table_id = f.table_id and t.end_snapshot is null)",
+        """
+        select f.data_file_id, f.table_id, f.begin_snapshot
+        from {s}.ducklake_data_file f
+        left join (
+            select table_id, min(begin_snapshot) as first
+            from {s}.ducklake_schema_versions
+            group by table_id
+        ) v on v.table_id = f.table_id
+        where f.end_snapshot is null
+          and (v.first is null or v.first > f.begin_snapshot)
+          and exists (
+              select 1 from {s}.ducklake_table t
+              where t.table_id = f.table_id and t.end_snapshot is null
+          )
+        """,
         since="0.4",
         mend=_BEGIN_MEND,
     ),
@@ -139,25 +199,42 @@ RULES = (
         "several schema versions of a table begin at one snapshot",
         "the migration from 0.3 to 0.4 by DuckDB 1.5.0 and 1.5.1 writes the table's first snapshot into all of"
         " them; compaction then reads files by the wrong columns",
-        "select table_id, begin_snapshot, count(distinct schema_version) as found from {s}.ducklake_schema_versions"
-        " where table_id is not null group by table_id, begin_snapshot having count(distinct schema_version) > 1",
+        """
+        select table_id, begin_snapshot, count(distinct schema_version) as found
+        from {s}.ducklake_schema_versions
+        where table_id is not null
+        group by table_id, begin_snapshot
+        having count(distinct schema_version) > 1
+        """,
         since="0.4",
-        mend="DELETE FROM {s}.ducklake_schema_versions;\n"
-        "INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)\n"
-        "SELECT s.b, s.schema_version, t.table_id\n"
-        "FROM (SELECT min(snapshot_id) AS b, schema_version FROM {s}.ducklake_snapshot GROUP BY schema_version) s\n"
-        "JOIN {s}.ducklake_table t ON s.b BETWEEN t.begin_snapshot AND coalesce(t.end_snapshot, s.b);\n" + _BEGIN_MEND,
+        mend=in_order(
+            """
+            DELETE FROM {s}.ducklake_schema_versions;
+            INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
+            SELECT s.b, s.schema_version, t.table_id
+            FROM (SELECT min(snapshot_id) AS b, schema_version FROM {s}.ducklake_snapshot GROUP BY schema_version) s
+            JOIN {s}.ducklake_table t ON s.b BETWEEN t.begin_snapshot AND coalesce(t.end_snapshot, s.b);
+            """,
+            _BEGIN_MEND,
+        ),
     ),
     Rule(
         "schema-version-of-dropped-table",
         "warning",
         "schema versions belong to a table that is gone",
         "harmless; left behind when snapshots expire",
-        "select v.table_id, count(*) as found from {s}.ducklake_schema_versions v where v.table_id is not null"
-        " and not exists (select 1 from {s}.ducklake_table t where t.table_id = v.table_id) group by v.table_id",
+        """
+        select v.table_id, count(*) as found
+        from {s}.ducklake_schema_versions v
+        where v.table_id is not null
+          and not exists (select 1 from {s}.ducklake_table t where t.table_id = v.table_id)
+        group by v.table_id
+        """,
         since="0.4",
-        mend="DELETE FROM {s}.ducklake_schema_versions v WHERE NOT EXISTS\n"
-        "  (SELECT FROM {s}.ducklake_table t WHERE t.table_id = v.table_id) AND table_id IS NOT NULL;",
+        mend="""
+        DELETE FROM {s}.ducklake_schema_versions v WHERE NOT EXISTS
+          (SELECT FROM {s}.ducklake_table t WHERE t.table_id = v.table_id) AND table_id IS NOT NULL;
+        """,
     ),
     Rule(
         "default-type",
@@ -165,10 +242,15 @@ RULES = (
         "the type of a column's default is not set, or unknown",
         "every read of the table fails with 'Column type  is not supported'; the migration from 0.3 to 0.4 by"
         " DuckDB 1.5.0 and 1.5.1 leaves it so",
-        "select table_id, column_id, begin_snapshot, default_value_type from {s}.ducklake_column"
-        " where default_value_type is null or default_value_type not in ('literal', 'expression', '')",
+        """
+        select table_id, column_id, begin_snapshot, default_value_type
+        from {s}.ducklake_column
+        where default_value_type is null or default_value_type not in ('literal', 'expression', '')
+        """,
         since="0.4",
-        mend="UPDATE {s}.ducklake_column SET default_value_type = 'literal' WHERE default_value_type IS NULL;",
+        mend="""
+        UPDATE {s}.ducklake_column SET default_value_type = 'literal' WHERE default_value_type IS NULL;
+        """,
     ),
     Rule(
         "stale-mapping",
@@ -178,13 +260,15 @@ RULES = (
         " compaction makes time travel wrong",
         _STALE_MAPPING,
         since="0.4",
-        mend="UPDATE {s}.ducklake_data_file f SET mapping_id = partial_max, partial_max = NULL\n"
-        "WHERE mapping_id IS NULL AND EXISTS (SELECT FROM {s}.ducklake_column_mapping m\n"
-        "  WHERE m.mapping_id = f.partial_max AND m.table_id = f.table_id)\n"
-        "AND (EXISTS (SELECT FROM {s}.ducklake_snapshot b\n"
-        "  WHERE b.snapshot_id = f.begin_snapshot AND f.data_file_id < b.next_file_id)\n"
-        "  OR (partial_max < begin_snapshot OR path NOT LIKE '%ducklake-%.parquet')\n"
-        "  AND NOT EXISTS (SELECT FROM {s}.ducklake_snapshot b WHERE b.snapshot_id = f.begin_snapshot));",
+        mend="""
+        UPDATE {s}.ducklake_data_file f SET mapping_id = partial_max, partial_max = NULL
+        WHERE mapping_id IS NULL AND EXISTS (SELECT FROM {s}.ducklake_column_mapping m
+          WHERE m.mapping_id = f.partial_max AND m.table_id = f.table_id)
+        AND (EXISTS (SELECT FROM {s}.ducklake_snapshot b
+          WHERE b.snapshot_id = f.begin_snapshot AND f.data_file_id < b.next_file_id)
+          OR (partial_max < begin_snapshot OR path NOT LIKE '%ducklake-%.parquet')
+          AND NOT EXISTS (SELECT FROM {s}.ducklake_snapshot b WHERE b.snapshot_id = f.begin_snapshot));
+        """,
         advice="end the old client first: nothing else keeps it from doing that again",
     ),
     Rule(
@@ -192,9 +276,12 @@ RULES = (
         "error",
         "partial_max of a data file is before its begin, or beyond the newest snapshot",
         "time travel shows too few or too many rows of the file",
-        "select f.data_file_id, f.begin_snapshot, f.partial_max from {s}.ducklake_data_file f"
-        f" where (f.partial_max < f.begin_snapshot or f.partial_max > {HEAD})"
-        f" and not exists (select 1 from ({_STALE_MAPPING}) x where x.data_file_id = f.data_file_id)",
+        f"""
+        select f.data_file_id, f.begin_snapshot, f.partial_max
+        from {{s}}.ducklake_data_file f
+        where (f.partial_max < f.begin_snapshot or f.partial_max > {HEAD})
+          and not exists (select 1 from ({_STALE_MAPPING}) x where x.data_file_id = f.data_file_id)
+        """,
         since="0.4",
     ),
     Rule(
@@ -202,8 +289,11 @@ RULES = (
         "error",
         "partial_max of a delete file is before its begin, or beyond the newest snapshot",
         "time travel shows too few or too many rows of the file",
-        "select d.delete_file_id, d.begin_snapshot, d.partial_max from {s}.ducklake_delete_file d"
-        f" where d.partial_max < d.begin_snapshot or d.partial_max > {HEAD}",
+        f"""
+        select d.delete_file_id, d.begin_snapshot, d.partial_max
+        from {{s}}.ducklake_delete_file d
+        where d.partial_max < d.begin_snapshot or d.partial_max > {HEAD}
+        """,
         since="0.4",
     ),
     Rule(
@@ -211,8 +301,11 @@ RULES = (
         "warning",
         "a compacted data file has the list of its snapshots in the old form",
         "a migration to 0.4 or later drops the list, and time travel over the file then shows too many rows",
-        "select data_file_id, partial_file_info from {s}.ducklake_data_file"
-        " where partial_file_info not like 'partial_max:%'",
+        """
+        select data_file_id, partial_file_info
+        from {s}.ducklake_data_file
+        where partial_file_info not like 'partial_max:%'
+        """,
         until="0.3",
         advice="migrate with dlbackup, which carries over the lists that can be and refuses the others by name",
     ),
@@ -222,18 +315,31 @@ RULES = (
         "a compacted data file holds rows of a later snapshot without saying so",
         "the migration from 0.3 to 0.4 dropped the list of its snapshots: the newest snapshot is right, older ones"
         " show too many rows",
-        "select late.data_file_id, late.table_id, late.begin_snapshot, max(i.snapshot_id) as last_snapshot"
-        " from (select f.data_file_id, f.table_id, f.begin_snapshot, f.end_snapshot from {s}.ducklake_data_file f"
-        " left join {s}.ducklake_snapshot b on b.snapshot_id = f.begin_snapshot"
-        " where f.partial_max is null and (b.next_file_id is null or f.data_file_id >= b.next_file_id)) late"
-        f" join ({_INSERTS}) i on i.table_id = late.table_id and i.snapshot_id > late.begin_snapshot"
-        " and i.next_file_id <= late.data_file_id"
-        " where (late.end_snapshot is null or late.end_snapshot > i.snapshot_id)"
-        " and not exists (select 1 from {s}.ducklake_data_file own"
-        " where own.table_id = i.table_id and own.begin_snapshot = i.snapshot_id)"
-        " and not exists (select 1 from {s}.ducklake_data_file part where part.table_id = i.table_id"
-        " and part.begin_snapshot < i.snapshot_id and part.partial_max >= i.snapshot_id)"
-        " group by late.data_file_id, late.table_id, late.begin_snapshot",
+        f"""
+        select late.data_file_id, late.table_id, late.begin_snapshot, max(i.snapshot_id) as last_snapshot
+        from (
+            select f.data_file_id, f.table_id, f.begin_snapshot, f.end_snapshot
+            from {{s}}.ducklake_data_file f
+            left join {{s}}.ducklake_snapshot b on b.snapshot_id = f.begin_snapshot
+            where f.partial_max is null and (b.next_file_id is null or f.data_file_id >= b.next_file_id)
+        ) late
+        join ({_INSERTS}) i
+          on i.table_id = late.table_id
+          and i.snapshot_id > late.begin_snapshot
+          and i.next_file_id <= late.data_file_id
+        where (late.end_snapshot is null or late.end_snapshot > i.snapshot_id)
+          and not exists (
+              select 1 from {{s}}.ducklake_data_file own
+              where own.table_id = i.table_id and own.begin_snapshot = i.snapshot_id
+          )
+          and not exists (
+              select 1 from {{s}}.ducklake_data_file part
+              where part.table_id = i.table_id
+                and part.begin_snapshot < i.snapshot_id
+                and part.partial_max >= i.snapshot_id
+          )
+        group by late.data_file_id, late.table_id, late.begin_snapshot
+        """,
         since="0.4",
         advice="the lists are in a backup from before that migration: partial_max is the largest snapshot in the list",
     ),
@@ -242,9 +348,16 @@ RULES = (
         "warning",
         "a column was written in the form of an older version, after others in the newer one",
         "a client of DuckDB 1.4 that had attached before a migration goes on changing the schema",
-        "select table_id, column_id, begin_snapshot from {s}.ducklake_column where default_value_dialect is null"
-        " and begin_snapshot > (select min(begin_snapshot) from {s}.ducklake_column"
-        " where default_value_dialect is not null)",
+        """
+        select table_id, column_id, begin_snapshot
+        from {s}.ducklake_column
+        where default_value_dialect is null
+          and begin_snapshot > (
+              select min(begin_snapshot)
+              from {s}.ducklake_column
+              where default_value_dialect is not null
+          )
+        """,
         since="0.4",
         advice="end the old client, or it goes on",
     ),
@@ -255,14 +368,18 @@ RULES = (
         "the migration from 0.1 to 0.2 on PostgreSQL leaves it so; delete_orphaned_files of DuckDB 1.5 then takes"
         " living files for orphans",
         union(
-            "select 'schema' as kind, schema_id as id from {s}.ducklake_schema"
-            " where path is null or path_is_relative is null",
-            "select 'table', table_id from {s}.ducklake_table where path is null or path_is_relative is null",
+            """
+            select 'schema' as kind, schema_id as id
+            from {s}.ducklake_schema
+            where path is null or path_is_relative is null
+            """,
+            """
+            select 'table', table_id
+            from {s}.ducklake_table
+            where path is null or path_is_relative is null
+            """,
         ),
-        mend="UPDATE {s}.ducklake_schema SET path = '', path_is_relative = true"
-        " WHERE path IS NULL AND path_is_relative IS NULL;\n"
-        "UPDATE {s}.ducklake_table SET path = '', path_is_relative = true"
-        " WHERE path IS NULL AND path_is_relative IS NULL;",
+        mend=_PATH_MEND,
         advice="where one of the two is there, take the other from a backup: only the folder of the lake itself is ''",
     ),
 )
