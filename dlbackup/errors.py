@@ -14,6 +14,20 @@ A message is lower case without a full stop: what failed, on which object, with 
 The hint says what to do next. Neither ever holds a password.
 """
 
+from collections.abc import Sequence
+
+
+def listed(items: Sequence[object], most: int = 5, *, separator: str = "; ", more: int = 0) -> str:
+    """
+    Name the first few of what a message is about, and say how many more there are.
+
+    Args:
+        more: how many there are beside the items.
+    """
+    text = separator.join(str(item) for item in items[:most])
+    more += max(0, len(items) - most)
+    return f"{text}{separator.rstrip(' ,')} and {more} more" if more else text
+
 
 class DlbackupError(Exception):
     """Base of all errors that a user can meet; `exit_code` is the process's exit status."""

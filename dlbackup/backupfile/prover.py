@@ -17,7 +17,7 @@ from dlbackup.backupfile.manifest import Entry, Manifest, inner_frames
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.scanner import ProvedRows, RowBlock, prove_rows
 from dlbackup.backupfile.workload import PROOF_BYTES, of_backup
-from dlbackup.errors import Corrupt, NotVerified
+from dlbackup.errors import Corrupt, NotVerified, listed
 from dlbackup.lake import conformance
 from dlbackup.lake.canonical import Canonical
 from dlbackup.lake.findings import Finding
@@ -82,7 +82,7 @@ def prove_file(where: Where, *, on_event: OnEvent = ignore) -> tuple[VerifiedBac
     proof, report = examine(where, time.monotonic(), JOBS, on_event)
     if proof is None:
         errors = [finding.message for finding in report.findings if finding.severity == "error"]
-        raise NotVerified(f"the backup does not verify: {'; '.join(errors[:3])}", "see dlbackup verify")
+        raise NotVerified(f"the backup does not verify: {listed(errors, most=3)}", "see dlbackup verify")
     return proof, report
 
 

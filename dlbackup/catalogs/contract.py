@@ -15,7 +15,7 @@ from typing import Protocol
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Entry, Source
-from dlbackup.errors import ClientsConnected, DlbackupError
+from dlbackup.errors import ClientsConnected, DlbackupError, listed
 from dlbackup.lake.answers import Answers
 from dlbackup.lake.lineage import Lineage
 from dlbackup.runtime.progress import OnEvent, ignore
@@ -365,11 +365,9 @@ class Client:
 
 def clients_connected(clients: tuple[Client, ...]) -> ClientsConnected:
     """Return the refusal because of other clients."""
-    shown = "; ".join(str(client) for client in clients[:5])
-    more = f"; and {len(clients) - 5} more" if len(clients) > 5 else ""
     count = "1 other client is" if len(clients) == 1 else f"{len(clients)} other clients are"
     return ClientsConnected(
-        f"{count} connected to the database: {shown}{more}",
+        f"{count} connected to the database: {listed(clients)}",
         "close them, or end them with --terminate-clients, or accept with --ignore-clients that attached"
         " DuckLake clients go on with a stale view of the catalog",
     )

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from functools import cache
 
+from dlbackup.errors import listed
 from dlbackup.lake.answers import Answers
 from dlbackup.lake.findings import Finding
 from dlbackup.tables.quoting import quote_literal
@@ -73,7 +74,7 @@ class _Several:
             self.more += count
 
     def __str__(self) -> str:
-        return "; ".join([*self.shown, f"and {self.more} more"] if self.more else self.shown)
+        return listed(self.shown, _SHOWN, more=self.more)
 
 
 def _is_missing(folder: str) -> bool:

@@ -1,7 +1,7 @@
 """What stands in the way of a migration: rights, locks, dependents, losses that can't be mended."""
 
 from dlbackup.catalogs.contract import Snapshot
-from dlbackup.errors import DlbackupError, HasDependents, WouldLose
+from dlbackup.errors import DlbackupError, HasDependents, WouldLose, listed
 from dlbackup.lake import conformance
 from dlbackup.migration.losses.known import known_losses
 from dlbackup.migration.losses.loss import Loss
@@ -15,7 +15,7 @@ def obstacles(snapshot: Snapshot, step: Step, options: MigrateOptions) -> tuple[
     if snapshot.left_out:
         errors.append(
             HasDependents(
-                f"an undo would lose or break: {'; '.join(snapshot.left_out[:5])}",
+                f"an undo would lose or break: {listed(snapshot.left_out)}",
                 "drop what is named, and make it again after the migration",
             )
         )

@@ -20,7 +20,7 @@ from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, translated
 from dlbackup.catalogs.reading import meaning
 from dlbackup.engine.engine import Engine, check_opens
 from dlbackup.engine.statements import Target
-from dlbackup.errors import CatalogError
+from dlbackup.errors import CatalogError, listed
 from dlbackup.lake import conformance
 from dlbackup.lake.answers import rows_of
 from dlbackup.lake.differences import differing_rows
@@ -113,7 +113,7 @@ def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, 
         findings = conformance.differences(version, snapshot.tables)
         problems += [finding.message for finding in findings if finding.severity == "error"]
         if problems:
-            raise CatalogError(f"the migrated catalog is not what it should be: {'; '.join(problems[:5])}")
+            raise CatalogError(f"the migrated catalog is not what it should be: {listed(problems)}")
         span = snapshot_span(snapshot)
     check_opens(passage.engine, target, span, passage.attach_timeout_s)
     return fingerprint

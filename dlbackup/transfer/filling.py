@@ -16,6 +16,7 @@ from dlbackup.errors import (
     NotEmpty,
     OtherLake,
     UsageError,
+    listed,
 )
 from dlbackup.lake.answers import rows_of
 from dlbackup.lake.datafiles import COLUMNS, look
@@ -137,7 +138,7 @@ def check_place(existing: Existing, job: Job) -> None:
     _check_lineage(existing, job)
     if existing.left_out:
         raise HasDependents(
-            f"replacing the catalog would lose or break: {'; '.join(existing.left_out[:5])}",
+            f"replacing the catalog would lose or break: {listed(existing.left_out)}",
             "drop what is named, and make it again after the restore",
         )
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from dlbackup.backupfile.backup import Backup
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.errors import BackupError, UsageError
+from dlbackup.errors import BackupError, UsageError, listed
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.stores.contract import Sink, Where
 from dlbackup.stores.folder import local
@@ -96,6 +96,5 @@ def _instead(table: str, entries: tuple[Entry, ...]) -> str:
     wanted = table.lower() if table.lower().startswith(PREFIX) else PREFIX + table.lower()
     if near := get_close_matches(wanted, [entry.table.name for entry in entries], cutoff=0.8):
         return f"did you mean {' or '.join(near)}?"
-    shown = [entry.table.name for entry in entries if entry.kind == "fixed"][:_NAMES_SHOWN]
-    more = f" and {len(entries) - len(shown)} more" if len(entries) > len(shown) else ""
-    return f"it has {', '.join(shown)}{more}"
+    fixed = [entry.table.name for entry in entries if entry.kind == "fixed"]
+    return f"it has {listed(fixed, _NAMES_SHOWN, separator=', ', more=len(entries) - len(fixed))}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dlbackup.catalogs.postgres.sessions import Session
-from dlbackup.errors import CatalogError, UnsafeStatement, Unsupported
+from dlbackup.errors import CatalogError, UnsafeStatement, Unsupported, listed
 from dlbackup.tables.allowlist import split_unsafe
 from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
 
@@ -200,9 +200,8 @@ def _check_relations(relations: list[Any]) -> None:
             raise Unsupported(f"{row[1]} is {kinds.get(row[2], 'not a table')}: only plain tables can be backed up")
     unreadable = [row[1] for row in relations if not row[9]]
     if unreadable:
-        more = f" and {len(unreadable) - 5} more" if len(unreadable) > 5 else ""
         raise CatalogError(
-            f"no right to read {', '.join(unreadable[:5])}{more}",
+            f"no right to read {listed(unreadable, separator=', ')}",
             "grant USAGE on the schema and SELECT on all its ducklake_ tables, or use the role that owns them",
         )
 

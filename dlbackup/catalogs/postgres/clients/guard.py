@@ -16,7 +16,7 @@ from dlbackup.addresses.address import Address
 from dlbackup.catalogs.contract import Client
 from dlbackup.catalogs.postgres.clients.connected import CLIENT, IS_CLIENT, terminate
 from dlbackup.catalogs.postgres.sessions import Session, connect
-from dlbackup.errors import CatalogError, DlbackupError, Locked
+from dlbackup.errors import CatalogError, DlbackupError, Locked, listed
 from dlbackup.tables.quoting import qualified
 
 _GUARD_S = 0.02
@@ -90,9 +90,8 @@ class Guard:
 
 
 def _in_the_way(clients: list[Client]) -> Locked:
-    listed = "; ".join(str(client) for client in clients[:5])
     return Locked(
-        f"the engine can't get its locks because of other clients: {listed}",
+        f"the engine can't get its locks because of other clients: {listed(clients)}",
         "close them, or end them with --terminate-clients",
     )
 
