@@ -55,7 +55,7 @@ class VerifiedBackup:
         return reader
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backup:
     """
     A finished backup: what `dump` returns and what `verify` takes.

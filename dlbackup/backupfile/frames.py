@@ -35,7 +35,7 @@ MAX_FRAME_BYTES = 1 << 31
 """More text than any frame of ours can hold: one statement with one row of PostgreSQL's largest size."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """One frame: where it stands, its compressed and text size in bytes, its rows, its SHA-256."""
 
@@ -168,7 +168,9 @@ class FrameWriter:
 
     def _place(self, frame: PackedFrame) -> None:
         sha256 = hashlib.sha256(frame.data).hexdigest()
-        self.frames.append(Frame(self.written, len(frame.data), frame.text_size, frame.rows, sha256))
+        self.frames.append(
+            Frame(offset=self.written, size=len(frame.data), text_size=frame.text_size, rows=frame.rows, sha256=sha256)
+        )
         self._put(frame.data)
 
     def _put(self, data: bytes) -> None:
@@ -219,7 +221,9 @@ def locate(file: Readable) -> list[Frame]:
     frames, offset = [], 0
     for number, (size, text_size) in enumerate(sizes[:-1]):
         last = number == count - 2
-        frames.append(Frame(offset, size, text_size, 0, manifest_sha256 if last else ""))
+        frames.append(
+            Frame(offset=offset, size=size, text_size=text_size, rows=0, sha256=manifest_sha256 if last else "")
+        )
         offset += size
     return frames
 

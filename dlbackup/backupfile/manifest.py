@@ -21,7 +21,7 @@ class Source:
     server_version: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """
     The first thing in a backup, repeated in its manifest.
@@ -41,7 +41,7 @@ class Header:
     source: Source
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
     """One table in the manifest: its definition, what it holds, and the frames that its statements are in."""
 
@@ -58,7 +58,7 @@ class Entry:
         return Rows(self.rows, int(self.digest, 16))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What a backup holds and means. `left_out` names what belongs to the tables but can't be carried."""
 

@@ -38,7 +38,7 @@ FRAMES_A_HELPER = 24
 _LOOKED_AT = ("ducklake_metadata", "ducklake_snapshot")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verification:
     """
     What verification found.
@@ -166,20 +166,22 @@ def examine(where: Where, begun: float, jobs: int, on_event: OnEvent) -> tuple[V
     header = manifest.header
     findings = conformance.differences(header.spec_version, tuple(entry.table for entry in manifest.tables))
     findings += catalog.findings(manifest)
-    findings += [Finding("warning", "left-out", f"not in the backup: {what}") for what in manifest.left_out]
+    findings += [
+        Finding(severity="warning", rule="left-out", message=f"not in the backup: {what}") for what in manifest.left_out
+    ]
     findings.sort(key=lambda finding: finding.severity)
     ok = all(finding.severity != "error" for finding in findings)
     proof = VerifiedBackup(where, reader.seal, manifest, proof=VERIFIER) if ok else None
     return proof, Verification(
-        str(where),
-        ok,
-        header.spec_version,
-        header.snapshot_id,
-        len(manifest.tables),
-        manifest.rows,
-        shapes,
-        tuple(findings),
-        round(time.monotonic() - begun, 3),
+        path=str(where),
+        ok=ok,
+        spec_version=header.spec_version,
+        snapshot_id=header.snapshot_id,
+        tables=len(manifest.tables),
+        rows=manifest.rows,
+        row_shapes=shapes,
+        findings=tuple(findings),
+        seconds=round(time.monotonic() - begun, 3),
     )
 
 
@@ -209,15 +211,15 @@ class _Content:
         header, found = manifest.header, []
         if self.versions != [header.spec_version]:
             text = f"ducklake_metadata names the versions {self.versions}, not one, or not {header.spec_version!r}"
-            found.append(Finding("error", "one-version", text))
+            found.append(Finding(severity="error", rule="one-version", message=text))
         doubled = [snapshot for snapshot, count in self.snapshots.items() if count > 1 or snapshot is None]
         if doubled:
             text = f"ducklake_snapshot holds snapshot {doubled[0]} {self.snapshots[doubled[0]]} times"
-            found.append(Finding("error", "one-head-snapshot", text))
+            found.append(Finding(severity="error", rule="one-head-snapshot", message=text))
         ids = [int(snapshot) for snapshot in self.snapshots if snapshot is not None]
         if not ids or max(ids) != header.snapshot_id:
             text = f"the newest snapshot is {max(ids, default=None)}, the header says {header.snapshot_id}"
-            found.append(Finding("error", "one-head-snapshot", text))
+            found.append(Finding(severity="error", rule="one-head-snapshot", message=text))
         return found
 
 

@@ -99,7 +99,16 @@ class BackupWriter:
                 if fingerprint is not None:
                     fingerprint.add(part, found.digest)
             rows = total((rows, found))
-        self._entries.append(Entry(table, table.kind, rows.count, f"{rows.digest:016x}", first, last))
+        self._entries.append(
+            Entry(
+                table=table,
+                kind=table.kind,
+                rows=rows.count,
+                digest=f"{rows.digest:016x}",
+                first_frame=first,
+                last_frame=last,
+            )
+        )
         return rows
 
     def finish(self, left_out: Sequence[str] = (), fingerprint: Fingerprint | None = None) -> Manifest:
@@ -107,7 +116,13 @@ class BackupWriter:
         for statement in epilogue([entry.table for entry in self._entries]):
             self._out.write(statement)
         self._out.settle()
-        manifest = Manifest(self._header, tuple(self._entries), tuple(self._out.frames), tuple(left_out), fingerprint)
+        manifest = Manifest(
+            header=self._header,
+            tables=tuple(self._entries),
+            frames=tuple(self._out.frames),
+            left_out=tuple(left_out),
+            fingerprint=fingerprint,
+        )
         self._out.write(MANIFEST_LINE + b"-- " + as_json(manifest) + b"\n")
         self._out.close()
         return manifest

@@ -345,7 +345,7 @@ class Catalog(Protocol):
         """Return what restoring so many tables in one transaction needs, and what there is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """Another session on the catalog's database; `uses_catalog` when it holds a lock on a catalog table."""
 

@@ -144,9 +144,12 @@ def _room() -> Iterator[None]:
 
 def _inlined_table(kind: Kind) -> Table:
     """Return the table that takes the rows of all inlined tables of a kind."""
-    numbers = tuple(Column(name, "bigint") for name in INLINED_COLUMNS[kind])
-    texts = (Column("hexadecimal", "boolean"),) if kind == "inlined-data" else ()
-    return Table(_INLINED[kind], (Column("table_id", "bigint"), Column("name", "text"), *numbers, *texts))
+    numbers = tuple(Column(name=name, type="bigint") for name in INLINED_COLUMNS[kind])
+    texts = (Column(name="hexadecimal", type="boolean"),) if kind == "inlined-data" else ()
+    return Table(
+        name=_INLINED[kind],
+        columns=(Column(name="table_id", type="bigint"), Column(name="name", type="text"), *numbers, *texts),
+    )
 
 
 def _own_columns(table: Table, row: bytes) -> bytes:

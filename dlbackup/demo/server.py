@@ -36,7 +36,7 @@ class DemoError(DlbackupError):
     """The demo can't be shown on this machine."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """A running PostgreSQL and how to reach it."""
 
@@ -108,7 +108,7 @@ def embedded_server(folder: Path) -> Iterator[Server]:
         _initialise(own_programs, home, secret, account)
         with _running(own_programs, home, account) as port:
             major = (home / "data" / "PG_VERSION").read_text().strip()
-            yield Server(major, _HOST, port, _USER, password, programs)
+            yield Server(major=major, host=_HOST, port=port, user=_USER, password=password, programs=programs)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

@@ -14,7 +14,7 @@ _SWITCHED_OFF = ("statement_timeout", "idle_in_transaction_session_timeout", "id
 """Timeouts of the server that would end an engine in the middle; its deadline and lock timeout are ours."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """
     The catalog as an engine sees it.

@@ -110,10 +110,10 @@ def _structure(version: str, tables: tuple[Table, ...], schema: str) -> list[Fin
 
     def missing_key(table: str, key: str) -> Finding:
         return Finding(
-            "error",
-            "missing-key",
-            f"table {table} has no primary key on ({key})",
-            1,
+            severity="error",
+            rule="missing-key",
+            message=f"table {table} has no primary key on ({key})",
+            count=1,
             why="concurrent commits write one id twice, and the lake becomes unreadable",
             mend=f"ALTER TABLE {schema}.{quote_identifier(table)} ADD PRIMARY KEY ({key});",
         )
@@ -171,13 +171,13 @@ class _Run:
         current = self._asked_names(CURRENT) if "ducklake_table" in self._sound else frozenset()
         self._names["suspects"] = suspects([table for table in self._inlined if table.name in current])
         for number, rule in enumerate(self._rules):
-            self._on_event(Event("check", rule.name, number, len(self._rules)))
+            self._on_event(Event(stage="check", message=rule.name, done=number, total=len(self._rules)))
             if rule.scope == "catalog":
                 self._take(self._content.ask(first_rows(filled(rule.sql(self._layout), self._names))), [rule])
         if self._registry_is_sound:
             self._ask_inlined("rows", "inlined-data", registered)
         self._ask_inlined("deletes", "inlined-delete", frozenset())
-        self._on_event(Event("check", "all rules", len(self._rules), len(self._rules)))
+        self._on_event(Event(stage="check", message="all rules", done=len(self._rules), total=len(self._rules)))
         return [self._finding(rule, self._broken[rule.name]) for rule in self._rules if rule.name in self._broken]
 
     @property
@@ -219,7 +219,16 @@ class _Run:
         mend = self._conversions(rule) if rule.name == "inlined-types" else filled(rule.mend, {"s": self._schema})
         message = f"{rule.what}: {broken.evidence[0]}{more}"
         evidence = tuple(broken.evidence)
-        return Finding(rule.severity, rule.name, message, broken.count, evidence, rule.why, mend, rule.advice)
+        return Finding(
+            severity=rule.severity,
+            rule=rule.name,
+            message=message,
+            count=broken.count,
+            evidence=evidence,
+            why=rule.why,
+            mend=mend,
+            advice=rule.advice,
+        )
 
     def _conversions(self, rule: Rule) -> str:
         """Return the statements that give old inlined tables the column types of DuckDB 1.5."""

@@ -13,7 +13,7 @@ _PRIMARY_KEY = re.compile(r"PRIMARY KEY \((.+)\)")
 def _missing_key(table: str, key: str) -> Finding:
     """Say that a table lacks the primary key on these columns."""
     text = f"table {table} has no primary key on ({key}): concurrent commits would destroy the lake"
-    return Finding("error", "missing-key", text)
+    return Finding(severity="error", rule="missing-key", message=text)
 
 
 def differences(
@@ -28,9 +28,19 @@ def differences(
     expected = load(version)
     if not expected:
         what = f"spec version {version}" if version else "a catalog without one spec version"
-        return [Finding("warning", "unknown-version", f"conformance is not checked: dlbackup has no schema for {what}")]
+        return [
+            Finding(
+                severity="warning",
+                rule="unknown-version",
+                message=f"conformance is not checked: dlbackup has no schema for {what}",
+            )
+        ]
     found = by_name(tables)
-    findings = [Finding("error", "missing-table", f"table {name} is missing") for name in expected if name not in found]
+    findings = [
+        Finding(severity="error", rule="missing-table", message=f"table {name} is missing")
+        for name in expected
+        if name not in found
+    ]
     for table in tables:
         if table.kind != "fixed":
             findings += _check_inlined(table)
@@ -41,7 +51,11 @@ def differences(
                 findings.append(missing_key(table.name, key))
         else:
             findings.append(
-                Finding("warning", "extra-table", f"table {table.name} does not belong to spec version {version}")
+                Finding(
+                    severity="warning",
+                    rule="extra-table",
+                    message=f"table {table.name} does not belong to spec version {version}",
+                )
             )
     return sorted(findings, key=lambda finding: finding.severity)
 
@@ -52,21 +66,32 @@ def _check_columns(expected: Table, found: Table) -> list[Finding]:
     for column in expected.columns:
         if column.name not in types:
             text = f"table {found.name} has no column {column.name}"
-            findings.append(Finding("error", "missing-column", text))
+            findings.append(Finding(severity="error", rule="missing-column", message=text))
         elif types[column.name] != column.type:
             text = f"column {column.name} of table {found.name} is {types[column.name]}, not {column.type}"
-            findings.append(Finding("error", "wrong-type", text))
+            findings.append(Finding(severity="error", rule="wrong-type", message=text))
     names = found.column_names
     extra = [name for name in names if name not in expected.column_names]
     findings += [
-        Finding("warning", "extra-column", f"column {name} of table {found.name} is not in the spec") for name in extra
+        Finding(
+            severity="warning", rule="extra-column", message=f"column {name} of table {found.name} is not in the spec"
+        )
+        for name in extra
     ]
     # DuckLake inserts by position, without column lists.
     if not any(f.severity == "error" for f in findings) and names[: len(expected.columns)] != expected.column_names:
-        findings.append(Finding("error", "column-order", f"the columns of table {found.name} are in another order"))
+        findings.append(
+            Finding(
+                severity="error", rule="column-order", message=f"the columns of table {found.name} are in another order"
+            )
+        )
     not_null = {column.name for column in found.columns if column.not_null}
     findings += [
-        Finding("warning", "nullable-column", f"column {column.name} of table {found.name} may be NULL")
+        Finding(
+            severity="warning",
+            rule="nullable-column",
+            message=f"column {column.name} of table {found.name} may be NULL",
+        )
         for column in expected.columns
         if column.not_null and column.name in types and column.name not in not_null
     ]
@@ -89,5 +114,11 @@ def _check_inlined(table: Table) -> list[Finding]:
     first = table.columns[: len(wanted)]
     names = tuple(column.name.removeprefix("_ducklake_") for column in first)
     if names != wanted or any(column.type != "bigint" for column in first):
-        return [Finding("error", "inlined-layout", f"table {table.name} does not begin with {', '.join(wanted)}")]
+        return [
+            Finding(
+                severity="error",
+                rule="inlined-layout",
+                message=f"table {table.name} does not begin with {', '.join(wanted)}",
+            )
+        ]
     return []

@@ -139,11 +139,11 @@ def look(answers: Answers) -> Looked:
     findings = []
     if missing.count:
         text = f"{missing.count} of {total} data files are missing or can't be reached from here: {missing}"
-        findings.append(Finding("error", "missing-data-files", text))
+        findings.append(Finding(severity="error", rule="missing-data-files", message=text))
     if sizes.count:
         text = f"{sizes.count} of {total} data files have another size than the catalog says: {sizes}"
-        findings.append(Finding("error", "data-file-sizes", text))
+        findings.append(Finding(severity="error", rule="data-file-sizes", message=text))
     if remote.count:
         text = f"{remote.count} of {total} data files are not on this machine and were not looked at: {remote}"
-        findings.append(Finding("warning", "remote-data-files", text))
+        findings.append(Finding(severity="warning", rule="remote-data-files", message=text))
     return Looked(findings, missing.count)

@@ -74,7 +74,7 @@ def _parse(name: str, body: str) -> Table:
         if match := _CONSTRAINT.fullmatch(line):
             constraints.append(Constraint(match[1], match[2]))
         elif match := _COLUMN.fullmatch(line):
-            columns.append(Column(match[1], match[2], not_null=match[3] is not None))
+            columns.append(Column(name=match[1], type=match[2], not_null=match[3] is not None))
         else:
             raise ValueError(f"schema of table {name}: {line!r} is not a column or a constraint")
-    return Table(name, tuple(columns), tuple(constraints))
+    return Table(name=name, columns=tuple(columns), constraints=tuple(constraints))

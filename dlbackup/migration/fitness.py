@@ -31,7 +31,7 @@ _ALSO_OPENS = {"1.1-dev1": frozenset({"1.0"})}
 """Engines that open another version than the one that they write, without migrating (ducklake_initializer.cpp)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """
     What a caller wants.
@@ -139,7 +139,9 @@ def _wait_for_migrator(wish: Wish, session: "Session", schema: str) -> None:
     waited = 0.0
     while one(session, held, key >> 32, key & 0xFFFFFFFF)[0]:
         if not waited:
-            wish.on_event(Event("wait", "somebody migrates or restores the catalog; waiting for the end of it"))
+            wish.on_event(
+                Event(stage="wait", message="somebody migrates or restores the catalog; waiting for the end of it")
+            )
         waited += POLL_S
         if time.monotonic() > wish.until:
             raise MigratorRuns(

@@ -31,7 +31,7 @@ Progress = Literal[
 _DONE = ("migrated", "unchanged", "rolled-back", "replaced")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Journal:
     """
     A migration from its attach on.
@@ -122,12 +122,14 @@ class Log:
         try:
             self._write(progress)
         except StorageError as exc:
-            self.run.on_event(Event("journal", f"{progress}, but {exc.message}", warning=True))
+            self.run.on_event(Event(stage="journal", message=f"{progress}, but {exc.message}", warning=True))
         if self.entry.done and not self.catalog.session.closed:
             try:
                 self.catalog.mark.take_away()
             except psycopg.Error as exc:
-                self.run.on_event(Event("journal", f"the mark in the database stays: {exc}", warning=True))
+                self.run.on_event(
+                    Event(stage="journal", message=f"the mark in the database stays: {exc}", warning=True)
+                )
 
     def _write(self, progress: Progress) -> None:
         self.entry = replace(self.entry, progress=progress, time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")

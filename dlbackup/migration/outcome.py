@@ -24,7 +24,7 @@ class Mend:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Migration:
     """
     How a migration ended.

@@ -36,7 +36,7 @@ _GUARD_FIRST_S = 2.0
 """How much longer than the guard the engine itself waits for a lock: the guard can say who holds it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Passage:
     """
     How a catalog is to get from one spec version to the next.
@@ -62,7 +62,7 @@ class Passage:
     def target(self, address: Address, schema: str) -> Target:
         """Return how the engine sees a schema, with a name of its own for its backends."""
         timeout_ms = int((self.lock_timeout_s + _GUARD_FIRST_S) * 1000)
-        return Target(address, schema, engine_name(self.schema), timeout_ms)
+        return Target(address=address, schema=schema, name=engine_name(self.schema), lock_timeout_ms=timeout_ms)
 
 
 def put_right(passage: Passage, catalog: PostgresCatalog) -> tuple[Mend, ...]:

@@ -64,7 +64,11 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
     first = _migrate_once(address, options, on_event)
     if first.outcome != "migrated" or options.engine is None or options.to is not None or first.to_version != "0.3":
         return first
-    on_event(Event("look", f"{first.from_version} to {first.to_version} is done; going on with DuckDB's newest"))
+    on_event(
+        Event(
+            stage="look", message=f"{first.from_version} to {first.to_version} is done; going on with DuckDB's newest"
+        )
+    )
     try:
         second = _migrate_once(address, replace(options, engine=None), on_event)
     except DlbackupError as exc:
@@ -97,7 +101,7 @@ def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) 
         if step is None:
             return run.result("current", engine.spec_version, engine.spec_version, snapshot.head.snapshot_id)
         with only_migrator(catalog.session, catalog.schema):
-            return _Pipeline(catalog, engine, step, options, run).migrate()
+            return _Pipeline(catalog=catalog, engine=engine, step=step, options=options, run=run).migrate()
 
 
 def _finish(
@@ -112,7 +116,9 @@ def _finish(
     if left.journal is None:
         raise leftovers.cut_off(catalog.mark, left)
     entry = left.journal
-    run.on_event(Event("look", f"an earlier migration was cut off; its journal {left.path} says: {entry.progress}"))
+    run.on_event(
+        Event(stage="look", message=f"an earlier migration was cut off; its journal {left.path} says: {entry.progress}")
+    )
     log = Log(catalog, left.path, entry, run)
     if version == entry.from_version:
         log.note("unchanged")
@@ -126,19 +132,21 @@ def _finish(
             "name an environment with the DuckDB of that migration with --engine",
         )
     passage = Passage(
-        engine,
-        Step(entry.from_version, entry.to_version, engine.duckdb_version),
-        tuple(Loss(**loss) for loss in entry.losses),
-        frozenset(entry.accepted),
-        entry.bars,
-        catalog.schema,
-        options.lock_timeout_s,
-        options.attach_timeout_s,
+        engine=engine,
+        step=Step(entry.from_version, entry.to_version, engine.duckdb_version),
+        mends=tuple(Loss(**loss) for loss in entry.losses),
+        accepted=frozenset(entry.accepted),
+        bars=entry.bars,
+        schema=catalog.schema,
+        lock_timeout_s=options.lock_timeout_s,
+        attach_timeout_s=options.attach_timeout_s,
     )
-    return _Pipeline(catalog, engine, passage.step, options, run, passage.mends, log).finish(passage)
+    return _Pipeline(
+        catalog=catalog, engine=engine, step=passage.step, options=options, run=run, losses=passage.mends, log=log
+    ).finish(passage)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Pipeline:
     catalog: PostgresCatalog
     engine: Engine
@@ -235,29 +243,29 @@ class _Pipeline:
         options = self.options
         bars = options.bar_stale_clients and bars_exist_for(self.step.to_version)
         return Passage(
-            self.engine,
-            self.step,
-            self._to_mend,
-            accepted,
-            bars,
-            self.catalog.schema,
-            options.lock_timeout_s,
-            options.attach_timeout_s,
+            engine=self.engine,
+            step=self.step,
+            mends=self._to_mend,
+            accepted=accepted,
+            bars=bars,
+            schema=self.catalog.schema,
+            lock_timeout_s=options.lock_timeout_s,
+            attach_timeout_s=options.attach_timeout_s,
         )
 
     def _new_log(self, passage: Passage, backup: VerifiedBackup) -> Log:
         header = backup.manifest.header
         entry = Journal(
-            self.catalog.mark.catalog,
-            header.snapshot_id,
-            self.step.from_version,
-            self.step.to_version,
-            self.step.duckdb_version,
-            tuple(encode(loss, keep_defaults=True) for loss in passage.mends),
-            tuple(sorted(passage.accepted)),
-            passage.bars,
-            "attaching",
-            "",
+            place=self.catalog.mark.catalog,
+            snapshot_id=header.snapshot_id,
+            from_version=self.step.from_version,
+            to_version=self.step.to_version,
+            duckdb_version=self.step.duckdb_version,
+            losses=tuple(encode(loss, keep_defaults=True) for loss in passage.mends),
+            accepted=tuple(sorted(passage.accepted)),
+            bars=passage.bars,
+            progress="attaching",
+            time="",
             seal=backup.seal,
         )
         return Log(self.catalog, journal.journal_of(Path(backup.kept_at)), entry, self.run)

@@ -65,7 +65,9 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
             try:
                 step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, None)
             except Refused as exc:
-                return [Finding("warning", "not-opened", f"restored, but not opened: {exc.message}")]
+                return [
+                    Finding(severity="warning", rule="not-opened", message=f"restored, but not opened: {exc.message}")
+                ]
             losses = known_losses(snapshot, step) if step else ()
             span = snapshot_span(snapshot)
         mends = tuple(loss for loss in losses if loss.mendable)
@@ -73,14 +75,15 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
         same = Step(engine.spec_version, engine.spec_version, engine.duckdb_version)
         defaults = MigrateOptions()
         passage = Passage(
-            engine,
-            step or same,
-            mends,
-            accepted,
-            False,
-            copy.schema,  # and not the source's: a migration of a catalog of that name here would end this engine
-            defaults.lock_timeout_s,
-            defaults.attach_timeout_s,
+            engine=engine,
+            step=step or same,
+            mends=mends,
+            accepted=accepted,
+            bars=False,
+            # And not the source's: a migration of a catalog of that name here would end this engine.
+            schema=copy.schema,
+            lock_timeout_s=defaults.lock_timeout_s,
+            attach_timeout_s=defaults.attach_timeout_s,
         )
         if step is None:
             target = passage.target(address, copy.schema)
@@ -88,7 +91,11 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
         else:
             _walk(passage, copy, backup)
     return [
-        Finding("warning", loss.rule, f"a migration {'would mend' if loss.mendable else 'is refused'}: {loss.message}")
+        Finding(
+            severity="warning",
+            rule=loss.rule,
+            message=f"a migration {'would mend' if loss.mendable else 'is refused'}: {loss.message}",
+        )
         for loss in losses
     ]
 

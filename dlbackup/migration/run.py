@@ -44,7 +44,7 @@ class Run:
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time a stage and tell the user of it; it counts also when it fails."""
-        self.on_event(Event(name, _DOING[name]))
+        self.on_event(Event(stage=name, message=_DOING[name]))
         begun = time.monotonic()
         try:
             yield
@@ -54,14 +54,14 @@ class Run:
     def result(self, outcome: Outcome, before: str, after: str, snapshot_id: int | None) -> Migration:
         """Return how the run ended."""
         return Migration(
-            outcome,
-            before,
-            after,
-            snapshot_id,
-            self.backup,
-            tuple(self.stages),
-            self.mends,
-            round(self.pause_s, 3),
-            self.stale,
-            self.barred,
+            outcome=outcome,
+            from_version=before,
+            to_version=after,
+            snapshot_id=snapshot_id,
+            backup=self.backup,
+            stages=tuple(self.stages),
+            mends=self.mends,
+            writer_pause_seconds=round(self.pause_s, 3),
+            stale_clients=self.stale,
+            barred=self.barred,
         )

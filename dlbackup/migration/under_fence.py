@@ -158,7 +158,7 @@ class Attempt:
         with self.run.stage("mend"):
             self.run.mends = put_right(self.passage, self.catalog)
             for what in self.catalog.give_alike(entry.table for entry in self.backup.manifest.tables):
-                self.run.on_event(Event("mend", what, warning=True))
+                self.run.on_event(Event(stage="mend", message=what, warning=True))
             self.log.note("mended")
         with self.run.stage("post-check"):
             examine(self.passage, self.catalog, self.backup, target)

@@ -19,7 +19,7 @@ _ENOUGH_S = 1.0
 Rows = TypeVar("Rows", bound=Sized)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """
     One step of a job.
@@ -128,7 +128,9 @@ class Meter:
         text += f", {rate:,.0f} rows/s"
         if remaining is not None:
             text += f", {in_words(remaining)} left"
-        return Event(self._stage, text, self.done, total, share=share, rate=rate, remaining_s=remaining)
+        return Event(
+            stage=self._stage, message=text, done=self.done, total=total, share=share, rate=rate, remaining_s=remaining
+        )
 
 
 def in_words(seconds: float) -> str:

@@ -26,7 +26,7 @@ class Grant:
     grantable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column; `type` as `format_type` prints it, `default` as `pg_get_expr` does."""
 
@@ -58,7 +58,7 @@ class Index:
     comment: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """
     The definition of one catalog table.

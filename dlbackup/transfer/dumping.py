@@ -61,7 +61,7 @@ def dump_catalog(
         except MovedOn as exc:
             if attempt == ATTEMPTS or to == "-":
                 raise
-            on_event(Event("dump", f"{exc.message}: beginning again"))
+            on_event(Event(stage="dump", message=f"{exc.message}: beginning again"))
     raise AssertionError("the loop returns or raises")
 
 
@@ -79,31 +79,39 @@ def _dump_once(
         for table in snapshot.tables:
             check_table(table)  # what a reader would refuse is never written
         for what in snapshot.left_out:
-            on_event(Event("dump", f"not in the backup: {what}", warning=True))
+            on_event(Event(stage="dump", message=f"not in the backup: {what}", warning=True))
         header = _header(snapshot)
         with destination(to, header) as (path, sink), BackupWriter(sink, header, level) as writer, collector_paused():
             manifest = _write(writer, _Reading.begin(snapshot, level, jobs, limit, on_event), on_event)
         return Backup(
-            path,
-            FORMAT,
-            header.spec_version,
-            header.snapshot_id,
-            len(manifest.tables),
-            manifest.rows,
-            writer.raw_bytes,
-            writer.file_bytes,
-            writer.sha256,
-            round(time.monotonic() - begun, 3),
-            manifest.left_out,
-            manifest.fingerprint.value if manifest.fingerprint else "",
-            manifest.contents,
+            path=path,
+            format=FORMAT,
+            spec_version=header.spec_version,
+            snapshot_id=header.snapshot_id,
+            tables=len(manifest.tables),
+            rows=manifest.rows,
+            raw_bytes=writer.raw_bytes,
+            file_bytes=writer.file_bytes,
+            sha256=writer.sha256,
+            seconds=round(time.monotonic() - begun, 3),
+            left_out=manifest.left_out,
+            fingerprint=manifest.fingerprint.value if manifest.fingerprint else "",
+            contents=manifest.contents,
         )
 
 
 def _header(snapshot: Snapshot) -> Header:
     head = snapshot.head
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Header(FORMAT, head.spec_version, head.snapshot_id, head.snapshot_time, created, _tool(), snapshot.source)
+    return Header(
+        format=FORMAT,
+        spec_version=head.spec_version,
+        snapshot_id=head.snapshot_id,
+        snapshot_time=head.snapshot_time,
+        created=created,
+        tool=_tool(),
+        source=snapshot.source,
+    )
 
 
 def _tool() -> str:
@@ -122,7 +130,7 @@ class _Task:
     canonical: Canonical
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
     """How a snapshot is read: on how many sessions, how fast, and packed at which level of zstd."""
 
@@ -146,7 +154,9 @@ class _Reading:
         sizes, densities = snapshot.pages(), snapshot.densities()
         work = sum(sizes.values()) + DUMP_PAGES * len(sizes)
         meter = Meter("dump", on_event, work, guessed_rows(sizes, densities), guessed=True)
-        return cls(snapshot, level, jobs, limit, sizes, densities, meter)
+        return cls(
+            snapshot=snapshot, level=level, jobs=jobs, limit=limit, sizes=sizes, densities=densities, meter=meter
+        )
 
     def each(self, tables: Sequence[Table]) -> Iterator[tuple[Table, Iterator[Block]]]:
         """Read whole tables here, one after the other, in the blocks that become statements."""
@@ -216,7 +226,7 @@ def _write(writer: BackupWriter, reading: _Reading, on_event: OnEvent) -> Manife
     with reading.crew(divided) as crew:
         for table, parts in _read(reading, divided, crew, fingerprint):
             rows += writer.write_table(table, parts, fingerprint.of(table)).count
-    on_event(Event("dump", f"{len(snapshot.tables)} tables, {rows} rows read", rows))
+    on_event(Event(stage="dump", message=f"{len(snapshot.tables)} tables, {rows} rows read", done=rows))
     return writer.finish(snapshot.left_out, fingerprint.result())
 
 

@@ -29,7 +29,7 @@ from dlbackup.tables.digest import summed
 from dlbackup.transfer.chunks import Feed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RestoreOptions:
     """
     What the user accepts and wants; the defaults are the safe choices.
@@ -89,7 +89,7 @@ def fill(part: Part, job: Job) -> None:
         for entry in part.entries:
             _load(part.place, job.stream, entry)
     if part.whole and tables:
-        job.on_event(Event("restore", "making indexes, owners and grants"))
+        job.on_event(Event(stage="restore", message="making indexes, owners and grants"))
     part.place.finish(tables, privileges=job.options.privileges)
 
 
@@ -232,7 +232,7 @@ def read_back(place: Place, job: Job, entries: Sequence[Entry]) -> None:
     """Compare the rows that the server has now with the backup's, before anything of them is committed."""
     if not job.options.read_back or not entries:
         return
-    job.on_event(Event("restore", "reading every row back and comparing it with the backup"))
+    job.on_event(Event(stage="restore", message="reading every row back and comparing it with the backup"))
     work = {entry.table.name: job.proof[entry.table.name] for entry in entries}
     rows = sum(entry.rows for entry in entries)
     meter = Meter("read-back", job.on_event, sum(work.values()), rows, after=job.stream.after_read_back)
@@ -264,13 +264,13 @@ def _look_for_data_files(place: Place, job: Job, scheduled: list[tuple[int, str]
         job.missing_data_files = looked.missing
         for finding in looked.findings:
             if finding.severity == "error":
-                on_event(Event("data-files", finding.message, warning=True))
+                on_event(Event(stage="data-files", message=finding.message, warning=True))
     if scheduled and (needed := _needed(place, restored, [file for file, _ in scheduled])):
         on_event(
             Event(
-                "data-files",
-                f"{needed} data files that the backup needs were scheduled for deletion by the replaced catalog, the"
-                f" first at {scheduled[0][1]}: they stay only as long as nobody cleans up by that catalog",
+                stage="data-files",
+                message=f"{needed} data files that the backup needs were scheduled for deletion by the replaced"
+                f" catalog, the first at {scheduled[0][1]}: they stay only as long as nobody cleans up by that catalog",
                 warning=True,
             )
         )

@@ -46,7 +46,7 @@ _PUBLIC = "public"
 """Where DuckLake makes a catalog on PostgreSQL unless told otherwise."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
     """
     A lake that stands open.
@@ -106,15 +106,15 @@ def attach(
         raise UsageError(f"migrate is {migrate!r}", "say 'never' or 'backup-first'")
     how = migration or MigrateOptions()
     wish = Wish(
-        parse_address(address),
-        alias,
-        metadata_schema if metadata_schema is not None else how.metadata_schema,
-        checked_options(options),
-        create,
-        replace(how, backup_dir=backup_dir or how.backup_dir) if migrate == "backup-first" else None,
-        time.monotonic() + wait_s,
-        on_event,
-        address,
+        address=parse_address(address),
+        alias=alias,
+        schema=metadata_schema if metadata_schema is not None else how.metadata_schema,
+        options=checked_options(options),
+        create=create,
+        migration=replace(how, backup_dir=backup_dir or how.backup_dir) if migrate == "backup-first" else None,
+        until=time.monotonic() + wait_s,
+        on_event=on_event,
+        text=address,
     )
     return _attach(connection, wish)
 
@@ -220,7 +220,7 @@ def _open(
     from dlbackup.engine.statements import Opening
 
     open_lake(connection, Opening(wish.address, found.schema), wish.alias, wish.options, engine, create=create)
-    return Attached(wish.alias, found.schema or "", found.versions[0], create)
+    return Attached(alias=wish.alias, schema=found.schema or "", spec_version=found.versions[0], created=create)
 
 
 def _created(connection: "DuckDBPyConnection", wish: Wish, engine: "Engine") -> tuple[Attached, Found] | None:

@@ -16,7 +16,7 @@ from dlbackup.stores.contract import Where
 from dlbackup.stores.folder import local
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Info:
     """
     What was found.
@@ -69,20 +69,20 @@ def _of_backup(where: Where) -> Info:
         manifest, file_bytes = reader.manifest, reader.file_bytes
     header, source = manifest.header, manifest.header.source
     return Info(
-        "backup",
-        header.spec_version,
-        header.snapshot_id,
-        header.snapshot_time,
-        len(manifest.tables),
-        manifest.rows,
-        source.database,
-        source.schema,
-        source.server_version,
-        file_bytes,
-        _engine(header.spec_version),
-        header.created,
-        manifest.left_out,
-        manifest.fingerprint.value if manifest.fingerprint else None,
+        kind="backup",
+        spec_version=header.spec_version,
+        snapshot_id=header.snapshot_id,
+        snapshot_time=header.snapshot_time,
+        tables=len(manifest.tables),
+        rows=manifest.rows,
+        database=source.database,
+        schema=source.schema,
+        server_version=source.server_version,
+        bytes=file_bytes,
+        engine=_engine(header.spec_version),
+        created=header.created,
+        left_out=manifest.left_out,
+        fingerprint=manifest.fingerprint.value if manifest.fingerprint else None,
     )
 
 
@@ -91,18 +91,18 @@ def _of_catalog(target: str, schema: str | None, fingerprint: bool) -> Info:
         head, source = snapshot.head, snapshot.source
         counts = snapshot.counts()
         return Info(
-            "catalog",
-            head.spec_version,
-            head.snapshot_id,
-            head.snapshot_time,
-            len(snapshot.tables),
-            sum(counts.values()),
-            source.database,
-            source.schema,
-            source.server_version,
-            snapshot.size_bytes(),
-            _engine(head.spec_version),
-            None,
-            snapshot.left_out,
-            meaning(snapshot)[1].value if fingerprint else None,
+            kind="catalog",
+            spec_version=head.spec_version,
+            snapshot_id=head.snapshot_id,
+            snapshot_time=head.snapshot_time,
+            tables=len(snapshot.tables),
+            rows=sum(counts.values()),
+            database=source.database,
+            schema=source.schema,
+            server_version=source.server_version,
+            bytes=snapshot.size_bytes(),
+            engine=_engine(head.spec_version),
+            created=None,
+            left_out=snapshot.left_out,
+            fingerprint=meaning(snapshot)[1].value if fingerprint else None,
         )

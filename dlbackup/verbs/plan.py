@@ -60,7 +60,7 @@ def steps(step: Step, options: MigrateOptions) -> tuple[str, ...]:
     return tuple(planned)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """
     What `migrate` would do.
@@ -128,20 +128,22 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
         locks = catalog.locks(len(snapshot.tables))
         few = _few_locks(catalog.locks(2 * len(snapshot.tables))) if step else ()
         return Plan(
-            snapshot.head.spec_version,
-            engine.spec_version,
-            needed,
-            f"DuckDB {engine.duckdb_version}",
-            () if errors else (*_finishing(left), *(steps(step, options) if step else ()), *few),
-            tuple(Blocker(type(error).__name__, error.message, error.hint) for error in errors),
-            tuple(PlannedLoss(loss.rule, loss.rows, loss.message, loss.mendable and options.mend) for loss in losses),
-            clients,
-            len(snapshot.tables),
-            rows,
-            locks.needed,
-            locks.available,
-            spec.ENGINES.get(engine.spec_version, "unknown"),
-            round(seconds, 1) if step else 0.0,
+            from_version=snapshot.head.spec_version,
+            to_version=engine.spec_version,
+            needed=needed,
+            engine=f"DuckDB {engine.duckdb_version}",
+            steps=() if errors else (*_finishing(left), *(steps(step, options) if step else ()), *few),
+            blockers=tuple(Blocker(type(error).__name__, error.message, error.hint) for error in errors),
+            losses=tuple(
+                PlannedLoss(loss.rule, loss.rows, loss.message, loss.mendable and options.mend) for loss in losses
+            ),
+            clients=clients,
+            tables=len(snapshot.tables),
+            rows=rows,
+            locks_needed=locks.needed,
+            locks_available=locks.available,
+            opened_by=spec.ENGINES.get(engine.spec_version, "unknown"),
+            estimate_seconds=round(seconds, 1) if step else 0.0,
         )
 
 

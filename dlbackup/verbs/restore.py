@@ -23,7 +23,7 @@ from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import Loaded, restore_fed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
     """
     What was restored.
@@ -63,14 +63,14 @@ def restore(
         schema, loaded = _restore(where, reader, feed, Path(backup).parent, options, on_event)
     header = reader.manifest.header
     return Restored(
-        header.spec_version,
-        header.snapshot_id,
-        len(reader.manifest.tables),
-        reader.manifest.rows,
-        loaded.replaced,
-        round(time.monotonic() - begun, 3),
-        schema,
-        loaded.missing_data_files,
+        spec_version=header.spec_version,
+        snapshot_id=header.snapshot_id,
+        tables=len(reader.manifest.tables),
+        rows=reader.manifest.rows,
+        replaced=loaded.replaced,
+        seconds=round(time.monotonic() - begun, 3),
+        schema=schema,
+        missing_data_files=loaded.missing_data_files,
     )
 
 
@@ -98,4 +98,4 @@ def _settle_journals(catalog: Catalog, folder: Path, on_event: OnEvent) -> None:
             leftovers.replaced(catalog.mark, folder)
             catalog.drop_left()
     except DlbackupError as exc:
-        on_event(Event("journal", f"the catalog is restored, but {exc.message}", warning=True))
+        on_event(Event(stage="journal", message=f"the catalog is restored, but {exc.message}", warning=True))

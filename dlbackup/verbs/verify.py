@@ -55,8 +55,18 @@ def verify(
     except BackupError as exc:
         rule = re.sub("(?<!^)(?=[A-Z])", "-", type(exc).__name__).lower()
         message = exc.message + (f" ({exc.hint})" if exc.hint else "")
-        damage = (Finding("error", rule, message),)
-        return Verification(str(where), False, None, None, 0, 0, 0, damage, round(time.monotonic() - begun, 3))
+        damage = (Finding(severity="error", rule=rule, message=message),)
+        return Verification(
+            path=str(where),
+            ok=False,
+            spec_version=None,
+            snapshot_id=None,
+            tables=0,
+            rows=0,
+            row_shapes=0,
+            findings=damage,
+            seconds=round(time.monotonic() - begun, 3),
+        )
     findings = sorted((*report.findings, *found), key=lambda finding: finding.severity)
     ok = all(finding.severity != "error" for finding in findings)
     return replace(report, ok=ok, findings=tuple(findings), seconds=round(time.monotonic() - begun, 3))
@@ -65,7 +75,7 @@ def verify(
 def _data_files(backup: VerifiedBackup, on_event: OnEvent) -> list[Finding]:
     from dlbackup.catalogs.loaded_backup import load
 
-    on_event(Event("data-files", "looking for the data files"))
+    on_event(Event(stage="data-files", message="looking for the data files"))
     with backup.open() as reader, load(reader, lambda table: datafiles.COLUMNS.get(table.name, ())) as content:
         return datafiles.look(content).findings
 
@@ -79,10 +89,10 @@ def _rehearsed(backup: VerifiedBackup, server: str, engine: Path | None, on_even
         raise UsageError(f"a rehearsal needs a PostgreSQL database, not {address}")
     with probe(engine) as opener:
         how = f"restoring into a scratch schema of {address}, to be opened by DuckDB {opener.duckdb_version}"
-        on_event(Event("rehearsal", how))
+        on_event(Event(stage="rehearsal", message=how))
         try:
             return rehearse_backup(address, backup, opener)
         except Unreachable:
             raise
         except (CatalogError, EngineError) as exc:
-            return [Finding("error", "rehearsal", exc.message)]
+            return [Finding(severity="error", rule="rehearsal", message=exc.message)]

@@ -59,18 +59,21 @@ HEADER = Header(
 """Of a spec version that nobody knows, so that two tables are a whole catalog."""
 
 METADATA = Table(
-    "ducklake_metadata",
-    (
-        Column("key", "character varying", not_null=True),
-        Column("value", "character varying", not_null=True),
-        Column("scope", "character varying"),
-        Column("scope_id", "bigint"),
+    name="ducklake_metadata",
+    columns=(
+        Column(name="key", type="character varying", not_null=True),
+        Column(name="value", type="character varying", not_null=True),
+        Column(name="scope", type="character varying"),
+        Column(name="scope_id", type="bigint"),
     ),
 )
 SNAPSHOT = Table(
-    "ducklake_snapshot",
-    (Column("snapshot_id", "bigint", not_null=True), Column("snapshot_time", "timestamp with time zone")),
-    (Constraint("ducklake_snapshot_pkey", "PRIMARY KEY (snapshot_id)"),),
+    name="ducklake_snapshot",
+    columns=(
+        Column(name="snapshot_id", type="bigint", not_null=True),
+        Column(name="snapshot_time", type="timestamp with time zone"),
+    ),
+    constraints=(Constraint("ducklake_snapshot_pkey", "PRIMARY KEY (snapshot_id)"),),
 )
 
 

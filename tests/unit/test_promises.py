@@ -28,7 +28,12 @@ from dlbackup.stores.folder import local
 PACKAGE = Path(dlbackup.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 ENGINE = Engine(Path("/nonexistent/python"), "1.5.5", "1.0")
-TARGET = Target(parse_address("postgres:dbname=x password=s3cr3t"), "public", "dlbackup-engine-1", 1000)
+TARGET = Target(
+    address=parse_address("postgres:dbname=x password=s3cr3t"),
+    schema="public",
+    name="dlbackup-engine-1",
+    lock_timeout_ms=1000,
+)
 
 
 def parsed(source: Path) -> ast.Module:
@@ -209,10 +214,10 @@ def test_no_other_order_type_checks(tmp_path: Path) -> None:
 def test_no_statement_of_an_engine_holds_a_secret() -> None:
     """Neither the ATTACH statement nor the conninfo in it holds a password; the child gets it by its environment."""
     target = Target(
-        parse_address("postgres:host=h password='it''s s3cr3t' passfile=/s3cr3t".replace("''", r"\'")),
-        "sch'ema",
-        "name",
-        5,
+        address=parse_address("postgres:host=h password='it''s s3cr3t' passfile=/s3cr3t".replace("''", r"\'")),
+        schema="sch'ema",
+        name="name",
+        lock_timeout_ms=5,
     )
 
     statement = attach_statement(target, {"SNAPSHOT_VERSION": 4, "READ_ONLY": True}, 'a"b')

@@ -159,15 +159,17 @@ def read_definitions(session: Session, schema: str) -> Definitions:
     for row in relations:
         oid, name = row[0], row[1]
         found = Table(
-            name,
-            tuple(_column(column, grants.get((oid, column[10]), ())) for column in _carried(name, by_table[oid])),
-            tuple(constraints[oid]),
-            tuple(indexes[oid]),
-            row[4],
-            row[3],
-            None if row[5] else grants.get((oid, 0), ()),
-            tuple(sorted(_option(text) for text in row[6])),
-            _replica_identity(row[7], replica.get(oid, "")),
+            name=name,
+            columns=tuple(
+                _column(column, grants.get((oid, column[10]), ())) for column in _carried(name, by_table[oid])
+            ),
+            constraints=tuple(constraints[oid]),
+            indexes=tuple(indexes[oid]),
+            comment=row[4],
+            owner=row[3],
+            grants=None if row[5] else grants.get((oid, 0), ()),
+            options=tuple(sorted(_option(text) for text in row[6])),
+            replica_identity=_replica_identity(row[7], replica.get(oid, "")),
         )
         try:
             table, unsafe = split_unsafe(found)
@@ -216,7 +218,9 @@ def _carried(table: str, columns: list[Any]) -> list[Any]:
 
 
 def _column(row: Any, grants: tuple[Grant, ...]) -> Column:
-    return Column(row[1], row[2], row[3], row[4], row[5], row[6], grants)
+    return Column(
+        name=row[1], type=row[2], not_null=row[3], default=row[4], collation=row[5], comment=row[6], grants=grants
+    )
 
 
 def _option(text: str) -> tuple[str, str]:

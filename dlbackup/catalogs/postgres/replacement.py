@@ -135,7 +135,7 @@ class _InBatches:
         if not self._terms.scratch:
             refuse_shared(self._session, self._schema, self._needed)
             how = f"in batches: one transaction would need about {self._needed} locks"
-            self._on_event(Event("restore", how))
+            self._on_event(Event(stage="restore", message=how))
             self._held.enter_context(_dropped_on_failure(self._address, self._name))
             self._held.enter_context(claimed(self._session, self._name))
         self._own = own = self._held.enter_context(closing(connect(self._address)))

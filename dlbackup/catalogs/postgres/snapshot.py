@@ -30,7 +30,7 @@ RUN_PAGES = 256
 """How many tables, and pages of 8 KiB, are asked for in one message: their locks are held together."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresSnapshot:
     """A `Snapshot` on an open REPEATABLE READ transaction."""
 
@@ -49,7 +49,14 @@ class PostgresSnapshot:
         definitions = read_definitions(session, schema)
         head = read_head(session, schema, definitions)
         session.execute("ROLLBACK TO SAVEPOINT dlbackup")
-        return cls(session, schema, Source(database, schema, version), head, definitions, exported)
+        return cls(
+            session=session,
+            schema=schema,
+            source=Source(database, schema, version),
+            head=head,
+            definitions=definitions,
+            exported=exported,
+        )
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -138,7 +145,9 @@ class PostgresSnapshot:
         names = [table.name for table in tables]
         oids, filenodes = self.definitions.oids, self.definitions.filenodes
         part = Definitions(tuple(tables), {n: oids[n] for n in names}, {n: filenodes[n] for n in names}, ())
-        return SharedSnapshot(self.exported, self.schema, self.source, self.head, part)
+        return SharedSnapshot(
+            exported=self.exported, schema=self.schema, source=self.source, head=self.head, definitions=part
+        )
 
     def counts(self) -> dict[str, int]:
         """Return the number of rows by table name, counted by the server."""
@@ -178,7 +187,7 @@ class Exported:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SharedSnapshot:
     """What another session needs to see what a snapshot sees."""
 
@@ -199,7 +208,14 @@ class SharedSnapshot:
                 session.execute(f"SET TRANSACTION SNAPSHOT {quote_literal(self.exported.name)}".encode())
                 session.execute(LOCAL_SETTINGS.encode())
                 session.execute("SAVEPOINT dlbackup")
-                yield PostgresSnapshot(session, self.schema, self.source, self.head, self.definitions, self.exported)
+                yield PostgresSnapshot(
+                    session=session,
+                    schema=self.schema,
+                    source=self.source,
+                    head=self.head,
+                    definitions=self.definitions,
+                    exported=self.exported,
+                )
         finally:
             session.close()
 

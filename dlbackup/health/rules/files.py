@@ -8,11 +8,11 @@ _ENCRYPTED = """(x.encryption_key is null) = exists (
 )"""
 RULES = (
     Rule(
-        "file-counts",
-        "error",
-        "a data file or delete file has an impossible count or size, no path, or an unknown format",
-        "reads of the table fail, or give wrong totals",
-        union(
+        name="file-counts",
+        severity="error",
+        what="a data file or delete file has an impossible count or size, no path, or an unknown format",
+        why="reads of the table fail, or give wrong totals",
+        query=union(
             """
             select 'data file' as kind, data_file_id as id
             from {s}.ducklake_data_file
@@ -41,11 +41,11 @@ RULES = (
         ),
     ),
     Rule(
-        "delete-count",
-        "error",
-        "a delete file deletes more rows than its data file has",
-        "totals are wrong, and the data file is not the one that was deleted from",
-        """
+        name="delete-count",
+        severity="error",
+        what="a delete file deletes more rows than its data file has",
+        why="totals are wrong, and the data file is not the one that was deleted from",
+        query="""
         select d.delete_file_id, d.data_file_id, d.delete_count, f.record_count
         from {s}.ducklake_delete_file d
         join {s}.ducklake_data_file f on f.data_file_id = d.data_file_id
@@ -53,12 +53,12 @@ RULES = (
         """,
     ),
     Rule(
-        "path-once",
-        "error",
-        "one file is alive in the catalog several times",
-        "its rows show several times",
+        name="path-once",
+        severity="error",
+        what="one file is alive in the catalog several times",
+        why="its rows show several times",
         # Compared by bytes: sorting millions of paths by a language's rules takes five times as long.
-        union(
+        query=union(
             """
             select min(data_file_id) as data_file_id, count(*) as found
             from {s}.ducklake_data_file
@@ -76,11 +76,11 @@ RULES = (
         ),
     ),
     Rule(
-        "row-id-counter",
-        "error",
-        "next_row_id of a table is not beyond the row ids of a data file",
-        "new rows get ids that are taken, and later deletes hit the wrong rows",
-        """
+        name="row-id-counter",
+        severity="error",
+        what="next_row_id of a table is not beyond the row ids of a data file",
+        why="new rows get ids that are taken, and later deletes hit the wrong rows",
+        query="""
         select f.data_file_id, f.table_id, f.row_id_start, f.record_count, s.next_row_id
         from {s}.ducklake_data_file f
         join {s}.ducklake_table_stats s on s.table_id = f.table_id
@@ -94,12 +94,12 @@ RULES = (
         """,
     ),
     Rule(
-        "row-id-overlap",
-        "error",
-        "the row ids of two living data files overlap",
-        "two rows have one id: deletes and updates hit the wrong one",
+        name="row-id-overlap",
+        severity="error",
+        what="the row ids of two living data files overlap",
+        why="two rows have one id: deletes and updates hit the wrong one",
         # A merged file has its row ids inside, and those of a flush of updated rows may meet other ranges.
-        """
+        query="""
         select table_id, data_file_id, row_id_start, end_before
         from (
             select f.table_id, f.data_file_id, f.row_id_start,
@@ -115,12 +115,12 @@ RULES = (
         """,
     ),
     Rule(
-        "value-counts",
-        "error",
-        "values and NULLs of a column do not add up to the rows of the data file",
-        "the statistics are those of another file: rows are missing from results",
+        name="value-counts",
+        severity="error",
+        what="values and NULLs of a column do not add up to the rows of the data file",
+        why="the statistics are those of another file: rows are missing from results",
         # Nested columns may have more values than rows; they are sorted out after the counts were compared.
-        """
+        query="""
         select x.data_file_id, x.column_id, x.value_count, x.null_count, x.record_count
         from (
             select s.*, f.record_count
@@ -137,11 +137,11 @@ RULES = (
         """,
     ),
     Rule(
-        "row-total",
-        "error",
-        "the row total of a table is less than what its living files hold",
-        "count(*) is wrong, and plans are bad",
-        """
+        name="row-total",
+        severity="error",
+        what="the row total of a table is less than what its living files hold",
+        why="count(*) is wrong, and plans are bad",
+        query="""
         select s.table_id, s.record_count, x.alive
         from {s}.ducklake_table_stats s
         join (
@@ -160,11 +160,11 @@ RULES = (
         """,
     ),
     Rule(
-        "file-key",
-        "error",
-        "a file of an encrypted lake has no key, or one of a plain lake has one",
-        "an encrypted file without its key is lost",
-        union(
+        name="file-key",
+        severity="error",
+        what="a file of an encrypted lake has no key, or one of a plain lake has one",
+        why="an encrypted file without its key is lost",
+        query=union(
             f"""
             select 'data file' as kind, x.data_file_id as id
             from {{s}}.ducklake_data_file x
@@ -179,11 +179,11 @@ RULES = (
         advice="restore the key column from a backup; nothing else can read the file",
     ),
     Rule(
-        "scheduled-file-in-use",
-        "error",
-        "a file that is scheduled for deletion is in use, or has no path",
-        "the next clean-up deletes data of the lake",
-        """
+        name="scheduled-file-in-use",
+        severity="error",
+        what="a file that is scheduled for deletion is in use, or has no path",
+        why="the next clean-up deletes data of the lake",
+        query="""
         select s.data_file_id, s.path
         from {s}.ducklake_files_scheduled_for_deletion s
         where s.path is null

@@ -60,11 +60,11 @@ _NAMED = union(
 )
 RULES = (
     Rule(
-        "snapshot-range",
-        "error",
-        "a row begins nowhere, ends before it begins, or lies beyond the newest snapshot",
-        "it shows in the wrong snapshots, or appears by itself when the head gets there",
-        _ranges(
+        name="snapshot-range",
+        severity="error",
+        what="a row begins nowhere, ends before it begins, or lies beyond the newest snapshot",
+        why="it shows in the wrong snapshots, or appears by itself when the head gets there",
+        query=_ranges(
             (
                 ("schema", "schema_id", "schema"),
                 ("table", "table_id", "table"),
@@ -79,38 +79,38 @@ RULES = (
         ),
     ),
     Rule(
-        "macro-range",
-        "error",
-        "a macro or sort key begins nowhere, ends before it begins, or lies beyond the newest snapshot",
-        "it shows in the wrong snapshots, or appears by itself when the head gets there",
-        _ranges((("macro", "macro_id", "macro"), ("sort key", "sort_id", "sort_info"))),
+        name="macro-range",
+        severity="error",
+        what="a macro or sort key begins nowhere, ends before it begins, or lies beyond the newest snapshot",
+        why="it shows in the wrong snapshots, or appears by itself when the head gets there",
+        query=_ranges((("macro", "macro_id", "macro"), ("sort key", "sort_id", "sort_info"))),
         since="0.4",
     ),
     Rule(
-        "version-overlap",
-        "error",
-        "two versions of a table, view or partition key are valid at one snapshot",
-        "the lake shows the object twice, or does not load",
-        union(
+        name="version-overlap",
+        severity="error",
+        what="two versions of a table, view or partition key are valid at one snapshot",
+        why="the lake shows the object twice, or does not load",
+        query=union(
             _overlaps("table", "table", "table_id", "table_id"),
             _overlaps("view", "view", "view_id", "view_id"),
             _overlaps("partition of table", "partition_info", "table_id", "table_id"),
         ),
     ),
     Rule(
-        "sort-key-overlap",
-        "error",
-        "two sort keys of a table are valid at one snapshot",
-        "which of them sorts the rows of an insert is chance",
-        _overlaps("sort key of table", "sort_info", "table_id", "table_id"),
+        name="sort-key-overlap",
+        severity="error",
+        what="two sort keys of a table are valid at one snapshot",
+        why="which of them sorts the rows of an insert is chance",
+        query=_overlaps("sort key of table", "sort_info", "table_id", "table_id"),
         since="0.4",
     ),
     Rule(
-        "column-once",
-        "error",
-        "a column has two living versions, or one twice",
-        "every read of the table fails with 'Column with name x already exists'",
-        union(
+        name="column-once",
+        severity="error",
+        what="a column has two living versions, or one twice",
+        why="every read of the table fails with 'Column with name x already exists'",
+        query=union(
             """
             select table_id, column_id, count(*) as found
             from {s}.ducklake_column
@@ -127,12 +127,12 @@ RULES = (
         ),
     ),
     Rule(
-        "column-overlap",
-        "warning",
-        "two versions of a column are valid at one snapshot",
-        "travelling to it fails with 'Column with name x already exists'; DuckDB up to 1.4.3 does this by itself"
+        name="column-overlap",
+        severity="warning",
+        what="two versions of a column are valid at one snapshot",
+        why="travelling to it fails with 'Column with name x already exists'; DuckDB up to 1.4.3 does this by itself"
         " when a column is altered several times; the newest snapshot is right",
-        """
+        query="""
         select table_id, column_id, begin_snapshot, next_begin
         from (
             select table_id, column_id, begin_snapshot, end_snapshot,
@@ -149,11 +149,11 @@ RULES = (
         """,
     ),
     Rule(
-        "name-once",
-        "error",
-        "two living objects of one place have the same name",
-        "DuckDB compares names without case: the lake or the table does not load, or one of them can't be reached",
-        union(
+        name="name-once",
+        severity="error",
+        what="two living objects of one place have the same name",
+        why="DuckDB compares names without case: the lake or the table does not load, or one of them can't be reached",
+        query=union(
             """
             select 'schema' as kind, min(schema_id) as id, lower(schema_name) as name
             from {s}.ducklake_schema
@@ -177,11 +177,11 @@ RULES = (
         ),
     ),
     Rule(
-        "macro-name-once",
-        "error",
-        "two living macros of one schema have the same name",
-        "the lake does not load, or one of them can't be reached",
-        """
+        name="macro-name-once",
+        severity="error",
+        what="two living macros of one schema have the same name",
+        why="the lake does not load, or one of them can't be reached",
+        query="""
         select min(macro_id) as macro_id, lower(macro_name) as name
         from {s}.ducklake_macro
         where end_snapshot is null
@@ -191,11 +191,11 @@ RULES = (
         since="0.4",
     ),
     Rule(
-        "name-missing",
-        "error",
-        "an object has no name, a column no type or number, a view no text",
-        "the lake does not load",
-        union(
+        name="name-missing",
+        severity="error",
+        what="an object has no name, a column no type or number, a view no text",
+        why="the lake does not load",
+        query=union(
             "select 'schema' as kind, schema_id as id from {s}.ducklake_schema where schema_name is null",
             "select 'table', table_id from {s}.ducklake_table where table_name is null",
             """
@@ -216,31 +216,31 @@ RULES = (
         ),
     ),
     Rule(
-        "comment-once",
-        "error",
-        "an object has two living comments of one key",
-        "which of them shows is chance",
-        union(
+        name="comment-once",
+        severity="error",
+        what="an object has two living comments of one key",
+        why="which of them shows is chance",
+        query=union(
             _alive_twice("object", "tag", "object_id, key", "object_id as id"),
             _alive_twice("column of table", "column_tag", "table_id, column_id, key", "table_id"),
         ),
     ),
     Rule(
-        "comment-overlap",
-        "warning",
-        "two versions of a comment are valid at one snapshot",
-        "older snapshots may show the wrong comment; DuckDB up to 1.5.2 does this by itself",
-        union(
+        name="comment-overlap",
+        severity="warning",
+        what="two versions of a comment are valid at one snapshot",
+        why="older snapshots may show the wrong comment; DuckDB up to 1.5.2 does this by itself",
+        query=union(
             _overlaps("object", "tag", "object_id, key", "object_id"),
             _overlaps("column of table", "column_tag", "table_id, column_id, key", "table_id"),
         ),
     ),
     Rule(
-        "delete-file-once",
-        "error",
-        "a living data file has several living delete files",
-        "rows show twice, or deleted rows come back",
-        """
+        name="delete-file-once",
+        severity="error",
+        what="a living data file has several living delete files",
+        why="rows show twice, or deleted rows come back",
+        query="""
         select d.data_file_id, count(*) as found
         from {s}.ducklake_delete_file d
         join {s}.ducklake_data_file f on f.data_file_id = d.data_file_id and f.end_snapshot is null
@@ -250,12 +250,12 @@ RULES = (
         """,
     ),
     Rule(
-        "delete-file-overlap",
-        "warning",
-        "two delete files of a data file are valid at one snapshot",
-        "travelling to it shows rows twice; DuckDB 1.5 does this by itself when inlined deletes are flushed"
+        name="delete-file-overlap",
+        severity="warning",
+        what="two delete files of a data file are valid at one snapshot",
+        why="travelling to it shows rows twice; DuckDB 1.5 does this by itself when inlined deletes are flushed"
         " after a rewrite",
-        """
+        query="""
         select data_file_id, delete_file_id, begin_snapshot, next_begin
         from (
             select data_file_id, delete_file_id, begin_snapshot, end_snapshot,

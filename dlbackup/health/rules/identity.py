@@ -29,11 +29,11 @@ _SNAPSHOT_KEY_WHY = (
 )
 RULES = (
     Rule(
-        "one-version",
-        "error",
-        "ducklake_metadata does not name exactly one spec version",
-        "without a version any engine opens the catalog as its own, with two the migration runs twice",
-        """
+        name="one-version",
+        severity="error",
+        what="ducklake_metadata does not name exactly one spec version",
+        why="without a version any engine opens the catalog as its own, with two the migration runs twice",
+        query="""
         select 'version' as kind, count(*) as found
         from {s}.ducklake_metadata
         where key = 'version' and scope is null
@@ -41,11 +41,11 @@ RULES = (
         """,
     ),
     Rule(
-        "lake-settings",
-        "error",
-        "a setting of the lake is missing, doubled or impossible",
-        "engines read data_path and encrypted when they attach: files are not found, or attaching fails",
-        union(
+        name="lake-settings",
+        severity="error",
+        what="a setting of the lake is missing, doubled or impossible",
+        why="engines read data_path and encrypted when they attach: files are not found, or attaching fails",
+        query=union(
             """
             select k.kind, count(m.key) as found
             from (select 'data_path' as kind union all select 'encrypted' union all select 'created_by') k
@@ -62,11 +62,11 @@ RULES = (
         ),
     ),
     Rule(
-        "option-once",
-        "error",
-        "an option is set twice in one place, or in a place that does not exist",
-        "which of the rows an engine takes is chance, and it refuses to attach when the scope is unknown",
-        """
+        name="option-once",
+        severity="error",
+        what="an option is set twice in one place, or in a place that does not exist",
+        why="which of the rows an engine takes is chance, and it refuses to attach when the scope is unknown",
+        query="""
         select key, scope, scope_id, count(*) as found
         from {s}.ducklake_metadata
         where key <> 'version'
@@ -80,11 +80,11 @@ RULES = (
         """,
     ),
     Rule(
-        "one-head-snapshot",
-        "error",
-        "the newest snapshot is not exactly one row of ducklake_snapshot",
-        _SNAPSHOT_KEY_WHY,
-        """
+        name="one-head-snapshot",
+        severity="error",
+        what="the newest snapshot is not exactly one row of ducklake_snapshot",
+        why=_SNAPSHOT_KEY_WHY,
+        query="""
         select max(snapshot_id) as snapshot_id, count(*) as found
         from {s}.ducklake_snapshot
         where snapshot_id = (select max(snapshot_id) from {s}.ducklake_snapshot)
@@ -93,11 +93,11 @@ RULES = (
         advice="restore the newest backup that has one head snapshot",
     ),
     Rule(
-        "snapshot-once",
-        "error",
-        "a snapshot is there several times",
-        _SNAPSHOT_KEY_WHY + "; for an older snapshot, travelling to it",
-        """
+        name="snapshot-once",
+        severity="error",
+        what="a snapshot is there several times",
+        why=_SNAPSHOT_KEY_WHY + "; for an older snapshot, travelling to it",
+        query="""
         select snapshot_id, count(*) as found
         from {s}.ducklake_snapshot
         where snapshot_id is null or snapshot_id < (select max(snapshot_id) from {s}.ducklake_snapshot)
@@ -106,11 +106,11 @@ RULES = (
         """,
     ),
     Rule(
-        "snapshot-changes",
-        "error",
-        "ducklake_snapshot and ducklake_snapshot_changes do not hold the same snapshots, once each",
-        "clients that lose a race read the changes since their own snapshot, and would overlook a conflict",
-        union(
+        name="snapshot-changes",
+        severity="error",
+        what="ducklake_snapshot and ducklake_snapshot_changes do not hold the same snapshots, once each",
+        why="clients that lose a race read the changes since their own snapshot, and would overlook a conflict",
+        query=union(
             """
             select s.snapshot_id, 'without changes' as kind
             from {s}.ducklake_snapshot s
@@ -130,11 +130,11 @@ RULES = (
         ),
     ),
     Rule(
-        "snapshot-counters",
-        "error",
-        "the counters of a snapshot are missing or go down",
-        "ids that were given out would be given out again: two tables or files with one id",
-        """
+        name="snapshot-counters",
+        severity="error",
+        what="the counters of a snapshot are missing or go down",
+        why="ids that were given out would be given out again: two tables or files with one id",
+        query="""
         select snapshot_id, schema_version, next_catalog_id, next_file_id
         from (
             select snapshot_id, snapshot_time,
@@ -157,11 +157,11 @@ RULES = (
         """,
     ),
     Rule(
-        "change-words",
-        "warning",
-        "changes_made of a snapshot is not a list of changes that DuckLake knows",
-        "a client that loses a race must understand it, and fails; so does the list of snapshots",
-        f"""
+        name="change-words",
+        severity="warning",
+        what="changes_made of a snapshot is not a list of changes that DuckLake knows",
+        why="a client that loses a race must understand it, and fails; so does the list of snapshots",
+        query=f"""
         select snapshot_id, changes_made
         from {{s}}.ducklake_snapshot_changes
         where regexp_replace(
@@ -172,33 +172,33 @@ RULES = (
         """,
     ),
     Rule(
-        "catalog-id-range",
-        "error",
-        "a catalog id is not below next_catalog_id of the newest snapshot",
-        "the next object gets an id that is taken already",
-        f"select kind, id from ({_CATALOG_IDS}) x where id is null or id < 0 or id >= {NEXT_CATALOG_ID}",
+        name="catalog-id-range",
+        severity="error",
+        what="a catalog id is not below next_catalog_id of the newest snapshot",
+        why="the next object gets an id that is taken already",
+        query=f"select kind, id from ({_CATALOG_IDS}) x where id is null or id < 0 or id >= {NEXT_CATALOG_ID}",
     ),
     Rule(
-        "macro-id-range",
-        "error",
-        "the id of a macro or sort key is not below next_catalog_id of the newest snapshot",
-        "the next object gets an id that is taken already",
-        f"select kind, id from ({_LATER_CATALOG_IDS}) x where id is null or id < 0 or id >= {NEXT_CATALOG_ID}",
+        name="macro-id-range",
+        severity="error",
+        what="the id of a macro or sort key is not below next_catalog_id of the newest snapshot",
+        why="the next object gets an id that is taken already",
+        query=f"select kind, id from ({_LATER_CATALOG_IDS}) x where id is null or id < 0 or id >= {NEXT_CATALOG_ID}",
         since="0.4",
     ),
     Rule(
-        "file-id-range",
-        "error",
-        "a file or mapping id is not below next_file_id of the newest snapshot",
-        "the next file gets an id that is taken already",
-        f"select kind, id from ({_FILE_IDS}) x where id is null or id < 0 or id >= {NEXT_FILE_ID}",
+        name="file-id-range",
+        severity="error",
+        what="a file or mapping id is not below next_file_id of the newest snapshot",
+        why="the next file gets an id that is taken already",
+        query=f"select kind, id from ({_FILE_IDS}) x where id is null or id < 0 or id >= {NEXT_FILE_ID}",
     ),
     Rule(
-        "catalog-id-once",
-        "error",
-        "one catalog id belongs to objects of several kinds",
-        "schemas, tables, views and partitions share one counter; comments and options find the wrong object",
-        f"""
+        name="catalog-id-once",
+        severity="error",
+        what="one catalog id belongs to objects of several kinds",
+        why="schemas, tables, views and partitions share one counter; comments and options find the wrong object",
+        query=f"""
         select id, min(kind) as one, max(kind) as other
         from ({_CATALOG_IDS}) x
         group by id
@@ -206,11 +206,11 @@ RULES = (
         """,
     ),
     Rule(
-        "macro-id-once",
-        "error",
-        "the id of a macro or sort key belongs to another object too",
-        "all catalog ids come from one counter",
-        f"""
+        name="macro-id-once",
+        severity="error",
+        what="the id of a macro or sort key belongs to another object too",
+        why="all catalog ids come from one counter",
+        query=f"""
         select id, min(kind) as one, max(kind) as other
         from ({union(_CATALOG_IDS, _LATER_CATALOG_IDS)}) x
         group by id
@@ -219,11 +219,11 @@ RULES = (
         since="0.4",
     ),
     Rule(
-        "schema-once",
-        "error",
-        "a schema is there several times",
-        "the whole lake fails to load, or shows objects twice",
-        """
+        name="schema-once",
+        severity="error",
+        what="a schema is there several times",
+        why="the whole lake fails to load, or shows objects twice",
+        query="""
         select schema_id, count(*) as found
         from {s}.ducklake_schema
         group by schema_id
@@ -231,11 +231,11 @@ RULES = (
         """,
     ),
     Rule(
-        "file-id-once",
-        "error",
-        "one file id is used several times",
-        "data files, delete files and mappings share one counter; deletes and statistics meet the wrong file",
-        f"""
+        name="file-id-once",
+        severity="error",
+        what="one file id is used several times",
+        why="data files, delete files and mappings share one counter; deletes and statistics meet the wrong file",
+        query=f"""
         select id, min(kind) as one, max(kind) as other, count(*) as found
         from ({_FILE_IDS}) x
         group by id
@@ -243,11 +243,11 @@ RULES = (
         """,
     ),
     Rule(
-        "uuid-once",
-        "error",
-        "an object has no uuid, several, or that of another object",
-        "folders of odd names are made from uuids, so that files of two objects would meet",
-        union(
+        name="uuid-once",
+        severity="error",
+        what="an object has no uuid, several, or that of another object",
+        why="folders of odd names are made from uuids, so that files of two objects would meet",
+        query=union(
             """
             select 'table' as kind, table_id as id
             from {s}.ducklake_table

@@ -11,11 +11,11 @@ _CONVERTIBLE = " or ".join(f"(c.column_type = '{lake}' and u.type = '{stored}')"
 _ROW = "r.table_id, r.name, r.row_id, r.begin_snapshot, r.end_snapshot"
 RULES = (
     Rule(
-        "inlined-registry",
-        "error",
-        "a registered inlined table has an impossible name or version, or is there several times",
-        "the engine looks for rows under another name, or finds them twice",
-        union(
+        name="inlined-registry",
+        severity="error",
+        what="a registered inlined table has an impossible name or version, or is there several times",
+        why="the engine looks for rows under another name, or finds them twice",
+        query=union(
             """
             select table_id, schema_version, table_name
             from {s}.ducklake_inlined_data_tables
@@ -35,33 +35,33 @@ RULES = (
         ),
     ),
     Rule(
-        "inlined-table-missing",
-        "error",
-        "a registered inlined table does not exist",
-        "reads of the lake table fail, and its inlined rows are lost",
-        """
+        name="inlined-table-missing",
+        severity="error",
+        what="a registered inlined table does not exist",
+        why="reads of the lake table fail, and its inlined rows are lost",
+        query="""
         select i.table_id, i.table_name
         from {s}.ducklake_inlined_data_tables i
         where not exists (select 1 from {present} p where p.name = i.table_name)
         """,
     ),
     Rule(
-        "inlined-table-of-dropped-table",
-        "warning",
-        "an inlined table is registered for a table that is gone",
-        "harmless; DuckDB up to 1.4 leaves them behind when snapshots expire",
-        """
+        name="inlined-table-of-dropped-table",
+        severity="warning",
+        what="an inlined table is registered for a table that is gone",
+        why="harmless; DuckDB up to 1.4 leaves them behind when snapshots expire",
+        query="""
         select i.table_id, i.table_name
         from {s}.ducklake_inlined_data_tables i
         where not exists (select 1 from {s}.ducklake_table t where t.table_id = i.table_id)
         """,
     ),
     Rule(
-        "inlined-table-unregistered",
-        "warning",
-        "an inlined table is not registered, and nothing reads it",
-        "harmless while it holds no living rows; left behind when snapshots expire",
-        """
+        name="inlined-table-unregistered",
+        severity="warning",
+        what="an inlined table is not registered, and nothing reads it",
+        why="harmless while it holds no living rows; left behind when snapshots expire",
+        query="""
         select p.table_id, p.name
         from {present} p
         where p.name like 'ducklake_inlined_data_%'
@@ -69,11 +69,11 @@ RULES = (
         """,
     ),
     Rule(
-        "inlined-rows-unregistered",
-        "error",
-        "an inlined table of a living lake table holds living rows, but is not registered",
-        "these rows are invisible",
-        f"""
+        name="inlined-rows-unregistered",
+        severity="error",
+        what="an inlined table of a living lake table holds living rows, but is not registered",
+        why="these rows are invisible",
+        query=f"""
         select {_ROW}
         from {{rows}} r
         join (select distinct table_id from {{s}}.ducklake_table where end_snapshot is null) t
@@ -84,11 +84,11 @@ RULES = (
         advice="add the table to ducklake_inlined_data_tables with the number that ends its name as schema_version",
     ),
     Rule(
-        "inlined-row-range",
-        "error",
-        "an inlined row begins nowhere, ends before it begins, or lies beyond the newest snapshot",
-        "it shows in the wrong snapshots",
-        f"""
+        name="inlined-row-range",
+        severity="error",
+        what="an inlined row begins nowhere, ends before it begins, or lies beyond the newest snapshot",
+        why="it shows in the wrong snapshots",
+        query=f"""
         select {_ROW}
         from {{rows}} r
         where r.registered
@@ -103,11 +103,11 @@ RULES = (
         scope="rows",
     ),
     Rule(
-        "inlined-row-once",
-        "error",
-        "an inlined row is alive several times",
-        "it shows several times, and deletes hit all of them",
-        """
+        name="inlined-row-once",
+        severity="error",
+        what="an inlined row is alive several times",
+        why="it shows several times, and deletes hit all of them",
+        query="""
         select table_id, name, row_id, min(begin_snapshot) as begin_snapshot, cast(null as bigint) as end_snapshot
         from {rows} r
         where registered and end_snapshot is null
@@ -117,11 +117,11 @@ RULES = (
         scope="rows",
     ),
     Rule(
-        "inlined-row-id",
-        "error",
-        "the id of an inlined row is not below next_row_id of its table",
-        "new rows get ids that are taken, and later deletes hit the wrong rows",
-        f"""
+        name="inlined-row-id",
+        severity="error",
+        what="the id of an inlined row is not below next_row_id of its table",
+        why="new rows get ids that are taken, and later deletes hit the wrong rows",
+        query=f"""
         select {_ROW}
         from {{rows}} r
         left join (
@@ -136,11 +136,11 @@ RULES = (
         scope="rows",
     ),
     Rule(
-        "inlined-row-overlap",
-        "warning",
-        "two versions of an inlined row are valid at one snapshot",
-        "travelling to it shows the row twice; DuckDB up to 1.5.1 does this by itself",
-        """
+        name="inlined-row-overlap",
+        severity="warning",
+        what="two versions of an inlined row are valid at one snapshot",
+        why="travelling to it shows the row twice; DuckDB up to 1.5.1 does this by itself",
+        query="""
         select table_id, name, row_id, begin_snapshot, end_snapshot
         from (
             select table_id, name, row_id, begin_snapshot, end_snapshot,
@@ -153,11 +153,11 @@ RULES = (
         scope="rows",
     ),
     Rule(
-        "inlined-delete",
-        "error",
-        "an inlined delete points to no row of a data file of its table, is there twice, or lies in the future",
-        "a deleted row comes back, or a living one is missing",
-        union(
+        name="inlined-delete",
+        severity="error",
+        what="an inlined delete points to no row of a data file of its table, is there twice, or lies in the future",
+        why="a deleted row comes back, or a living one is missing",
+        query=union(
             f"""
             select d.table_id, d.name, d.file_id, d.row_id, d.begin_snapshot
             from {{deletes}} d
@@ -180,11 +180,11 @@ RULES = (
         scope="deletes",
     ),
     Rule(
-        "inlined-deletes-of-dropped-table",
-        "warning",
-        "a table of inlined deletes belongs to a lake table that is gone",
-        "harmless; left behind when snapshots expire",
-        """
+        name="inlined-deletes-of-dropped-table",
+        severity="warning",
+        what="a table of inlined deletes belongs to a lake table that is gone",
+        why="harmless; left behind when snapshots expire",
+        query="""
         select p.table_id, p.name
         from {present} p
         where p.name like 'ducklake_inlined_delete_%'
@@ -193,11 +193,12 @@ RULES = (
         since="0.4",
     ),
     Rule(
-        "inlined-types",
-        "warning",
-        "the current inlined table of a lake table has a column as DuckDB 1.4 made it",
-        "DuckDB 1.5 writes into it as if it had made it: new text comes back as \\x..., rows with dates are refused",
-        f"""
+        name="inlined-types",
+        severity="warning",
+        what="the current inlined table of a lake table has a column as DuckDB 1.4 made it",
+        why="DuckDB 1.5 writes into it as if it had made it: new text comes back as \\x..., rows with dates are"
+        " refused",
+        query=f"""
         select u.table_id, c.column_id, u.name, u.column_name, c.column_type, u.type
         from {{suspects}} u
         join {{s}}.ducklake_column c on c.table_id = u.table_id and c.column_name = u.column_name
@@ -206,11 +207,11 @@ RULES = (
         since="0.4",
     ),
     Rule(
-        "inlined-text-as-hexadecimal",
-        "warning",
-        "an inlined text is hexadecimal, as DuckDB 1.5 writes it into an inlined table that DuckDB 1.4 made",
-        "it reads back as \\x... instead of what was inserted; look whether somebody meant that very text",
-        f"select {_ROW} from {{rows}} r where r.registered and r.hexadecimal",
+        name="inlined-text-as-hexadecimal",
+        severity="warning",
+        what="an inlined text is hexadecimal, as DuckDB 1.5 writes it into an inlined table that DuckDB 1.4 made",
+        why="it reads back as \\x... instead of what was inserted; look whether somebody meant that very text",
+        query=f"select {_ROW} from {{rows}} r where r.registered and r.hexadecimal",
         since="0.4",
         scope="rows",
     ),

@@ -40,18 +40,18 @@ _OF_TABLE = "y.table_id = x.table_id"
 _BIT = "cast(1 as bigint) << cast(coalesce((column_id % 62 + 62) % 62, 0) as integer)"
 RULES = (
     Rule(
-        "schema-of-object",
-        "error",
-        "the schema of a table or view is missing, or was dropped before it",
-        "the whole lake fails to load: 'references schema id ... that does not exist'",
-        union(_schema_alive("table", "table_id", "table"), _schema_alive("view", "view_id", "view")),
+        name="schema-of-object",
+        severity="error",
+        what="the schema of a table or view is missing, or was dropped before it",
+        why="the whole lake fails to load: 'references schema id ... that does not exist'",
+        query=union(_schema_alive("table", "table_id", "table"), _schema_alive("view", "view_id", "view")),
     ),
     Rule(
-        "table-without-columns",
-        "error",
-        "a living table has no living column",
-        "the lake fails to load: 'Table entry does not have any columns'",
-        """
+        name="table-without-columns",
+        severity="error",
+        what="a living table has no living column",
+        why="the lake fails to load: 'Table entry does not have any columns'",
+        query="""
         select t.table_id
         from {s}.ducklake_table t
         where t.end_snapshot is null
@@ -62,31 +62,31 @@ RULES = (
         """,
     ),
     Rule(
-        "column-without-table",
-        "error",
-        "a column or partition key belongs to no table",
-        "a table was lost from the catalog",
-        union(
+        name="column-without-table",
+        severity="error",
+        what="a column or partition key belongs to no table",
+        why="a table was lost from the catalog",
+        query=union(
             _missing("column of table", "table_id", "column", _OF_TABLE, "table"),
             _missing("partition", "partition_id", "partition_info", _OF_TABLE, "table"),
         ),
     ),
     Rule(
-        "file-without-table",
-        "error",
-        "a data file or delete file belongs to no table",
-        "its rows can't be read: a table was lost from the catalog",
-        union(
+        name="file-without-table",
+        severity="error",
+        what="a data file or delete file belongs to no table",
+        why="its rows can't be read: a table was lost from the catalog",
+        query=union(
             _missing("data file", "data_file_id", "data_file", _OF_TABLE, "table"),
             _missing("delete file", "delete_file_id", "delete_file", _OF_TABLE, "table"),
         ),
     ),
     Rule(
-        "file-of-dropped-table",
-        "warning",
-        "a data file of a dropped table is still alive",
-        "harmless; DuckDB up to 1.3.2 leaves them behind when it drops a table",
-        _left_alive("data file", "data_file_id", "data_file"),
+        name="file-of-dropped-table",
+        severity="warning",
+        what="a data file of a dropped table is still alive",
+        why="harmless; DuckDB up to 1.3.2 leaves them behind when it drops a table",
+        query=_left_alive("data file", "data_file_id", "data_file"),
         mend="""
         UPDATE {s}.ducklake_data_file f SET end_snapshot = t.gone
         FROM (SELECT table_id, max(end_snapshot) AS gone FROM {s}.ducklake_table GROUP BY table_id
@@ -95,11 +95,11 @@ RULES = (
         """,
     ),
     Rule(
-        "part-of-dropped-table",
-        "warning",
-        "a column, partition key, comment or delete file outlives its table or file",
-        "harmless; DuckDB 1.3 leaves them behind when it drops a table, later ones a delete file now and then",
-        union(
+        name="part-of-dropped-table",
+        severity="warning",
+        what="a column, partition key, comment or delete file outlives its table or file",
+        why="harmless; DuckDB 1.3 leaves them behind when it drops a table, later ones a delete file now and then",
+        query=union(
             _left_alive("column of table", "table_id", "column"),
             _left_alive("partition", "partition_id", "partition_info"),
             _left_alive("delete file", "delete_file_id", "delete_file"),
@@ -125,11 +125,11 @@ RULES = (
         ),
     ),
     Rule(
-        "parent-column",
-        "error",
-        "a living nested column has no living parent in its table",
-        "the table does not load",
-        """
+        name="parent-column",
+        severity="error",
+        what="a living nested column has no living parent in its table",
+        why="the table does not load",
+        query="""
         select c.table_id, c.column_id, c.parent_column
         from {s}.ducklake_column c
         where c.parent_column is not null
@@ -141,11 +141,11 @@ RULES = (
         """,
     ),
     Rule(
-        "delete-file-without-data-file",
-        "error",
-        "a delete file belongs to no data file of its table",
-        "a data file was lost, or its deletes: deleted rows come back",
-        """
+        name="delete-file-without-data-file",
+        severity="error",
+        what="a delete file belongs to no data file of its table",
+        why="a data file was lost, or its deletes: deleted rows come back",
+        query="""
         select d.delete_file_id, d.data_file_id
         from {s}.ducklake_delete_file d
         where not exists (
@@ -155,11 +155,11 @@ RULES = (
         """,
     ),
     Rule(
-        "statistics-without-file",
-        "error",
-        "column statistics belong to no data file of their table",
-        "a data file was lost from the catalog, with its rows",
-        """
+        name="statistics-without-file",
+        severity="error",
+        what="column statistics belong to no data file of their table",
+        why="a data file was lost from the catalog, with its rows",
+        query="""
         select s.data_file_id, s.table_id, s.column_id
         from {s}.{stats} s
         where not exists (
@@ -169,11 +169,11 @@ RULES = (
         """,
     ),
     Rule(
-        "statistics-without-column",
-        "error",
-        "column statistics belong to no column of their table",
-        "a column was lost from the catalog",
-        """
+        name="statistics-without-column",
+        severity="error",
+        what="column statistics belong to no column of their table",
+        why="a column was lost from the catalog",
+        query="""
         select s.data_file_id, s.table_id, s.column_id
         from {s}.{stats} s
         where not exists (
@@ -183,13 +183,13 @@ RULES = (
         """,
     ),
     Rule(
-        "statistics-once",
-        "error",
-        "a data file has statistics of one column several times",
-        "files are skipped by the wrong values, so that rows are missing from results",
+        name="statistics-once",
+        severity="error",
+        what="a data file has statistics of one column several times",
+        why="files are skipped by the wrong values, so that rows are missing from results",
         # Counting three million pairs is slow, so only files whose columns share a bit are counted: the sum of
         # different bits is their union (3.1 s for all pairs, 1.6 s so; tables with more than 62 columns: both).
-        f"""
+        query=f"""
         select s.data_file_id, s.column_id, count(*) as found
         from {{s}}.{{stats}} s
         join (
@@ -203,11 +203,11 @@ RULES = (
         """,
     ),
     Rule(
-        "partition-of-file",
-        "error",
-        "the partition of a data file does not exist for its table",
-        "reads with a filter on the partition key miss rows or fail",
-        """
+        name="partition-of-file",
+        severity="error",
+        what="the partition of a data file does not exist for its table",
+        why="reads with a filter on the partition key miss rows or fail",
+        query="""
         select f.data_file_id, f.partition_id
         from {s}.ducklake_data_file f
         where f.partition_id is not null
@@ -218,11 +218,11 @@ RULES = (
         """,
     ),
     Rule(
-        "partition-values",
-        "error",
-        "a partitioned data file has not one value for each key of its partition",
-        "reads with a filter on the partition key miss rows or fail",
-        """
+        name="partition-values",
+        severity="error",
+        what="a partitioned data file has not one value for each key of its partition",
+        why="reads with a filter on the partition key miss rows or fail",
+        query="""
         select f.data_file_id, f.partition_id, coalesce(v.found, 0) as found, coalesce(k.wanted, 0) as wanted
         from {s}.ducklake_data_file f
         left join (
@@ -239,11 +239,11 @@ RULES = (
         """,
     ),
     Rule(
-        "partition-value-of-other-table",
-        "error",
-        "a partition value names another table than its file does",
-        "reads with a filter on the partition key miss rows",
-        """
+        name="partition-value-of-other-table",
+        severity="error",
+        what="a partition value names another table than its file does",
+        why="reads with a filter on the partition key miss rows",
+        query="""
         select v.data_file_id, v.table_id, f.table_id as file_table_id
         from {s}.ducklake_file_partition_value v
         join {s}.ducklake_data_file f on f.data_file_id = v.data_file_id
@@ -251,11 +251,11 @@ RULES = (
         """,
     ),
     Rule(
-        "partition-value-unused",
-        "warning",
-        "a partition value belongs to a file that is gone or has no partition",
-        "harmless; DuckDB up to 1.4 leaves them behind when snapshots expire",
-        union(
+        name="partition-value-unused",
+        severity="warning",
+        what="a partition value belongs to a file that is gone or has no partition",
+        why="harmless; DuckDB up to 1.4 leaves them behind when snapshots expire",
+        query=union(
             """
             select 'no partition' as kind, v.data_file_id
             from {s}.ducklake_file_partition_value v
@@ -270,11 +270,11 @@ RULES = (
         ),
     ),
     Rule(
-        "partition-column",
-        "error",
-        "a key of a partition belongs to no partition, or to no column of its table",
-        "the table can't be written to, or the lake does not load",
-        union(
+        name="partition-column",
+        severity="error",
+        what="a key of a partition belongs to no partition, or to no column of its table",
+        why="the table can't be written to, or the lake does not load",
+        query=union(
             """
             select 'no partition' as kind, c.partition_id, c.column_id
             from {s}.ducklake_partition_column c
@@ -294,11 +294,11 @@ RULES = (
         ),
     ),
     Rule(
-        "partition-transform",
-        "error",
-        "a partition key has a transform that DuckLake does not know",
-        "the lake does not load",
-        """
+        name="partition-transform",
+        severity="error",
+        what="a partition key has a transform that DuckLake does not know",
+        why="the lake does not load",
+        query="""
         select partition_id, partition_key_index, transform
         from {s}.ducklake_partition_column
         where transform is null
@@ -312,11 +312,11 @@ RULES = (
         """,
     ),
     Rule(
-        "mapping-of-file",
-        "error",
-        "the name mapping of a data file does not exist for its table, or is empty",
-        "the file can't be read: it was added from outside and has no column numbers of its own",
-        union(
+        name="mapping-of-file",
+        severity="error",
+        what="the name mapping of a data file does not exist for its table, or is empty",
+        why="the file can't be read: it was added from outside and has no column numbers of its own",
+        query=union(
             """
             select 'no mapping' as kind, f.data_file_id, f.mapping_id
             from {s}.ducklake_data_file f
@@ -335,11 +335,11 @@ RULES = (
         ),
     ),
     Rule(
-        "mapping-of-column",
-        "error",
-        "a name in a mapping belongs to no mapping, or points to no column of its table",
-        "files that use it can't be read, or read NULL",
-        union(
+        name="mapping-of-column",
+        severity="error",
+        what="a name in a mapping belongs to no mapping, or points to no column of its table",
+        why="files that use it can't be read, or read NULL",
+        query=union(
             """
             select 'no mapping' as kind, n.mapping_id, n.target_field_id
             from {s}.ducklake_name_mapping n
@@ -357,23 +357,23 @@ RULES = (
         ),
     ),
     Rule(
-        "mapping-of-dropped-table",
-        "warning",
-        "a name mapping belongs to a table that is gone",
-        "harmless; DuckDB up to 1.5.4 leaves them behind when snapshots expire",
-        """
+        name="mapping-of-dropped-table",
+        severity="warning",
+        what="a name mapping belongs to a table that is gone",
+        why="harmless; DuckDB up to 1.5.4 leaves them behind when snapshots expire",
+        query="""
         select m.mapping_id, m.table_id
         from {s}.ducklake_column_mapping m
         where not exists (select 1 from {s}.ducklake_table t where t.table_id = m.table_id)
         """,
     ),
     Rule(
-        "mapping-is-partition",
-        "error",
-        "is_partition of a name mapping is NULL",
-        "the migration from 0.2 to 0.3 by DuckDB 1.4 on PostgreSQL leaves it so: every read of such a table ends"
+        name="mapping-is-partition",
+        severity="error",
+        what="is_partition of a name mapping is NULL",
+        why="the migration from 0.2 to 0.3 by DuckDB 1.4 on PostgreSQL leaves it so: every read of such a table ends"
         " in 'INTERNAL Error: Calling GetValueInternal on a value that is NULL', which kills the client's DuckDB",
-        """
+        query="""
         select mapping_id, column_id
         from {s}.ducklake_name_mapping
         where is_partition is null
@@ -384,11 +384,11 @@ RULES = (
         """,
     ),
     Rule(
-        "comment-without-object",
-        "error",
-        "a comment belongs to no table, view or column",
-        "an object was lost from the catalog",
-        union(
+        name="comment-without-object",
+        severity="error",
+        what="a comment belongs to no table, view or column",
+        why="an object was lost from the catalog",
+        query=union(
             """
             select 'comment' as kind, g.object_id as id
             from {s}.ducklake_tag g
@@ -405,11 +405,11 @@ RULES = (
         ),
     ),
     Rule(
-        "macro-parts",
-        "error",
-        "a macro lacks its schema or body, or a part of one lacks its macro",
-        "the lake does not load, or the macro is gone",
-        union(
+        name="macro-parts",
+        severity="error",
+        what="a macro lacks its schema or body, or a part of one lacks its macro",
+        why="the lake does not load, or the macro is gone",
+        query=union(
             _missing("no schema", "macro_id", "macro", "y.schema_id = x.schema_id", "schema"),
             _missing("no body", "macro_id", "macro", "y.macro_id = x.macro_id", "macro_impl"),
             _missing("body without macro", "macro_id", "macro_impl", "y.macro_id = x.macro_id", "macro"),
@@ -424,11 +424,11 @@ RULES = (
         since="0.4",
     ),
     Rule(
-        "sort-key-parts",
-        "error",
-        "a sort key lacks its table or expressions, or an expression lacks its sort key",
-        "inserts into the table fail, or are not sorted",
-        union(
+        name="sort-key-parts",
+        severity="error",
+        what="a sort key lacks its table or expressions, or an expression lacks its sort key",
+        why="inserts into the table fail, or are not sorted",
+        query=union(
             _missing("no table", "sort_id", "sort_info", _OF_TABLE, "table"),
             _missing("no expression", "sort_id", "sort_info", "y.sort_id = x.sort_id", "sort_expression"),
             _missing("expression without sort key", "sort_id", "sort_expression", "y.sort_id = x.sort_id", "sort_info"),
@@ -436,11 +436,11 @@ RULES = (
         since="0.4",
     ),
     Rule(
-        "part-once",
-        "error",
-        "a partition key, partition value or mapped name is there several times",
-        "reads fail, or find rows twice",
-        union(
+        name="part-once",
+        severity="error",
+        what="a partition key, partition value or mapped name is there several times",
+        why="reads fail, or find rows twice",
+        query=union(
             """
             select 'partition' as kind, partition_id as id, partition_key_index as part
             from {s}.ducklake_partition_column
@@ -462,11 +462,11 @@ RULES = (
         ),
     ),
     Rule(
-        "macro-part-once",
-        "error",
-        "a body or parameter of a macro, or an expression of a sort key, is there several times",
-        "the lake does not load, or the macro can't be called",
-        union(
+        name="macro-part-once",
+        severity="error",
+        what="a body or parameter of a macro, or an expression of a sort key, is there several times",
+        why="the lake does not load, or the macro can't be called",
+        query=union(
             """
             select 'macro' as kind, macro_id as id, impl_id as part
             from {s}.ducklake_macro_impl
@@ -489,11 +489,11 @@ RULES = (
         since="0.4",
     ),
     Rule(
-        "table-statistics",
-        "error",
-        "a table has several rows of statistics, or none although it has files, or the statistics no table",
-        "row ids come from there: inserts fail or give ids twice, so that deletes hit the wrong rows",
-        union(
+        name="table-statistics",
+        severity="error",
+        what="a table has several rows of statistics, or none although it has files, or the statistics no table",
+        why="row ids come from there: inserts fail or give ids twice, so that deletes hit the wrong rows",
+        query=union(
             """
             select 'several' as kind, table_id
             from {s}.ducklake_table_stats
@@ -513,11 +513,11 @@ RULES = (
         ),
     ),
     Rule(
-        "column-statistics",
-        "error",
-        "statistics of a table's column are there several times, or belong to no column or table",
-        "filters are folded away by the wrong values, so that rows are missing from results",
-        union(
+        name="column-statistics",
+        severity="error",
+        what="statistics of a table's column are there several times, or belong to no column or table",
+        why="filters are folded away by the wrong values, so that rows are missing from results",
+        query=union(
             """
             select 'several' as kind, table_id, column_id
             from {s}.ducklake_table_column_stats
@@ -540,11 +540,11 @@ RULES = (
         ),
     ),
     Rule(
-        "variant-statistics-without-file",
-        "warning",
-        "statistics of variants belong to a data file that is gone",
-        "harmless; DuckDB up to 1.5.2 leaves them behind when it merges files",
-        """
+        name="variant-statistics-without-file",
+        severity="warning",
+        what="statistics of variants belong to a data file that is gone",
+        why="harmless; DuckDB up to 1.5.2 leaves them behind when it merges files",
+        query="""
         select s.data_file_id, s.table_id, s.column_id
         from {s}.ducklake_file_variant_stats s
         where not exists (

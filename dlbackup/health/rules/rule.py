@@ -26,7 +26,7 @@ _RENAMED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """
     One thing that holds in every healthy catalog.

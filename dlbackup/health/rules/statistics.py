@@ -67,23 +67,23 @@ DELETE FROM {{s}}.ducklake_table_column_stats WHERE (table_id, column_id) IN (SE
 _ADVICE = "without that row engines take no minimum for granted, and make none later"
 RULES = (
     Rule(
-        "narrow-statistics",
-        "error",
-        "the minimum or maximum of a table's column leaves out values of its data files",
-        "filters are folded away by them, so that rows are missing from results; DuckDB 1.5.5 makes them so in a lake"
-        " that it migrated from 0.3 or 0.4, at the first insert after it",
-        _NARROW,
+        name="narrow-statistics",
+        severity="error",
+        what="the minimum or maximum of a table's column leaves out values of its data files",
+        why="filters are folded away by them, so that rows are missing from results; DuckDB 1.5.5 makes them so in a"
+        " lake that it migrated from 0.3 or 0.4, at the first insert after it",
+        query=_NARROW,
         since="1.0",
         mend=_forget(_NARROW),
         advice=_ADVICE,
     ),
     Rule(
-        "unknown-statistics",
-        "warning",
-        "the statistics of a table's column know no minimum and no maximum, although its data files do",
-        "up to 0.4 that means that nothing is known, but in 1.0 that there are no values: the next insert makes the"
+        name="unknown-statistics",
+        severity="warning",
+        what="the statistics of a table's column know no minimum and no maximum, although its data files do",
+        why="up to 0.4 that means that nothing is known, but in 1.0 that there are no values: the next insert makes the"
         " statistics too narrow, and rows are missing from results; a migration by DuckDB 1.5.5 alone leaves it so",
-        _UNKNOWN,
+        query=_UNKNOWN,
         since="1.0",
         mend=_forget(_UNKNOWN),
         advice=_ADVICE,

@@ -49,12 +49,12 @@ where f.mapping_id is null
 """
 RULES = (
     Rule(
-        "schema-version-without-table",
-        "error",
-        "a row of ducklake_schema_versions has no table",
-        "a client of DuckDB 1.4 that had attached before a migration changed the schema after it; merging and"
+        name="schema-version-without-table",
+        severity="error",
+        what="a row of ducklake_schema_versions has no table",
+        why="a client of DuckDB 1.4 that had attached before a migration changed the schema after it; merging and"
         " rewriting files then end in an INTERNAL error",
-        """
+        query="""
         select begin_snapshot, schema_version
         from {s}.ducklake_schema_versions
         where table_id is null
@@ -75,11 +75,11 @@ RULES = (
         advice="end the old client first: nothing else keeps it from doing that again",
     ),
     Rule(
-        "schema-version-range",
-        "error",
-        "a schema version is beyond the newest snapshot, or not set",
-        "compaction reads files by the wrong columns",
-        f"""
+        name="schema-version-range",
+        severity="error",
+        what="a schema version is beyond the newest snapshot, or not set",
+        why="compaction reads files by the wrong columns",
+        query=f"""
         select begin_snapshot, schema_version
         from {{s}}.ducklake_schema_versions
         where begin_snapshot is null
@@ -90,11 +90,11 @@ RULES = (
         since="0.3",
     ),
     Rule(
-        "schema-version-of-snapshot",
-        "error",
-        "a schema version begins at a snapshot that has another one",
-        "compaction reads files by the wrong columns",
-        """
+        name="schema-version-of-snapshot",
+        severity="error",
+        what="a schema version begins at a snapshot that has another one",
+        why="compaction reads files by the wrong columns",
+        query="""
         select v.begin_snapshot, v.schema_version, s.schema_version as of_snapshot
         from {s}.ducklake_schema_versions v
         join {s}.ducklake_snapshot s on s.snapshot_id = v.begin_snapshot
@@ -103,11 +103,11 @@ RULES = (
         since="0.3",
     ),
     Rule(
-        "schema-version-missing",
-        "error",
-        "a column began at a snapshot whose schema version ducklake_schema_versions does not know",
-        "compaction reads files by the wrong columns, and a migration to 0.4 carries the gap over",
-        """
+        name="schema-version-missing",
+        severity="error",
+        what="a column began at a snapshot whose schema version ducklake_schema_versions does not know",
+        why="compaction reads files by the wrong columns, and a migration to 0.4 carries the gap over",
+        query="""
         select s.snapshot_id, s.schema_version, count(*) as columns
         from {s}.ducklake_column c
         join {s}.ducklake_snapshot s on s.snapshot_id = c.begin_snapshot
@@ -125,11 +125,11 @@ RULES = (
         """,
     ),
     Rule(
-        "schema-version-of-change",
-        "error",
-        "a column began at a snapshot for which its table has no schema version",
-        "compaction reads files by the wrong columns",
-        """
+        name="schema-version-of-change",
+        severity="error",
+        what="a column began at a snapshot for which its table has no schema version",
+        why="compaction reads files by the wrong columns",
+        query="""
         select c.table_id, c.begin_snapshot, count(*) as columns
         from {s}.ducklake_column c
         join {s}.ducklake_snapshot s on s.snapshot_id = c.begin_snapshot
@@ -149,11 +149,11 @@ RULES = (
         """,
     ),
     Rule(
-        "schema-version-of-table",
-        "error",
-        "a table has no schema version at its beginning",
-        _BEGIN_WHY,
-        """
+        name="schema-version-of-table",
+        severity="error",
+        what="a table has no schema version at its beginning",
+        why=_BEGIN_WHY,
+        query="""
         select t.table_id, t.begin_snapshot
         from (
             select table_id, min(begin_snapshot) as begin_snapshot
@@ -171,11 +171,11 @@ RULES = (
         mend=_BEGIN_MEND,
     ),
     Rule(
-        "schema-version-of-file",
-        "error",
-        "a living data file began before the first schema version of its table",
-        _BEGIN_WHY,
-        """
+        name="schema-version-of-file",
+        severity="error",
+        what="a living data file began before the first schema version of its table",
+        why=_BEGIN_WHY,
+        query="""
         select f.data_file_id, f.table_id, f.begin_snapshot
         from {s}.ducklake_data_file f
         left join (
@@ -194,12 +194,12 @@ RULES = (
         mend=_BEGIN_MEND,
     ),
     Rule(
-        "schema-versions-at-one-snapshot",
-        "error",
-        "several schema versions of a table begin at one snapshot",
-        "the migration from 0.3 to 0.4 by DuckDB 1.5.0 and 1.5.1 writes the table's first snapshot into all of"
+        name="schema-versions-at-one-snapshot",
+        severity="error",
+        what="several schema versions of a table begin at one snapshot",
+        why="the migration from 0.3 to 0.4 by DuckDB 1.5.0 and 1.5.1 writes the table's first snapshot into all of"
         " them; compaction then reads files by the wrong columns",
-        """
+        query="""
         select table_id, begin_snapshot, count(distinct schema_version) as found
         from {s}.ducklake_schema_versions
         where table_id is not null
@@ -219,11 +219,11 @@ RULES = (
         ),
     ),
     Rule(
-        "schema-version-of-dropped-table",
-        "warning",
-        "schema versions belong to a table that is gone",
-        "harmless; left behind when snapshots expire",
-        """
+        name="schema-version-of-dropped-table",
+        severity="warning",
+        what="schema versions belong to a table that is gone",
+        why="harmless; left behind when snapshots expire",
+        query="""
         select v.table_id, count(*) as found
         from {s}.ducklake_schema_versions v
         where v.table_id is not null
@@ -237,12 +237,12 @@ RULES = (
         """,
     ),
     Rule(
-        "default-type",
-        "error",
-        "the type of a column's default is not set, or unknown",
-        "every read of the table fails with 'Column type  is not supported'; the migration from 0.3 to 0.4 by"
+        name="default-type",
+        severity="error",
+        what="the type of a column's default is not set, or unknown",
+        why="every read of the table fails with 'Column type  is not supported'; the migration from 0.3 to 0.4 by"
         " DuckDB 1.5.0 and 1.5.1 leaves it so",
-        """
+        query="""
         select table_id, column_id, begin_snapshot, default_value_type
         from {s}.ducklake_column
         where default_value_type is null or default_value_type not in ('literal', 'expression', '')
@@ -253,12 +253,12 @@ RULES = (
         """,
     ),
     Rule(
-        "stale-mapping",
-        "error",
-        "an added data file has its mapping's number in partial_max",
-        "a client of DuckDB 1.4 that had attached before a migration added the file after it: it reads NULL, and"
+        name="stale-mapping",
+        severity="error",
+        what="an added data file has its mapping's number in partial_max",
+        why="a client of DuckDB 1.4 that had attached before a migration added the file after it: it reads NULL, and"
         " compaction makes time travel wrong",
-        _STALE_MAPPING,
+        query=_STALE_MAPPING,
         since="0.4",
         mend="""
         UPDATE {s}.ducklake_data_file f SET mapping_id = partial_max, partial_max = NULL
@@ -272,11 +272,11 @@ RULES = (
         advice="end the old client first: nothing else keeps it from doing that again",
     ),
     Rule(
-        "partial-range",
-        "error",
-        "partial_max of a data file is before its begin, or beyond the newest snapshot",
-        "time travel shows too few or too many rows of the file",
-        f"""
+        name="partial-range",
+        severity="error",
+        what="partial_max of a data file is before its begin, or beyond the newest snapshot",
+        why="time travel shows too few or too many rows of the file",
+        query=f"""
         select f.data_file_id, f.begin_snapshot, f.partial_max
         from {{s}}.ducklake_data_file f
         where (f.partial_max < f.begin_snapshot or f.partial_max > {HEAD})
@@ -285,11 +285,11 @@ RULES = (
         since="0.4",
     ),
     Rule(
-        "delete-partial-range",
-        "error",
-        "partial_max of a delete file is before its begin, or beyond the newest snapshot",
-        "time travel shows too few or too many rows of the file",
-        f"""
+        name="delete-partial-range",
+        severity="error",
+        what="partial_max of a delete file is before its begin, or beyond the newest snapshot",
+        why="time travel shows too few or too many rows of the file",
+        query=f"""
         select d.delete_file_id, d.begin_snapshot, d.partial_max
         from {{s}}.ducklake_delete_file d
         where d.partial_max < d.begin_snapshot or d.partial_max > {HEAD}
@@ -297,11 +297,11 @@ RULES = (
         since="0.4",
     ),
     Rule(
-        "partial-file-lists",
-        "warning",
-        "a compacted data file has the list of its snapshots in the old form",
-        "a migration to 0.4 or later drops the list, and time travel over the file then shows too many rows",
-        """
+        name="partial-file-lists",
+        severity="warning",
+        what="a compacted data file has the list of its snapshots in the old form",
+        why="a migration to 0.4 or later drops the list, and time travel over the file then shows too many rows",
+        query="""
         select data_file_id, partial_file_info
         from {s}.ducklake_data_file
         where partial_file_info not like 'partial_max:%'
@@ -310,12 +310,12 @@ RULES = (
         advice="migrate with dlbackup, which carries over the lists that can be and refuses the others by name",
     ),
     Rule(
-        "lost-partial-list",
-        "warning",
-        "a compacted data file holds rows of a later snapshot without saying so",
-        "the migration from 0.3 to 0.4 dropped the list of its snapshots: the newest snapshot is right, older ones"
+        name="lost-partial-list",
+        severity="warning",
+        what="a compacted data file holds rows of a later snapshot without saying so",
+        why="the migration from 0.3 to 0.4 dropped the list of its snapshots: the newest snapshot is right, older ones"
         " show too many rows",
-        f"""
+        query=f"""
         select late.data_file_id, late.table_id, late.begin_snapshot, max(i.snapshot_id) as last_snapshot
         from (
             select f.data_file_id, f.table_id, f.begin_snapshot, f.end_snapshot
@@ -344,11 +344,11 @@ RULES = (
         advice="the lists are in a backup from before that migration: partial_max is the largest snapshot in the list",
     ),
     Rule(
-        "stale-column",
-        "warning",
-        "a column was written in the form of an older version, after others in the newer one",
-        "a client of DuckDB 1.4 that had attached before a migration goes on changing the schema",
-        """
+        name="stale-column",
+        severity="warning",
+        what="a column was written in the form of an older version, after others in the newer one",
+        why="a client of DuckDB 1.4 that had attached before a migration goes on changing the schema",
+        query="""
         select table_id, column_id, begin_snapshot
         from {s}.ducklake_column
         where default_value_dialect is null
@@ -362,12 +362,12 @@ RULES = (
         advice="end the old client, or it goes on",
     ),
     Rule(
-        "path-missing",
-        "error",
-        "a schema or table has no path",
-        "the migration from 0.1 to 0.2 on PostgreSQL leaves it so; delete_orphaned_files of DuckDB 1.5 then takes"
+        name="path-missing",
+        severity="error",
+        what="a schema or table has no path",
+        why="the migration from 0.1 to 0.2 on PostgreSQL leaves it so; delete_orphaned_files of DuckDB 1.5 then takes"
         " living files for orphans",
-        union(
+        query=union(
             """
             select 'schema' as kind, schema_id as id
             from {s}.ducklake_schema

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dlbackup.catalogs.postgres.sessions import Session
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _PartialFile:
     """A compacted data file with the list `snapshot:rows|...` that says since when its rows show, by position."""
 
@@ -39,7 +39,9 @@ def _partial_file(file: int, table: int, begin: int, text: str) -> _PartialFile:
     rises = bool(re.fullmatch(r"\d+:\d+(?:\|\d+:\d+)*", text)) and all(
         one[0] <= two[0] and one[1] < two[1] for one, two in pairwise(items)
     )
-    return _PartialFile(file, table, begin, tuple(number for number, _ in items), rises)
+    return _PartialFile(
+        file=file, table=table, begin=begin, snapshots=tuple(number for number, _ in items), rises=rises
+    )
 
 
 def _partial_files(answers: Answers) -> list[_PartialFile]:

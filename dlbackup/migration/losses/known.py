@@ -39,7 +39,14 @@ def known_losses(snapshot: Snapshot, step: Step) -> tuple[Loss, ...]:
     """Return what this migration of this catalog would lose."""
     with snapshot.answers() as answers:
         return tuple(
-            Loss(rule.name, len(found), rule.message.format(rows=len(found)), rule.part, rule.mend is not None, found)
+            Loss(
+                rule=rule.name,
+                rows=len(found),
+                message=rule.message.format(rows=len(found)),
+                part=rule.part,
+                mendable=rule.mend is not None,
+                before=found,
+            )
             for rule in RULES
             if rule.applies(step) and (found := rule.find(answers))
         )
@@ -69,85 +76,87 @@ def mend(session: "Session", schema: str, losses: tuple[Loss, ...]) -> list[tupl
 
 RULES = (
     KnownLoss(
-        "partial-file-lists",
-        lambda step: step.crosses("0.4"),
-        plain_lists,
-        "{rows} compacted data files would lose the list of their snapshots: time travel shows too many rows",
-        "ducklake_data_file",
-        set_partial_max,
+        name="partial-file-lists",
+        applies=lambda step: step.crosses("0.4"),
+        find=plain_lists,
+        message="{rows} compacted data files would lose the list of their snapshots: time travel shows too many rows",
+        part="ducklake_data_file",
+        mend=set_partial_max,
     ),
     KnownLoss(
-        "unordered-partial-files",
-        lambda step: step.crosses("0.4"),
-        unordered_lists,
-        "{rows} compacted data files have lists of snapshots that the new layout can't express: time travel over"
-        " them shows too many rows, or rows twice",
-        "ducklake_data_file",
+        name="unordered-partial-files",
+        applies=lambda step: step.crosses("0.4"),
+        find=unordered_lists,
+        message="{rows} compacted data files have lists of snapshots that the new layout can't express: time travel"
+        " over them shows too many rows, or rows twice",
+        part="ducklake_data_file",
     ),
     KnownLoss(
-        "rewritten-partial-files",
-        lambda step: step.crosses("0.4"),
-        lists_with_rewritten_files,
-        "{rows} compacted data files may hold rewritten files: in the new layout snapshots from before the rewrite"
-        " show their rows twice",
-        "ducklake_data_file",
+        name="rewritten-partial-files",
+        applies=lambda step: step.crosses("0.4"),
+        find=lists_with_rewritten_files,
+        message="{rows} compacted data files may hold rewritten files: in the new layout snapshots from before the"
+        " rewrite show their rows twice",
+        part="ducklake_data_file",
     ),
     KnownLoss(
-        "flushed-partial-files",
-        lambda step: step.crosses("0.4"),
-        lists_with_flushed_files,
-        "{rows} compacted data files would lose the list of their snapshots, and may hold flushed rows that DuckDB 1.4"
-        " shows before they were inserted: mended, they show from their insert on",
-        "ducklake_data_file",
-        set_partial_max,
+        name="flushed-partial-files",
+        applies=lambda step: step.crosses("0.4"),
+        find=lists_with_flushed_files,
+        message="{rows} compacted data files would lose the list of their snapshots, and may hold flushed rows that"
+        " DuckDB 1.4 shows before they were inserted: mended, they show from their insert on",
+        part="ducklake_data_file",
+        mend=set_partial_max,
     ),
     KnownLoss(
-        "inlined-types",
-        lambda step: step.crosses("0.4"),
-        old_inlined_tables,
-        "{rows} inlined tables keep column types that the new engine misuses: new text comes back as \\x...,"
+        name="inlined-types",
+        applies=lambda step: step.crosses("0.4"),
+        find=old_inlined_tables,
+        message="{rows} inlined tables keep column types that the new engine misuses: new text comes back as \\x...,"
         " new dates are refused",
         mend=convert_inlined,
         by_table=True,
     ),
     KnownLoss(
-        "name-mapping-partition",
-        lambda step: step.crosses("0.3"),
-        mapped_files,
-        "{rows} columns of added files would not be marked as no partitions: reading their tables ends the client",
-        "ducklake_name_mapping",
-        set_is_partition,
+        name="name-mapping-partition",
+        applies=lambda step: step.crosses("0.3"),
+        find=mapped_files,
+        message=(
+            "{rows} columns of added files would not be marked as no partitions: reading their tables ends the client"
+        ),
+        part="ducklake_name_mapping",
+        mend=set_is_partition,
     ),
     KnownLoss(
-        "schema-version-holes",
-        lambda step: step.crosses("0.4"),
-        expired_beginnings,
-        "{rows} tables would have no schema version from their begin on: compaction crashes",
-        "ducklake_schema_versions",
-        fill_schema_versions,
+        name="schema-version-holes",
+        applies=lambda step: step.crosses("0.4"),
+        find=expired_beginnings,
+        message="{rows} tables would have no schema version from their begin on: compaction crashes",
+        part="ducklake_schema_versions",
+        mend=fill_schema_versions,
     ),
     KnownLoss(
-        "unknown-statistics",
-        lambda step: step.crosses("1.0"),
-        unknown_statistics,
-        "{rows} columns have statistics without minimum and maximum, which the new engine takes for no values at all:"
-        " after the next insert, queries with a filter miss the older rows",
+        name="unknown-statistics",
+        applies=lambda step: step.crosses("1.0"),
+        find=unknown_statistics,
+        message="{rows} columns have statistics without minimum and maximum, which the new engine takes for no values"
+        " at all: after the next insert, queries with a filter miss the older rows",
         mend=forget_statistics,
     ),
     KnownLoss(
-        "null-text-defaults",
-        lambda step: step.crosses("0.4"),
-        null_as_text,
-        "{rows} columns would lose the text NULL as their default: the new engine takes it for none",
-        "ducklake_column",
-        quote_null_as_text,
+        name="null-text-defaults",
+        applies=lambda step: step.crosses("0.4"),
+        find=null_as_text,
+        message="{rows} columns would lose the text NULL as their default: the new engine takes it for none",
+        part="ducklake_column",
+        mend=quote_null_as_text,
     ),
     KnownLoss(
-        "unreadable-defaults",
-        lambda step: step.crosses("0.4") and step.duckdb_version in ("1.5.0", "1.5.1"),
-        all_columns,
-        "DuckDB 1.5.0 and 1.5.1 leave {rows} columns without a default type: every read fails afterwards",
-        "ducklake_column",
+        name="unreadable-defaults",
+        applies=lambda step: step.crosses("0.4") and step.duckdb_version in ("1.5.0", "1.5.1"),
+        find=all_columns,
+        message="DuckDB 1.5.0 and 1.5.1 leave {rows} columns without a default type: every read fails afterwards",
+        part="ducklake_column",
     ),
 )
 _RULES = {rule.name: rule for rule in RULES}

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dlbackup.catalogs.postgres.sessions import Session
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loss:
     """
     What a migration would lose.
@@ -31,7 +31,7 @@ class Loss:
     before: Any
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownLoss:
     """
     One known loss.

@@ -38,8 +38,8 @@ _ROWS = {
 
 
 def _inlined(name: str) -> Table:
-    columns = (Column("row_id", "bigint"), Column("text", "character varying"))
-    return Table(name, columns, indexes=(Index(f"{name}_idx", "USING btree (row_id)"),))
+    columns = (Column(name="row_id", type="bigint"), Column(name="text", type="character varying"))
+    return Table(name=name, columns=columns, indexes=(Index(f"{name}_idx", "USING btree (row_id)"),))
 
 
 TABLES = [*(_inlined(f"ducklake_inlined_data_{number}_1") for number in range(100, 122)), METADATA, SNAPSHOT]

@@ -172,7 +172,7 @@ def test_demo_refuses_a_folder_that_exists(tmp_path: Path) -> None:
 
 def test_failing_step_gives_its_exit_code(tmp_path: Path) -> None:
     """The demo fails with the exit code of the command that failed, and names the step."""
-    nobody = Server("17", "127.0.0.1", 1, "demo", "secret", tmp_path)
+    nobody = Server(major="17", host="127.0.0.1", port=1, user="demo", password="secret", programs=tmp_path)
     walk = Walk(tmp_path, nobody)
     walk.begin("Prove a backup that isn't there.")
 

@@ -91,7 +91,12 @@ def test_older_engine_is_probed_without_touching_a_catalog(tmp_path: Path) -> No
 
 def test_attach_without_a_proven_backup_does_not_run() -> None:
     """Attaching with migration takes a VerifiedBackup and nothing that looks like one."""
-    target = Target(parse_address("postgresql://nobody@nowhere.invalid/none"), "public", "name", 1000)
+    target = Target(
+        address=parse_address("postgresql://nobody@nowhere.invalid/none"),
+        schema="public",
+        name="name",
+        lock_timeout_ms=1000,
+    )
 
     with pytest.raises(TypeError, match="VerifiedBackup"):
         attach_migrating(Engine(Path("python"), "1.5.5", "1.0"), object(), target, 1.0)  # type: ignore[arg-type]
@@ -100,7 +105,7 @@ def test_attach_without_a_proven_backup_does_not_run() -> None:
 def test_attach_statement_holds_no_password() -> None:
     """The statement names the role, never its password or password file, and never makes a lake."""
     address = parse_address(r"postgres:host=h dbname=d user=u password='se\'cret' passfile=/some/file")
-    target = Target(address, "public", "name", 1000)
+    target = Target(address=address, schema="public", name="name", lock_timeout_ms=1000)
 
     statement = attach_statement(target, {"AUTOMATIC_MIGRATION": True})
 
@@ -114,7 +119,7 @@ def test_attach_statement_holds_no_password() -> None:
 def test_process_that_waits_is_not_connected(lake: LakeFactory, version: str, spec: str) -> None:
     """Once a job is done the server has no session of the engine any more, while its process waits for the next."""
     made = lake("plain", spec)
-    target = Target(parse_address(made.url), made.schema, "dlbackup-engine-1", 1000)
+    target = Target(address=parse_address(made.url), schema=made.schema, name="dlbackup-engine-1", lock_timeout_ms=1000)
     numbers = tuple(range(1, 4))
 
     with probe(engine(version).python) as opener:
@@ -128,7 +133,7 @@ def test_process_that_waits_is_not_connected(lake: LakeFactory, version: str, sp
 def test_engine_that_migrated_has_let_go(lake: LakeFactory, tmp_path: Path) -> None:
     """After a migration too: the process that did it is not connected, and opens what it made like a new one."""
     made = lake("plain", "0.3")
-    target = Target(parse_address(made.url), made.schema, "dlbackup-engine-1", 1000)
+    target = Target(address=parse_address(made.url), schema=made.schema, name="dlbackup-engine-1", lock_timeout_ms=1000)
     verified, _ = prove(dump(made.url, tmp_path / "backup"))
 
     with probe() as migrator:

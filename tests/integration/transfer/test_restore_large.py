@@ -24,10 +24,15 @@ from dlbackup.transfer.feed import CHILD_ROWS
 _LARGE = replace(METADATA, name="ducklake_large")
 _LAST = replace(SNAPSHOT, name="ducklake_zz_last", constraints=())
 _HOSTILE = Table(
-    "ducklake_hostile",
-    (Column("n", "bigint"), Column("t", "text"), Column("b", "boolean"), Column("v", "character varying")),
+    name="ducklake_hostile",
+    columns=(
+        Column(name="n", type="bigint"),
+        Column(name="t", type="text"),
+        Column(name="b", type="boolean"),
+        Column(name="v", type="character varying"),
+    ),
 )
-_ALONE = Table("ducklake_alone", (Column("t", "text"),))
+_ALONE = Table(name="ducklake_alone", columns=(Column(name="t", type="text"),))
 
 
 @pytest.fixture(scope="module")

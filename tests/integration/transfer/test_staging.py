@@ -176,8 +176,12 @@ def usual_s(tight: Server, own_lakes: Lakes, tmp_path_factory: pytest.TempPathFa
 def test_thousands_of_tables_on_default_settings(server: Server, cli: Cli, tmp_path: Path) -> None:
     """More tables than the server has locks for: restored, dumped, verified, replaced and dumped again, all equal."""
     count = int(os.environ.get("DLBACKUP_TEST_TABLES") or 2000)
-    columns = (Column("row_id", "bigint"), Column("begin_snapshot", "bigint"), Column("t", "text"))
-    tables = [(Table(f"ducklake_inlined_data_{n}_1", columns), [row(n, 1, "it's")]) for n in range(count)]
+    columns = (
+        Column(name="row_id", type="bigint"),
+        Column(name="begin_snapshot", type="bigint"),
+        Column(name="t", type="text"),
+    )
+    tables = [(Table(name=f"ducklake_inlined_data_{n}_1", columns=columns), [row(n, 1, "it's")]) for n in range(count)]
     path = tmp_path / "many"
     write_backup(path, [*sorted(tables, key=lambda each: each[0].name), *small()])
     with server.database() as url:

@@ -54,7 +54,9 @@ def test_current_lake_is_attached(connection: duckdb.DuckDBPyConnection, lake: L
 
     attached = dlbackup.attach(connection, made.url)
 
-    assert attached == dlbackup.Attached("lake", "public", "1.0", created=False, migration=None)
+    assert attached == dlbackup.Attached(
+        alias="lake", schema="public", spec_version="1.0", created=False, migration=None
+    )
     assert value(connection, CUSTOMERS) == 2
     assert state(made.url) == before
     assert value(connection, "select count(*) from duckdb_secrets()") == 0

@@ -55,7 +55,9 @@ def values_of(column_type: str) -> st.SearchStrategy[Value]:
 @st.composite
 def tables_with_rows(draw: st.DrawFn) -> tuple[Table, list[tuple[Value, ...]]]:
     types = draw(st.lists(st.sampled_from(TYPES), min_size=1, max_size=5))
-    table = Table("ducklake_x", tuple(Column(f"c{number}", kind) for number, kind in enumerate(types)))
+    table = Table(
+        name="ducklake_x", columns=tuple(Column(name=f"c{number}", type=kind) for number, kind in enumerate(types))
+    )
     return table, draw(st.lists(st.tuples(*map(values_of, types)), min_size=1, max_size=6))
 
 

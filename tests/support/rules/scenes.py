@@ -121,9 +121,9 @@ class Stage:
             "select table_name, column_name, data_type from duckdb_columns()"
             " where table_name like 'ducklake_inlined_d%_%' order by table_name, column_index"
         ).fetchall():
-            made.setdefault(table, []).append(Column(column, _TYPES[type_]))
+            made.setdefault(table, []).append(Column(name=column, type=_TYPES[type_]))
         fixed = spec.load(self._version)
-        return (*fixed.values(), *(Table(name, tuple(made[name])) for name in made if name not in fixed))
+        return (*fixed.values(), *(Table(name=name, columns=tuple(made[name])) for name in made if name not in fixed))
 
     def ask(self, sql: str) -> Answer:
         """Run one query."""

@@ -65,25 +65,27 @@ def catalogs(draw: st.DrawFn) -> Contents:
         kinds = draw(st.lists(st.sampled_from(["bigint", "boolean", "text", "numeric(10,2)", "bytea"]), min_size=1))
         columns = tuple(
             Column(
-                f"{number}{draw(names)}",
-                kind,
-                draw(st.booleans()),
-                draw(st.sampled_from([None, "'x'::text", "0"])),
+                name=f"{number}{draw(names)}",
+                type=kind,
+                not_null=draw(st.booleans()),
+                default=draw(st.sampled_from([None, "'x'::text", "0"])),
                 comment=draw(st.none() | names),
                 grants=draw(st.lists(grants, max_size=1).map(tuple)),
             )
             for number, kind in enumerate(kinds)
         )
         table = Table(
-            f"ducklake_{number}{draw(names)}",
-            columns,
-            draw(st.lists(checks, max_size=2).map(tuple)),
-            draw(st.lists(st.builds(Index, names, st.just("USING btree (a)"), st.booleans()), max_size=2).map(tuple)),
-            draw(st.none() | texts),
-            draw(st.just("") | names),
-            draw(st.none() | st.lists(grants, max_size=2).map(tuple)),
-            draw(st.sampled_from([(), (("fillfactor", "70"),)])),
-            draw(st.sampled_from(["default", "full", "index i"])),
+            name=f"ducklake_{number}{draw(names)}",
+            columns=columns,
+            constraints=draw(st.lists(checks, max_size=2).map(tuple)),
+            indexes=draw(
+                st.lists(st.builds(Index, names, st.just("USING btree (a)"), st.booleans()), max_size=2).map(tuple)
+            ),
+            comment=draw(st.none() | texts),
+            owner=draw(st.just("") | names),
+            grants=draw(st.none() | st.lists(grants, max_size=2).map(tuple)),
+            options=draw(st.sampled_from([(), (("fillfactor", "70"),)])),
+            replica_identity=draw(st.sampled_from(["default", "full", "index i"])),
         )
         kinds_of = {"bigint": st.none() | st.integers(-(2**63), 2**63 - 1), "boolean": st.none() | st.booleans()}
         rows = draw(st.lists(st.tuples(*(kinds_of.get(kind, values) for kind in kinds)), max_size=5))
@@ -229,7 +231,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dice = random.Random(7)
     contents = small()
     for number in range(2):
-        table = Table(f"ducklake_{number}", (Column("id", "bigint"), Column("t", "text")))
+        table = Table(
+            name=f"ducklake_{number}", columns=(Column(name="id", type="bigint"), Column(name="t", type="text"))
+        )
         rows = [row(n, dice.randbytes(4000).hex()) for n in range(300)]
         contents.append((table, rows))
     manifest = write_backup(path, contents, block=20)

@@ -31,7 +31,9 @@ def write(statements: list[bytes], *, cuts: Set[int] = frozenset()) -> tuple[byt
 
 def with_digests(frames: list[Frame], written: FrameWriter) -> Iterator[Frame]:
     for found, known in zip(frames, written.frames, strict=True):
-        yield Frame(found.offset, found.size, found.text_size, found.rows, known.sha256)
+        yield Frame(
+            offset=found.offset, size=found.size, text_size=found.text_size, rows=found.rows, sha256=known.sha256
+        )
 
 
 @given(st.lists(st.binary(max_size=50), min_size=2, max_size=8), st.sets(st.integers(0, 7)))
@@ -103,7 +105,9 @@ def test_impossible_seek_tables_are_corrupt() -> None:
 
 
 def frame_of(data: bytes, text_size: int) -> tuple[Bytes, Frame]:
-    return Bytes(data), Frame(0, len(data), text_size, 0, hashlib.sha256(data).hexdigest())
+    return Bytes(data), Frame(
+        offset=0, size=len(data), text_size=text_size, rows=0, sha256=hashlib.sha256(data).hexdigest()
+    )
 
 
 def repeated(claim: int, blocks: int) -> bytes:
@@ -151,7 +155,7 @@ def test_frame_with_another_digest_is_corrupt() -> None:
     assert read_frame(file, frame) == b"abc"
 
     with pytest.raises(Corrupt, match="SHA-256"):
-        read_frame(file, Frame(0, frame.size, 3, 0, "0" * 64))
+        read_frame(file, Frame(offset=0, size=frame.size, text_size=3, rows=0, sha256="0" * 64))
 
 
 def test_our_seek_table_is_the_one_of_the_format() -> None:

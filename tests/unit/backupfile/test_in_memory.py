@@ -18,7 +18,10 @@ from dlbackup.transfer.feed import feeding
 
 TABLES = [
     *small(),
-    (Table("ducklake_0", (Column("id", "bigint"), Column("t", "text"))), [row(n, f"it's {n}") for n in range(400)]),
+    (
+        Table(name="ducklake_0", columns=(Column(name="id", type="bigint"), Column(name="t", type="text"))),
+        [row(n, f"it's {n}") for n in range(400)],
+    ),
 ]
 
 

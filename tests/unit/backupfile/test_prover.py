@@ -162,17 +162,21 @@ def test_changed_statements_are_refused(backup: Path, before: bytes, after: byte
 
 
 EVIL_TABLES: dict[str, Table] = {
-    "type breaks out": replace(SNAPSHOT, columns=(Column("a", "bigint); DROP TABLE x; --"),)),
-    "type is a sequence": replace(SNAPSHOT, columns=(Column("a", "serial not null"),)),
-    "type of another schema": replace(SNAPSHOT, columns=(Column("a", "evil.type"),)),
-    "default calls": replace(SNAPSHOT, columns=(Column("a", "text", default="pg_read_file('/etc/passwd')"),)),
-    "default from a sequence": replace(SNAPSHOT, columns=(Column("a", "bigint", default="nextval('s'::regclass)"),)),
-    "default is a subquery": replace(SNAPSHOT, columns=(Column("a", "text", default="(SELECT 1)"),)),
-    "default with a comment": replace(SNAPSHOT, columns=(Column("a", "text", default="'x' /* y */"),)),
-    "default in dollars": replace(SNAPSHOT, columns=(Column("a", "text", default="$$x$$"),)),
-    "default with escapes": replace(SNAPSHOT, columns=(Column("a", "text", default="E'\\''"),)),
-    "default ends the statement": replace(SNAPSHOT, columns=(Column("a", "text", default="1); DROP TABLE x; --"),)),
-    "default runs psql": replace(SNAPSHOT, columns=(Column("a", "text", default="1\n\\! rm"),)),
+    "type breaks out": replace(SNAPSHOT, columns=(Column(name="a", type="bigint); DROP TABLE x; --"),)),
+    "type is a sequence": replace(SNAPSHOT, columns=(Column(name="a", type="serial not null"),)),
+    "type of another schema": replace(SNAPSHOT, columns=(Column(name="a", type="evil.type"),)),
+    "default calls": replace(SNAPSHOT, columns=(Column(name="a", type="text", default="pg_read_file('/etc/passwd')"),)),
+    "default from a sequence": replace(
+        SNAPSHOT, columns=(Column(name="a", type="bigint", default="nextval('s'::regclass)"),)
+    ),
+    "default is a subquery": replace(SNAPSHOT, columns=(Column(name="a", type="text", default="(SELECT 1)"),)),
+    "default with a comment": replace(SNAPSHOT, columns=(Column(name="a", type="text", default="'x' /* y */"),)),
+    "default in dollars": replace(SNAPSHOT, columns=(Column(name="a", type="text", default="$$x$$"),)),
+    "default with escapes": replace(SNAPSHOT, columns=(Column(name="a", type="text", default="E'\\''"),)),
+    "default ends the statement": replace(
+        SNAPSHOT, columns=(Column(name="a", type="text", default="1); DROP TABLE x; --"),)
+    ),
+    "default runs psql": replace(SNAPSHOT, columns=(Column(name="a", type="text", default="1\n\\! rm"),)),
     "check calls": replace(SNAPSHOT, constraints=(Constraint("c", "CHECK (pg_sleep(1) IS NULL)"),)),
     "check selects": replace(SNAPSHOT, constraints=(Constraint("c", "CHECK ((SELECT true FROM x))"),)),
     "check calls by a dot": replace(SNAPSHOT, constraints=(Constraint("c", "CHECK (ducklake_snapshot.evil)"),)),
@@ -185,14 +189,14 @@ EVIL_TABLES: dict[str, Table] = {
     "identity breaks out": replace(SNAPSHOT, replica_identity="full; DROP TABLE x"),
     "option breaks out": replace(SNAPSHOT, options=(("fillfactor = 1); DROP TABLE x; --", "1"),)),
     "grant of something else": replace(SNAPSHOT, grants=(Grant("bob", ("SELECT ON TABLE x TO y; GRANT SELECT",)),)),
-    "grant of all": replace(SNAPSHOT, columns=(Column("a", "text", grants=(Grant("bob", ("ALL",)),)),)),
+    "grant of all": replace(SNAPSHOT, columns=(Column(name="a", type="text", grants=(Grant("bob", ("ALL",)),)),)),
     "table of others": replace(SNAPSHOT, name="users"),
     "table of the server": replace(SNAPSHOT, name="pg_authid"),
     "no columns": replace(SNAPSHOT, columns=(), constraints=()),
-    "column without a name": replace(SNAPSHOT, columns=(Column("", "text"),)),
+    "column without a name": replace(SNAPSHOT, columns=(Column(name="", type="text"),)),
     "NUL in a comment": replace(SNAPSHOT, comment="a\0b"),
-    "too deep": replace(SNAPSHOT, columns=(Column("a", "text", default="(" * 3000 + "1" + ")" * 3000),)),
-    "slow to refuse": replace(SNAPSHOT, columns=(Column("a", "text", default="a" * 5000 + "$"),)),
+    "too deep": replace(SNAPSHOT, columns=(Column(name="a", type="text", default="(" * 3000 + "1" + ")" * 3000),)),
+    "slow to refuse": replace(SNAPSHOT, columns=(Column(name="a", type="text", default="a" * 5000 + "$"),)),
 }
 
 
@@ -309,8 +313,8 @@ def test_a_manifest_of_very_many_tables_is_read(tmp_path: Path) -> None:
     inlined = [
         (
             Table(
-                f"ducklake_inlined_delete_{number}",
-                tuple(Column(name, "bigint") for name in ("file_id", "row_id", "begin_snapshot")),
+                name=f"ducklake_inlined_delete_{number}",
+                columns=tuple(Column(name=name, type="bigint") for name in ("file_id", "row_id", "begin_snapshot")),
             ),
             [row(1, number, 1)],
         )
@@ -424,8 +428,8 @@ def strange(kind: str, text: bytes, columns: slice) -> list[tuple[Table, list[by
     """Return a catalog whose tables have the right names, but other columns, or other types and values in them."""
     made = []
     for table, _ in catalog("1.0"):
-        kept = tuple(Column(column.name, kind) for column in table.columns[columns])
-        made.append((Table(table.name, kept), [b",".join([text] * len(kept)) + b"\n"]))
+        kept = tuple(Column(name=column.name, type=kind) for column in table.columns[columns])
+        made.append((Table(name=table.name, columns=kept), [b",".join([text] * len(kept)) + b"\n"]))
     return made
 
 
@@ -515,7 +519,7 @@ def test_progress_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     """Verification of many rows tells how far it is, in rows and as a share of the work."""
     monkeypatch.setattr("dlbackup.runtime.progress.REPORT_S", 0.0)
     path = tmp_path / "backup"
-    table = Table("ducklake_many", (Column("n", "bigint"),))
+    table = Table(name="ducklake_many", columns=(Column(name="n", type="bigint"),))
     write_backup(path, [*small(), (table, [row(1)] * 600_000)])
     events: list[Event] = []
 

@@ -10,8 +10,10 @@ from support.backups import Json, assemble, row, small, take_apart, write_backup
 from dlbackup import verify
 from dlbackup.tables.definition import Column, Table
 
-TABLE = Table("ducklake_0", (Column("id", "bigint"), Column("t", "text")))
-INLINED = Table("ducklake_inlined_data_1_1", (Column("row_id", "bigint"), Column("t", "real")))
+TABLE = Table(name="ducklake_0", columns=(Column(name="id", type="bigint"), Column(name="t", type="text")))
+INLINED = Table(
+    name="ducklake_inlined_data_1_1", columns=(Column(name="row_id", type="bigint"), Column(name="t", type="real"))
+)
 HEADER = b'INSERT INTO "ducklake_0" ("id", "t") VALUES (\n'
 
 Change = Callable[[list[bytes], Json], object]

@@ -13,7 +13,9 @@ from dlbackup.transfer.dumping import guessed_rows
 
 def test_long_rows_are_more_work(tmp_path: Path) -> None:
     """A table of several frames is as much work as its rows are long, whatever shares its first and last frame."""
-    short, long = (Table(f"ducklake_{name}", (Column("t", "text"),)) for name in ("a_short", "b_long"))
+    short, long = (
+        Table(name=f"ducklake_{name}", columns=(Column(name="t", type="text"),)) for name in ("a_short", "b_long")
+    )
     contents = [(short, [row("x" * 100)] * 60_000), (long, [row("y" * 1000)] * 8_000), *small()]
     manifest = write_backup(tmp_path / "backup", contents)
 

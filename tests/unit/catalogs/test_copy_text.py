@@ -11,8 +11,8 @@ from dlbackup.tables.definition import Column, Table
 from dlbackup.tables.rows import END, SEPARATOR, find_body
 from dlbackup.tables.shapes import ShapeCheck
 
-ONE = Table("ducklake_x", (Column("t", "text"),))
-TWO = Table("ducklake_x", (Column("t", "text"), Column("u", "text")))
+ONE = Table(name="ducklake_x", columns=(Column(name="t", type="text"),))
+TWO = Table(name="ducklake_x", columns=(Column(name="t", type="text"), Column(name="u", type="text")))
 
 
 def written(table: Table, rows: list[tuple[Value, ...]]) -> bytes:
@@ -49,7 +49,10 @@ def test_each_hostile_text_survives_alone_and_among_others(text: str) -> None:
 
 def test_plain_rows_are_only_freed_of_quotes() -> None:
     """What holds no sign of COPY's is not escaped: empty texts, tabs and quotes within words included."""
-    table = Table("ducklake_x", (Column("n", "bigint"), Column("t", "text"), Column("b", "boolean")))
+    table = Table(
+        name="ducklake_x",
+        columns=(Column(name="n", type="bigint"), Column(name="t", type="text"), Column(name="b", type="boolean")),
+    )
 
     assert written(table, [(1, "", None), (-2, "a\tb", True)]) == b"1,,NULL\n-2,a\tb,true\n"
     assert written(table, [(1, "it's", False)]) == b"1,it's,false\n"

@@ -287,7 +287,7 @@ def _open_files(pid: int) -> set[Path]:
 def test_interruption_is_exit_130(tmp_path: Path, cli: Cli, number: signal.Signals) -> None:
     """A command that is interrupted in the middle of its work ends in 130 and says by what."""
     path = tmp_path / "backup.zst"
-    table = Table("ducklake_many", (Column("n", "bigint"),))
+    table = Table(name="ducklake_many", columns=(Column(name="n", type="bigint"),))
     write_backup(path, [*small(), (table, [row(1)] * 3_000_000)])
     with cli.started("verify", path, "--json") as process:
         wait_until(lambda: path in _open_files(process.pid))

@@ -42,7 +42,7 @@ def _usual_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def progress(done: int, total: int = 1000, message: str = "") -> Event:
-    return Event("dump", message or f"{done} rows", done, total, share=done / total, rate=1.0)
+    return Event(stage="dump", message=message or f"{done} rows", done=done, total=total, share=done / total, rate=1.0)
 
 
 def test_a_terminal_has_one_bar_in_one_line() -> None:
@@ -61,9 +61,9 @@ def test_other_lines_take_the_place_of_the_bar() -> None:
     stream = Terminal()
     with Screen(stream=stream) as screen:
         screen.show(progress(100))
-        screen.show(Event("dump", "beginning again"))
+        screen.show(Event(stage="dump", message="beginning again"))
         screen.show(progress(200))
-        screen.show(Event("dump", "not in the backup: view v", warning=True))
+        screen.show(Event(stage="dump", message="not in the backup: view v", warning=True))
         screen.show(progress(999))
         assert stream.lines()[2:] == ["dump [###################.] 99 % 999 rows"]
 
@@ -83,7 +83,7 @@ def test_no_bar_is_left_behind_by_a_failure() -> None:
 def test_steps_that_are_counted_have_a_bar() -> None:
     """Rules of a check, which have a number and no rows, are drawn by their number."""
     stream = Terminal()
-    Screen(stream=stream).show(Event("check", "one-version", 49, 98))
+    Screen(stream=stream).show(Event(stage="check", message="one-version", done=49, total=98))
 
     assert stream.lines() == ["check [##########..........] 50 % one-version"]
 
@@ -91,7 +91,7 @@ def test_steps_that_are_counted_have_a_bar() -> None:
 def test_without_a_share_there_is_no_bar() -> None:
     """Where nobody knows the whole, rows and rate stand in the line alone."""
     stream = Terminal()
-    Screen(stream=stream).show(Event("dump", "5 rows, 1 rows/s", 5, rate=1.0))
+    Screen(stream=stream).show(Event(stage="dump", message="5 rows, 1 rows/s", done=5, rate=1.0))
 
     assert stream.lines() == ["dump: 5 rows, 1 rows/s"]
 
@@ -111,7 +111,9 @@ def test_plain_lines_come_seldom() -> None:
     stream, clock = io.StringIO(), Clock()
     screen = Screen(stream=stream, clock=clock)
     for number in range(3600 * 8):
-        screen.show(Event("dump", f"{number / 8}", number, 3600 * 8, share=number / 3600 / 8, rate=1.0))
+        screen.show(
+            Event(stage="dump", message=f"{number / 8}", done=number, total=3600 * 8, share=number / 3600 / 8, rate=1.0)
+        )
         clock.now += 1 / 8
 
     at = [float(line.removeprefix("dump: ")) for line in stream.getvalue().splitlines()]
@@ -124,10 +126,10 @@ def test_plain_steps_are_all_shown() -> None:
     """Steps and warnings are never left out, and each stage's lines begin anew."""
     stream, clock = io.StringIO(), Clock()
     screen = Screen(stream=stream, clock=clock)
-    screen.show(Event("dump", "begin"))
+    screen.show(Event(stage="dump", message="begin"))
     screen.show(progress(1))
-    screen.show(Event("dump", "end", 5))
-    screen.show(Event("verify", "lost", warning=True))
+    screen.show(Event(stage="dump", message="end", done=5))
+    screen.show(Event(stage="verify", message="lost", warning=True))
 
     assert stream.getvalue() == "dump: begin\ndump: end\nwarning: lost\n"
 
@@ -139,9 +141,9 @@ def test_quiet_is_warnings_only(stream: io.StringIO) -> None:
     with Screen(quiet=True, stream=stream, clock=clock) as screen:
         for number in range(100):
             screen.show(progress(number))
-            screen.show(Event("dump", "step"))
+            screen.show(Event(stage="dump", message="step"))
             clock.now += 10
-        screen.show(Event("dump", "x", warning=True))
+        screen.show(Event(stage="dump", message="x", warning=True))
 
     assert stream.getvalue() == "warning: x\n"
 
@@ -161,8 +163,8 @@ def test_a_stream_that_is_gone_does_not_end_the_job() -> None:
     os.close(reading)
     stream = os.fdopen(writing, "w", buffering=1)
     with Screen(stream=stream) as screen:
-        screen.show(Event("dump", "x"))
-        screen.show(Event("dump", "y", warning=True))
+        screen.show(Event(stage="dump", message="x"))
+        screen.show(Event(stage="dump", message="y", warning=True))
     with pytest.raises(BrokenPipeError):
         stream.close()
 
@@ -171,7 +173,7 @@ def test_a_stream_that_is_gone_does_not_end_the_job() -> None:
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup that takes a few seconds to verify."""
     path = tmp_path_factory.mktemp("slow") / "backup"
-    table = Table("ducklake_many", (Column("n", "bigint"), Column("t", "text")))
+    table = Table(name="ducklake_many", columns=(Column(name="n", type="bigint"), Column(name="t", type="text")))
     write_backup(path, [*small(), (table, [row(n, "x" * 50) for n in range(1_500_000)])])
     return path
 

@@ -14,7 +14,12 @@ from dlbackup.engine.engine import Engine, check_opens
 from dlbackup.engine.statements import Target
 from dlbackup.errors import AttachFailed
 
-_TARGET = Target(parse_address("postgres:dbname=x password=s3cr3t"), "public", "dlbackup-engine-1", 1000)
+_TARGET = Target(
+    address=parse_address("postgres:dbname=x password=s3cr3t"),
+    schema="public",
+    name="dlbackup-engine-1",
+    lock_timeout_ms=1000,
+)
 _READY = "echo '{\"ready\": true}'"
 _DONE = "echo '{\"results\": []}'"
 _FAILED = 'echo \'{"error": {"type": "IOException", "message": "no"}}\''
@@ -174,8 +179,13 @@ def test_password_is_known_for_one_job_only(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.delenv("PGPASSWORD", raising=False)
     monkeypatch.setenv("PGPASSFILE", "theirs")
     statements = ["PGPASSWORD", "PGPASSFILE"]
-    both = Target(parse_address("postgres:dbname=x password=s3cr3t passfile=ours"), "public", "name", 1000)
-    none = Target(parse_address("postgres:dbname=x"), "public", "name", 1000)
+    both = Target(
+        address=parse_address("postgres:dbname=x password=s3cr3t passfile=ours"),
+        schema="public",
+        name="name",
+        lock_timeout_ms=1000,
+    )
+    none = Target(address=parse_address("postgres:dbname=x"), schema="public", name="name", lock_timeout_ms=1000)
 
     with _engine_with_a_false_duckdb(tmp_path) as engine:
         seen = [engine.run(target, statements, 10)[1:] for target in (none, both, none)]

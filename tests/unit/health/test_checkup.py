@@ -21,7 +21,7 @@ from dlbackup.verbs.check import check
 
 Tables = Sequence[tuple[Table, Sequence[bytes]]]
 
-_SYSTEM = tuple(Column(name, "bigint") for name in ("row_id", "begin_snapshot", "end_snapshot"))
+_SYSTEM = tuple(Column(name=name, type="bigint") for name in ("row_id", "begin_snapshot", "end_snapshot"))
 _NO_MEND = "dump what is there, then restore a backup from before the damage, or put the rows right by hand"
 
 
@@ -50,7 +50,7 @@ def _rule(found: Check, name: str) -> Finding:
 
 
 def _inlined(name: str, *columns: Column) -> Table:
-    return Table(name, (*_SYSTEM, *columns))
+    return Table(name=name, columns=(*_SYSTEM, *columns))
 
 
 @pytest.mark.parametrize("version", spec.described())
@@ -87,12 +87,12 @@ def test_warnings_alone_are_sound(tmp_path: Path) -> None:
 
     assert (found.ok, [finding.rule for finding in found.findings]) == (True, ["mapping-of-dropped-table"])
     assert found.findings[0] == Finding(
-        "warning",
-        "mapping-of-dropped-table",
-        "a name mapping belongs to a table that is gone: mapping_id 1, table_id 7",
-        1,
-        ("mapping_id 1, table_id 7",),
-        "harmless; DuckDB up to 1.5.4 leaves them behind when snapshots expire",
+        severity="warning",
+        rule="mapping-of-dropped-table",
+        message="a name mapping belongs to a table that is gone: mapping_id 1, table_id 7",
+        count=1,
+        evidence=("mapping_id 1, table_id 7",),
+        why="harmless; DuckDB up to 1.5.4 leaves them behind when snapshots expire",
     )
 
 
@@ -229,7 +229,7 @@ def test_rules_over_a_damaged_table_do_not_run(tmp_path: Path) -> None:
 def test_more_columns_do_not_stop_a_rule(tmp_path: Path) -> None:
     """A column that is not in the specification keeps no rule from running."""
     tables = [
-        (replace(t, columns=(*t.columns, Column("more", "text"))), [row(1, 7, None, None)])
+        (replace(t, columns=(*t.columns, Column(name="more", type="text"))), [row(1, 7, None, None)])
         if t.name == "ducklake_column_mapping"
         else (t, rows)
         for t, rows in _healthy("1.0")
@@ -254,7 +254,8 @@ def test_missing_tables_stop_no_check(tmp_path: Path) -> None:
     """Whatever tables are missing, the others are checked, inlined ones included."""
     records, inlined = _old_inlined(5)
     deletes = Table(
-        "ducklake_inlined_delete_5", tuple(Column(n, "bigint") for n in ("file_id", "row_id", "begin_snapshot"))
+        name="ducklake_inlined_delete_5",
+        columns=tuple(Column(name=n, type="bigint") for n in ("file_id", "row_id", "begin_snapshot")),
     )
     for gone in ({"table"}, {"snapshot", "table", "data_file", "delete_file"}):
         lost = {f"ducklake_{name}" for name in gone}
@@ -293,7 +294,8 @@ def test_inlined_tables_come_in_the_order_of_their_numbers(tmp_path: Path) -> No
 def test_inlined_rows_without_a_registry_are_not_read(tmp_path: Path) -> None:
     """Without its registry inlined rows can't be judged, which is said; inlined deletes still are."""
     deletes = Table(
-        "ducklake_inlined_delete_5", tuple(Column(n, "bigint") for n in ("file_id", "row_id", "begin_snapshot"))
+        name="ducklake_inlined_delete_5",
+        columns=tuple(Column(name=n, type="bigint") for n in ("file_id", "row_id", "begin_snapshot")),
     )
     tables = [(t, rows) for t, rows in _healthy("1.0") if t.name != "ducklake_inlined_data_tables"]
     tables += [(_inlined("ducklake_inlined_data_5_1"), [row(1, 9, None)]), (deletes, [row(1, 1, 1)])]
@@ -305,7 +307,7 @@ def test_inlined_rows_without_a_registry_are_not_read(tmp_path: Path) -> None:
 def test_inlined_table_of_another_layout_is_left_out(tmp_path: Path) -> None:
     """An inlined table that does not begin with DuckLake's columns is named, and its rows are not read."""
     name = "ducklake_inlined_data_5_1"
-    odd = Table(name, (Column("x", "bigint"), *_SYSTEM))
+    odd = Table(name=name, columns=(Column(name="x", type="bigint"), *_SYSTEM))
     tables = [*_healthy("1.0", *_registered(name)), (odd, [row(1, 9, 9, None)])]
 
     rules = {finding.rule for finding in _check(tmp_path, tables).findings}
@@ -324,7 +326,7 @@ def _old_inlined(number: int) -> tuple[list[Record], Table]:
             for n, (column, (lake, _)) in enumerate(columns.items())
         ),
     ]
-    return records, _inlined(name, *(Column(column, stored) for column, (_, stored) in columns.items()))
+    return records, _inlined(name, *(Column(name=column, type=stored) for column, (_, stored) in columns.items()))
 
 
 def test_old_inlined_tables_get_exact_statements(tmp_path: Path) -> None:
@@ -372,6 +374,6 @@ def test_rules_are_counted_while_they_run(tmp_path: Path) -> None:
     check(str(tmp_path / "backup"), on_event=heard.append)
 
     rules = [event for event in heard if not event.rate]
-    assert rules[0] == Event("check", "one-version", 0, rules[0].total)
-    assert rules[-1] == Event("check", "all rules", rules[-1].total, rules[-1].total)
+    assert rules[0] == Event(stage="check", message="one-version", done=0, total=rules[0].total)
+    assert rules[-1] == Event(stage="check", message="all rules", done=rules[-1].total, total=rules[-1].total)
     assert [event.done for event in rules] == list(range(len(rules)))

@@ -29,7 +29,9 @@ def _filled(sql: str) -> str:
 
 
 def _inlined(name: str, *columns: str, text: str = "character varying") -> Table:
-    return Table(name, (*(Column(column, "bigint") for column in columns), Column("it's", text)))
+    return Table(
+        name=name, columns=(*(Column(name=column, type="bigint") for column in columns), Column(name="it's", type=text))
+    )
 
 
 def test_names_are_speaking_and_unique() -> None:
@@ -83,7 +85,7 @@ def test_kinds_sort_alike_in_every_locale() -> None:
 
 def test_rules_hold_for_their_versions() -> None:
     """A rule holds from its first to its last version."""
-    rule = Rule("a-b", "error", "", "", "", since="0.3", until="0.4")
+    rule = Rule(name="a-b", severity="error", what="", why="", query="", since="0.3", until="0.4")
     assert [version for version in spec.ORDER if rule.holds_for(version)] == ["0.3", "0.4-dev1", "0.4"]
 
 
@@ -176,7 +178,7 @@ def test_document_names_no_rule_that_is_gone() -> None:
         (_inlined("ducklake_inlined_data_7_12", "row_id", "end_snapshot", "begin_snapshot"), False),
         (_inlined("ducklake_inlined_delete_7", "file_id", "row_id", "begin_snapshot"), True),
         (_inlined("ducklake_inlined_delete_7", "row_id", "begin_snapshot", "end_snapshot"), False),
-        (Table("ducklake_inlined_data_7_12", (Column("row_id", "text"),)), False),
+        (Table(name="ducklake_inlined_data_7_12", columns=(Column(name="row_id", type="text"),)), False),
         (_inlined("ducklake_snapshot", "row_id", "begin_snapshot", "end_snapshot"), False),
     ],
 )
@@ -188,7 +190,7 @@ def test_inlined_tables_are_recognised_by_their_first_columns(table: Table, righ
 @pytest.mark.parametrize(("name", "number"), [("ducklake_inlined_data_7_12", 7), ("ducklake_inlined_delete_31", 31)])
 def test_inlined_table_names_its_lake_table(name: str, number: int) -> None:
     """The first number in the name is the lake table's."""
-    assert lake_table_id(Table(name, ())) == number
+    assert lake_table_id(Table(name=name, columns=())) == number
 
 
 def test_text_columns_are_the_users() -> None:

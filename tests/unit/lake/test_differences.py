@@ -15,8 +15,8 @@ from dlbackup.tables.digest import digest
 
 Tables = Sequence[tuple[Table, Sequence[bytes]]]
 
-_SYSTEM = tuple(Column(name, "bigint") for name in ("row_id", "begin_snapshot", "end_snapshot"))
-_INLINED = Table("ducklake_inlined_data_1_1", (*_SYSTEM, Column("s", "character varying")))
+_SYSTEM = tuple(Column(name=name, type="bigint") for name in ("row_id", "begin_snapshot", "end_snapshot"))
+_INLINED = Table(name="ducklake_inlined_data_1_1", columns=(*_SYSTEM, Column(name="s", type="character varying")))
 
 
 def _table(name: str, version: str = "1.0") -> Table:
@@ -136,7 +136,7 @@ def test_settings_are_told_by_their_keys() -> None:
 
 def test_inlined_rows_are_told_as_they_are_stored() -> None:
     """Inlined rows are told with their table, as they are stored; the same in another type is no difference."""
-    newer = Table(_INLINED.name, (*_SYSTEM, Column("s", "bytea")))
+    newer = Table(name=_INLINED.name, columns=(*_SYSTEM, Column(name="s", type="bytea")))
     before = [row(1, 1, None, "abc"), row(2, 1, None, "def")]
 
     assert _differing("inlined rows", [(_INLINED, before)], [(newer, [row(1, 1, None, r"\x616263")])]) == (
@@ -149,7 +149,7 @@ def test_inlined_rows_are_told_as_they_are_stored() -> None:
 
 def test_rows_of_different_inlined_tables_are_not_the_same() -> None:
     """A row that moved to another inlined table is told twice."""
-    other = Table("ducklake_inlined_data_2_1", _INLINED.columns)
+    other = Table(name="ducklake_inlined_data_2_1", columns=_INLINED.columns)
     rows = [row(1, 1, None, "abc")]
 
     assert _differing("inlined rows", [(_INLINED, rows)], [(other, rows)]) == (
@@ -160,8 +160,8 @@ def test_rows_of_different_inlined_tables_are_not_the_same() -> None:
 
 def test_tables_that_nobody_knows_are_told_too() -> None:
     """Rows of a table outside of the specification, or of another layout, are told by the names that they have."""
-    notes = Table("ducklake_notes", (Column("text", "text"),))
-    short = Table("ducklake_tag", TAG.columns[:2])
+    notes = Table(name="ducklake_notes", columns=(Column(name="text", type="text"),))
+    short = Table(name="ducklake_tag", columns=TAG.columns[:2])
 
     assert _differing("ducklake_notes", [(notes, [row("it's")])], [(notes, [])]) == "only before: text it's"
     assert _differing("ducklake_tag", [(short, [row(1, 2)])], []) == "only before: object_id 1, begin_snapshot 2"
@@ -189,8 +189,8 @@ def test_other_parts_are_not_read() -> None:
 
 def test_half_of_the_values_make_a_twin() -> None:
     """Two rows about the same thing are one row that changed when half of their values are the same, no less."""
-    two = Table("ducklake_notes", (Column("a", "bigint"), Column("b", "bigint")))
-    three = Table("ducklake_notes", (*two.columns, Column("c", "bigint")))
+    two = Table(name="ducklake_notes", columns=(Column(name="a", type="bigint"), Column(name="b", type="bigint")))
+    three = Table(name="ducklake_notes", columns=(*two.columns, Column(name="c", type="bigint")))
 
     assert _differing("ducklake_notes", [(two, [row(1, 2)])], [(two, [row(1, 3)])]) == "a 1: b 2 before, 3 after"
     assert _differing("ducklake_notes", [(three, [row(1, 2, 3)])], [(three, [row(1, 4, 5)])]) == (

@@ -30,16 +30,19 @@ def _with(version: str, *rows: Record) -> Fingerprint:
 
 
 def _inlined(column_type: str, *values: str | None, name: str = "ducklake_inlined_data_1_1") -> Fingerprint:
-    columns = [Column(column, "bigint") for column in ("row_id", "begin_snapshot", "end_snapshot")]
+    columns = [Column(name=column, type="bigint") for column in ("row_id", "begin_snapshot", "end_snapshot")]
     rows = [row(number, 1, None, value) for number, value in enumerate(values)]
-    return _of("1.0", [(Table(name, (*columns, Column("c", column_type))), rows)])
+    return _of("1.0", [(Table(name=name, columns=(*columns, Column(name="c", type=column_type))), rows)])
 
 
 @pytest.mark.parametrize("version", spec.described())
 def test_value_is_what_it_always_was(version: str) -> None:
     """Backups carry fingerprints, so the value of a given catalog never changes, and is that of its newer forms."""
-    inlined = Table("ducklake_inlined_data_1_1", (Column("row_id", "bigint"), Column("s", "character varying")))
-    deletes = Table("ducklake_inlined_delete_1", (Column("file_id", "bigint"),))
+    inlined = Table(
+        name="ducklake_inlined_data_1_1",
+        columns=(Column(name="row_id", type="bigint"), Column(name="s", type="character varying")),
+    )
+    deletes = Table(name="ducklake_inlined_delete_1", columns=(Column(name="file_id", type="bigint"),))
 
     made = _of(version, [*catalog(version), (inlined, [row(1, "x"), row(2, "y")]), (deletes, [row(3)])])
 
@@ -447,13 +450,16 @@ def test_float_that_was_inlined_as_double_is_a_float(
     name: str | None, lake_type: str, table_id: int | None, inlined: str, same: bool
 ) -> None:
     """1.4 inlines a column of type float32 as double precision, 1.5 as real: those of that column are the same."""
-    system = tuple(Column(column, "bigint") for column in ("row_id", "begin_snapshot", "end_snapshot"))
+    system = tuple(Column(name=column, type="bigint") for column in ("row_id", "begin_snapshot", "end_snapshot"))
     # The name stands in another value too, so that a row is not taken for a float's by that word alone.
     column = record("column", table_id=table_id, column_name=name, column_type=lake_type, initial_default="float32")
     made = [
         _of(
             "1.0",
-            [*tables_with("1.0", column), (Table(inlined, (*system, Column("c", stored))), [row(0, 1, None, text)])],
+            [
+                *tables_with("1.0", column),
+                (Table(name=inlined, columns=(*system, Column(name="c", type=stored))), [row(0, 1, None, text)]),
+            ],
         )
         for stored, text in (("double precision", "0.1"), ("real", "1e-1"))
     ]
@@ -464,7 +470,10 @@ def test_float_that_was_inlined_as_double_is_a_float(
 @pytest.mark.parametrize("column_type", ["boolean", "numeric", "uuid", "interval", "smallint", "integer", "bigint"])
 def test_values_of_these_types_count_as_they_are(column_type: str) -> None:
     """Types that every engine stores alike need no work: such rows count by their text."""
-    table = Table("ducklake_inlined_data_1_1", (Column("row_id", "bigint"), Column("c", column_type)))
+    table = Table(
+        name="ducklake_inlined_data_1_1",
+        columns=(Column(name="row_id", type="bigint"), Column(name="c", type=column_type)),
+    )
     told: Told = []
     fingerprint = Fingerprinter("1.0", lambda table, text, row: told.append((table.name, text, row)))
     rows = [row(1, "1")]
@@ -475,8 +484,8 @@ def test_values_of_these_types_count_as_they_are(column_type: str) -> None:
 
 def test_first_three_columns_of_inlined_rows_are_numbers() -> None:
     """Row ids and snapshots count as they are, though others of the same text are another meaning."""
-    columns = tuple(Column(name, "bigint") for name in ("row_id", "begin_snapshot", "end_snapshot"))
-    table = Table("ducklake_inlined_data_1_1", (*columns, Column("s", "text")))
+    columns = tuple(Column(name=name, type="bigint") for name in ("row_id", "begin_snapshot", "end_snapshot"))
+    table = Table(name="ducklake_inlined_data_1_1", columns=(*columns, Column(name="s", type="text")))
     told: Told = []
     fingerprint = Fingerprinter("1.0", lambda table, text, row: told.append((part_of(table), text, row)))
     rows = [row(7, 8, None, "9")]
@@ -507,11 +516,11 @@ def test_damaged_table_counts_as_it_is() -> None:
     """A table without the layout of its version counts by its rows, not by what a migration would make of them."""
     whole = spec.load("0.3")["ducklake_data_file"]
     rows = [row(*[1] * 15)]
-    for columns in (whole.columns[:-1], (*whole.columns[:-1], Column("mapping_id", "text"))):
-        assert _of("0.3", [(Table(whole.name, columns), rows)]).parts == (
+    for columns in (whole.columns[:-1], (*whole.columns[:-1], Column(name="mapping_id", type="text"))):
+        assert _of("0.3", [(Table(name=whole.name, columns=columns), rows)]).parts == (
             Part("ducklake_data_file", 1, f"{digest(rows):016x}"),
         )
-    damaged = Table("ducklake_schema_versions", (Column("begin_snapshot", "bigint"),))
+    damaged = Table(name="ducklake_schema_versions", columns=(Column(name="begin_snapshot", type="bigint"),))
     lives = spec.load("0.3")["ducklake_table"]
     assert [part.name for part in _of("0.3", [(damaged, [row(1)]), (lives, [])]).parts] == []
 
@@ -537,7 +546,7 @@ def test_part_is_the_table_under_its_newest_name() -> None:
         "ducklake_inlined_data_1_2": "inlined rows",
         "ducklake_inlined_delete_1": "inlined deletes",
     }
-    assert {name: part_of(Table(name, ())) for name in names} == names
+    assert {name: part_of(Table(name=name, columns=())) for name in names} == names
 
 
 def test_rows_are_told_in_both_forms() -> None:

@@ -114,7 +114,9 @@ def test_a_missing_table_is_an_error() -> None:
 
 def test_an_extra_table_is_a_warning() -> None:
     """A table that the version doesn't have is only worth a warning."""
-    assert found((*NEWEST, Table("ducklake_more", (Column("a", "bigint"),)))) == [("warning", "extra-table")]
+    assert found((*NEWEST, Table(name="ducklake_more", columns=(Column(name="a", type="bigint"),)))) == [
+        ("warning", "extra-table")
+    ]
 
 
 def test_a_missing_column_is_an_error() -> None:
@@ -124,7 +126,7 @@ def test_a_missing_column_is_an_error() -> None:
 
 def test_an_extra_column_is_a_warning_at_the_end_only() -> None:
     """A column more is a warning, and an error when it moves the others, since DuckLake inserts by position."""
-    columns, more = columns_of("ducklake_tag"), Column("more", "text")
+    columns, more = columns_of("ducklake_tag"), Column(name="more", type="text")
 
     assert found(edit("ducklake_tag", columns=(*columns, more))) == [("warning", "extra-column")]
     assert ("error", "column-order") in found(edit("ducklake_tag", columns=(more, *columns)))
@@ -167,13 +169,13 @@ def test_a_missing_key_is_an_error(constraints: tuple[Constraint, ...]) -> None:
 
 def test_errors_come_first() -> None:
     """Findings are sorted: errors, then warnings."""
-    extra = Table("ducklake_more", (Column("a", "bigint"),))
+    extra = Table(name="ducklake_more", columns=(Column(name="a", type="bigint"),))
 
     assert found((extra, *NEWEST[1:])) == [("error", "missing-table"), ("warning", "extra-table")]
 
 
 def inlined(name: str, *columns: str, kind: str = "bigint") -> Table:
-    return Table(name, tuple(Column(column, kind) for column in columns))
+    return Table(name=name, columns=tuple(Column(name=column, type=kind) for column in columns))
 
 
 @pytest.mark.parametrize(
@@ -215,4 +217,4 @@ def test_inlined_tables_begin_with_their_own_columns(table: Table, rules: list[s
 )
 def test_kinds_are_told_by_names(name: str, kind: str) -> None:
     """Only names with the numbers of a lake's tables mean inlined rows."""
-    assert Table(name, ()).kind == kind
+    assert Table(name=name, columns=()).kind == kind

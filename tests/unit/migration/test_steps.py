@@ -132,8 +132,8 @@ def test_a_step_crosses_what_lies_between(step: Step, crossed: list[str]) -> Non
     assert [version for version in spec.ORDER if step.crosses(version)] == crossed
 
 
-OLD = Table("ducklake_file_column_statistics", (Column("a", "bigint"),))
-DATA = Table("ducklake_data_file", (Column("a", "bigint"), Column("b", "text")))
+OLD = Table(name="ducklake_file_column_statistics", columns=(Column(name="a", type="bigint"),))
+DATA = Table(name="ducklake_data_file", columns=(Column(name="a", type="bigint"), Column(name="b", type="text")))
 
 
 @pytest.fixture
@@ -168,9 +168,9 @@ def test_a_good_migration_lost_nothing(backup: VerifiedBackup) -> None:
     tables, rows = after(backup)
     assert problems(backup, tables, rows) == []
 
-    tables["ducklake_new"] = Table("ducklake_new", (Column("a", "bigint"),))
+    tables["ducklake_new"] = Table(name="ducklake_new", columns=(Column(name="a", type="bigint"),))
     rows["ducklake_new"] = Rows(5, 5)
-    tables[DATA.name] = replace(DATA, columns=(*DATA.columns, Column("c", "bigint")))
+    tables[DATA.name] = replace(DATA, columns=(*DATA.columns, Column(name="c", type="bigint")))
     rows[DATA.name] = Rows(2, 12345)
     assert problems(backup, tables, rows) == []
 
@@ -188,7 +188,7 @@ def test_another_number_of_rows_is_found(backup: VerifiedBackup, count: int) -> 
     """A table with more or fewer rows is named with both numbers, also when its columns changed."""
     tables, rows = after(backup)
     rows[DATA.name] = Rows(count, 0)
-    for columns in (DATA.columns, (*DATA.columns, Column("c", "bigint"))):
+    for columns in (DATA.columns, (*DATA.columns, Column(name="c", type="bigint"))):
         tables[DATA.name] = replace(DATA, columns=columns)
         assert problems(backup, tables, rows) == [f"table ducklake_data_file has {count} rows, not 2"]
 
@@ -221,7 +221,10 @@ def test_changed_meaning_names_its_parts(backup: VerifiedBackup) -> None:
 
 def test_other_clients_are_named_in_the_refusal() -> None:
     """The refusal names up to five clients, and how many there are."""
-    clients = tuple(Client(pid, "me", "", "", "idle", 1.0, uses_catalog=False) for pid in range(1, 8))
+    clients = tuple(
+        Client(pid=pid, user="me", application="", address="", state="idle", connected_s=1.0, uses_catalog=False)
+        for pid in range(1, 8)
+    )
 
     one, all_of_them = clients_connected(clients[:1]), clients_connected(clients)
 
@@ -246,7 +249,12 @@ def test_the_state_of_a_backup_is_its_definitions_and_rows(backup: VerifiedBacku
 
 def test_a_client_is_shown_in_one_line() -> None:
     """A client is named by its process, user, place, program, state and age."""
-    client = Client(7, "bob", "psql", "10.0.0.1", "idle", 61.7, False)
+    client = Client(
+        pid=7, user="bob", application="psql", address="10.0.0.1", state="idle", connected_s=61.7, uses_catalog=False
+    )
 
     assert str(client) == "pid 7: bob from 10.0.0.1 (psql), idle, for 62 s"
-    assert str(Client(7, "bob", "", "", "", 1.2, True)) == "pid 7: bob, active, for 1 s"
+    assert (
+        str(Client(pid=7, user="bob", application="", address="", state="", connected_s=1.2, uses_catalog=True))
+        == "pid 7: bob, active, for 1 s"
+    )

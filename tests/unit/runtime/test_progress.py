@@ -164,7 +164,7 @@ def test_times_in_words(seconds: float, words: str) -> None:
 
 def test_progress_is_told_from_steps() -> None:
     """An event is progress when it has a rate, a share or a total; a step has none."""
-    assert not Event("dump", "22 tables, 903 rows read", 903).is_progress
-    assert Event("check", "a-rule", 0, 98).is_progress
-    assert Event("dump", "5 rows", 5, rate=1.0).is_progress
-    assert ignore(Event("dump", "x")) is None  # type: ignore[func-returns-value]
+    assert not Event(stage="dump", message="22 tables, 903 rows read", done=903).is_progress
+    assert Event(stage="check", message="a-rule", done=0, total=98).is_progress
+    assert Event(stage="dump", message="5 rows", done=5, rate=1.0).is_progress
+    assert ignore(Event(stage="dump", message="x")) is None  # type: ignore[func-returns-value]

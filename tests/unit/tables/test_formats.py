@@ -13,7 +13,15 @@ from dlbackup.tables.formats import Format, Value, render, values
 from dlbackup.tables.rows import END, insert_header
 from dlbackup.tables.statements import definition
 
-TABLE = Table("ducklake_t", (Column("n", "bigint"), Column("b", "boolean"), Column("s", "text"), Column("d", "date")))
+TABLE = Table(
+    name="ducklake_t",
+    columns=(
+        Column(name="n", type="bigint"),
+        Column(name="b", type="boolean"),
+        Column(name="s", type="text"),
+        Column(name="d", type="date"),
+    ),
+)
 FORMATS: tuple[Format, ...] = ("csv", "jsonl", "sql")
 
 hostile = st.sampled_from(
@@ -123,7 +131,10 @@ def test_csv_as_it_stands() -> None:
 
 def test_names_that_need_quotes_have_them() -> None:
     """The header quotes a column's name only when it must, as the server's COPY does."""
-    table = Table("ducklake_t", tuple(Column(name, "bigint") for name in ("plain_1", "a b", 'q"', "c,d", "é")))
+    table = Table(
+        name="ducklake_t",
+        columns=tuple(Column(name=name, type="bigint") for name in ("plain_1", "a b", 'q"', "c,d", "é")),
+    )
 
     assert b"".join(render(table, [], "csv")).decode() == 'plain_1,a b,"q""","c,d",é\n'
 

@@ -107,7 +107,12 @@ def test_shape_holds_all_but_literals_and_numbers() -> None:
     """Rows that differ in literals and numbers only have one shape."""
     body = SEPARATOR.join([b"1,'a',NULL\n", b"23,'it''s\n),(\n',NULL\n", b"456,'''',NULL\n", b"-7,'',NULL\n"])
 
-    check = ShapeCheck(Table("ducklake_x", (Column("n", "bigint"), Column("t", "text"), Column("u", "text"))))
+    check = ShapeCheck(
+        Table(
+            name="ducklake_x",
+            columns=(Column(name="n", type="bigint"), Column(name="t", type="text"), Column(name="u", type="text")),
+        )
+    )
 
     assert len(check.check(*find_body(body + END, 0)).rows) == 4
     assert check.seen == {b"0,'',NULL\n", b"-0,'',NULL\n"}
@@ -118,13 +123,18 @@ def test_a_quote_in_a_literal_is_told_whatever_is_remembered(bodies: list[list[s
     """Each VALUES list says whether a literal of its own holds a quote, however many were seen before it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dlbackup.tables.shapes._REMEMBERED", remembered)
-        check = ShapeCheck(Table("ducklake_x", (Column("t", "text"), Column("u", "text"))))
+        check = ShapeCheck(
+            Table(name="ducklake_x", columns=(Column(name="t", type="text"), Column(name="u", type="text")))
+        )
         for values in bodies:
             body = check.check(*find_body(body_of([(value, None) for value in values]) + END, 0))
             assert body.doubled == any("'" in value for value in values)
 
 
-TABLE = Table("ducklake_x", (Column("n", "bigint"), Column("flag", "boolean"), Column("t", "text")))
+TABLE = Table(
+    name="ducklake_x",
+    columns=(Column(name="n", type="bigint"), Column(name="flag", type="boolean"), Column(name="t", type="text")),
+)
 
 UNSAFE = (
     b"1,true,pg_read_file('x')\n",
@@ -264,6 +274,6 @@ def test_where_a_statement_ends_does_not_depend_on_how_rows_arrive(batches: list
 
 def test_insert_header_quotes_names() -> None:
     """Names in the head of an INSERT are quoted, quotes in them doubled."""
-    table = Table('ducklake_"x', (Column('a"b', "text"), Column("NULL", "text")))
+    table = Table(name='ducklake_"x', columns=(Column(name='a"b', type="text"), Column(name="NULL", type="text")))
 
     assert insert_header(table) == b'INSERT INTO "ducklake_""x" ("a""b", "NULL") VALUES (\n'

@@ -14,15 +14,22 @@ from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
 from dlbackup.tables.quoting import quote_identifier, quote_literal
 from dlbackup.tables.statements import definition, finishing, ownership
 
-BASE = Table("ducklake_x", (Column("a", "bigint"), Column("b", "character varying"), Column("c", "text")))
+BASE = Table(
+    name="ducklake_x",
+    columns=(
+        Column(name="a", type="bigint"),
+        Column(name="b", type="character varying"),
+        Column(name="c", type="text"),
+    ),
+)
 
 
 def with_type(text: str) -> Table:
-    return replace(BASE, columns=(Column("a", text),))
+    return replace(BASE, columns=(Column(name="a", type=text),))
 
 
 def with_default(text: str, kind: str = "text") -> Table:
-    return replace(BASE, columns=(Column("a", kind, default=text),))
+    return replace(BASE, columns=(Column(name="a", type=kind, default=text),))
 
 
 def with_constraint(text: str) -> Table:
@@ -463,10 +470,10 @@ def test_characters_that_no_server_stores_are_refused(bad: str) -> None:
     """NUL and lone surrogates are refused in every text of a table."""
     tables = [
         replace(BASE, name="ducklake_" + bad),
-        replace(BASE, columns=(Column(bad, "bigint"),)),
-        replace(BASE, columns=(Column("a", "text", collation=bad),)),
-        replace(BASE, columns=(Column("a", "text", comment=bad),)),
-        replace(BASE, columns=(Column("a", "text", grants=(Grant(bad, ("SELECT",)),)),)),
+        replace(BASE, columns=(Column(name=bad, type="bigint"),)),
+        replace(BASE, columns=(Column(name="a", type="text", collation=bad),)),
+        replace(BASE, columns=(Column(name="a", type="text", comment=bad),)),
+        replace(BASE, columns=(Column(name="a", type="text", grants=(Grant(bad, ("SELECT",)),)),)),
         with_default(quote_literal(bad)),
         replace(BASE, constraints=(Constraint(bad, "PRIMARY KEY (a)"),)),
         replace(BASE, constraints=(Constraint("k", "PRIMARY KEY (a)", comment=bad),)),
@@ -485,8 +492,8 @@ def test_characters_that_no_server_stores_are_refused(bad: str) -> None:
 @pytest.mark.parametrize("name", ["", "\0"])
 def test_names_that_no_server_takes_are_refused(name: str) -> None:
     """Columns, constraints, indexes and collations have names."""
-    assert not accepts(replace(BASE, columns=(Column(name, "bigint"),)))
-    assert not accepts(replace(BASE, columns=(Column("a", "text", collation=name),)))
+    assert not accepts(replace(BASE, columns=(Column(name=name, type="bigint"),)))
+    assert not accepts(replace(BASE, columns=(Column(name="a", type="text", collation=name),)))
     assert not accepts(replace(BASE, constraints=(Constraint(name, "PRIMARY KEY (a)"),)))
     assert not accepts(replace(BASE, indexes=(Index(name, "USING btree (a)"),)))
     assert not accepts(replace(BASE, replica_identity=f"index {name}"))
@@ -524,7 +531,7 @@ def test_other_storage_parameters_are_refused(key: str) -> None:
 def test_other_privileges_are_refused(privileges: tuple[str, ...]) -> None:
     """Only a table's own privileges are granted, by their names."""
     assert not accepts(replace(BASE, grants=(Grant("bob", privileges),)))
-    assert not accepts(replace(BASE, columns=(Column("a", "text", grants=(Grant("bob", privileges),)),)))
+    assert not accepts(replace(BASE, columns=(Column(name="a", type="text", grants=(Grant("bob", privileges),)),)))
 
 
 HOSTILE = (
@@ -560,27 +567,31 @@ grants = st.builds(
 )
 columns = st.builds(
     Column,
-    names,
-    st.sampled_from(TYPES),
-    st.booleans(),
-    st.none() | st.sampled_from(DEFAULTS),
-    st.none() | names,
-    st.none() | names,
-    st.lists(grants, max_size=2).map(tuple),
+    name=names,
+    type=st.sampled_from(TYPES),
+    not_null=st.booleans(),
+    default=st.none() | st.sampled_from(DEFAULTS),
+    collation=st.none() | names,
+    comment=st.none() | names,
+    grants=st.lists(grants, max_size=2).map(tuple),
 )
 tables = st.builds(
     Table,
-    names.map("ducklake_{}".format),
-    st.lists(columns, min_size=1, max_size=4).map(tuple),
-    st.lists(st.builds(Constraint, names, st.sampled_from(CONSTRAINTS), st.none() | names), max_size=2).map(tuple),
-    st.lists(st.builds(Index, names, st.sampled_from(INDEXES), st.booleans(), st.none() | names), max_size=2).map(
+    name=names.map("ducklake_{}".format),
+    columns=st.lists(columns, min_size=1, max_size=4).map(tuple),
+    constraints=st.lists(st.builds(Constraint, names, st.sampled_from(CONSTRAINTS), st.none() | names), max_size=2).map(
         tuple
     ),
-    st.none() | names,
-    st.just("") | names,
-    st.none() | st.lists(grants, max_size=2).map(tuple),
-    st.lists(st.tuples(st.sampled_from(["fillfactor", "toast.autovacuum_enabled"]), names), max_size=1).map(tuple),
-    st.sampled_from(["default", "full", "nothing"]) | names.map("index {}".format),
+    indexes=st.lists(
+        st.builds(Index, names, st.sampled_from(INDEXES), st.booleans(), st.none() | names), max_size=2
+    ).map(tuple),
+    comment=st.none() | names,
+    owner=st.just("") | names,
+    grants=st.none() | st.lists(grants, max_size=2).map(tuple),
+    options=st.lists(st.tuples(st.sampled_from(["fillfactor", "toast.autovacuum_enabled"]), names), max_size=1).map(
+        tuple
+    ),
+    replica_identity=st.sampled_from(["default", "full", "nothing"]) | names.map("index {}".format),
 )
 
 
@@ -692,8 +703,8 @@ def test_tables_that_differ_in_numbers_cost_next_to_nothing() -> None:
     for number in range(2_000):
         check_table(
             Table(
-                f"ducklake_inlined_data_{number}_{number % 7}",
-                (Column("row_id", "bigint"), Column(f"col{number}", "text")),
+                name=f"ducklake_inlined_data_{number}_{number % 7}",
+                columns=(Column(name="row_id", type="bigint"), Column(name=f"col{number}", type="text")),
             )
         )
 
@@ -705,9 +716,9 @@ def test_what_would_run_code_is_left_out_by_name() -> None:
     table = replace(
         BASE,
         columns=(
-            Column("a", "bigint", not_null=True, default="nextval('s'::regclass)", comment="kept"),
-            Column("b", "text", default="'x'::text"),
-            Column("c", "timestamp with time zone", default="now()"),
+            Column(name="a", type="bigint", not_null=True, default="nextval('s'::regclass)", comment="kept"),
+            Column(name="b", type="text", default="'x'::text"),
+            Column(name="c", type="timestamp with time zone", default="now()"),
         ),
         constraints=(
             Constraint("ok", "PRIMARY KEY (a)"),
@@ -749,18 +760,26 @@ def test_a_column_that_cannot_be_carried_is_no_matter_of_leaving_out() -> None:
 def test_statements_of_a_full_table() -> None:
     """A table with everything is written as these statements, in this order."""
     table = Table(
-        'ducklake_"x',
-        (
-            Column("id", "bigint", True, "0", None, "it's", (Grant("bob", ("INSERT", "SELECT")),)),
-            Column("t", "text", False, None, "C"),
+        name='ducklake_"x',
+        columns=(
+            Column(
+                name="id",
+                type="bigint",
+                not_null=True,
+                default="0",
+                collation=None,
+                comment="it's",
+                grants=(Grant("bob", ("INSERT", "SELECT")),),
+            ),
+            Column(name="t", type="text", not_null=False, default=None, collation="C"),
         ),
-        (Constraint("pk", "PRIMARY KEY (id)", "key"), Constraint("ck", "CHECK ((id > 0))")),
-        (Index("i", "USING btree (t)", True, "idx"),),
-        "a 'table'",
-        "owner",
-        (Grant("", ("SELECT",)), Grant("al", ("DELETE",), True)),
-        (("fillfactor", "70"),),
-        "index i",
+        constraints=(Constraint("pk", "PRIMARY KEY (id)", "key"), Constraint("ck", "CHECK ((id > 0))")),
+        indexes=(Index("i", "USING btree (t)", True, "idx"),),
+        comment="a 'table'",
+        owner="owner",
+        grants=(Grant("", ("SELECT",)), Grant("al", ("DELETE",), True)),
+        options=(("fillfactor", "70"),),
+        replica_identity="index i",
     )
 
     assert definition(table) == (

@@ -6,7 +6,15 @@ from dlbackup.transfer.destination import file_name
 
 def _header(database: str, schema: str, version: str = "0.3") -> Header:
     source = Source(database, schema, "PostgreSQL 17.0")
-    return Header(1, version, 4, None, "2026-11-24T14:17:26Z", "dlbackup", source)
+    return Header(
+        format=1,
+        spec_version=version,
+        snapshot_id=4,
+        snapshot_time=None,
+        created="2026-11-24T14:17:26Z",
+        tool="dlbackup",
+        source=source,
+    )
 
 
 def test_name_tells_database_schema_time_and_version() -> None:

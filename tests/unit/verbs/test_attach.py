@@ -246,7 +246,17 @@ def test_threads_wait_for_one_another_no_longer_than_allowed(tmp_path: Path) -> 
         with duckdb.connect() as connection:
             dlbackup.attach(connection, str(mine), create=True)
             engine = engine_of(connection, "duckdb")
-            wish = _VERB.Wish(parse_address(str(mine)), "lake", None, {}, False, None, 0.0, print, str(mine))
+            wish = _VERB.Wish(
+                address=parse_address(str(mine)),
+                alias="lake",
+                schema=None,
+                options={},
+                create=False,
+                migration=None,
+                until=0.0,
+                on_event=print,
+                text=str(mine),
+            )
             with _VERB._catalogs.alone(wish.catalog(engine), time.monotonic() + 5):
                 begun.set()
                 go_on.wait(30)

@@ -32,7 +32,11 @@ from dlbackup.stores.in_memory import InMemory
 from dlbackup.tables.definition import Column, Index, Table
 
 TABLES = [
-    Table(f"ducklake_{name}", (Column("n", "bigint"), Column("t", "text")), comment="it's")
+    Table(
+        name=f"ducklake_{name}",
+        columns=(Column(name="n", type="bigint"), Column(name="t", type="text")),
+        comment="it's",
+    )
     for name in ("a", "b", "c", "d", "e")
 ]
 
@@ -150,7 +154,9 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("large") / "backup"
     dice = random.Random(7)
     big = Table(
-        "ducklake_big", (Column("id", "bigint"), Column("t", "text")), indexes=(Index("i", "USING btree (id)"),)
+        name="ducklake_big",
+        columns=(Column(name="id", type="bigint"), Column(name="t", type="text")),
+        indexes=(Index("i", "USING btree (id)"),),
     )
     rows = [row(n, dice.randbytes(2000).hex()) for n in range(5000)]
     after = [(table, [row(1, "x"), row(None, None)]) for table in TABLES]
@@ -257,7 +263,9 @@ def test_the_api_gives_values(tmp_path: Path) -> None:
 def test_an_unknown_table_is_wrong_usage(tmp_path: Path, cli: Cli, name: str, hint: str) -> None:
     """A table that isn't there ends in 2, with the names that may have been meant or those that there are."""
     path = tmp_path / "backup"
-    write_backup(path, [*small(), (Table("ducklake_inlined_data_1_1", (Column("n", "bigint"),)), [])])
+    write_backup(
+        path, [*small(), (Table(name="ducklake_inlined_data_1_1", columns=(Column(name="n", type="bigint"),)), [])]
+    )
     with pytest.raises(UsageError) as caught:
         dlbackup.cat(path, name)
     assert caught.value.hint == hint

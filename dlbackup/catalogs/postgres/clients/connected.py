@@ -7,6 +7,7 @@ import time
 
 import psycopg
 import xxhash
+from psycopg.rows import TupleRow
 
 from dlbackup.catalogs.contract import Client, clients_connected
 from dlbackup.catalogs.postgres.sessions import Session
@@ -21,6 +22,21 @@ CLIENT = (
     " a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),"
     " coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.backend_start)::float8, 0),"
 )
+"""The first columns of what `client_of` takes; whether the session uses the catalog comes next."""
+
+
+def client_of(row: TupleRow) -> Client:
+    """Return the client that a row says something of; more columns may follow."""
+    pid, user, application, address, state, connected_s, uses_catalog, *_ = row
+    return Client(
+        pid=pid,
+        user=user,
+        application=application,
+        address=address,
+        state=state,
+        connected_s=connected_s,
+        uses_catalog=uses_catalog,
+    )
 
 
 def other_clients(session: Session, schema: str, own: frozenset[int]) -> tuple[Client, ...]:
@@ -39,7 +55,7 @@ def other_clients(session: Session, schema: str, own: frozenset[int]) -> tuple[C
         " and coalesce(a.application_name, '') !~ '^dlbackup(-|$)' order by a.backend_start, a.pid",
         [schema, list(own)],
     )
-    return tuple(Client(*row) for row in rows)
+    return tuple(map(client_of, rows))
 
 
 def end_clients(session: Session, pids: list[int], timeout_s: float = 10.0) -> None:

@@ -14,7 +14,7 @@ import psycopg
 
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.contract import Client
-from dlbackup.catalogs.postgres.clients.connected import CLIENT, IS_CLIENT, terminate
+from dlbackup.catalogs.postgres.clients.connected import CLIENT, IS_CLIENT, client_of, terminate
 from dlbackup.catalogs.postgres.sessions import Session, connect
 from dlbackup.errors import CatalogError, DlbackupError, Locked, listed
 from dlbackup.tables.quoting import qualified
@@ -78,7 +78,7 @@ class Guard:
                 self._powerless = True
                 self._give_up(exc)
         elif rows and self.gave_up is None:
-            hopeless = [Client(*row[:-1]) for row in rows if row[-1] or now - self._since[row[0]] > self._patience_s]
+            hopeless = [client_of(row) for row in rows if row[-1] or now - self._since[row[0]] > self._patience_s]
             if hopeless:
                 self._give_up(_in_the_way(hopeless))
 
