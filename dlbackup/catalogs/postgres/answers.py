@@ -13,10 +13,14 @@ from dlbackup.tables.quoting import quote_identifier, quote_literal
 TABLES_AT_ONCE = 50
 """How many inlined tables one query reads: their locks are held together."""
 _WORK_MEMORY = "SET LOCAL work_mem = '64MB'"
-_UNKNOWN = (
-    "select exists (select from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-    r" where n.nspname = {schema} and c.relname like 'ducklake\_%' and c.relkind = 'r' and c.reltuples < 0)"
+_UNKNOWN = r"""
+select exists (
+    select from pg_class c
+    join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = {schema} and c.relname like 'ducklake\_%' and c.relkind = 'r' and c.reltuples < 0
 )
+"""
+"""Tell whether there is a table of a catalog that nobody analyzed."""
 _ROWS_AT_ONCE = 5_000
 _NO_LOOPS = "SET LOCAL enable_nestloop = off; "
 """
@@ -87,11 +91,11 @@ def _rows_of(schema: str, table: Table, registered: bool) -> str:
     )
     texts = " or ".join(_is_hexadecimal(column.name) for column in text_columns(table)) or "false"
     about = f", {str(registered).lower()} as registered, {texts} as hexadecimal" if table.kind == "inlined-data" else ""
-    return (
-        f"select cast({lake_table_id(table)} as bigint) as table_id,"
-        f" cast({quote_literal(table.name)} as varchar) as name, {first}{about}"
-        f" from {schema}.{quote_identifier(table.name)}"
-    )
+    return f"""
+        select cast({lake_table_id(table)} as bigint) as table_id, cast({quote_literal(table.name)} as varchar) as name,
+               {first}{about}
+        from {schema}.{quote_identifier(table.name)}
+    """
 
 
 def _is_hexadecimal(column: str) -> str:

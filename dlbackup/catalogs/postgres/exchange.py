@@ -24,6 +24,7 @@ select 'grants on schema ' || n.nspname || ' by others than its owner' from pg_n
 where n.nspname = %(name)s and exists (select from aclexplode(n.nspacl) x where x.grantor <> n.nspowner)
 order by 1 limit 5
 """
+"""What a schema holds or is known to beside its catalog tables, the first five."""
 _RIGHTS = """
 select pg_get_userbyid(n.nspowner)::text, obj_description(n.oid, 'pg_namespace'), n.nspacl is not null,
        array(select format('%%s %%s %%s', case x.grantee when 0 then 'PUBLIC'
@@ -31,11 +32,13 @@ select pg_get_userbyid(n.nspowner)::text, obj_description(n.oid, 'pg_namespace')
              from aclexplode(n.nspacl) x order by 1)
 from pg_namespace n where n.nspname = %s
 """
+"""Owner, comment, whether there are grants, and which; compared before and after."""
 _GRANTS = """
 select case x.grantee when 0 then '' else pg_get_userbyid(x.grantee)::text end, x.privilege_type, x.is_grantable,
        x.grantee = n.nspowner
 from pg_namespace n cross join aclexplode(n.nspacl) x where n.nspname = %s
 """
+"""The grants, to be made again under the other name, and whether each is the owner's own."""
 
 
 def refuse_shared(session: Session, schema: str, needed: int) -> None:

@@ -47,8 +47,11 @@ class PostgresExisting:
             where = qualified(self.schema, changes.name)
             authors = f"(select string_agg(distinct author, ', ') from {where} where snapshot_id > %(than)s)"
         count, first, last, names = self.session.execute(
-            f"select count(*), min(snapshot_time)::text, max(snapshot_time)::text, {authors} from {snapshot}"
-            " where snapshot_id > %(than)s".encode(),
+            f"""
+            select count(*), min(snapshot_time)::text, max(snapshot_time)::text, {authors}
+            from {snapshot}
+            where snapshot_id > %(than)s
+            """.encode(),
             {"than": -1 if than is None else than},
         ).fetchone() or (0, None, None, None)
         return f"{count}, committed from {first} to {last}" + (f" by {names[:200]}" if names else "")

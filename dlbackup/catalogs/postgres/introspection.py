@@ -35,6 +35,7 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %s and c.relname like 'ducklake\_%%' and c.relkind not in ('i', 'I', 't', 'c')
 order by c.relname collate "C"
 """
+"""All that is named `ducklake_...` in a schema, with what a record can't hold of it (`%s` is the schema)."""
 _COLUMNS = """
 select a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
        case when a.attcollation <> t.typcollation then l.collname end, col_description(a.attrelid, a.attnum),
@@ -52,6 +53,7 @@ left join pg_collation l on l.oid = a.attcollation
 where a.attrelid = any(%s) and a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum
 """
+"""The columns of tables, with what a record can't hold of them (`%s` are the tables' oids, as below)."""
 _GRANTS = """
 select c.oid, 0, x.grantee, x.privilege_type, x.is_grantable, x.grantor = c.relowner
 from pg_class c, aclexplode(c.relacl) x where c.oid = any(%(oids)s) and c.relacl is not null
@@ -60,11 +62,13 @@ select a.attrelid, a.attnum, x.grantee, x.privilege_type, x.is_grantable, x.gran
 from pg_attribute a join pg_class c on c.oid = a.attrelid, aclexplode(a.attacl) x
 where a.attrelid = any(%(oids)s) and a.attacl is not null and not a.attisdropped
 """
+"""The privileges on tables, as column 0, and on columns; the owner's own are among them."""
 _CONSTRAINTS = """
 select conrelid, conname, pg_get_constraintdef(oid), obj_description(oid, 'pg_constraint')
 from pg_constraint where conrelid = any(%s) and contype in ('p', 'u', 'c')
 order by conrelid, contype = 'c', contype, conname collate "C"
 """
+"""Primary keys, unique and check constraints, the checks last."""
 _INDEXES = """
 select i.indrelid, c.relname, i.indisunique, pg_get_indexdef(c.oid), obj_description(c.oid, 'pg_class'),
        format('CREATE %%sINDEX %%I ON %%I.%%I ', case when i.indisunique then 'UNIQUE ' else '' end,
@@ -77,10 +81,12 @@ where i.indrelid = any(%s)
   and not exists (select from pg_constraint where conindid = i.indexrelid and contype in ('p', 'u', 'x'))
 order by i.indrelid, c.relname collate "C"
 """
+"""Indexes that belong to no constraint, with how each definition begins and whether a record can hold it."""
 _REPLICA_INDEXES = """
 select i.indrelid, c.relname from pg_index i join pg_class c on c.oid = i.indexrelid
 where i.indrelid = any(%s) and i.indisreplident
 """
+"""The index that a table is replicated by, where it has one."""
 
 
 # All that hangs on the tables and is none of the kinds that a record holds: views, triggers, policies,

@@ -16,8 +16,10 @@ def locks_available(session: Session) -> int:
     return int(
         one(
             session,
-            "select current_setting('max_locks_per_transaction')::int"
-            " * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)",
+            """
+            select current_setting('max_locks_per_transaction')::int
+                 * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int)
+            """,
         )[0]
     )
 

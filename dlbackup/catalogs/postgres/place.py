@@ -78,8 +78,13 @@ class PostgresPlace:
         for (table,) in self.session.execute(query.encode(), place).fetchall():
             self.session.execute(f"GRANT ALL ON TABLE {qualified(self.schema, table)} TO CURRENT_USER".encode())
         granted = self.session.execute(
-            "select distinct c.relname, coalesce(r.rolname, '') from pg_class c cross join aclexplode(c.relacl) x"
-            f" left join pg_roles r on r.oid = x.grantee where {where} and x.grantee <> c.relowner".encode(),
+            f"""
+            select distinct c.relname, coalesce(r.rolname, '')
+            from pg_class c
+            cross join aclexplode(c.relacl) x
+            left join pg_roles r on r.oid = x.grantee
+            where {where} and x.grantee <> c.relowner
+            """.encode(),
             place,
         ).fetchall()
         for table, role in granted:

@@ -16,9 +16,13 @@ def missing_rights(session: Session, schema: str, tables: Sequence[Table], *, re
     foreign = [table.name for table in tables if (table.owner,) in rows]
     me, read_only, create, temporary, scratch = one(
         session,
-        "select current_user::text, current_setting('default_transaction_read_only')::boolean or pg_is_in_recovery(),"
-        " has_schema_privilege(%s::text, 'CREATE'),"
-        " has_database_privilege(current_database(), 'TEMP'), has_database_privilege(current_database(), 'CREATE')",
+        """
+        select current_user::text,
+               current_setting('default_transaction_read_only')::boolean or pg_is_in_recovery(),
+               has_schema_privilege(%s::text, 'CREATE'),
+               has_database_privilege(current_database(), 'TEMP'),
+               has_database_privilege(current_database(), 'CREATE')
+        """,
         schema,
     )
     errors: list[DlbackupError] = []

@@ -50,9 +50,13 @@ def find_schema(session: Session, wanted: str | None) -> str:
 def catalog_schemas(session: Session) -> list[str]:
     """Return all schemas with a relation named ducklake_metadata."""
     rows: Iterable[Any] = session.execute(
-        "select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-        " where c.relname = 'ducklake_metadata' and c.relkind in ('r', 'v', 'm', 'f', 'p')"
-        " and n.nspname !~ '^pg_' order by n.nspname"
+        """
+        select n.nspname
+        from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+        where c.relname = 'ducklake_metadata' and c.relkind in ('r', 'v', 'm', 'f', 'p') and n.nspname !~ '^pg_'
+        order by n.nspname
+        """
     )
     return [row[0] for row in rows]
 
@@ -113,10 +117,12 @@ def _claim(name: str) -> int:
 
 def catalog_tables(session: Session, schema: str) -> int:
     """Return how many catalog tables there are in a schema."""
-    query = (
-        "select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-        " where n.nspname = %s and c.relkind = 'r' and c.relname like 'ducklake\\_%%'"
-    )
+    query = r"""
+        select count(*)
+        from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = %s and c.relkind = 'r' and c.relname like 'ducklake\_%%'
+    """
     return int(one(session, query, schema)[0])
 
 
@@ -152,8 +158,14 @@ def drop_schema(session: Session, name: str) -> None:
     """Drop a schema of dlbackup's own and its tables, in batches that need few locks."""
     size = batch_tables(session)
     while tables := session.execute(
-        "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace"
-        f" where n.nspname = %s and c.relkind = 'r' order by 1 limit {size}",
+        f"""
+        select c.relname
+        from pg_class c
+        join pg_namespace n on n.oid = c.relnamespace
+        where n.nspname = %s and c.relkind = 'r'
+        order by 1
+        limit {size}
+        """,
         [name],
     ).fetchall():
         listed = ", ".join(qualified(name, table) for (table,) in tables)

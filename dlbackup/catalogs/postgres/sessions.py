@@ -26,15 +26,16 @@ Session = psycopg.Connection[tuple[Any, ...]]
 _open_sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
 LOCK_TIMEOUT_MS = 10_000
 """How long dlbackup waits behind somebody's lock, such as the ACCESS EXCLUSIVE ones of a migration."""
-LOCAL_SETTINGS = SETTINGS.replace("SET ", "SET LOCAL ") + (
-    "SET LOCAL search_path = '';\n"
-    "SET LOCAL jit = off;\n"
-    "SET LOCAL row_security = off;\n"
-    "SET LOCAL quote_all_identifiers = off;\n"
-    "SET LOCAL synchronize_seqscans = off;\n"
-    "SET LOCAL idle_in_transaction_session_timeout = 0;\n"
-    f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};\n"
-)
+LOCAL_SETTINGS = f"""\
+{SETTINGS.replace("SET ", "SET LOCAL ")}\
+SET LOCAL search_path = '';
+SET LOCAL jit = off;
+SET LOCAL row_security = off;
+SET LOCAL quote_all_identifiers = off;
+SET LOCAL synchronize_seqscans = off;
+SET LOCAL idle_in_transaction_session_timeout = 0;
+SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS};
+"""
 """What every transaction of dlbackup that reads or writes a catalog sets first."""
 _SESSION_SETTINGS = f"""
 select pg_catalog.set_config('statement_timeout', '0', false) where pg_catalog.pg_backend_pid() = {{pid}};

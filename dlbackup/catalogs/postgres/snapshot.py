@@ -97,10 +97,13 @@ class PostgresSnapshot:
 
     def _weights(self) -> dict[str, int]:
         """Return how many pages each table has, those of long values included."""
-        query = (
-            "select oid, (pg_relation_size(oid) + coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0))"
-            " / current_setting('block_size')::int from pg_class where oid = any(%s::oid[])"
-        )
+        query = """
+            select oid,
+                   (pg_relation_size(oid) + coalesce(pg_relation_size(nullif(reltoastrelid, 0)), 0))
+                   / current_setting('block_size')::int
+            from pg_class
+            where oid = any(%s::oid[])
+        """
         oids = self.definitions.oids
         found: dict[int, int | None] = dict(self.session.execute(query.encode(), [list(oids.values())]).fetchall())
         self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
@@ -129,10 +132,11 @@ class PostgresSnapshot:
 
     def densities(self) -> dict[str, float]:
         """Return how many rows a page holds, of the tables that the server has statistics of."""
-        query = (
-            "select oid, reltuples / relpages from pg_class"
-            " where oid = any(%s::oid[]) and reltuples > 0 and relpages > 0"
-        )
+        query = """
+            select oid, reltuples / relpages
+            from pg_class
+            where oid = any(%s::oid[]) and reltuples > 0 and relpages > 0
+        """
         oids = self.definitions.oids
         found: dict[int, float] = dict(self.session.execute(query.encode(), [list(oids.values())]).fetchall())
         self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
@@ -247,8 +251,12 @@ def read_head(session: Session, schema: str, definitions: Definitions) -> Head:
     snapshot_id = snapshot_time = None
     if {"snapshot_id", "snapshot_time"} <= set(columns.get("ducklake_snapshot", ())):
         newest = session.execute(
-            "select snapshot_id, to_char(snapshot_time at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-            f" from {qualified(schema, 'ducklake_snapshot')} order by snapshot_id desc limit 1".encode()
+            f"""
+            select snapshot_id, to_char(snapshot_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+            from {qualified(schema, "ducklake_snapshot")}
+            order by snapshot_id desc
+            limit 1
+            """.encode()
         ).fetchone()
         snapshot_id, snapshot_time = newest or (None, None)
     return Head(versions, snapshot_id, snapshot_time)

@@ -39,8 +39,14 @@ def bar(session: "Session", schema: str) -> None:
 def remove_bars(session: "Session", schema: str) -> tuple[str, ...]:
     """Drop the bars of a catalog; return the tables that had one."""
     found = session.execute(
-        "select t.relname, c.conname from pg_constraint c join pg_class t on t.oid = c.conrelid"
-        " join pg_namespace n on n.oid = t.relnamespace where n.nspname = %s and c.conname = any(%s) order by 2",
+        """
+        select t.relname, c.conname
+        from pg_constraint c
+        join pg_class t on t.oid = c.conrelid
+        join pg_namespace n on n.oid = t.relnamespace
+        where n.nspname = %s and c.conname = any(%s)
+        order by 2
+        """,
         [schema, [name for name, _ in BARS.values()]],
     ).fetchall()
     for table, name in found:

@@ -18,10 +18,9 @@ _GRACE_S = 0.5
 """How long a session that is just going may still be seen."""
 IS_CLIENT = "(a.backend_type = 'client backend' or a.backend_type is null and a.usename is not null)"
 """The server hides the type of other roles' backends from a role without pg_read_all_stats."""
-CLIENT = (
-    " a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),"
-    " coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.backend_start)::float8, 0),"
-)
+CLIENT = """
+    a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),
+    coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.backend_start)::float8, 0)"""
 """The first columns of what `client_of` takes; whether the session uses the catalog comes next."""
 
 
@@ -47,12 +46,22 @@ def other_clients(session: Session, schema: str, own: frozenset[int]) -> tuple[C
     and migrators keep each other away by the advisory lock.
     """
     rows = session.execute(
-        f"select {CLIENT}"
-        " exists (select from pg_locks l join pg_class c on c.oid = l.relation join pg_namespace n on"
-        "         n.oid = c.relnamespace where l.pid = a.pid and n.nspname = %s and c.relname like 'ducklake\\_%%')"
-        f" from pg_stat_activity a where a.datname = current_database() and {IS_CLIENT}"
-        " and a.pid <> pg_backend_pid() and a.pid <> all(%s)"
-        " and coalesce(a.application_name, '') !~ '^dlbackup(-|$)' order by a.backend_start, a.pid",
+        rf"""
+        select {CLIENT},
+               exists (
+                   select from pg_locks l
+                   join pg_class c on c.oid = l.relation
+                   join pg_namespace n on n.oid = c.relnamespace
+                   where l.pid = a.pid and n.nspname = %s and c.relname like 'ducklake\_%%'
+               )
+        from pg_stat_activity a
+        where a.datname = current_database()
+          and {IS_CLIENT}
+          and a.pid <> pg_backend_pid()
+          and a.pid <> all(%s)
+          and coalesce(a.application_name, '') !~ '^dlbackup(-|$)'
+        order by a.backend_start, a.pid
+        """,
         [schema, list(own)],
     )
     return tuple(map(client_of, rows))

@@ -61,12 +61,21 @@ class Guard:
 
     def _look(self) -> None:
         rows = self._session.execute(
-            f"select distinct {CLIENT} true, exists (select from pg_locks l where l.pid = a.pid and not l.granted"
-            "  and l.relation = to_regclass(%(snapshot)s))"
-            " from pg_stat_activity w cross join unnest(pg_blocking_pids(w.pid)) b(pid) join pg_stat_activity a"
-            f"  on a.pid = b.pid where w.wait_event_type = 'Lock' and {IS_CLIENT}"
-            "  and (w.application_name = %(engine)s or w.pid = any(%(own)s))"
-            "  and a.application_name <> %(engine)s and a.pid <> all(%(own)s)",
+            f"""
+            select distinct {CLIENT}, true,
+                   exists (
+                       select from pg_locks l
+                       where l.pid = a.pid and not l.granted and l.relation = to_regclass(%(snapshot)s)
+                   )
+            from pg_stat_activity w
+            cross join unnest(pg_blocking_pids(w.pid)) b(pid)
+            join pg_stat_activity a on a.pid = b.pid
+            where w.wait_event_type = 'Lock'
+              and {IS_CLIENT}
+              and (w.application_name = %(engine)s or w.pid = any(%(own)s))
+              and a.application_name <> %(engine)s
+              and a.pid <> all(%(own)s)
+            """,
             {"snapshot": self._snapshot, "engine": self._engine, "own": self._own},
         ).fetchall()
         now = time.monotonic()
