@@ -4,13 +4,14 @@ The rules of a healthy DuckLake catalog: named, with severity, meaning, query an
 Pure: records and SQL texts; `health.checkup` asks them. docs/rules.md describes each.
 """
 
-from dlbackup.health.rules import files, history, identity, inlined, references, statistics, versions
+from dlbackup.health.rules import attached, files, history, identity, inlined, references, statistics, versions
 from dlbackup.health.rules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
     *identity.RULES,
     *history.RULES,
     *references.RULES,
+    *attached.RULES,
     *versions.RULES,
     *files.RULES,
     *statistics.RULES,

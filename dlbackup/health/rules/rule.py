@@ -93,6 +93,15 @@ def union(*selects: str) -> str:
     return "\nunion all\n".join(map(cleandoc, selects))
 
 
+def missing(kind: str, what: str, table: str, condition: str, target: str) -> str:
+    """Rows `x` of a table for which there is no row `y` of another."""
+    return f"""
+        select '{kind}' as kind, x.{what} as id
+        from {{s}}.ducklake_{table} x
+        where not exists (select 1 from {{s}}.ducklake_{target} y where {condition})
+    """
+
+
 def in_order(*statements: str) -> str:
     """Return one mend of several statements."""
     return "\n".join(map(cleandoc, statements))
@@ -102,3 +111,5 @@ HEAD = "(select max(snapshot_id) from {s}.ducklake_snapshot)"
 """The newest snapshot."""
 NEXT_CATALOG_ID = "(select max(next_catalog_id) from {s}.ducklake_snapshot)"
 NEXT_FILE_ID = "(select max(next_file_id) from {s}.ducklake_snapshot)"
+OF_TABLE = "y.table_id = x.table_id"
+"""Of `missing`: both belong to one table."""
