@@ -8,18 +8,21 @@ name, never dropped silently.
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-from dlbackup.catalogs.postgres.sessions import Session
+from dlbackup.catalogs.postgres.sessions import Session, named
 from dlbackup.errors import CatalogError, UnsafeStatement, Unsupported, listed
 from dlbackup.tables.allowlist import split_unsafe
 from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
 
 _RELATIONS = r"""
-select c.oid, c.relname, c.relkind, pg_get_userbyid(c.relowner), obj_description(c.oid, 'pg_class'),
-       c.relacl is null or c.relacl = acldefault('r', c.relowner),
-       coalesce(c.reloptions, '{}'), c.relreplident, pg_relation_filenode(c.oid),
-       case when has_schema_privilege(c.relnamespace, 'USAGE') then has_table_privilege(c.oid, 'SELECT') end,
+select c.oid, c.relname as name, c.relkind as kind, pg_get_userbyid(c.relowner) as owner,
+       obj_description(c.oid, 'pg_class') as comment,
+       c.relacl is null or c.relacl = acldefault('r', c.relowner) as never_granted,
+       coalesce(c.reloptions, '{}') as options, c.relreplident as replica_identity,
+       pg_relation_filenode(c.oid) as filenode,
+       case when has_schema_privilege(c.relnamespace, 'USAGE') then has_table_privilege(c.oid, 'SELECT') end
+         as readable,
        array_remove(array[
          case when c.relpersistence <> 'p' then 'not being a permanent table' end,
          case when c.reltablespace <> 0 then 'the tablespace' end,
@@ -30,23 +33,25 @@ select c.oid, c.relname, c.relkind, pg_get_userbyid(c.relowner), obj_description
               then 'the TOAST storage parameters' end,
          case when exists (select from pg_inherits where c.oid in (inhrelid, inhparent)) then 'inheritance' end,
          case when exists (select from pg_index where indrelid = c.oid and indisclustered) then 'the CLUSTER mark' end
-       ], null)
+       ], null) as left_out
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = %s and c.relname like 'ducklake\_%%' and c.relkind not in ('i', 'I', 't', 'c')
 order by c.relname collate "C"
 """
 """All that is named `ducklake_...` in a schema, with what a record can't hold of it (`%s` is the schema)."""
 _COLUMNS = """
-select a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid),
-       case when a.attcollation <> t.typcollation then l.collname end, col_description(a.attrelid, a.attnum),
-       a.attacl is not null, a.attidentity <> '' or a.attgenerated <> '', t.typnamespace = 'pg_catalog'::regnamespace,
-       a.attnum,
+select a.attrelid as oid, a.attnum as number, a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
+       a.attnotnull as not_null, pg_get_expr(d.adbin, d.adrelid) as default,
+       case when a.attcollation <> t.typcollation then l.collname end as collation,
+       col_description(a.attrelid, a.attnum) as comment,
+       a.attidentity <> '' or a.attgenerated <> '' as computed,
+       t.typnamespace = 'pg_catalog'::regnamespace as built_in,
        array_remove(array[
          case when a.attstorage <> t.typstorage then 'the storage mode' end,
          case when a.attcompression <> '' then 'the compression' end,
          case when coalesce(a.attstattarget, -1) <> -1 then 'the statistics target' end,
          case when a.attoptions is not null then 'the options' end
-       ], null)
+       ], null) as left_out
 from pg_attribute a join pg_type t on t.oid = a.atttypid
 left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 left join pg_collation l on l.oid = a.attcollation
@@ -144,58 +149,137 @@ def read_definitions(session: Session, schema: str) -> Definitions:
         CatalogError: the schema can't be used, or a table can't be read.
         Unsupported: something can't be backed up at all, such as a view in the place of a table.
     """
-    relations = session.execute(_RELATIONS, [schema]).fetchall()
+    relations = named(session, _Relation, _RELATIONS, schema)
     _check_relations(relations)
-    oids = [row[0] for row in relations]
-    columns = session.execute(_COLUMNS, [oids]).fetchall()
-    grants, foreign_grants = _read_grants(session, oids)
-    constraints: dict[int, list[Constraint]] = defaultdict(list)
-    for oid, name, text, comment in session.execute(_CONSTRAINTS, [oids]):
-        constraints[oid].append(Constraint(name, text, comment))
-    replica: dict[int, str] = dict(session.execute(_REPLICA_INDEXES, [oids]).fetchall())
-    left_out: dict[int, list[str]] = defaultdict(list)
-    indexes = _read_indexes(session, oids, left_out)
-    for oid, description in session.execute(_DEPENDENTS, {"oids": oids}):
-        left_out[oid].append(description)
-    by_table: dict[int, list[Any]] = defaultdict(list)
-    for row in columns:
-        by_table[row[0]].append(row)
+    parts = _read_parts(session, [relation.oid for relation in relations])
     tables: list[Table] = []
     notes: list[str] = []
-    for row in relations:
-        oid, name = row[0], row[1]
-        found = Table(
-            name=name,
-            columns=tuple(
-                _column(column, grants.get((oid, column[10]), ())) for column in _carried(name, by_table[oid])
-            ),
-            constraints=tuple(constraints[oid]),
-            indexes=tuple(indexes[oid]),
-            comment=row[4],
-            owner=row[3],
-            grants=None if row[5] else grants.get((oid, 0), ()),
-            options=tuple(sorted(_option(text) for text in row[6])),
-            replica_identity=_replica_identity(row[7], replica.get(oid, "")),
-        )
+    for relation in relations:
         try:
-            table, unsafe = split_unsafe(found)
+            table, unsafe = split_unsafe(_table(relation, parts))
         except UnsafeStatement as exc:
             raise Unsupported(exc.message, "a backup carries built-in types only") from exc
         tables.append(table)
-        notes += unsafe
-        notes += [f"{what} of table {name}" for what in row[10]]
-        notes += [f"{what} of column {name}.{column[1]}" for column in by_table[oid] for what in column[11]]
-        notes += [f"{what} (table {name})" for what in sorted(left_out[oid])]
-        notes += [f"the grantor of privileges on table {name}"] if oid in foreign_grants else []
+        notes += [*unsafe, *_notes(relation, parts)]
     return Definitions(
         tuple(tables),
-        {row[1]: row[0] for row in relations},
-        {row[1]: row[8] for row in relations},
+        {relation.name: relation.oid for relation in relations},
+        {relation.name: relation.filenode for relation in relations},
         tuple(notes),
     )
 
 
-def _check_relations(relations: list[Any]) -> None:
+class _Relation(NamedTuple):
+    """
+    A row of `_RELATIONS`.
+
+    Args:
+        never_granted: whether its privileges are those that the owner has of itself.
+        replica_identity: as `pg_class` has it, one letter.
+        readable: None without the right to use the schema.
+        left_out: what no record holds.
+    """
+
+    oid: int
+    name: str
+    kind: str
+    owner: str
+    comment: str | None
+    never_granted: bool
+    options: list[str]
+    replica_identity: str
+    filenode: int
+    readable: bool | None
+    left_out: list[str]
+
+
+class _Attribute(NamedTuple):
+    """A row of `_COLUMNS`; `oid` is the table's, `computed` a generated column or an identity."""
+
+    oid: int
+    number: int
+    name: str
+    type: str
+    not_null: bool
+    default: str | None
+    collation: str | None
+    comment: str | None
+    computed: bool
+    built_in: bool
+    left_out: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """
+    What belongs to tables, by their oids.
+
+    Args:
+        grants: by table and number of the column, 0 for the table itself.
+        foreign_grants: tables with privileges that somebody else than the owner gave.
+        replica_indexes: names.
+        left_out: what no record holds, beside what relations and attributes say of themselves.
+    """
+
+    attributes: dict[int, list[_Attribute]]
+    constraints: dict[int, list[Constraint]]
+    indexes: dict[int, list[Index]]
+    grants: dict[tuple[int, int], tuple[Grant, ...]]
+    foreign_grants: set[int]
+    replica_indexes: dict[int, str]
+    left_out: dict[int, list[str]]
+
+
+def _read_parts(session: Session, oids: list[int]) -> _Parts:
+    attributes: dict[int, list[_Attribute]] = defaultdict(list)
+    for attribute in named(session, _Attribute, _COLUMNS, oids):
+        attributes[attribute.oid].append(attribute)
+    grants, foreign_grants = _read_grants(session, oids)
+    constraints: dict[int, list[Constraint]] = defaultdict(list)
+    for oid, name, text, comment in session.execute(_CONSTRAINTS, [oids]):
+        constraints[oid].append(Constraint(name, text, comment))
+    replica_indexes: dict[int, str] = dict(session.execute(_REPLICA_INDEXES, [oids]).fetchall())
+    left_out: dict[int, list[str]] = defaultdict(list)
+    indexes = _read_indexes(session, oids, left_out)
+    for oid, description in session.execute(_DEPENDENTS, {"oids": oids}):
+        left_out[oid].append(description)
+    return _Parts(
+        attributes=attributes,
+        constraints=constraints,
+        indexes=indexes,
+        grants=grants,
+        foreign_grants=foreign_grants,
+        replica_indexes=replica_indexes,
+        left_out=left_out,
+    )
+
+
+def _table(relation: _Relation, parts: _Parts) -> Table:
+    oid = relation.oid
+    return Table(
+        name=relation.name,
+        columns=tuple(_column(relation.name, attribute, parts) for attribute in parts.attributes[oid]),
+        constraints=tuple(parts.constraints[oid]),
+        indexes=tuple(parts.indexes[oid]),
+        comment=relation.comment,
+        owner=relation.owner,
+        grants=None if relation.never_granted else parts.grants.get((oid, 0), ()),
+        options=tuple(sorted(_option(text) for text in relation.options)),
+        replica_identity=_replica_identity(relation.replica_identity, parts.replica_indexes.get(oid, "")),
+    )
+
+
+def _notes(relation: _Relation, parts: _Parts) -> list[str]:
+    """Return what belongs to a table and is in no record, in words."""
+    oid, name = relation.oid, relation.name
+    notes = [f"{what} of table {name}" for what in relation.left_out]
+    notes += [f"{what} of column {name}.{column.name}" for column in parts.attributes[oid] for what in column.left_out]
+    notes += [f"{what} (table {name})" for what in sorted(parts.left_out[oid])]
+    notes += [f"the grantor of privileges on table {name}"] if oid in parts.foreign_grants else []
+    return notes
+
+
+def _check_relations(relations: list[_Relation]) -> None:
     kinds = {
         "v": "a view",
         "m": "a materialized view",
@@ -203,10 +287,11 @@ def _check_relations(relations: list[Any]) -> None:
         "p": "a partitioned table",
         "S": "a sequence",
     }
-    for row in relations:
-        if row[2] != "r":
-            raise Unsupported(f"{row[1]} is {kinds.get(row[2], 'not a table')}: only plain tables can be backed up")
-    unreadable = [row[1] for row in relations if not row[9]]
+    for relation in relations:
+        if relation.kind != "r":
+            kind = kinds.get(relation.kind, "not a table")
+            raise Unsupported(f"{relation.name} is {kind}: only plain tables can be backed up")
+    unreadable = [relation.name for relation in relations if not relation.readable]
     if unreadable:
         raise CatalogError(
             f"no right to read {listed(unreadable, separator=', ')}",
@@ -214,18 +299,19 @@ def _check_relations(relations: list[Any]) -> None:
         )
 
 
-def _carried(table: str, columns: list[Any]) -> list[Any]:
-    for column in columns:
-        if column[8]:
-            raise Unsupported(f"column {column[1]} of table {table} is generated or an identity")
-        if not column[9]:
-            raise Unsupported(f"column {column[1]} of table {table} has a type that is not built in: {column[2]}")
-    return columns
-
-
-def _column(row: Any, grants: tuple[Grant, ...]) -> Column:
+def _column(table: str, column: _Attribute, parts: _Parts) -> Column:
+    if column.computed:
+        raise Unsupported(f"column {column.name} of table {table} is generated or an identity")
+    if not column.built_in:
+        raise Unsupported(f"column {column.name} of table {table} has a type that is not built in: {column.type}")
     return Column(
-        name=row[1], type=row[2], not_null=row[3], default=row[4], collation=row[5], comment=row[6], grants=grants
+        name=column.name,
+        type=column.type,
+        not_null=column.not_null,
+        default=column.default,
+        collation=column.collation,
+        comment=column.comment,
+        grants=parts.grants.get((column.oid, column.number), ()),
     )
 
 

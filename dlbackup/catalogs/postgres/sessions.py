@@ -10,11 +10,12 @@ import socket
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors as pg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.rows import class_row
 
 from dlbackup.addresses.address import Address, parameters_for, scrub
 from dlbackup.addresses.libpq import conninfo
@@ -22,6 +23,7 @@ from dlbackup.errors import CatalogError, DlbackupError, Locked, MovedOn, Unreac
 from dlbackup.runtime import signals
 from dlbackup.tables.statements import SETTINGS
 
+T = TypeVar("T")
 Session = psycopg.Connection[tuple[Any, ...]]
 _open_sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
 LOCK_TIMEOUT_MS = 10_000
@@ -154,6 +156,12 @@ def _translate(exc: psycopg.Error, address: Address, doing: str) -> DlbackupErro
 def quoted_text(session: Session, text: str) -> str:
     """Return `text` as a literal for statements that take no parameters."""
     return psycopg.sql.Literal(text).as_string(session)
+
+
+def named(session: Session, kind: type[T], sql: str, *parameters: object) -> list[T]:
+    """Return the rows of a query as records whose fields have the names of its columns."""
+    with session.cursor(row_factory=class_row(kind)) as cursor:
+        return cursor.execute(sql.encode(), parameters or None).fetchall()
 
 
 def one(session: Session, sql: str, *parameters: object) -> tuple[Any, ...]:
