@@ -25,7 +25,7 @@ class RowBlock:
 
     @property
     def rows(self) -> list[bytes]:
-        """Their texts."""
+        """The texts of the rows, in the order of the file."""
         return self.body.rows
 
 

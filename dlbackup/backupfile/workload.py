@@ -11,7 +11,7 @@ from dlbackup.runtime.progress import MOST_ROWS
 PROOF_BYTES = 10_000
 """What a table costs beside its rows when it is proved."""
 RESTORE_BYTES = 60_000
-"""When it is restored."""
+"""What a table costs beside its rows when it is restored."""
 READ_BACK = 0.7
 """What reading all rows back is worth beside restoring them: 0.6 to 0.9 were measured."""
 RULES = 0.3

@@ -62,7 +62,7 @@ class Snapshot(Protocol):
 
     @property
     def source(self) -> Source:
-        """Where it is."""
+        """The database and schema that are read, and the server's version."""
 
     @property
     def head(self) -> Head:
@@ -285,7 +285,7 @@ class Catalog(Protocol):
 
     @property
     def address(self) -> Address:
-        """Where it is."""
+        """The address by which the catalog was opened."""
 
     @property
     def schema(self) -> str:

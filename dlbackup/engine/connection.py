@@ -80,10 +80,11 @@ def _written(cursor: "DuckDBPyConnection") -> str:
 @dataclass(frozen=True, slots=True)
 class Attachment:
     """
-    What stands under an alias.
+    What a connection has attached under an alias.
 
     Args:
-        options: as the engine lists them; None before DuckDB 1.5, which doesn't.
+        options: those of its ATTACH statement, read from duckdb_databases(); None before DuckDB 1.5, which
+            doesn't list them there.
     """
 
     path: str

@@ -38,13 +38,13 @@ class Journal:
 
     Args:
         snapshot_id: the catalog's newest when it was backed up.
-        losses: what is to be mended after the attach, as records of `aftercare.Loss`.
+        losses: what is to be mended after the attach, as records of `Loss`.
         accepted: parts of the fingerprint that may change.
         bars: whether stale clients are to be barred.
         progress: the last step that is known to be done or, with `attaching` and `undoing`, to have begun;
             `replaced` when a restore has put another state in the catalog's place.
-        time: of that step, UTC.
-        seal: of the verified backup; empty in journals that were written before it was noted.
+        time: when `progress` was written, UTC.
+        seal: that of the verified backup; empty in journals that were written before it was noted.
     """
 
     place: Identity

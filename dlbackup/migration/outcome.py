@@ -32,7 +32,8 @@ class Migration:
     Args:
         backup: the file that undoes it; None where none was needed.
         writer_pause_seconds: from fence to release.
-        stale_clients: sessions from before that were not ended, and those that came, or came back, meanwhile.
+        stale_clients: sessions that may go on with a stale view of the catalog: those from before the migration
+            that were not ended, and those that connected, again or anew, before the fence fell.
         barred: whether constraints keep stale clients from harmful writes.
     """
 

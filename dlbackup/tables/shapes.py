@@ -17,7 +17,10 @@ from dlbackup.tables.rows import SEPARATOR, split
 from dlbackup.tables.types import Written, written_as
 
 _REMEMBERED = 10_000
-"""How many rows of skeletons are not looked at again: more would take memory, and there are seldom more."""
+"""
+How many distinct skeletons a table's check remembers as good, so as not to make their shapes again. A table seldom
+has more; where it has, remembering only those of the last statement keeps memory bounded.
+"""
 _VALUES: dict[Written, bytes] = {
     "integer": rb"(?:-?0|NULL)",
     "boolean": rb"(?:true|false|NULL)",
@@ -70,8 +73,8 @@ class ShapeCheck:
     def __init__(self, table: Table) -> None:
         self._table = table
         self._pattern = re.compile(b",".join(_VALUES[written_as(column.type)] for column in table.columns) + b"\n")
-        self._good: set[bytes] = set()  # rows of skeletons, which differ in the lengths of numbers, too
-        self._doubled: set[bytes] = set()  # those of them whose literals hold quotes
+        self._good: set[bytes] = set()  # skeletons that passed; they differ in the lengths of numbers, too
+        self._doubled: set[bytes] = set()  # skeletons among the good whose literals hold doubled quotes
         self.seen: set[bytes] = set()
 
     def check(self, body: bytes, pieces: list[bytes]) -> Body:

@@ -174,7 +174,11 @@ class _Reading:
             yield piece
 
     def rows(self, table: Table, pages: Pages) -> Iterator[Block]:
-        """Read rows here that helpers could have read: with helpers, they are counted as pieces."""
+        """
+        Read some pages of a divided table in this process.
+
+        With helpers, `packed` tells the meter of whole pieces, whoever read them: rows told here would count twice.
+        """
         blocks = paced(self.snapshot.rows(table, pages), self.limit)
         return self.meter.counted(blocks) if self.jobs == 1 else blocks
 
@@ -251,7 +255,7 @@ def _read(
 
 
 DUMP_PAGES = 12
-"""When it is dumped; in pages, the unit of a dump's work."""
+"""What a table costs beside its rows when it is dumped: as much as this many pages, the unit of a dump's work."""
 
 
 def guessed_rows(pages: Mapping[str, int], densities: Mapping[str, float]) -> int:
