@@ -6,9 +6,6 @@ VerifiedBackup, and only verification makes one.
 """
 
 import ast
-import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -152,63 +149,6 @@ def test_attach_takes_a_proof(tmp_path: Path) -> None:
 
     with pytest.raises(AttachFailed, match="can't start /nonexistent/python"):
         attach_migrating(ENGINE, proof, TARGET, 1)
-
-
-ORDERS = """
-from pathlib import Path
-
-from dlbackup.backupfile.backup import Backup, VerifiedBackup
-from dlbackup.backupfile.prover import prove
-from dlbackup.engine.engine import Engine, attach_migrating
-from dlbackup.engine.statements import Target
-from dlbackup.verbs.verify import verify
-
-
-def right(engine: Engine, backup: Backup, target: Target) -> None:
-    verified, _ = prove(backup)
-    attach_migrating(engine, verified, target, 1.0)
-
-
-def wrong(engine: Engine, backup: Backup, target: Target) -> None:
-    attach_migrating(engine, backup, target, 1.0)
-    attach_migrating(engine, Path(backup.path), target, 1.0)
-    attach_migrating(engine, verify(backup), target, 1.0)
-    attach_migrating(engine, prove(backup), target, 1.0)
-    attach_migrating(engine, None, target, 1.0)
-    attach_migrating(engine, target, 1.0)
-    prove(Path(backup.path))
-    prove(backup.path)
-
-
-class Heir(VerifiedBackup):
-    pass
-"""
-
-
-def test_no_other_order_type_checks(tmp_path: Path) -> None:
-    """mypy takes dump, verify, attach, in that order, and refuses every other."""
-    probe = tmp_path / "orders.py"
-    probe.write_text(ORDERS)
-    modules = ("backupfile", "engine", "addresses", "tables")
-    files = [str(file) for name in modules for file in sorted((PACKAGE / name).glob("*.py"))]
-    files.append(str(PACKAGE / "verbs/verify.py"))
-    options = ["--strict", "--follow-imports=skip", "--explicit-package-bases", "--namespace-packages"]
-    settings = ["--config-file", "", "--output", "json", f"--cache-dir={tmp_path}"]
-
-    checked = subprocess.run(
-        [sys.executable, "-m", "mypy", *options, *settings, str(probe), *files],
-        cwd=PACKAGE.parent,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    found = [json.loads(line) for line in checked.stdout.splitlines()]
-    lines = [
-        number for number, line in enumerate(ORDERS.splitlines(), 1) if line.startswith(("    attach", "    prove"))
-    ]
-    heir = ORDERS.splitlines().index("class Heir(VerifiedBackup):") + 1
-    refused = sorted({error["line"] for error in found if error["file"].endswith("orders.py")})
-    assert refused == [*lines[1:], heir], checked.stdout + checked.stderr
 
 
 def test_no_statement_of_an_engine_holds_a_secret() -> None:
