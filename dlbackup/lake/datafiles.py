@@ -28,34 +28,62 @@ COLUMNS = {
 
 
 # A schema or table that was renamed has several rows; its files stay where they are.
-_JOINED = (
-    "case when {c}.path is null then {p} when coalesce({c}.path_is_relative, true) then {p} || {c}.path"
-    " else {c}.path end"
+_PLACES = """
+with lake as (
+    select value as path
+    from {s}.ducklake_metadata
+    where key = 'data_path' and scope is null
+),
+schemas as (
+    select c.schema_id,
+           case when c.path is null then l.path
+                when coalesce(c.path_is_relative, true) then l.path || c.path
+                else c.path end as path
+    from {s}.ducklake_schema c
+    join (select schema_id, max(begin_snapshot) as begin_snapshot from {s}.ducklake_schema group by 1) n
+      on n.schema_id = c.schema_id and n.begin_snapshot = c.begin_snapshot
+    cross join lake l
+),
+tables as (
+    select c.table_id,
+           case when c.path is null then l.path
+                when coalesce(c.path_is_relative, true) then l.path || c.path
+                else c.path end as path
+    from {s}.ducklake_table c
+    join (select table_id, max(begin_snapshot) as begin_snapshot from {s}.ducklake_table group by 1) n
+      on n.table_id = c.table_id and n.begin_snapshot = c.begin_snapshot
+    join schemas l on l.schema_id = c.schema_id
+),
+files as (
+    select table_id, path, path_is_relative, file_size_bytes from {s}.ducklake_data_file
+    union all
+    select table_id, path, path_is_relative, file_size_bytes from {s}.ducklake_delete_file
 )
-_NEWEST = "(select {id}, max(begin_snapshot) as begin_snapshot from {{s}}.{table} group by 1)"
-_PLACES = (
-    "with lake as (select value as path from {s}.ducklake_metadata where key = 'data_path' and scope is null),"
-    f" schemas as (select c.schema_id, {_JOINED.format(c='c', p='l.path')} as path from {{s}}.ducklake_schema c"
-    f" join {_NEWEST.format(id='schema_id', table='ducklake_schema')} n on n.schema_id = c.schema_id"
-    " and n.begin_snapshot = c.begin_snapshot cross join lake l),"
-    f" tables as (select c.table_id, {_JOINED.format(c='c', p='l.path')} as path from {{s}}.ducklake_table c"
-    f" join {_NEWEST.format(id='table_id', table='ducklake_table')} n on n.table_id = c.table_id"
-    " and n.begin_snapshot = c.begin_snapshot join schemas l on l.schema_id = c.schema_id),"
-    " files as (select table_id, path, path_is_relative, file_size_bytes from {s}.ducklake_data_file union all"
-    "          select table_id, path, path_is_relative, file_size_bytes from {s}.ducklake_delete_file)"
-)
-_IN_THE_FOLDER = "(f.path is not null and coalesce(f.path_is_relative, true))"
+"""
 
 
-# Both run on PostgreSQL and DuckDB; `{s}` is the quoted schema.
-_FOLDERS = (
-    f"{_PLACES} select l.table_id::text, l.path, f.files from (select f.table_id, count(*) as files from files f"
-    f" where {_IN_THE_FOLDER} group by f.table_id) f join tables l on l.table_id = f.table_id order by l.table_id"
-)
-_FILES = (
-    f"{_PLACES} select {_JOINED.format(c='f', p='l.path')}, f.file_size_bytes"
-    f" from files f join tables l on l.table_id = f.table_id where not {_IN_THE_FOLDER}"
-)
+# Both run on PostgreSQL and DuckDB; `{s}` is the quoted schema. The first counts the files that are in their tables'
+# folders, the second gives those that aren't, one by one.
+_FOLDERS = f"""{_PLACES}
+select l.table_id::text, l.path, f.files
+from (
+    select f.table_id, count(*) as files
+    from files f
+    where (f.path is not null and coalesce(f.path_is_relative, true))
+    group by f.table_id
+) f
+join tables l on l.table_id = f.table_id
+order by l.table_id
+"""
+_FILES = f"""{_PLACES}
+select case when f.path is null then l.path
+            when coalesce(f.path_is_relative, true) then l.path || f.path
+            else f.path end,
+       f.file_size_bytes
+from files f
+join tables l on l.table_id = f.table_id
+where not (f.path is not null and coalesce(f.path_is_relative, true))
+"""
 
 
 @dataclass(slots=True)

@@ -132,10 +132,13 @@ def _wait_for_migrator(wish: Wish, session: "Session", schema: str) -> None:
     from dlbackup.catalogs.postgres.sessions import one
 
     key = lock_key(schema)
-    held = (
-        "select exists (select from pg_locks where locktype = 'advisory' and classid = %s and objid = %s"
-        " and objsubid = 1 and database = (select oid from pg_database where datname = current_database()))"
-    )
+    held = """
+        select exists (
+            select from pg_locks
+            where locktype = 'advisory' and classid = %s and objid = %s and objsubid = 1
+              and database = (select oid from pg_database where datname = current_database())
+        )
+    """
     waited = 0.0
     while one(session, held, key >> 32, key & 0xFFFFFFFF)[0]:
         if not waited:
