@@ -6,7 +6,7 @@ from functools import partial
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Catalog, Terms
 from dlbackup.catalogs.open import rewrite_for
-from dlbackup.runtime.progress import OnEvent, ignore
+from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.filling import (
@@ -19,6 +19,12 @@ from dlbackup.transfer.filling import (
     prove_definitions,
     read_back,
     settle,
+)
+
+_A_COPY = (
+    "this catalog shares its data files with the one that the backup is from: where that one is still in use, clean up"
+    " in neither (CHECKPOINT, ducklake_cleanup_old_files, ducklake_delete_orphaned_files), since each deletes files of"
+    " the other; or copy the files, and say where they are with --data-path"
 )
 
 
@@ -81,4 +87,6 @@ def restore_fed(
                 read_back(part.place, job, part.entries)
                 if part.whole:
                     settle(part.place, job, replacement.existing, scheduled)
+    if not scratch and options.data_path is None and not replacement.existing.tables:
+        on_event(Event(stage="restore", message=_A_COPY, warning=True))
     return Loaded(replacement.replaced, job.missing_data_files)

@@ -113,6 +113,11 @@ from pg_depend d join pg_type y on y.oid = d.refobjid
 join pg_class t on t.reltype = case when y.typelem <> 0 then y.typelem else y.oid end
 where d.refclassid = 'pg_type'::regclass and t.oid = any(%(oids)s) and d.deptype in ('n', 'a')
 union
+select d.objid, format('the membership in %%s', pg_describe_object(d.refclassid, d.refobjid, 0))
+from pg_depend d
+where d.classid = 'pg_class'::regclass and d.objid = any(%(oids)s)
+  and d.deptype = 'e' and d.refclassid = 'pg_extension'::regclass
+union
 select i.indrelid, format('what was set or said of index %%s itself', c.relname)
 from pg_index i join pg_class c on c.oid = i.indexrelid
 where i.indrelid = any(%(oids)s)

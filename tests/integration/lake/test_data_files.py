@@ -150,3 +150,13 @@ def test_restore_names_files_that_are_scheduled_for_deletion(private: Lake, cli:
     assert done.exit_code == 0, done.stderr
     assert "data files that the backup needs were scheduled for deletion by the replaced catalog" in done.stderr
     assert "missing" not in done.stderr
+
+
+def test_a_restore_beside_the_original_says_that_it_is_a_copy(private: Lake, database: str, cli: Cli) -> None:
+    """Clean-up in a copy deletes files of the original: said where a catalog is restored into an empty place."""
+    backup = cli("dump", private.url, "--json").json()["path"]
+    words = "shares its data files with the one that the backup is from"
+
+    assert words in cli("restore", backup, database).stderr
+    assert words not in cli("restore", backup, database, "--replace").stderr
+    assert words not in cli("restore", backup, database, "--metadata-schema", "b", "--data-path", "/elsewhere/").stderr
