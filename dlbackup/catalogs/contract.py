@@ -211,6 +211,9 @@ class Replacement(Protocol):
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the backend doesn't have."""
 
+    def unknown_privileges(self) -> frozenset[str]:
+        """Return which of the privileges that a backup may grant the backend doesn't know."""
+
     def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
         """
         Yield the parts in which these tables are made, in their order; each is filled in its own block, and all are.

@@ -98,6 +98,17 @@ class Table:
         """Return the same table, owned by nobody in particular."""
         return replace(self, owner="")
 
+    def without_privileges(self, names: frozenset[str]) -> "Table":
+        """Return the same table without these privileges in what was granted on it or its columns."""
+
+        def left(grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
+            kept = (replace(it, privileges=tuple(name for name in it.privileges if name not in names)) for it in grants)
+            return tuple(grant for grant in kept if grant.privileges)
+
+        grants = None if self.grants is None else left(self.grants)
+        columns = tuple(replace(column, grants=left(column.grants)) for column in self.columns)
+        return replace(self, grants=grants, columns=columns)
+
     def without_grants(self) -> "Table":
         """Return the same table without what was granted on it or its columns."""
         return replace(self, grants=None, columns=tuple(replace(column, grants=()) for column in self.columns))

@@ -76,14 +76,30 @@ class Job:
         manifest = reader.manifest
         self.stream, self.on_event = stream, on_event
         self.tables = [_wanted(entry.table, options) for entry in manifest.tables]
-        self.wanted = by_name(self.tables)
         self.proof = of_backup(manifest, PROOF_BYTES)
         self.missing_data_files: int | None = None
+
+    @property
+    def wanted(self) -> dict[str, Table]:
+        """The definitions that are wanted, by name."""
+        return by_name(self.tables)
+
+    def leave_out(self, privileges: frozenset[str]) -> None:
+        """Do without privileges that the backend doesn't know, and say so where they were granted."""
+        without = []
+        for number, table in enumerate(self.tables):
+            self.tables[number] = table.without_privileges(privileges)
+            if self.tables[number] != table:
+                without.append(table.name)
+        if without:
+            text = f"not granted, since this server doesn't know it: {', '.join(sorted(privileges))}"
+            self.on_event(Event(stage="restore", message=f"{text} on {listed(without, separator=', ')}", warning=True))
 
 
 def fill(part: Part, job: Job) -> None:
     """Make the tables of a part and load them."""
-    tables = [job.wanted[entry.table.name] for entry in part.entries]
+    wanted = job.wanted
+    tables = [wanted[entry.table.name] for entry in part.entries]
     with collector_paused():
         part.place.create(tables)
         for entry in part.entries:

@@ -78,6 +78,7 @@ def restore_fed(
     )
     with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:
         check_roles(replacement, job.tables)
+        job.leave_out(replacement.unknown_privileges())
         scheduled = replacement.existing.scheduled_for_deletion()
         for opened in replacement.parts(manifest.tables):
             with opened as part:

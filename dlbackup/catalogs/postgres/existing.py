@@ -118,3 +118,8 @@ def missing_roles(session: Session, names: Iterable[str]) -> list[str]:
         [wanted],
     )
     return [row[0] for row in rows]
+
+
+def unknown_privileges(session: Session) -> frozenset[str]:
+    """Return which privileges on tables the server doesn't know: MAINTAIN came with PostgreSQL 17."""
+    return frozenset({"MAINTAIN"}) if session.info.server_version < 170000 else frozenset()

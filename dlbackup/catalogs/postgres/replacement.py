@@ -73,6 +73,10 @@ class _InOneTransaction:
         """Return which of the roles the server doesn't have."""
         return existing.missing_roles(self._session, names)
 
+    def unknown_privileges(self) -> frozenset[str]:
+        """Return which privileges came with a later server."""
+        return existing.unknown_privileges(self._session)
+
     def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
         """Clear the place, and yield one part."""
         self._terms.accept(self.existing)
@@ -128,6 +132,10 @@ class _InBatches:
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the server doesn't have."""
         return existing.missing_roles(self._session, names)
+
+    def unknown_privileges(self) -> frozenset[str]:
+        """Return which privileges came with a later server."""
+        return existing.unknown_privileges(self._session)
 
     def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
         """Yield batches of tables, and at last the whole of them."""
