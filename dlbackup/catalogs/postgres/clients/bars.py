@@ -3,8 +3,9 @@ Bars against stale clients: two CHECK constraints that turn an old client's sile
 
 A client that attached before a migration goes on writing what its own spec version wants; from 0.4 on that
 leaves NULL in `ducklake_schema_versions.table_id` and mapping ids in `ducklake_data_file.partial_max`. With
-the bars its CREATE, ALTER, DROP and add_data_files fail; its plain inserts, which do no harm, pass. DuckDB 1.5.5
-does everything with them in place. They are no part of DuckLake's layout: left by choice, taken away by `unbar`.
+the bars its CREATE, ALTER, DROP and add_data_files fail; its plain inserts pass, also one of text with backslashes
+into a converted inlined table, which reads otherwise afterwards (not barred yet). DuckDB 1.5.5 does everything with
+them in place. They are no part of DuckLake's layout: left by choice, taken away by `unbar`.
 """
 
 from typing import TYPE_CHECKING
