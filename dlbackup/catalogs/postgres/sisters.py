@@ -25,17 +25,23 @@ def give_alike(session: Session, schema: str, sisters: Iterable[Table]) -> list[
         What differs among the sisters, or could not be given, in words: a person decides on it.
     """
     old = {table.name: table for table in sisters}
-    new = [table for table in read_definitions(session, schema).tables if table.name not in old]
     fixed = [table for table in old.values() if table.kind == "fixed"]
-    if not new or not fixed:
-        return []
-    owner, grants, identity = _shared(fixed, _owner), _shared(fixed, _grants), _shared(fixed, _identity)
-    named = ", ".join(table.name for table in new)
-    differing = [
-        f"the catalog's tables differ in their {what}, so that the new ones keep what the engine gave them: {named}"
-        for what, shared in (("owners", owner), ("grants", grants), ("replica identities", identity))
-        if not shared
-    ]
+    said: list[str] = []
+    new: list[Table] = []
+    try:
+        with session.transaction():
+            session.execute(LOCAL_SETTINGS.encode())
+            new += [table for table in read_definitions(session, schema).tables if table.name not in old]
+            if new and fixed:
+                said += _give(PostgresPlace(session, schema), new, fixed)
+    except CatalogError as exc:
+        said.append(f"{_names(new)} could not be given the owner and grants of the other tables: {exc.message}")
+    return said
+
+
+def _give(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table]) -> list[str]:
+    """Give new tables what all sisters have; return what these don't agree on, in words."""
+    owner, grants, identity = _shared(sisters, _owner), _shared(sisters, _grants), _shared(sisters, _identity)
     wanted = [
         Table(
             name=table.name,
@@ -46,13 +52,16 @@ def give_alike(session: Session, schema: str, sisters: Iterable[Table]) -> list[
         )
         for table in new
     ]
-    try:
-        with session.transaction():
-            session.execute(LOCAL_SETTINGS.encode())
-            PostgresPlace(session, schema).finish(wanted, privileges=bool(grants))
-    except CatalogError as exc:
-        return [*differing, f"{named} could not be given the owner and grants of the other tables: {exc.message}"]
-    return differing
+    place.finish(wanted, privileges=bool(grants))
+    return [
+        f"the catalog's tables differ in their {what}, so the new ones keep what the engine gave them: {_names(new)}"
+        for what, shared in (("owners", owner), ("grants", grants), ("replica identities", identity))
+        if not shared
+    ]
+
+
+def _names(tables: Iterable[Table]) -> str:
+    return ", ".join(table.name for table in tables)
 
 
 def _owner(table: Table) -> str:

@@ -76,7 +76,7 @@ def test_backup_of_a_migration_is_the_old_catalog(lake: LakeFactory, cli: Cli, d
 
     (backup,) = cli.cwd.glob("*.zst")
     assert cli.cwd / answer["backup"] == backup
-    assert re.fullmatch(rf"ducklake-{made.dbname}-\d{{8}}T\d{{6}}Z-v0\.3\.sql\.zst", backup.name)
+    assert re.fullmatch(rf"ducklake-{made.dbname}-\d{{8}}T\d{{6}}Z-v0\.3-[0-9a-f]{{6}}\.sql\.zst", backup.name)
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     assert cli("verify", backup).exit_code == 0
     assert cli("restore", backup, database).exit_code == 0

@@ -91,8 +91,8 @@ def test_only_what_was_verified_is_rehearsed(lake: LakeFactory, tmp_path: Path) 
     verified, _ = prove_file(local(backup))
     Path(other).replace(backup)
 
-    with pytest.raises(Corrupt, match="not the backup that was verified"):
-        rehearse_backup(parse_address(made.url), verified, probe())
+    with probe() as engine, pytest.raises(Corrupt, match="not the backup that was verified"):
+        rehearse_backup(parse_address(made.url), verified, engine)
     assert one(made.url, _SCHEMAS) == 0
     nothing_left(made)
 

@@ -130,6 +130,17 @@ def _say(words: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
+def _create(connection: Any, table: str) -> None:
+    """Make a table beside writers that commit in a loop: an engine gives up after ten lost races, we later."""
+    for attempt in range(10):
+        try:
+            connection.execute(f"create table {table} (i bigint)")
+            return
+        except duckdb.TransactionException:
+            if attempt == 9:
+                raise
+
+
 def write(job: Job) -> None:
     """Commit one row after the other until standard input ends; print what was acknowledged."""
     stopped = threading.Event()
@@ -141,7 +152,7 @@ def write(job: Job) -> None:
     with connect() as connection:
         connection.execute(job["attach"])
         if job["create"]:
-            connection.execute(f"create table {job['table']} (i bigint)")
+            _create(connection, job["table"])
         _say({"ready": True})
         threading.Thread(target=watch, daemon=True).start()
         number = 0
