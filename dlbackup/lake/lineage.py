@@ -51,9 +51,8 @@ class Known:
         return at < len(self._digests) and self._digests[at] == digest
 
 
-def missing(there: Lineage, ours: Lineage) -> list[int]:
-    """Return the numbers of the snapshots that only `there` has, in order."""
-    known = Known(ours.snapshots)
+def missing(there: Lineage, known: Known) -> list[int]:
+    """Return the numbers of the snapshots of `there` that are not known, in order."""
     return sorted(snapshot[0] for snapshot in there.snapshots if snapshot not in known)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from dlbackup.backupfile.lineage import lineage_of
 from dlbackup.backupfile.manifest import Entry, Manifest
@@ -20,7 +21,7 @@ from dlbackup.errors import (
 )
 from dlbackup.lake.answers import rows_of
 from dlbackup.lake.datafiles import COLUMNS, look
-from dlbackup.lake.lineage import missing
+from dlbackup.lake.lineage import Known, Lineage, missing
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent
 from dlbackup.runtime.throttle import paced, throttle
@@ -78,6 +79,16 @@ class Job:
         self.tables = [_wanted(entry.table, options) for entry in manifest.tables]
         self.proof = of_backup(manifest, PROOF_BYTES)
         self.missing_data_files: int | None = None
+
+    @cached_property
+    def lineage(self) -> Lineage:
+        """Which lake the backup is of; an exchange asks again, while commits wait."""
+        return lineage_of(self.where)
+
+    @cached_property
+    def known(self) -> Known:
+        """The snapshots that the backup has."""
+        return Known(self.lineage.snapshots)
 
     @property
     def wanted(self) -> dict[str, Table]:
@@ -164,7 +175,7 @@ def _check_lineage(existing: Existing, job: Job) -> None:
     options = job.options
     if options.other_lake and options.discard_newer:
         return
-    there, ours = existing.lineage(), lineage_of(job.where)
+    there, ours = existing.lineage(), job.lineage
     if there.is_other_than(ours):
         if not options.other_lake:
             raise OtherLake(
@@ -173,7 +184,7 @@ def _check_lineage(existing: Existing, job: Job) -> None:
                 " replaced",
             )
         return
-    lost = [] if options.discard_newer else missing(there, ours)
+    lost = [] if options.discard_newer else missing(there, job.known)
     if not lost:
         return
     newest, backed_up = existing.head.snapshot_id, job.manifest.header.snapshot_id

@@ -18,11 +18,12 @@ def test_lakes_are_told_apart_by_their_uuid(one: str | None, two: str | None, ot
 
 def test_what_only_the_place_has_is_missing() -> None:
     """A snapshot of the same number and another time is another snapshot; what the place has expired is no loss."""
-    ours = lineage("a", (0, 10), (1, 20), (2, 30), (3, None))
+    snapshots = ((0, 10), (1, 20), (2, 30), (3, None))
+    ours = Known(snapshots)
 
     assert missing(lineage("a", (2, 30), (3, None)), ours) == []
     assert missing(lineage("a", (4, 50), (2, 31), (1, 20)), ours) == [2, 4]
-    assert missing(ours, lineage("a")) == [0, 1, 2, 3]
+    assert missing(lineage("a", *snapshots), Known([])) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
