@@ -208,6 +208,10 @@ class Replacement(Protocol):
     def replaced(self) -> str | None:
         """Where that is kept after the block; None where it is not."""
 
+    @property
+    def came(self) -> tuple["Client", ...]:
+        """Who else was connected when the block ended; those who waited for what was replaced have been ended."""
+
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the backend doesn't have."""
 
@@ -233,12 +237,15 @@ class Terms:
         replace: something may stand there.
         drop_replaced: that is dropped in the end instead of being kept aside.
         scratch: nobody but us knows the place, so its tables need not appear at once.
+        bar: the spec version of what is put there, where stale clients are to be barred; those that remember what is
+            replaced are made to forget it, by a snapshot more. Empty: they are not.
     """
 
     accept: Callable[[Existing], None]
     replace: bool = False
     drop_replaced: bool = False
     scratch: bool = False
+    bar: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,6 +341,9 @@ class Catalog(Protocol):
         Raises:
             ClientsConnected: there are some, and the user chose nothing.
         """
+
+    def making_way(self) -> AbstractContextManager[None]:
+        """End clients, in the block, that hold what the catalog's session waits for; also those that come back."""
 
     def drop_left(self) -> None:
         """Drop what a restore left that was killed, or that had no time to drop what it replaced."""

@@ -111,6 +111,11 @@ def _client_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="accept that other clients stay connected: attached DuckLake clients then crash or write by a stale view",
     )
+    parser.add_argument(
+        "--bar-stale-clients",
+        action="store_true",
+        help="leave a constraint behind that makes commits of stale clients fail; dlbackup unbar removes it",
+    )
 
 
 def _jobs_option(parser: argparse.ArgumentParser, work: str) -> None:
@@ -254,11 +259,6 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
     )
     _rate_option(parser, "let the dump read")
     _client_options(parser)
-    add(
-        "--bar-stale-clients",
-        action="store_true",
-        help="leave constraints behind that make harmful writes of older clients fail; dlbackup unbar removes them",
-    )
 
 
 def _add_check(commands: _Commands) -> None:
@@ -275,7 +275,7 @@ def _add_plan(commands: _Commands) -> None:
 
 
 def _add_unbar(commands: _Commands) -> None:
-    more = "Takes away what migrate --bar-stale-clients left, once no client from before the migration is left."
+    more = "Takes away what --bar-stale-clients left, once no client from before the migration or restore is left."
     parser = _command(commands, "unbar", "take the bars against stale clients away", more)
     parser.add_argument("address", metavar="ADDRESS", help=_ADDRESS)
     _schema_option(parser)

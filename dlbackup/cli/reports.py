@@ -56,7 +56,7 @@ def restored(result: "Restored", *, read_back: bool) -> str:
     )
     if result.replaced:
         text += f"\nthe previous catalog is kept in schema {result.replaced}; drop that schema when it is not needed"
-    return text
+    return "\n".join([text, *_clients(result)])
 
 
 def migrated(result: "Migration") -> str:
@@ -66,10 +66,15 @@ def migrated(result: "Migration") -> str:
     way = f"from {result.from_version} to {result.to_version} at snapshot {result.snapshot_id}"
     lines = [f"migrated {way}; writers waited {result.writer_pause_seconds:.1f} s at most"]
     lines += [f"mended {mend.rule}: {_count(mend.rows, 'place')}" for mend in result.mends]
-    lines += ["barred: harmful writes of older clients fail, until dlbackup unbar"] if result.barred else []
-    lines += [f"stale client, must attach again: {client}" for client in result.stale_clients]
+    lines += _clients(result)
     lines.append(f"the way back: dlbackup restore {result.backup} ADDRESS --replace")
     return "\n".join(lines)
+
+
+def _clients(result: "Migration | Restored") -> list[str]:
+    """Say who has to attach again, and what keeps them from doing harm until then."""
+    barred = ["barred: commits of stale clients fail, until dlbackup unbar"] if result.barred else []
+    return barred + [f"stale client, must attach again: {client}" for client in result.stale_clients]
 
 
 def unbarred(result: "Unbarred") -> str:

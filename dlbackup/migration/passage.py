@@ -87,7 +87,7 @@ def put_right(passage: Passage, catalog: PostgresCatalog) -> tuple[Mend, ...]:
                 for rule, rows in mend(session, schema, losses):
                     mended[rule] += rows
                 if losses is parts[-1] and passage.bars:
-                    bar(session, schema)
+                    bar(session, schema, passage.step.to_version)
     return tuple(Mend(rule, rows) for rule, rows in mended.items())
 
 

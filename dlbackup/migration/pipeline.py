@@ -20,7 +20,7 @@ from dlbackup.catalogs.contract import Snapshot
 from dlbackup.catalogs.open import open_postgres
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator
-from dlbackup.catalogs.postgres.clients.bars import bars_exist_for
+from dlbackup.catalogs.postgres.clients.bars import bars
 from dlbackup.catalogs.postgres.clients.connected import settle_clients
 from dlbackup.catalogs.postgres.clients.fence import Fence
 from dlbackup.catalogs.postgres.schemas import drop_left
@@ -241,13 +241,13 @@ class _Pipeline:
     def _passage(self) -> Passage:
         accepted = frozenset(loss.part for loss in self.losses if loss not in self._to_mend)
         options = self.options
-        bars = options.bar_stale_clients and bars_exist_for(self.step.to_version)
+        barred = bool(bars(self.catalog.session, self.catalog.schema))  # for the old version; it would bar the new
         return Passage(
             engine=self.engine,
             step=self.step,
             mends=self._to_mend,
             accepted=accepted,
-            bars=bars,
+            bars=options.bar_stale_clients or barred,
             schema=self.catalog.schema,
             lock_timeout_s=options.lock_timeout_s,
             attach_timeout_s=options.attach_timeout_s,

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any
 
 from dlbackup.errors import UnsafeStatement
+from dlbackup.tables.bars import BAR_OF_NEWER, BAR_OF_OLDER
 from dlbackup.tables.definition import PREFIX, Column, Table
 from dlbackup.tables.statements import definition, finishing, ownership
 
@@ -53,6 +54,7 @@ _EXPRESSION = re.compile(
     rf"""(?:(?<![A-Za-z0-9_&$])(?:{_NAME}(?! *\()|{_TEXT})|(?:{_CALLED})(?= *\()|[A-Za-z_][A-Za-z0-9_]*+(?! *[('])"""
     rf"""|[0-9]++(?:\.[0-9]++)?|::{_TYPE}(?![A-Za-z0-9_])|[()\[\], ]|(?:[-+*/%=<>]|<=|>=|<>|!?~~)(?![-+*/%=<>!~|]))*+"""
 )
+_BARS = (BAR_OF_NEWER, BAR_OF_OLDER)
 _CONSTRAINT = r"(?:PRIMARY KEY|UNIQUE(?: NULLS NOT DISTINCT)?|CHECK) \("
 _INDEX = r"USING [a-z]+ \("
 _WORD = rf"(?:[a-z_][a-z0-9_]*|{_NAME})"
@@ -136,6 +138,7 @@ def _passes(check: Callable[[Table], None], table: Table) -> bool:
 
 
 def _check_table(table: Table) -> None:
+    table = replace(table, constraints=tuple(c for c in table.constraints if c not in _BARS))
     _check_parts(table)
     for statement in (definition(table), *finishing(table), *ownership(table)):
         _check_statement(statement.removesuffix(";\n"), table)

@@ -48,6 +48,7 @@ class RestoreOptions:
         max_rate: bytes of SQL text a second that are loaded, and then read back, at most.
         data_files: look whether the data files on this machine are there, and warn if not.
         missing_data_files: a catalog may be replaced by one whose data files are gone.
+        bar_stale_clients: clients that attached to another catalog in this place are kept from writing to this one.
     """
 
     metadata_schema: str | None = None
@@ -63,6 +64,7 @@ class RestoreOptions:
     missing_data_files: bool = False
     terminate_clients: bool = False
     ignore_clients: bool = False
+    bar_stale_clients: bool = False
     max_rate: float | None = None
 
 

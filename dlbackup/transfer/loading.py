@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.catalogs.contract import Catalog, Terms
+from dlbackup.catalogs.contract import Catalog, Client, Terms
 from dlbackup.catalogs.open import rewrite_for
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.transfer.chunks import Feed
@@ -30,10 +30,18 @@ _A_COPY = (
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Where the old catalog is kept, and how many data files are missing; None where that was not looked at."""
+    """
+    What there is to say of a catalog that was restored.
+
+    Args:
+        replaced: where the old catalog is kept; None where it is not.
+        missing_data_files: how many are missing; None where that was not looked at.
+        came: who else was connected in the end.
+    """
 
     replaced: str | None
     missing_data_files: int | None
+    came: tuple[Client, ...]
 
 
 def restore_into(
@@ -75,6 +83,7 @@ def restore_fed(
         replace=options.replace,
         drop_replaced=options.drop_replaced,
         scratch=scratch,
+        bar=manifest.header.spec_version if options.bar_stale_clients else "",
     )
     with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:
         check_roles(replacement, job.tables)
@@ -90,4 +99,4 @@ def restore_fed(
                     settle(part.place, job, replacement.existing, scheduled)
     if not scratch and options.data_path is None and not replacement.existing.tables:
         on_event(Event(stage="restore", message=_A_COPY, warning=True))
-    return Loaded(replacement.replaced, job.missing_data_files)
+    return Loaded(replacement.replaced, job.missing_data_files, replacement.came)

@@ -7,16 +7,18 @@ read back and compared with the manifest.
 """
 
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.catalogs.contract import Catalog
+from dlbackup.catalogs.contract import Catalog, Client
 from dlbackup.catalogs.open import open_for_restore, rewrite_for
 from dlbackup.errors import DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.stores.folder import local
+from dlbackup.tables.bars import BAR_PREFIX
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.filling import RestoreOptions
@@ -31,6 +33,9 @@ class Restored:
     Args:
         replaced: the schema in which the previous catalog is kept, or None.
         missing_data_files: how many are missing or can't be reached from here; None where that was not looked at.
+        stale_clients: sessions that may go on with a stale view of a catalog that was replaced: those that were not
+            ended, and those that connected, again or anew, before the end.
+        barred: whether a constraint keeps stale clients from writing.
     """
 
     spec_version: str
@@ -41,6 +46,8 @@ class Restored:
     seconds: float
     schema: str = ""
     missing_data_files: int | None = None
+    stale_clients: tuple[Client, ...] = ()
+    barred: bool = False
 
 
 def restore(
@@ -60,8 +67,9 @@ def restore(
     rewrite = rewrite_for(where)
     # The feed reads while drivers are being imported.
     with BackupReader(local(backup)) as reader, feeding(reader, rewrite) as feed:
-        schema, loaded = _restore(where, reader, feed, Path(backup).parent, options, on_event)
+        schema, loaded, stale = _restore(where, reader, feed, Path(backup).parent, options, on_event)
     header = reader.manifest.header
+    constraints = [constraint.name for entry in reader.manifest.tables for constraint in entry.table.constraints]
     return Restored(
         spec_version=header.spec_version,
         snapshot_id=header.snapshot_id,
@@ -71,22 +79,27 @@ def restore(
         seconds=round(time.monotonic() - begun, 3),
         schema=schema,
         missing_data_files=loaded.missing_data_files,
+        stale_clients=stale,
+        barred=options.bar_stale_clients or any(name.startswith(BAR_PREFIX) for name in constraints),
     )
 
 
 def _restore(
     where: Address, reader: BackupReader, feed: Feed, journals: Path, options: RestoreOptions, on_event: OnEvent
-) -> tuple[str, Loaded]:
-    """Restore where the options say; return the schema, and what was found."""
+) -> tuple[str, Loaded, tuple[Client, ...]]:
+    """Restore where the options say; return the schema, what was found, and who has a stale view of it now."""
     own = reader.manifest.header.source.schema
     opened = open_for_restore(where, options.metadata_schema, own, replace=options.replace)
+    stayed: tuple[Client, ...] = ()
     with opened as catalog, catalog.turn():
         if options.replace:
-            catalog.settle_clients(ignore=options.ignore_clients, terminate=options.terminate_clients)
+            clients = catalog.settle_clients(ignore=options.ignore_clients, terminate=options.terminate_clients)
+            stayed = () if options.terminate_clients else clients
         catalog.drop_left()
-        loaded = restore_fed(catalog, reader, feed, options, on_event)
+        with catalog.making_way() if options.terminate_clients else nullcontext():
+            loaded = restore_fed(catalog, reader, feed, options, on_event)
         _settle_journals(catalog, journals, on_event)
-        return catalog.schema, loaded
+        return catalog.schema, loaded, tuple({client.pid: client for client in stayed + loaded.came}.values())
 
 
 def _settle_journals(catalog: Catalog, folder: Path, on_event: OnEvent) -> None:

@@ -7,6 +7,7 @@ from dlbackup.addresses.address import Address
 from dlbackup.catalogs.contract import Client, Locks, Replacement, Terms
 from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator, refuse_pooler
 from dlbackup.catalogs.postgres.clients.connected import other_clients, settle_clients
+from dlbackup.catalogs.postgres.clients.guard import making_way
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available
 from dlbackup.catalogs.postgres.mark import PostgresMark
 from dlbackup.catalogs.postgres.replacement import replacing
@@ -88,6 +89,10 @@ class PostgresCatalog:
     def settle_clients(self, *, ignore: bool, terminate: bool) -> tuple[Client, ...]:
         """Refuse, end or accept other clients, as the user chose; return those that were there."""
         return settle_clients(self.session, self.schema, frozenset(), ignore=ignore, terminate=terminate)
+
+    def making_way(self) -> AbstractContextManager[None]:
+        """End clients, in the block, whose locks our session waits for."""
+        return making_way(self.session, self.address, self.schema)
 
     def drop_left(self) -> None:
         """Drop what a restore left that was killed, or that had no time to drop what it replaced."""

@@ -16,8 +16,11 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Entry
-from dlbackup.catalogs.contract import Part, Replacement, Terms
+from dlbackup.catalogs.contract import Client, Part, Replacement, Terms
 from dlbackup.catalogs.postgres import existing
+from dlbackup.catalogs.postgres.clients.bars import bar
+from dlbackup.catalogs.postgres.clients.connected import end_waiting, other_clients
+from dlbackup.catalogs.postgres.clients.fresh_start import Counters, start_afresh
 from dlbackup.catalogs.postgres.commit import committed_or_known
 from dlbackup.catalogs.postgres.exchange import exchange, lock_out_commits, refuse_shared
 from dlbackup.catalogs.postgres.existing import PostgresExisting
@@ -68,6 +71,7 @@ class _InOneTransaction:
         self._session, self._schema, self._terms = session, schema, terms
         self.existing = there
         self.replaced: str | None = None
+        self.came: tuple[Client, ...] = ()
 
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the server doesn't have."""
@@ -78,11 +82,15 @@ class _InOneTransaction:
         return existing.unknown_privileges(self._session)
 
     def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
-        """Clear the place, and yield one part."""
+        """Clear the place, yield one part, and deal with clients when it is filled."""
         self._terms.accept(self.existing)
+        seen = Counters.of(self._session, self._schema, self.existing.tables)
         if self.existing.tables:
             self._clear()
         yield nullcontext(Part(PostgresPlace(self._session, self._schema), entries, whole=True))
+        _bar(self._session, self._schema, self._terms, entries, seen)
+        if self.existing.tables:
+            self.came = _turn_away(self._session, self._schema)
 
     def _clear(self) -> None:
         """Move the existing tables aside, or drop them."""
@@ -126,8 +134,10 @@ class _InBatches:
         self._own: Session | None = None
         self._all_made = False
         self._proved: list[tuple[int, str, int]] = []
+        self._entries: Sequence[Entry] = ()
         self.existing = there
         self.replaced: str | None = None
+        self.came: tuple[Client, ...] = ()
 
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the server doesn't have."""
@@ -140,6 +150,7 @@ class _InBatches:
     def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
         """Yield batches of tables, and at last the whole of them."""
         self._terms.accept(self.existing)
+        self._entries = entries
         if not self._terms.scratch:
             refuse_shared(self._session, self._schema, self._needed)
             how = f"in batches: one transaction would need about {self._needed} locks"
@@ -176,7 +187,9 @@ class _InBatches:
         doing = f"putting the restored catalog in the place of schema {self._schema}"
         with committed_or_known(self._session, self._address, doing):
             lock_out_commits(self._session, self._schema)
-            self._terms.accept(existing.look_at(self._session, self._schema))
+            there = existing.look_at(self._session, self._schema)
+            self._terms.accept(there)
+            seen = Counters.of(self._session, self._schema, there.tables)
             refuse_shared(self._session, self._schema, self._needed)
             aside = exchange(self._session, self._schema, self._name, drop=self._terms.drop_replaced)
             if relations(self._session, self._schema) != self._proved:
@@ -184,7 +197,25 @@ class _InBatches:
                     f"somebody has changed schema {self._name} since its tables were proved",
                     "nothing was replaced; find out who drops or rewrites tables of schemas dlbackup_restoring_...",
                 )
+            _bar(self._session, self._schema, self._terms, self._entries, seen)
+            self.came = _turn_away(self._session, self._schema)
         self.replaced = None if self._terms.drop_replaced else aside
+
+
+def _bar(session: Session, schema: str, terms: Terms, entries: Sequence[Entry], seen: Counters | None) -> None:
+    """Keep stale clients of what was replaced from writing to what is there now, where that is wanted."""
+    if not terms.bar:
+        return
+    bar(session, schema, terms.bar)
+    if seen is not None:
+        start_afresh(session, schema, [entry.table for entry in entries], seen)
+
+
+def _turn_away(session: Session, schema: str) -> tuple[Client, ...]:
+    """Return who else is connected, and end those who wait for what is replaced."""
+    came = other_clients(session, schema, frozenset())
+    end_waiting(session)
+    return came
 
 
 @contextmanager

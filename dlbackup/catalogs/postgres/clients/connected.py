@@ -4,6 +4,7 @@ Who is connected to a catalog, and how they are ended.
 
 import secrets
 import time
+from contextlib import suppress
 
 import psycopg
 import xxhash
@@ -18,6 +19,8 @@ _GRACE_S = 0.5
 """How long a session that is just going may still be seen."""
 IS_CLIENT = "(a.backend_type = 'client backend' or a.backend_type is null and a.usename is not null)"
 """The server hides the type of other roles' backends from a role without pg_read_all_stats."""
+NOT_OURS = "coalesce(a.application_name, '') !~ '^dlbackup(-|$)'"
+"""Other sessions of dlbackup are no attached DuckLake clients, and migrators keep each other away by a lock."""
 CLIENT = """
     a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),
     coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.backend_start)::float8, 0)"""
@@ -59,7 +62,7 @@ def other_clients(session: Session, schema: str, own: frozenset[int]) -> tuple[C
           and {IS_CLIENT}
           and a.pid <> pg_backend_pid()
           and a.pid <> all(%s)
-          and coalesce(a.application_name, '') !~ '^dlbackup(-|$)'
+          and {NOT_OURS}
         order by a.backend_start, a.pid
         """,
         [schema, list(own)],
@@ -92,6 +95,22 @@ def terminate(session: Session, pids: list[int]) -> None:
         raise CatalogError(
             "no right to end other sessions", "use a role with pg_signal_backend, or close the clients"
         ) from exc
+
+
+def end_waiting(session: Session) -> None:
+    """
+    End clients that wait for a lock of the session's transaction: what they want to read or write is being replaced.
+
+    Where the role may not, they go on and find tables in which their transaction sees no rows, which is an error.
+    """
+    with suppress(psycopg.errors.InsufficientPrivilege), session.transaction():
+        session.execute(
+            f"""
+            select pg_terminate_backend(a.pid)
+            from pg_stat_activity a
+            where {IS_CLIENT} and {NOT_OURS} and pg_backend_pid() = any(pg_blocking_pids(a.pid))
+            """.encode()
+        )
 
 
 def settle_clients(

@@ -14,7 +14,7 @@ import psycopg
 
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.contract import Client
-from dlbackup.catalogs.postgres.clients.connected import CLIENT, IS_CLIENT, client_of, terminate
+from dlbackup.catalogs.postgres.clients.connected import CLIENT, IS_CLIENT, client_of, engine_name, terminate
 from dlbackup.catalogs.postgres.sessions import Session, connect
 from dlbackup.errors import CatalogError, DlbackupError, Locked, listed
 from dlbackup.tables.quoting import qualified
@@ -129,3 +129,11 @@ def guarded(
             guard.stop()
     finally:
         session.close()
+
+
+@contextmanager
+def making_way(session: Session, address: Address, schema: str) -> Iterator[None]:
+    """Keep a guard while the block runs that ends who holds up our session; no engine is about."""
+    own = frozenset({session.info.backend_pid})
+    with guarded(address, schema, engine_name(schema), own, patience_s=0.0, ends_clients=True):
+        yield
