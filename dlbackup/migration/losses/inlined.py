@@ -1,4 +1,4 @@
-"""Inlined tables that 1.4 made on PostgreSQL: text where newer engines write bytes."""
+"""Inlined tables on PostgreSQL: those of 1.4 hold text where newer engines write bytes, and newer engines make more."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,33 @@ def old_inlined_tables(answers: Answers) -> list[Any]:
         if conversions:
             found.append((name, conversions))
     return found
+
+
+_MOST_COLUMNS = 1600 - 3
+"""How many columns of a lake's table go into an inlined table: PostgreSQL takes 1600, three are DuckLake's own."""
+
+
+def wide_tables(answers: Answers) -> list[Any]:
+    """Return the tables that are too wide to be inlined, and whose lake, schema and own options don't forbid it."""
+    return rows_of(
+        answers,
+        f"""
+        select t.table_id
+        from {{s}}.ducklake_table t
+        where t.end_snapshot is null
+          and {_MOST_COLUMNS} < (
+              select count(*) from {{s}}.ducklake_column c
+              where c.table_id = t.table_id and c.end_snapshot is null and c.parent_column is null
+          )
+          and not exists (
+              select from {{s}}.ducklake_metadata m
+              where m.key = 'data_inlining_row_limit' and m.value = '0'
+                and (m.scope is null or m.scope = 'schema' and m.scope_id = t.schema_id
+                     or m.scope = 'table' and m.scope_id = t.table_id)
+          )
+        order by 1
+        """,
+    )
 
 
 def _types(session: "Session", schema: str, tables: list[str]) -> dict[tuple[str, str], str]:

@@ -18,7 +18,7 @@ from dlbackup.migration.losses.files import (
     set_partial_max,
     unordered_lists,
 )
-from dlbackup.migration.losses.inlined import convert_inlined, old_inlined_tables
+from dlbackup.migration.losses.inlined import convert_inlined, old_inlined_tables, wide_tables
 from dlbackup.migration.losses.loss import KnownLoss, Loss
 from dlbackup.migration.losses.references import mapped_files, set_is_partition
 from dlbackup.migration.losses.statistics import forget_statistics, unknown_statistics
@@ -116,6 +116,14 @@ RULES = (
         " new dates are refused",
         mend=convert_inlined,
         by_table=True,
+    ),
+    KnownLoss(
+        name="wide-tables",
+        applies=lambda step: step.crosses("0.4"),
+        find=wide_tables,
+        message="{rows} tables have more columns than can be inlined, which the new engine does unasked: they can't be"
+        " altered any more and take no small inserts, unless data_inlining_row_limit is 0 for them, which"
+        " CALL lake.set_option('data_inlining_row_limit', 0, table_name => '...') says, also before the migration",
     ),
     KnownLoss(
         name="name-mapping-partition",

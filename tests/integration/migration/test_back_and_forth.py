@@ -16,6 +16,8 @@ from support.waiting import wait_until
 
 _ROLLBACKS = 1
 """`--kill-points 10` makes ten."""
+_SNAPSHOTS = 30
+"""How many are read, at most, each time."""
 _TEXTS = ("plain", r"C:\101dir", r"\x4142", r"a\\b", "Zoë", "it's", "tab\tline\nend", "")
 _INLINING = {"DATA_INLINING_ROW_LIMIT": 10}
 _numbers = itertools.count(1)
@@ -70,6 +72,7 @@ def _lake(server: Server, folder: Path) -> Iterator[str]:
 def _read(url: str, spec: str) -> dict[int, str]:
     """Return what a client that attaches now reads; check that each snapshot shows what the next one does, or less."""
     snapshots = [row[0] for row in execute(url, "select snapshot_id from ducklake_snapshot order by 1")][2:]
+    snapshots = snapshots[:: len(snapshots) // _SNAPSHOTS + 1]
     places = [f"lake.w at (version => {snapshot})" for snapshot in snapshots]
     queries = [f"select k, v from {place} where t is not null" for place in [*places, "lake.w"]]
     shown: list[dict[int, str]] = [dict(rows) for rows in engine_of(spec).run(url, None, queries)]

@@ -385,6 +385,32 @@ def test_0_2_reaches_1_0_in_two_steps(lake: LakeFactory, cli: Cli, newest: Engin
     assert state(made.url)[0].spec_version == "0.2"
 
 
+def test_wide_tables_are_refused_until_they_are_not_inlined(
+    database: str, cli: Cli, newest: Engine, tmp_path: Path
+) -> None:
+    """A table of 1,598 columns can't be altered after a migration, unless the option that the refusal names is set."""
+    columns = ", ".join(f"c{number} integer" for number in range(1598))
+    old = engine_of("0.3")
+    old.run(database, None, [f"create table lake.wide ({columns})"], data_path=tmp_path / "data")
+    planned = cli("plan", database, "--json").json()
+    assert [(loss["rule"], loss["rows"], loss["mended"]) for loss in planned["losses"]] == [("wide-tables", 1, False)]
+    said = _refused(cli, database)
+    assert "data_inlining_row_limit" in said
+    assert "--accept-loss wide-tables" in said
+    backup = cli("dump", database, "--json").json()["path"]
+
+    migrated(cli, database, "--accept-loss", "wide-tables")
+    few, alter = "insert into lake.wide (c0) values (1)", "alter table lake.wide add column more integer"
+    for statement in (few, alter):
+        with pytest.raises(EngineError, match="at most 1600 columns"):
+            newest.run(database, None, [statement])
+
+    assert cli("restore", backup, database, "--replace", "--drop-replaced").exit_code == 0
+    old.run(database, None, ["call lake.set_option('data_inlining_row_limit', 0, table_name => 'wide')"])
+    migrated(cli, database)
+    newest.run(database, None, [few, alter, few])
+
+
 def test_every_known_loss_has_tests_here() -> None:
     """The losses that these tests show are all that are known; a new one needs tests of its own."""
     assert [rule.name for rule in RULES] == [
@@ -393,6 +419,7 @@ def test_every_known_loss_has_tests_here() -> None:
         "rewritten-partial-files",
         "flushed-partial-files",
         "inlined-types",
+        "wide-tables",
         "name-mapping-partition",
         "schema-version-holes",
         "unknown-statistics",

@@ -113,6 +113,16 @@ def _put_everything(catalog: _Catalog, version: str) -> None:
     catalog.put("name_mapping", mapping_id=1)
     catalog.put("column", table_id=5, column_id=1, column_name="t", column_type="varchar", default_value="NULL")
     catalog.put("table_column_stats", table_id=5, column_id=1)
+    _put_wide(catalog, 7, 1598)
+
+
+def _put_wide(catalog: _Catalog, table: int, columns: int) -> None:
+    """Put in a lake's table of so many columns."""
+    catalog.put("table", table_id=table, schema_id=3, begin_snapshot=9)
+    catalog.run(
+        "insert into {s}.ducklake_column (column_id, begin_snapshot, table_id, column_name, column_type)"
+        f" select n, 9, {table}, 'c' || n, 'int32' from generate_series(1, {columns}) n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -168,6 +178,7 @@ def test_parts_that_a_loss_may_change(catalog: Callable[[str], _Catalog]) -> Non
         "rewritten-partial-files": "ducklake_data_file",
         "flushed-partial-files": "ducklake_data_file",
         "inlined-types": "",
+        "wide-tables": "",
         "schema-version-holes": "ducklake_schema_versions",
         "unknown-statistics": "",
         "null-text-defaults": "ducklake_column",
@@ -176,7 +187,7 @@ def test_parts_that_a_loss_may_change(catalog: Callable[[str], _Catalog]) -> Non
 
 
 def test_only_what_has_no_mend_is_not_mendable(catalog: Callable[[str], _Catalog]) -> None:
-    """Three losses have no mend, and are left alone by a run of the mends; the others are reported in their order."""
+    """Four losses have no mend, and are left alone by a run of the mends; the others are reported in their order."""
     made = catalog("0.3")
     _put_everything(made, "0.3")
     losses = made.losses("0.4", "1.5.1")
@@ -190,6 +201,7 @@ def test_only_what_has_no_mend_is_not_mendable(catalog: Callable[[str], _Catalog
     assert [loss.rule for loss in losses if not loss.mendable] == [
         "unordered-partial-files",
         "rewritten-partial-files",
+        "wide-tables",
         "unreadable-defaults",
     ]
     assert [rule for rule, _ in mended] == [loss.rule for loss in losses if loss.mendable]
@@ -594,3 +606,33 @@ def test_columns_that_1_5_1_can_t_read_are_counted(catalog: Callable[[str], _Cat
 
     (loss,) = made.losses("0.4", "1.5.0")
     assert (loss.rule, loss.rows) == ("unreadable-defaults", 2)
+
+
+def test_tables_that_an_inlined_table_can_t_hold(catalog: Callable[[str], _Catalog]) -> None:
+    """More than 1,597 columns that are there now, not counting those inside others, unless an option says no."""
+    made = catalog("0.3")
+    _put_wide(made, 1, 1597)
+    _put_wide(made, 2, 1598)
+    _put_wide(made, 3, 1598)
+    made.run("update {s}.ducklake_column set end_snapshot = 9 where table_id = 3 and column_id = 5")
+    _put_wide(made, 4, 1598)
+    made.run("update {s}.ducklake_column set parent_column = 4 where table_id = 4 and column_id = 5")
+    _put_wide(made, 5, 1600)
+    made.run("update {s}.ducklake_table set end_snapshot = 9 where table_id = 5")
+    _put_wide(made, 6, 1600)
+    assert [row[0] for row in made.found("wide-tables")] == [2, 6]
+
+    made.put("metadata", key="data_inlining_row_limit", value="0", scope="table", scope_id=6)
+    made.put("metadata", key="data_inlining_row_limit", value="10", scope="table", scope_id=2)
+    made.put("metadata", key="data_inlining_row_limit", value="0", scope="schema", scope_id=2)
+    assert [row[0] for row in made.found("wide-tables")] == [2]
+    made.put("metadata", key="data_inlining_row_limit", value="0", scope="schema", scope_id=3)
+    assert made.found("wide-tables") == []
+
+
+def test_a_lake_that_inlines_nothing_may_have_wide_tables(catalog: Callable[[str], _Catalog]) -> None:
+    """The lake's own option counts as well."""
+    made = catalog("0.3")
+    _put_wide(made, 2, 1598)
+    made.put("metadata", key="data_inlining_row_limit", value="0")
+    assert made.found("wide-tables") == []
