@@ -157,12 +157,13 @@ class Place(Protocol):
     def load(self, table: Table, texts: Iterable[bytes]) -> int:
         """Load rows in the form of the backend's `Rewrite`; return how many it says it took."""
 
-    def finish(self, tables: Sequence[Table], *, privileges: bool) -> None:
+    def finish(self, tables: Sequence[Table], *, privileges: bool, row_security: bool = False) -> None:
         """
         Make keys, indexes, comments, owners and grants of tables that are loaded.
 
         Args:
             privileges: what the place grants by default is taken away.
+            row_security: row-level security that the place switches on by itself is switched off.
         """
 
     def definitions(self) -> tuple[Table, ...]:

@@ -25,10 +25,11 @@ _NAME = r'"(?:[^"\0]|"")++"'
 _TEXT = r"'(?:[^'\0]|'')*+'"
 
 
-# sqlglot has no grammar for these three; they hold nothing but quoted names and literals.
+# sqlglot has no grammar for these; they hold nothing but quoted names and literals.
 _TEMPLATES = re.compile(
     rf"ALTER TABLE {_NAME} OWNER TO {_NAME}"
     rf"|ALTER TABLE {_NAME} REPLICA IDENTITY (?:FULL|NOTHING|USING INDEX {_NAME})"
+    rf"|ALTER TABLE {_NAME} (?:ENABLE|FORCE) ROW LEVEL SECURITY"
     rf"|COMMENT ON CONSTRAINT {_NAME} ON {_NAME} IS {_TEXT}"
 )
 

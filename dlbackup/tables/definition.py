@@ -68,6 +68,8 @@ class Table:
         grants: None where the owner never granted or revoked anything.
         options: storage parameters, as (name, value).
         replica_identity: `default`, `full`, `nothing`, or `index NAME`.
+        row_security: whether row-level security is on; without policies, nobody but the owner sees rows.
+        row_security_forced: whether it binds the owner too.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Table:
     grants: tuple[Grant, ...] | None = None
     options: tuple[tuple[str, str], ...] = ()
     replica_identity: str = "default"
+    row_security: bool = False
+    row_security_forced: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -93,6 +97,12 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         """The columns' names in the order of the table."""
         return tuple(column.name for column in self.columns)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Whom it belongs or is granted to; the empty name is PUBLIC, or nobody."""
+        grants = (*(self.grants or ()), *(grant for column in self.columns for grant in column.grants))
+        return frozenset({self.owner, *(grant.grantee for grant in grants)})
 
     def without_owner(self) -> "Table":
         """Return the same table, owned by nobody in particular."""

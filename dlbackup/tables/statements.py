@@ -55,7 +55,7 @@ def adding(table: str, constraint: Constraint) -> str:
 
 
 def finishing(table: Table, schema: str | None = None) -> list[str]:
-    """Return what follows the rows: indexes, comments, storage parameters, replica identity."""
+    """Return what follows the rows: indexes, comments, storage parameters, replica identity, row-level security."""
     name = placed(schema, table.name)
     done = [
         f"CREATE {'UNIQUE ' if i.unique else ''}INDEX {quote_identifier(i.name)} ON {name} {i.definition};\n"
@@ -86,6 +86,10 @@ def finishing(table: Table, schema: str | None = None) -> list[str]:
         done.append(f"ALTER TABLE {name} REPLICA IDENTITY USING INDEX {index};\n")
     elif table.replica_identity != "default":
         done.append(f"ALTER TABLE {name} REPLICA IDENTITY {table.replica_identity.upper()};\n")
+    if table.row_security:
+        done.append(f"ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;\n")
+    if table.row_security_forced:
+        done.append(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY;\n")
     return done
 
 

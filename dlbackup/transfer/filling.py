@@ -27,6 +27,14 @@ from dlbackup.runtime.progress import Event, Meter, OnEvent
 from dlbackup.runtime.throttle import paced, throttle
 from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.digest import summed
+from dlbackup.transfer.access import (
+    check_roles,
+    hidden_as_now,
+    hidden_as_said,
+    hidden_by_server,
+    stricter,
+    what_is_missing,
+)
 from dlbackup.transfer.chunks import Feed
 
 
@@ -78,9 +86,10 @@ class Job:
         self.where, self.manifest = reader.where, reader.manifest
         manifest = reader.manifest
         self.stream, self.on_event = stream, on_event
-        self.tables = [_wanted(entry.table, options) for entry in manifest.tables]
+        self.tables = [_wanted(table, options) for table in hidden_as_said(manifest)]
         self.proof = of_backup(manifest, PROOF_BYTES)
         self.missing_data_files: int | None = None
+        self.replaces = False
 
     @cached_property
     def lineage(self) -> Lineage:
@@ -97,6 +106,21 @@ class Job:
         """The definitions that are wanted, by name."""
         return by_name(self.tables)
 
+    def begin(self, replacement: Replacement) -> None:
+        """Look at what is replaced, and say what can't be as it was; refuse where roles are missing."""
+        existing = replacement.existing.tables
+        self.replaces = bool(existing)
+        check_roles(replacement, self.tables)
+        said = what_is_missing(self.manifest, self.tables)
+        self.tables, stays = hidden_as_now(self.tables, existing)
+        self.warn(*said, *stays)
+        self.leave_out(replacement.unknown_privileges())
+
+    def warn(self, *said: str) -> None:
+        """Warn of something."""
+        for text in said:
+            self.on_event(Event(stage="restore", message=text, warning=True))
+
     def leave_out(self, privileges: frozenset[str]) -> None:
         """Do without privileges that the backend doesn't know, and say so where they were granted."""
         without = []
@@ -106,7 +130,7 @@ class Job:
                 without.append(table.name)
         if without:
             text = f"not granted, since this server doesn't know it: {', '.join(sorted(privileges))}"
-            self.on_event(Event(stage="restore", message=f"{text} on {listed(without, separator=', ')}", warning=True))
+            self.warn(f"{text} on {listed(without, separator=', ')}")
 
 
 def fill(part: Part, job: Job) -> None:
@@ -119,7 +143,8 @@ def fill(part: Part, job: Job) -> None:
             _load(part.place, job.stream, entry)
     if part.whole and tables:
         job.on_event(Event(stage="restore", message="making indexes, owners and grants"))
-    part.place.finish(tables, privileges=job.options.privileges)
+    # Who saw rows of a catalog sees those of the one in its place; of a new one the server's own rules decide.
+    part.place.finish(tables, privileges=job.options.privileges, row_security=job.replaces)
 
 
 def settle(place: Place, job: Job, existing: Existing, scheduled: list[tuple[int, str]]) -> None:
@@ -140,19 +165,6 @@ def _wanted(table: Table, options: RestoreOptions) -> Table:
     if not options.privileges:
         table = table.without_grants()
     return table if options.owner else table.without_owner()
-
-
-def check_roles(replacement: Replacement, tables: list[Table]) -> None:
-    """Refuse when roles that the backup names are missing."""
-    names = {table.owner for table in tables}
-    for table in tables:
-        names |= {grant.grantee for grant in table.grants or ()}
-        names |= {grant.grantee for column in table.columns for grant in column.grants}
-    if missing := replacement.missing_roles(names - {""}):
-        raise CatalogError(
-            f"the server has no role {', '.join(missing)}, to which the backup's tables belong or are granted",
-            "create the roles, or restore with --no-owner and --no-privileges",
-        )
 
 
 def check_place(existing: Existing, job: Job) -> None:
@@ -246,15 +258,19 @@ def _data_files(manifest: Manifest) -> int:
 def prove_definitions(place: Place, job: Job) -> None:
     """Compare the definitions that the server has now with the backup's."""
     found = by_name(_wanted(table, job.options) for table in place.definitions())
+    hidden: list[str] = []
     for table in job.tables:
         there = found.pop(table.name, None)
-        if there != table:
+        if there not in (table, None) and not job.replaces and there == stricter(table, there):
+            hidden.append(table.name)
+        elif there != table:
             raise CatalogError(
                 f"the server made another table {table.name} than the backup has: {_difference(table, there)}",
                 "restore to the PostgreSQL version that the backup is from",
             )
     if found:
         raise CatalogError(f"schema {place.schema} holds more catalog tables than the backup: {', '.join(found)}")
+    job.warn(*hidden_by_server(hidden))
 
 
 def read_back(place: Place, job: Job, entries: Sequence[Entry]) -> None:

@@ -14,7 +14,6 @@ from dlbackup.transfer.filling import (
     RestoreOptions,
     Stream,
     check_place,
-    check_roles,
     fill,
     prove_definitions,
     read_back,
@@ -86,8 +85,7 @@ def restore_fed(
         bar=manifest.header.spec_version if options.bar_stale_clients else "",
     )
     with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:
-        check_roles(replacement, job.tables)
-        job.leave_out(replacement.unknown_privileges())
+        job.begin(replacement)
         scheduled = replacement.existing.scheduled_for_deletion()
         for opened in replacement.parts(manifest.tables):
             with opened as part:

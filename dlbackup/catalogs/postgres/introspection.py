@@ -20,6 +20,7 @@ select c.oid, c.relname as name, c.relkind as kind, pg_get_userbyid(c.relowner) 
        obj_description(c.oid, 'pg_class') as comment,
        c.relacl is null or c.relacl = acldefault('r', c.relowner) as never_granted,
        coalesce(c.reloptions, '{}') as options, c.relreplident as replica_identity,
+       c.relrowsecurity as row_security, c.relforcerowsecurity as row_security_forced,
        pg_relation_filenode(c.oid) as filenode,
        case when has_schema_privilege(c.relnamespace, 'USAGE') then has_table_privilege(c.oid, 'SELECT') end
          as readable,
@@ -27,7 +28,6 @@ select c.oid, c.relname as name, c.relkind as kind, pg_get_userbyid(c.relowner) 
          case when c.relpersistence <> 'p' then 'not being a permanent table' end,
          case when c.reltablespace <> 0 then 'the tablespace' end,
          case when c.relam not in (select oid from pg_am where amname = 'heap') then 'the access method' end,
-         case when c.relrowsecurity then 'row-level security' end,
          case when c.reloftype <> 0 then 'the type it is of' end,
          case when exists (select from pg_class t where t.oid = c.reltoastrelid and t.reloptions is not null)
               then 'the TOAST storage parameters' end,
@@ -98,7 +98,8 @@ where i.indrelid = any(%s) and i.indisreplident
 # rules, publications, foreign keys from either side, extended statistics, owned sequences, functions, uses
 # of a table's row type; and what belongs to a constraint's index, which its definition does not say.
 _DEPENDENTS = """
-select distinct d.refobjid, pg_describe_object(d.classid, d.objid, d.objsubid)
+select distinct d.refobjid, case when d.classid = 'pg_policy'::regclass then 'row-level security: ' else '' end
+                            || pg_describe_object(d.classid, d.objid, d.objsubid)
 from pg_depend d
 where d.refclassid = 'pg_class'::regclass and d.refobjid = any(%(oids)s) and d.deptype in ('n', 'a')
   and d.classid not in ('pg_attrdef'::regclass, 'pg_type'::regclass)
@@ -193,6 +194,8 @@ class _Relation(NamedTuple):
     never_granted: bool
     options: list[str]
     replica_identity: str
+    row_security: bool
+    row_security_forced: bool
     filenode: int
     readable: bool | None
     left_out: list[str]
@@ -271,6 +274,8 @@ def _table(relation: _Relation, parts: _Parts) -> Table:
         grants=None if relation.never_granted else parts.grants.get((oid, 0), ()),
         options=tuple(sorted(_option(text) for text in relation.options)),
         replica_identity=_replica_identity(relation.replica_identity, parts.replica_indexes.get(oid, "")),
+        row_security=relation.row_security,
+        row_security_forced=relation.row_security_forced,
     )
 
 

@@ -50,8 +50,8 @@ class PostgresPlace:
                     copy.write(text)
             return cursor.rowcount
 
-    def finish(self, tables: Sequence[Table], *, privileges: bool) -> None:
-        """Make keys, indexes, comments, owners and grants; take away what default privileges gave."""
+    def finish(self, tables: Sequence[Table], *, privileges: bool, row_security: bool = False) -> None:
+        """Make keys, indexes, comments, owners and grants; take away what the server gave by itself."""
         made: list[str] = []
         for table in tables:
             made += [adding(qualified(self.schema, table.name), key) for key in keyless(table)[1]]
@@ -59,6 +59,8 @@ class PostgresPlace:
         self._execute(made)
         if privileges:
             self._revoke_defaults([table.name for table in tables])
+        if row_security:
+            self._show_rows(tables)
         try:
             self._execute([it for table in tables for it in ownership(table, self.schema)])
         except InsufficientPrivilege as exc:
@@ -90,6 +92,21 @@ class PostgresPlace:
         for table, role in granted:
             whom = quote_identifier(role) if role else "PUBLIC"
             self.session.execute(f"REVOKE ALL ON TABLE {qualified(self.schema, table)} FROM {whom}".encode())
+
+    def _show_rows(self, tables: Sequence[Table]) -> None:
+        """Switch off row-level security that the server, by an event trigger, has switched on where there was none."""
+        found = self.session.execute(
+            "select relname, relrowsecurity, relforcerowsecurity from pg_class"
+            " where relnamespace = %s::regnamespace and relname = any(%s) and (relrowsecurity or relforcerowsecurity)",
+            [quote_identifier(self.schema), [table.name for table in tables]],
+        ).fetchall()
+        wanted = by_name(tables)
+        for name, enabled, forced in found:
+            table = qualified(self.schema, name)
+            if enabled and not wanted[name].row_security:
+                self.session.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY".encode())
+            if forced and not wanted[name].row_security_forced:
+                self.session.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY".encode())
 
     def read_back(self, counts: Sequence[tuple[Table, int]]) -> Iterator[tuple[Table, Iterator[Block]]]:
         """Yield tables with their rows; those of each must be read before the next. `counts` are of rows."""

@@ -138,6 +138,8 @@ def _translate(exc: psycopg.Error, address: Address, doing: str) -> DlbackupErro
             return MovedOn(text, "the catalog was changed in the middle; try again")
         case pg.LockNotAvailable() | pg.DeadlockDetected():
             return Locked(text, "another session holds a lock on the catalog; try again when it is done")
+        case pg.InsufficientPrivilege() if "row-level security" in str(exc):
+            return CatalogError(text, "use a role with BYPASSRLS, or the tables' owner where it is not forced")
         case pg.InsufficientPrivilege():
             return CatalogError(text, "use the role that owns the catalog, or have the rights granted")
         case pg.OutOfMemory() if "shared memory" in str(exc):

@@ -1,5 +1,6 @@
 """
-Tables that an engine's migration has made anew are given what their sisters have: owner, grants, replica identity.
+Tables that an engine's migration has made anew are given what their sisters have: owner, grants, replica identity, and
+whether row-level security is on.
 
 The engine makes six tables, owned by whoever migrates and granted to nobody: readers are locked out of the lake, other
 members of the owning role can't attach or walk the way back, and under a publication every DELETE fails for ever after.
@@ -42,6 +43,7 @@ def give_alike(session: Session, schema: str, sisters: Iterable[Table]) -> list[
 def _give(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table]) -> list[str]:
     """Give new tables what all sisters have; return what these don't agree on, in words."""
     owner, grants, identity = _shared(sisters, _owner), _shared(sisters, _grants), _shared(sisters, _identity)
+    security = _shared(sisters, _row_security)
     wanted = [
         Table(
             name=table.name,
@@ -49,13 +51,20 @@ def _give(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table]) 
             owner=owner[0] if owner else table.owner,
             grants=grants[0] if grants else table.grants,
             replica_identity=identity[0] if identity else table.replica_identity,
+            row_security=(security[0] if security else _row_security(table))[0],
+            row_security_forced=(security[0] if security else _row_security(table))[1],
         )
         for table in new
     ]
-    place.finish(wanted, privileges=bool(grants))
+    place.finish(wanted, privileges=bool(grants), row_security=bool(security))
     return [
         f"the catalog's tables differ in their {what}, so the new ones keep what the engine gave them: {_names(new)}"
-        for what, shared in (("owners", owner), ("grants", grants), ("replica identities", identity))
+        for what, shared in (
+            ("owners", owner),
+            ("grants", grants),
+            ("replica identities", identity),
+            ("row-level security", security),
+        )
         if not shared
     ]
 
@@ -74,6 +83,10 @@ def _grants(table: Table) -> tuple[Grant, ...] | None:
 
 def _identity(table: Table) -> str:
     return "default" if table.replica_identity.startswith("index ") else table.replica_identity
+
+
+def _row_security(table: Table) -> tuple[bool, bool]:
+    return table.row_security, table.row_security_forced
 
 
 def _shared(tables: Sequence[Table], attribute: Callable[[Table], Value]) -> tuple[Value, ...]:

@@ -38,6 +38,9 @@ alter table ducklake_column replica identity full;
 alter table ducklake_view replica identity nothing;
 create unique index replica on ducklake_schema (schema_id);
 alter table ducklake_schema replica identity using index replica;
+alter table ducklake_view enable row level security;
+alter table ducklake_tag enable row level security, force row level security;
+alter table ducklake_column_tag force row level security;
 """
 _GRANTS = """
 grant select on ducklake_snapshot, ducklake_data_file to public;
@@ -169,7 +172,6 @@ LEFT_OUT = {
         create function noticed() returns trigger language plpgsql as 'begin return new; end';
         create trigger noticed after insert on ducklake_snapshot for each row execute function noticed()""",
     "policy mine on": "create policy mine on ducklake_snapshot using (true)",
-    "row-level security": "alter table ducklake_snapshot enable row level security",
     "rule nothing_new on": "create rule nothing_new as on insert to ducklake_tag do also nothing",
     "publication": "create publication published for table ducklake_snapshot",
     "constraint refers on table": "create table notes (refers bigint constraint refers references ducklake_snapshot)",

@@ -63,6 +63,11 @@ _CARRIED = {
         "alter table ducklake_data_file replica identity full",
         "select relreplident::text from pg_class where oid = 'ducklake_data_file'::regclass",
     ),
+    "row-level security": Thing(
+        "alter table ducklake_data_file enable row level security;"
+        " alter table ducklake_tag enable row level security, force row level security",
+        "select relname, relforcerowsecurity from pg_class where relrowsecurity order by 1",
+    ),
     "grants": Thing(
         "grant select, update on ducklake_data_file to {role}; grant select (key) on ducklake_tag to {role};"
         " grant select on ducklake_snapshot to public",
@@ -87,7 +92,6 @@ _REFUSED = {
     "rule mine": "create rule mine as on delete to ducklake_tag do also notify gone",
     "publication mine": "create publication mine for table ducklake_tag",
     "policy mine": "create policy mine on ducklake_tag using (true)",
-    "row-level security": "alter table ducklake_tag enable row level security",
     "statistics object public.mine": "create statistics mine on table_id, begin_snapshot from ducklake_data_file",
     "constraint refers": "create table notes (s bigint constraint refers references ducklake_snapshot)",
     "function public.tags": """

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from support.cli import Cli
 from support.comparison import execute
+from support.hiding import HIDES_NEW_TABLES
 from support.lakes.lakes import Lake, LakeFactory
 
 _ALL = (
@@ -94,3 +95,37 @@ def test_sisters_that_differ_are_named(lake: LakeFactory, cli: Cli) -> None:
 
     assert "the catalog's tables differ in their grants" in said
     assert "ducklake_macro" in said
+
+
+_HIDDEN = "select relname from pg_class where relrowsecurity and relname like 'ducklake\\_%' and relkind = 'r'"
+
+
+def test_new_tables_are_as_hidden_as_the_others(lake: LakeFactory, cli: Cli) -> None:
+    """Where row-level security is on for every table, it is on for the new ones, grants or not."""
+    made = lake("plain", "0.3")
+    with _roles(made, "nologin") as (reader,):
+        execute(made.url, f"grant select on all tables in schema public to {reader}")
+        execute(made.url, *(f"alter table {table} enable row level security" for table in _tables(made)))
+
+        _migrated(cli, made.url)
+
+        assert len(execute(made.url, _HIDDEN)) == len(_tables(made))
+        assert execute(made.url, f"set role {reader}", "select count(*) from ducklake_snapshot") == [(0,)]
+
+
+def test_new_tables_are_as_open_as_the_others(lake: LakeFactory, cli: Cli) -> None:
+    """Where a platform switches row-level security on for new tables and the old ones have none, they have none."""
+    made = lake("plain", "0.3")
+    execute(made.url, HIDES_NEW_TABLES)
+
+    _migrated(cli, made.url)
+
+    assert execute(made.url, _HIDDEN) == []
+
+
+def test_tables_that_are_not_alike_hidden_are_named(lake: LakeFactory, cli: Cli) -> None:
+    """Where row-level security is on for some tables only, that is said."""
+    made = lake("plain", "0.3")
+    execute(made.url, "alter table ducklake_tag enable row level security")
+
+    assert "the catalog's tables differ in their row-level security" in _migrated(cli, made.url)

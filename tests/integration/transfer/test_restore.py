@@ -209,7 +209,6 @@ _DEPENDENTS = {
     "constraint refers": "create table notes (s bigint constraint refers references ducklake_snapshot)",
     "publication": "create publication published for table ducklake_snapshot",
     "policy mine": "create policy mine on ducklake_tag using (true)",
-    "row-level security": "alter table ducklake_tag enable row level security",
     "function public.tags": """
         create function tags() returns setof ducklake_tag language sql as 'select * from ducklake_tag'""",
     "column last of table public.notes": "create table notes (last ducklake_snapshot)",

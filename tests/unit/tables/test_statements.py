@@ -592,6 +592,8 @@ tables = st.builds(
         tuple
     ),
     replica_identity=st.sampled_from(["default", "full", "nothing"]) | names.map("index {}".format),
+    row_security=st.booleans(),
+    row_security_forced=st.booleans(),
 )
 
 
@@ -619,6 +621,7 @@ def test_hostile_names_stay_inside_their_quotes(table: Table) -> None:
             r"CREATE TABLE # \(\n    # |CREATE (UNIQUE )?INDEX # ON # USING |COMMENT ON (TABLE|INDEX) # IS #;"
             r"|COMMENT ON COLUMN #\.# IS #;|COMMENT ON CONSTRAINT # ON # IS #;|ALTER TABLE # SET \([a-z._]+ = #\);"
             r"|ALTER TABLE # REPLICA IDENTITY (FULL|NOTHING|USING INDEX #);|ALTER TABLE # OWNER TO #;"
+            r"|ALTER TABLE # (ENABLE|FORCE) ROW LEVEL SECURITY;"
             r"|REVOKE ALL ON TABLE # FROM (#|PUBLIC);"
             r"|GRANT ([A-Z]+( \(#\))?(, )?)+ ON TABLE # TO (#|PUBLIC)( WITH GRANT OPTION)?;",
             bare,

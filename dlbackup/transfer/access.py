@@ -1,0 +1,75 @@
+"""
+Who may see a catalog that is restored: roles, privileges, row-level security.
+
+A restore never makes readable what was not. Row-level security is kept where the backup has it, where the catalog that
+is replaced has it, and where a server switches it on by itself for a new catalog; what policies would let through
+stays hidden without them.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from dlbackup.backupfile.manifest import Manifest
+from dlbackup.catalogs.contract import Replacement
+from dlbackup.errors import CatalogError, listed
+from dlbackup.tables.definition import Table, by_name
+
+_ON = "row-level security of table "
+_POLICY = "row-level security: policy "
+
+
+def check_roles(replacement: Replacement, tables: Iterable[Table]) -> None:
+    """Refuse when roles that the backup names are missing."""
+    names = {name for table in tables for name in table.roles}
+    if missing := replacement.missing_roles(names - {""}):
+        raise CatalogError(
+            f"the server has no role {', '.join(missing)}, to which the backup's tables belong or are granted",
+            "create the roles, or restore with --no-owner and --no-privileges",
+        )
+
+
+def hidden_as_said(manifest: Manifest) -> list[Table]:
+    """Return the tables, with row-level security where an older dlbackup only said that it was on."""
+    said = {what.removeprefix(_ON) for what in manifest.left_out if what.startswith(_ON)}
+    tables = [entry.table for entry in manifest.tables]
+    return [replace(table, row_security=True) if table.name in said else table for table in tables]
+
+
+def what_is_missing(manifest: Manifest, tables: Sequence[Table]) -> list[str]:
+    """Say what belonged to the tables and is not in the backup, and who sees no rows for want of a policy."""
+    left_out = manifest.left_out
+    said = [f"not in the backup, and so not restored: {listed(left_out)}"] if left_out else []
+    hidden = [table.name for table in tables if table.row_security]
+    if hidden and any(what.startswith(_POLICY) for what in left_out):
+        said.append(
+            "row-level security is on without its policies, so that only owners see rows of"
+            f" {listed(hidden, separator=', ')}: make the policies again with CREATE POLICY"
+        )
+    return said
+
+
+def hidden_as_now(tables: Sequence[Table], existing: Iterable[Table]) -> tuple[list[Table], list[str]]:
+    """Return the tables with the row-level security of those that they replace, and what to say of that."""
+    now = by_name(existing)
+    found = [stricter(table, now.get(table.name, table)) for table in tables]
+    more = [table.name for table, before in zip(found, tables, strict=True) if table != before]
+    text = f"row-level security stays on, which the backup has not, for {listed(more, separator=', ')}"
+    return found, [text] if more else []
+
+
+def stricter(table: Table, other: Table) -> Table:
+    """Return a table with row-level security where it or the other one has it."""
+    return replace(
+        table,
+        row_security=table.row_security or other.row_security,
+        row_security_forced=table.row_security_forced or other.row_security_forced,
+    )
+
+
+def hidden_by_server(names: Sequence[str]) -> list[str]:
+    """Say that a server has switched on row-level security for new tables."""
+    text = (
+        "this server has switched on row-level security, which the backup has not, so that only owners see rows of"
+        f" {listed(names, separator=', ')}: ALTER TABLE ... DISABLE ROW LEVEL SECURITY shows them to others"
+    )
+    return [text] if names else []
