@@ -255,7 +255,7 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
         type=seconds,
         default=600.0,
         metavar="S",
-        help="seconds after which the engine is ended (default: %(default)g)",
+        help="seconds after which the engine is ended that migrates (default: %(default)g)",
     )
     _rate_option(parser, "let the dump read")
     _client_options(parser)

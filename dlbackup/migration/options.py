@@ -17,7 +17,7 @@ class MigrateOptions:
         accept_loss: names of known losses that may happen.
         bar_stale_clients: leave constraints behind that make harmful writes of older clients fail.
         lock_timeout_s: how long the fence and the engine wait for one lock.
-        attach_timeout_s: after which the engine is ended.
+        attach_timeout_s: after which the engine is ended that migrates.
         max_rate: bytes of SQL text a second that the dump reads at most, as long as no writer waits for it.
     """
 

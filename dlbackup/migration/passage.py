@@ -47,7 +47,7 @@ class Passage:
         bars: whether stale clients are barred after the mends.
         schema: the catalog's own, whose name is in those of all engines that work for it.
         lock_timeout_s: how long the engine may wait for one lock.
-        attach_timeout_s: after which the engine is ended.
+        attach_timeout_s: after which the engine is ended that migrates.
     """
 
     engine: Engine
@@ -115,7 +115,7 @@ def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, 
         if problems:
             raise CatalogError(f"the migrated catalog is not what it should be: {listed(problems)}")
         span = snapshot_span(snapshot)
-    check_opens(passage.engine, target, span, passage.attach_timeout_s)
+    check_opens(passage.engine, target, span)
     return fingerprint
 
 

@@ -86,8 +86,7 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
             attach_timeout_s=defaults.attach_timeout_s,
         )
         if step is None:
-            target = passage.target(address, copy.schema)
-            check_opens(engine, target, span, passage.attach_timeout_s)
+            check_opens(engine, passage.target(address, copy.schema), span)
         else:
             _walk(passage, copy, backup)
     return [
