@@ -7,7 +7,7 @@ will be: in parts, each of which has a `Place` to be filled. Each promise is sho
 `tests/integration/catalogs/test_contract.py`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,11 @@ class Snapshot(Protocol):
 
     @property
     def left_out(self) -> tuple[str, ...]:
-        """What belongs to the tables but is not in their records, by name."""
+        """What is not in a backup, by name: what hangs on the tables, and what bears a name like theirs."""
+
+    @property
+    def dependents(self) -> tuple[str, ...]:
+        """What of that a migration's undo would lose or break."""
 
     def rows(self, table: Table, pages: Pages | None = None) -> Iterator[Block]:
         """Yield the texts of rows, all or those on some pages, in blocks of any size. Read it to its end."""
@@ -99,6 +103,9 @@ class Snapshot(Protocol):
 
     def missing_rights(self, *, rehearsal: bool) -> list[DlbackupError]:
         """Return what the user may not do that a migration needs, as errors to raise; a rehearsal needs more."""
+
+    def undo_refused(self) -> list[DlbackupError]:
+        """Return why a migration could not be taken back, beside `dependents`, as errors to raise."""
 
     def joinable(self, tables: Sequence[Table]) -> "Joinable | None":
         """
@@ -129,6 +136,10 @@ class Existing(Protocol):
     @property
     def left_out(self) -> tuple[str, ...]:
         """What belongs to them and would be lost or broken with them, by name."""
+
+    @property
+    def beside(self) -> Mapping[str, str]:
+        """What bears a catalog table's name and is none: of which kind, by name. It stays where it is."""
 
     def newer_snapshots(self, than: int | None) -> str:
         """Say what was committed after a snapshot: how many, from when, by whom."""

@@ -50,6 +50,12 @@ def described() -> tuple[str, ...]:
     return tuple(version for version in ORDER if f"ducklake-{version}.sql" in names)
 
 
+@cache
+def known_names() -> frozenset[str]:
+    """Return the names of the tables of all described versions, but for inlined ones."""
+    return frozenset(name for version in described() for name in load(version))
+
+
 def schemas() -> Traversable:
     """Return the folder of the schema files: an install has it in the package, a bare checkout beside it."""
     try:

@@ -12,13 +12,14 @@ from dlbackup.migration.steps import Step
 def obstacles(snapshot: Snapshot, step: Step, options: MigrateOptions) -> tuple[list[DlbackupError], tuple[Loss, ...]]:
     """Return what a migration has to be refused for, and the losses that it would bring."""
     errors = snapshot.missing_rights(rehearsal=options.rehearsal)
-    if snapshot.left_out:
+    if snapshot.dependents:
         errors.append(
             HasDependents(
-                f"an undo would lose or break: {listed(snapshot.left_out)}",
+                f"an undo would lose or break: {listed(snapshot.dependents)}",
                 "drop what is named, and make it again after the migration",
             )
         )
+    errors += snapshot.undo_refused()
     if any(finding.severity == "error" for finding in conformance.differences(step.from_version, snapshot.tables)):
         return errors, ()  # no lake that could be looked into: verify refuses it, and says why
     losses = known_losses(snapshot, step)

@@ -25,12 +25,28 @@ _NAME = r'"(?:[^"\0]|"")++"'
 _TEXT = r"'(?:[^'\0]|'')*+'"
 
 
-# sqlglot has no grammar for these; they hold nothing but quoted names and literals.
+_NUMBER = r"-?[0-9]{1,19}"
+_NUMBERED = (
+    rf"START WITH {_NUMBER} INCREMENT BY {_NUMBER} MINVALUE {_NUMBER} MAXVALUE {_NUMBER} CACHE {_NUMBER} (?:NO )?CYCLE"
+)
+
+
+# sqlglot has no grammar for these; they hold nothing but quoted names, numbers and literals.
 _TEMPLATES = re.compile(
     rf"ALTER TABLE {_NAME} OWNER TO {_NAME}"
     rf"|ALTER TABLE {_NAME} REPLICA IDENTITY (?:FULL|NOTHING|USING INDEX {_NAME})"
     rf"|ALTER TABLE {_NAME} (?:ENABLE|FORCE) ROW LEVEL SECURITY"
     rf"|COMMENT ON CONSTRAINT {_NAME} ON {_NAME} IS {_TEXT}"
+    rf"|ALTER TABLE {_NAME} ALTER COLUMN {_NAME} ADD GENERATED (?:ALWAYS|BY DEFAULT) AS IDENTITY"
+    rf" \(SEQUENCE NAME {_NAME} {_NUMBERED}\)"
+    rf"|CREATE SEQUENCE {_NAME} AS (?:smallint|integer|bigint) {_NUMBERED}"
+    rf"|ALTER SEQUENCE {_NAME} OWNED BY {_NAME}\.{_NAME}"
+    rf"|ALTER TABLE {_NAME} ALTER COLUMN {_NAME} SET DEFAULT pg_catalog\.nextval\({_TEXT}::pg_catalog\.regclass\)"
+    rf"|SELECT pg_catalog\.setval\({_TEXT}, {_NUMBER}, (?:true|false)\)"
+    rf"|COMMENT ON SEQUENCE {_NAME} IS {_TEXT}"
+    rf"|REVOKE ALL ON SEQUENCE {_NAME} FROM (?:PUBLIC|{_NAME})"
+    rf"|GRANT (?:USAGE|SELECT|UPDATE)(?:, (?:USAGE|SELECT|UPDATE))* ON SEQUENCE {_NAME} TO (?:PUBLIC|{_NAME})"
+    rf"(?: WITH GRANT OPTION)?"
 )
 
 
@@ -80,7 +96,7 @@ def split_unsafe(table: Table) -> tuple[Table, list[str]]:
     if not (table.constraints or table.indexes or any(c.default is not None for c in table.columns)):
         _ask(_check_parts, table)
         return table, []
-    bare = replace(table, constraints=(), indexes=(), columns=tuple(_bare(c) for c in table.columns))
+    bare = replace(table, constraints=(), indexes=(), sequences=(), columns=tuple(_bare(c) for c in table.columns))
     _ask(_check_parts, bare)
     left_out: list[str] = []
 
@@ -168,6 +184,9 @@ def _check_parts(table: Table) -> None:
     for grant in (*(table.grants or ()), *(g for c in table.columns for g in c.grants)):
         if not grant.privileges or not PRIVILEGES.issuperset(grant.privileges):
             raise UnsafeStatement(f"table {table.name} grants something unknown: {grant.privileges}")
+    for sequence in table.sequences:
+        if sequence.column not in table.column_names or sequence.type not in ("smallint", "integer", "bigint"):
+            raise UnsafeStatement(f"sequence {sequence.name!r} of table {table.name} numbers no column of it")
 
 
 def _names(table: Table) -> Iterator[str]:
@@ -176,6 +195,7 @@ def _names(table: Table) -> Iterator[str]:
     yield from (constraint.name for constraint in table.constraints)
     yield from (index.name for index in table.indexes)
     yield from (column.collation for column in table.columns if column.collation is not None)
+    yield from (sequence.name for sequence in table.sequences)
 
 
 def _expressions(table: Table) -> Iterator[tuple[str, str]]:

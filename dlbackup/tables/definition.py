@@ -39,6 +39,34 @@ class Column:
     grants: tuple[Grant, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnSequence:
+    """
+    The sequence that numbers a column, as an identity or by the column's default, and where it stands.
+
+    Args:
+        identity: of which kind; empty where the column's default calls `nextval`.
+        type: of its values, as `format_type` prints it.
+        last_value: the next value, where `is_called` is false.
+        grants: as a table's.
+    """
+
+    name: str
+    column: str
+    identity: Literal["", "always", "by default"]
+    type: str
+    start: int
+    increment: int
+    minimum: int
+    maximum: int
+    cache: int
+    cycle: bool
+    last_value: int
+    is_called: bool
+    comment: str | None = None
+    grants: tuple[Grant, ...] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """A primary key, unique or check constraint; `definition` as `pg_get_constraintdef` prints it."""
@@ -70,6 +98,7 @@ class Table:
         replica_identity: `default`, `full`, `nothing`, or `index NAME`.
         row_security: whether row-level security is on; without policies, nobody but the owner sees rows.
         row_security_forced: whether it binds the owner too.
+        sequences: those that belong to its columns, in their order.
     """
 
     name: str
@@ -83,6 +112,7 @@ class Table:
     replica_identity: str = "default"
     row_security: bool = False
     row_security_forced: bool = False
+    sequences: tuple[ColumnSequence, ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -101,7 +131,8 @@ class Table:
     @property
     def roles(self) -> frozenset[str]:
         """Whom it belongs or is granted to; the empty name is PUBLIC, or nobody."""
-        grants = (*(self.grants or ()), *(grant for column in self.columns for grant in column.grants))
+        grants = [*(self.grants or ()), *(grant for column in self.columns for grant in column.grants)]
+        grants += [grant for sequence in self.sequences for grant in sequence.grants or ()]
         return frozenset({self.owner, *(grant.grantee for grant in grants)})
 
     def without_owner(self) -> "Table":
@@ -120,8 +151,18 @@ class Table:
         return replace(self, grants=grants, columns=columns)
 
     def without_grants(self) -> "Table":
-        """Return the same table without what was granted on it or its columns."""
-        return replace(self, grants=None, columns=tuple(replace(column, grants=()) for column in self.columns))
+        """Return the same table without what was granted on it, its columns or its sequences."""
+        return replace(
+            self,
+            grants=None,
+            columns=tuple(replace(column, grants=()) for column in self.columns),
+            sequences=tuple(replace(sequence, grants=None) for sequence in self.sequences),
+        )
+
+
+def is_inlined(name: str) -> bool:
+    """Tell whether a table of that name holds inlined rows or deletes."""
+    return bool(_INLINED_DATA.fullmatch(name) or _INLINED_DELETE.fullmatch(name))
 
 
 def inlined_table_id(name: str) -> int | None:

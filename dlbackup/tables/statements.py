@@ -10,7 +10,7 @@ what the second check is for.
 
 from dataclasses import replace
 
-from dlbackup.tables.definition import Column, Constraint, Grant, Table
+from dlbackup.tables.definition import Column, ColumnSequence, Constraint, Grant, Table
 from dlbackup.tables.quoting import placed, quote_identifier, quote_literal
 
 SETTINGS = (
@@ -55,7 +55,7 @@ def adding(table: str, constraint: Constraint) -> str:
 
 
 def finishing(table: Table, schema: str | None = None) -> list[str]:
-    """Return what follows the rows: indexes, comments, storage parameters, replica identity, row-level security."""
+    """Return what follows the rows: indexes, comments, sequences, storage parameters and the like."""
     name = placed(schema, table.name)
     done = [
         f"CREATE {'UNIQUE ' if i.unique else ''}INDEX {quote_identifier(i.name)} ON {name} {i.definition};\n"
@@ -78,6 +78,8 @@ def finishing(table: Table, schema: str | None = None) -> list[str]:
         for i in table.indexes
         if i.comment is not None
     ]
+    for sequence in table.sequences:
+        done += _numbering(sequence, name, schema)
     if table.options:
         settings = ", ".join(f"{key} = {quote_literal(value)}" for key, value in table.options)
         done.append(f"ALTER TABLE {name} SET ({settings});\n")
@@ -93,18 +95,50 @@ def finishing(table: Table, schema: str | None = None) -> list[str]:
     return done
 
 
+def _numbering(sequence: ColumnSequence, table: str, schema: str | None) -> list[str]:
+    """Return what lets a sequence number a column from where it stood; rows are there, so an identity takes them."""
+    name, column = placed(schema, sequence.name), quote_identifier(sequence.column)
+    numbers = (
+        f"START WITH {sequence.start} INCREMENT BY {sequence.increment} MINVALUE {sequence.minimum}"
+        f" MAXVALUE {sequence.maximum} CACHE {sequence.cache} {'CYCLE' if sequence.cycle else 'NO CYCLE'}"
+    )
+    if sequence.identity:
+        kind = sequence.identity.upper()
+        own = f"(SEQUENCE NAME {quote_identifier(sequence.name)} {numbers})"
+        done = [f"ALTER TABLE {table} ALTER COLUMN {column} ADD GENERATED {kind} AS IDENTITY {own};\n"]
+    else:
+        next_value = f"pg_catalog.nextval({quote_literal(name)}::pg_catalog.regclass)"
+        done = [
+            f"CREATE SEQUENCE {name} AS {sequence.type} {numbers};\n",
+            f"ALTER SEQUENCE {name} OWNED BY {table}.{column};\n",
+            f"ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {next_value};\n",
+        ]
+    is_called = str(sequence.is_called).lower()
+    done.append(f"SELECT pg_catalog.setval({quote_literal(name)}, {sequence.last_value}, {is_called});\n")
+    if sequence.comment is not None:
+        done.append(f"COMMENT ON SEQUENCE {name} IS {quote_literal(sequence.comment)};\n")
+    return done
+
+
 def ownership(table: Table, schema: str | None = None) -> list[str]:
     """Return the statements that set owner and privileges."""
     name = placed(schema, table.name)
     done = [f"ALTER TABLE {name} OWNER TO {quote_identifier(table.owner)};\n"] if table.owner else []
     if table.grants is not None:
-        done.append(f"REVOKE ALL ON TABLE {name} FROM PUBLIC;\n")
-        if table.owner:
-            done.append(f"REVOKE ALL ON TABLE {name} FROM {quote_identifier(table.owner)};\n")
+        done += [f"REVOKE ALL ON TABLE {name} FROM {whom};\n" for whom in _revoked(table.owner)]
         done += [_grant(grant, name, "") for grant in table.grants]
     for column in table.columns:
         done += [_grant(grant, name, f" ({quote_identifier(column.name)})") for grant in column.grants]
+    for sequence in table.sequences:
+        if sequence.grants is not None:
+            name = placed(schema, sequence.name)
+            done += [f"REVOKE ALL ON SEQUENCE {name} FROM {whom};\n" for whom in _revoked(table.owner)]
+            done += [_grant(grant, name, "", "SEQUENCE") for grant in sequence.grants]
     return done
+
+
+def _revoked(owner: str) -> list[str]:
+    return ["PUBLIC", quote_identifier(owner)] if owner else ["PUBLIC"]
 
 
 def _column(column: Column) -> str:
@@ -116,7 +150,7 @@ def _column(column: Column) -> str:
     return text + (" NOT NULL" if column.not_null else "")
 
 
-def _grant(grant: Grant, table: str, columns: str) -> str:
+def _grant(grant: Grant, name: str, columns: str, kind: str = "TABLE") -> str:
     what = ", ".join(privilege + columns for privilege in grant.privileges)
     whom = quote_identifier(grant.grantee) if grant.grantee else "PUBLIC"
-    return f"GRANT {what} ON TABLE {table} TO {whom}{' WITH GRANT OPTION' if grant.grantable else ''};\n"
+    return f"GRANT {what} ON {kind} {name} TO {whom}{' WITH GRANT OPTION' if grant.grantable else ''};\n"

@@ -169,6 +169,13 @@ def _wanted(table: Table, options: RestoreOptions) -> Table:
 
 def check_place(existing: Existing, job: Job) -> None:
     """Refuse what would lose or break something in the place."""
+    taken = [f"{kind} {name}" for name, kind in existing.beside.items() if name in job.wanted]
+    if taken:
+        raise NotEmpty(
+            f"schema {job.schema} holds what is no table of a catalog under names that the backup needs:"
+            f" {listed(taken)}",
+            "name another place with --metadata-schema, or rename what is there",
+        )
     if not existing.tables:
         return
     if not job.options.replace:

@@ -5,26 +5,11 @@ A schema that arrives by its name is another object: owner, grants and comment a
 schema that holds or is known to anything else is refused.
 """
 
-from dlbackup.catalogs.postgres.locks import locks_available
 from dlbackup.catalogs.postgres.schemas import OWN_KINDS, aside_name, catalog_tables, own_name
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one, quoted_text
-from dlbackup.errors import CatalogError, TooManyLocks
+from dlbackup.errors import CatalogError
 from dlbackup.tables.quoting import qualified, quote_identifier
 
-_KNOWN = """
-select pg_describe_object(d.classid, d.objid, d.objsubid) from pg_depend d
-where d.refclassid = 'pg_namespace'::regclass and d.refobjid = (select oid from pg_namespace where nspname = %(name)s)
-  and not (d.classid = 'pg_class'::regclass
-           and exists (select from pg_class c where c.oid = d.objid and c.relkind = 'r' and c.relname ~ '^ducklake_'))
-union all
-select 'the security label of schema ' || n.nspname from pg_seclabel l join pg_namespace n on n.oid = l.objoid
-where l.classoid = 'pg_namespace'::regclass and n.nspname = %(name)s
-union all
-select 'grants on schema ' || n.nspname || ' by others than its owner' from pg_namespace n
-where n.nspname = %(name)s and exists (select from aclexplode(n.nspacl) x where x.grantor <> n.nspowner)
-order by 1 limit 5
-"""
-"""What a schema holds or is known to beside its catalog tables, the first five."""
 _RIGHTS = """
 select pg_get_userbyid(n.nspowner)::text, obj_description(n.oid, 'pg_namespace'), n.nspacl is not null,
        array(select format('%%s %%s %%s', case x.grantee when 0 then 'PUBLIC'
@@ -39,22 +24,6 @@ select case x.grantee when 0 then '' else pg_get_userbyid(x.grantee)::text end, 
 from pg_namespace n cross join aclexplode(n.nspacl) x where n.nspname = %s
 """
 """The grants, to be made again under the other name, and whether each is the owner's own."""
-
-
-def refuse_shared(session: Session, schema: str, needed: int) -> None:
-    """
-    Refuse a schema that can't be exchanged, because it is more than a catalog.
-
-    Raises:
-        TooManyLocks: names what else there is.
-    """
-    others = [row[0] for row in session.execute(_KNOWN, {"name": schema})]
-    if others:
-        raise TooManyLocks(
-            f"one transaction would need about {needed} locks of the server's {locks_available(session)}, and schema"
-            f" {schema}, which could be exchanged as a whole, holds more than the catalog: {'; '.join(others)}",
-            "restore into a schema of its own with --metadata-schema, or raise max_locks_per_transaction",
-        )
 
 
 def exchange(session: Session, schema: str, staging: str, *, drop: bool) -> str | None:

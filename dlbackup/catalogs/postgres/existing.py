@@ -1,6 +1,6 @@
 """What stands in a schema before something is put there."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dlbackup.catalogs.contract import Head
@@ -37,6 +37,11 @@ class PostgresExisting:
     def left_out(self) -> tuple[str, ...]:
         """What belongs to the tables but is not in their records."""
         return self.definitions.left_out
+
+    @property
+    def beside(self) -> Mapping[str, str]:
+        """What bears a catalog table's name and is none: of which kind, by name."""
+        return self.definitions.beside
 
     def newer_snapshots(self, than: int | None) -> str:
         """Say what the existing catalog has committed after a snapshot: how many, from when, by whom."""

@@ -10,41 +10,19 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from dlbackup.catalogs.postgres.relations import Relation, check_relations, read_relations
+from dlbackup.catalogs.postgres.sequences import Numbering, read_numberings, read_standings, read_uses
 from dlbackup.catalogs.postgres.sessions import Session, named
-from dlbackup.errors import CatalogError, UnsafeStatement, Unsupported, listed
+from dlbackup.errors import UnsafeStatement, Unsupported
 from dlbackup.tables.allowlist import split_unsafe
 from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
 
-_RELATIONS = r"""
-select c.oid, c.relname as name, c.relkind as kind, pg_get_userbyid(c.relowner) as owner,
-       obj_description(c.oid, 'pg_class') as comment,
-       c.relacl is null or c.relacl = acldefault('r', c.relowner) as never_granted,
-       coalesce(c.reloptions, '{}') as options, c.relreplident as replica_identity,
-       c.relrowsecurity as row_security, c.relforcerowsecurity as row_security_forced,
-       pg_relation_filenode(c.oid) as filenode,
-       case when has_schema_privilege(c.relnamespace, 'USAGE') then has_table_privilege(c.oid, 'SELECT') end
-         as readable,
-       array_remove(array[
-         case when c.relpersistence <> 'p' then 'not being a permanent table' end,
-         case when c.reltablespace <> 0 then 'the tablespace' end,
-         case when c.relam not in (select oid from pg_am where amname = 'heap') then 'the access method' end,
-         case when c.reloftype <> 0 then 'the type it is of' end,
-         case when exists (select from pg_class t where t.oid = c.reltoastrelid and t.reloptions is not null)
-              then 'the TOAST storage parameters' end,
-         case when exists (select from pg_inherits where c.oid in (inhrelid, inhparent)) then 'inheritance' end,
-         case when exists (select from pg_index where indrelid = c.oid and indisclustered) then 'the CLUSTER mark' end
-       ], null) as left_out
-from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = %s and c.relname like 'ducklake\_%%' and c.relkind not in ('i', 'I', 't', 'c')
-order by c.relname collate "C"
-"""
-"""All that is named `ducklake_...` in a schema, with what a record can't hold of it (`%s` is the schema)."""
 _COLUMNS = """
 select a.attrelid as oid, a.attnum as number, a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
        a.attnotnull as not_null, pg_get_expr(d.adbin, d.adrelid) as default,
        case when a.attcollation <> t.typcollation then l.collname end as collation,
        col_description(a.attrelid, a.attnum) as comment,
-       a.attidentity <> '' or a.attgenerated <> '' as computed,
+       a.attgenerated <> '' as computed,
        t.typnamespace = 'pg_catalog'::regnamespace as built_in,
        array_remove(array[
          case when a.attstorage <> t.typstorage then 'the storage mode' end,
@@ -95,8 +73,8 @@ where i.indrelid = any(%s) and i.indisreplident
 
 
 # All that hangs on the tables and is none of the kinds that a record holds: views, triggers, policies,
-# rules, publications, foreign keys from either side, extended statistics, owned sequences, functions, uses
-# of a table's row type; and what belongs to a constraint's index, which its definition does not say.
+# rules, publications, foreign keys from either side, extended statistics, sequences that no record holds,
+# functions, uses of a table's row type; and what belongs to a constraint's index, which its definition does not say.
 _DEPENDENTS = """
 select distinct d.refobjid, case when d.classid = 'pg_policy'::regclass then 'row-level security: ' else '' end
                             || pg_describe_object(d.classid, d.objid, d.objsubid)
@@ -104,7 +82,8 @@ from pg_depend d
 where d.refclassid = 'pg_class'::regclass and d.refobjid = any(%(oids)s) and d.deptype in ('n', 'a')
   and d.classid not in ('pg_attrdef'::regclass, 'pg_type'::regclass)
   and not (d.classid = 'pg_class'::regclass
-           and d.objid in (select indexrelid from pg_index where indrelid = any(%(oids)s)))
+           and (d.objid = any(%(sequences)s)
+                or d.objid in (select indexrelid from pg_index where indrelid = any(%(oids)s))))
   and not (d.classid = 'pg_constraint'::regclass
            and d.objid in (select oid from pg_constraint
                            where conrelid = any(%(oids)s) and contype in ('p', 'u', 'c', 'n')))
@@ -136,13 +115,20 @@ class Definitions:
         tables: in the order of their names' bytes.
         oids: by table name.
         filenodes: by table name; another number later means that the table was rewritten.
-        left_out: what belongs to the tables and is in no record.
+        left_out: what belongs to the tables and is in no record: replacing them would lose or break it.
+        beside: by name, what kind of thing bears a catalog table's name and is none. It stays where it is.
     """
 
     tables: tuple[Table, ...]
     oids: dict[str, int]
     filenodes: dict[str, int]
     left_out: tuple[str, ...]
+    beside: dict[str, str]
+
+    @property
+    def strangers(self) -> tuple[str, ...]:
+        """What stands beside the catalog, in words."""
+        return tuple(f"{kind} {name}, which is no table of the catalog" for name, kind in self.beside.items())
 
 
 def read_definitions(session: Session, schema: str) -> Definitions:
@@ -155,54 +141,37 @@ def read_definitions(session: Session, schema: str) -> Definitions:
         CatalogError: the schema can't be used, or a table can't be read.
         Unsupported: something can't be backed up at all, such as a view in the place of a table.
     """
-    relations = named(session, _Relation, _RELATIONS, schema)
-    _check_relations(relations)
-    parts = _read_parts(session, [relation.oid for relation in relations])
-    tables: list[Table] = []
+    relations, strangers = read_relations(session, schema)
+    beside = {it.name: it.kind_of_thing for it in relations if it.name in strangers and not it.is_readable_table}
+    relations = [relation for relation in relations if relation.name not in beside]
+    check_relations(relations)
+    parts = _read_parts(session, schema, [relation.oid for relation in relations])
+    tables: dict[str, Table] = {}
     notes: list[str] = []
     for relation in relations:
         try:
-            table, unsafe = split_unsafe(_table(relation, parts))
-        except UnsafeStatement as exc:
-            raise Unsupported(exc.message, "a backup carries built-in types only") from exc
-        tables.append(table)
-        notes += [*unsafe, *_notes(relation, parts)]
+            table, left_out = _definition(relation, parts)
+        except Unsupported:
+            if relation.name not in strangers:
+                raise
+            beside[relation.name] = relation.kind_of_thing
+            continue
+        if relation.name in strangers and (left_out or table.sequences):
+            beside[relation.name] = relation.kind_of_thing
+            continue
+        tables[relation.name] = table
+        notes += left_out
     return Definitions(
-        tuple(tables),
-        {relation.name: relation.oid for relation in relations},
-        {relation.name: relation.filenode for relation in relations},
+        tuple(tables.values()),
+        {relation.name: relation.oid for relation in relations if relation.name in tables},
+        {relation.name: relation.filenode for relation in relations if relation.name in tables},
         tuple(notes),
+        dict(sorted(beside.items())),
     )
 
 
-class _Relation(NamedTuple):
-    """
-    A row of `_RELATIONS`.
-
-    Args:
-        never_granted: whether its privileges are those that the owner has of itself.
-        replica_identity: as `pg_class` has it, one letter.
-        readable: None without the right to use the schema.
-        left_out: what no record holds.
-    """
-
-    oid: int
-    name: str
-    kind: str
-    owner: str
-    comment: str | None
-    never_granted: bool
-    options: list[str]
-    replica_identity: str
-    row_security: bool
-    row_security_forced: bool
-    filenode: int
-    readable: bool | None
-    left_out: list[str]
-
-
 class _Attribute(NamedTuple):
-    """A row of `_COLUMNS`; `oid` is the table's, `computed` a generated column or an identity."""
+    """A row of `_COLUMNS`; `oid` is the table's, `computed` a generated column."""
 
     oid: int
     number: int
@@ -226,6 +195,7 @@ class _Parts:
         grants: by table and number of the column, 0 for the table itself.
         foreign_grants: tables with privileges that somebody else than the owner gave.
         replica_indexes: names.
+        standings: where sequences stand, by their oids.
         left_out: what no record holds, beside what relations and attributes say of themselves.
     """
 
@@ -235,21 +205,30 @@ class _Parts:
     grants: dict[tuple[int, int], tuple[Grant, ...]]
     foreign_grants: set[int]
     replica_indexes: dict[int, str]
+    numberings: dict[int, list[Numbering]]
+    standings: dict[int, tuple[int, bool]]
     left_out: dict[int, list[str]]
 
 
-def _read_parts(session: Session, oids: list[int]) -> _Parts:
+def _read_parts(session: Session, schema: str, oids: list[int]) -> _Parts:
     attributes: dict[int, list[_Attribute]] = defaultdict(list)
     for attribute in named(session, _Attribute, _COLUMNS, oids):
         attributes[attribute.oid].append(attribute)
-    grants, foreign_grants = _read_grants(session, oids)
+    numberings: dict[int, list[Numbering]] = defaultdict(list)
+    for numbering in read_numberings(session, oids):
+        numberings[numbering.table].append(numbering)
+    carried = [it for several in numberings.values() for it in several if it.is_carried]
+    sequences = [it.oid for it in carried]
+    grants, foreign_grants = _read_grants(session, [*oids, *sequences])
     constraints: dict[int, list[Constraint]] = defaultdict(list)
     for oid, name, text, comment in session.execute(_CONSTRAINTS, [oids]):
         constraints[oid].append(Constraint(name, text, comment))
     replica_indexes: dict[int, str] = dict(session.execute(_REPLICA_INDEXES, [oids]).fetchall())
     left_out: dict[int, list[str]] = defaultdict(list)
     indexes = _read_indexes(session, oids, left_out)
-    for oid, description in session.execute(_DEPENDENTS, {"oids": oids}):
+    for oid, description in session.execute(_DEPENDENTS, {"oids": oids, "sequences": sequences}):
+        left_out[oid].append(description)
+    for oid, description in read_uses(session, carried):
         left_out[oid].append(description)
     return _Parts(
         attributes=attributes,
@@ -258,11 +237,13 @@ def _read_parts(session: Session, oids: list[int]) -> _Parts:
         grants=grants,
         foreign_grants=foreign_grants,
         replica_indexes=replica_indexes,
+        numberings=numberings,
+        standings=read_standings(session, schema, carried),
         left_out=left_out,
     )
 
 
-def _table(relation: _Relation, parts: _Parts) -> Table:
+def _table(relation: Relation, parts: _Parts) -> Table:
     oid = relation.oid
     return Table(
         name=relation.name,
@@ -276,49 +257,46 @@ def _table(relation: _Relation, parts: _Parts) -> Table:
         replica_identity=_replica_identity(relation.replica_identity, parts.replica_indexes.get(oid, "")),
         row_security=relation.row_security,
         row_security_forced=relation.row_security_forced,
+        sequences=tuple(
+            it.record(parts.grants.get((it.oid, 0), ()), parts.standings[it.oid])
+            for it in parts.numberings[oid]
+            if it.is_carried
+        ),
     )
 
 
-def _notes(relation: _Relation, parts: _Parts) -> list[str]:
+def _notes(relation: Relation, parts: _Parts) -> list[str]:
     """Return what belongs to a table and is in no record, in words."""
     oid, name = relation.oid, relation.name
     notes = [f"{what} of table {name}" for what in relation.left_out]
     notes += [f"{what} of column {name}.{column.name}" for column in parts.attributes[oid] for what in column.left_out]
     notes += [f"{what} (table {name})" for what in sorted(parts.left_out[oid])]
-    notes += [f"the grantor of privileges on table {name}"] if oid in parts.foreign_grants else []
+    notes += [it.note(name) for it in parts.numberings[oid] if it.identity and not it.is_carried]
+    granted = {oid, *(it.oid for it in parts.numberings[oid])}
+    notes += [f"the grantor of privileges on table {name}"] if granted & parts.foreign_grants else []
     return notes
 
 
-def _check_relations(relations: list[_Relation]) -> None:
-    kinds = {
-        "v": "a view",
-        "m": "a materialized view",
-        "f": "a foreign table",
-        "p": "a partitioned table",
-        "S": "a sequence",
-    }
-    for relation in relations:
-        if relation.kind != "r":
-            kind = kinds.get(relation.kind, "not a table")
-            raise Unsupported(f"{relation.name} is {kind}: only plain tables can be backed up")
-    unreadable = [relation.name for relation in relations if not relation.readable]
-    if unreadable:
-        raise CatalogError(
-            f"no right to read {listed(unreadable, separator=', ')}",
-            "grant USAGE on the schema and SELECT on all its ducklake_ tables, or use the role that owns them",
-        )
+def _definition(relation: Relation, parts: _Parts) -> tuple[Table, list[str]]:
+    """Return what a record holds of a table, and what it doesn't, in words."""
+    try:
+        table, unsafe = split_unsafe(_table(relation, parts))
+    except UnsafeStatement as exc:
+        raise Unsupported(exc.message, "a backup carries built-in types only") from exc
+    return table, [*unsafe, *_notes(relation, parts)]
 
 
 def _column(table: str, column: _Attribute, parts: _Parts) -> Column:
     if column.computed:
-        raise Unsupported(f"column {column.name} of table {table} is generated or an identity")
+        raise Unsupported(f"column {column.name} of table {table} is generated")
     if not column.built_in:
         raise Unsupported(f"column {column.name} of table {table} has a type that is not built in: {column.type}")
+    numbered = {it.column for it in parts.numberings[column.oid] if it.is_carried}
     return Column(
         name=column.name,
         type=column.type,
         not_null=column.not_null,
-        default=column.default,
+        default=None if column.name in numbered else column.default,
         collation=column.collation,
         comment=column.comment,
         grants=parts.grants.get((column.oid, column.number), ()),

@@ -58,7 +58,9 @@ class PostgresPlace:
             made += finishing(table, self.schema)
         self._execute(made)
         if privileges:
-            self._revoke_defaults([table.name for table in tables])
+            self._revoke_defaults(
+                [name for table in tables for name in (table.name, *(it.name for it in table.sequences))]
+            )
         if row_security:
             self._show_rows(tables)
         try:

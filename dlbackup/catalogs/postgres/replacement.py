@@ -22,9 +22,9 @@ from dlbackup.catalogs.postgres.clients.bars import bar
 from dlbackup.catalogs.postgres.clients.connected import end_waiting, other_clients
 from dlbackup.catalogs.postgres.clients.fresh_start import Counters, start_afresh
 from dlbackup.catalogs.postgres.commit import committed_or_known
-from dlbackup.catalogs.postgres.exchange import exchange, lock_out_commits, refuse_shared
+from dlbackup.catalogs.postgres.exchange import exchange, lock_out_commits
 from dlbackup.catalogs.postgres.existing import PostgresExisting
-from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, batch_tables, locks_available
+from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, batch_tables, locks_available, refuse_shared
 from dlbackup.catalogs.postgres.place import PostgresPlace
 from dlbackup.catalogs.postgres.schemas import (
     OWN_KINDS,
@@ -152,7 +152,7 @@ class _InBatches:
         self._terms.accept(self.existing)
         self._entries = entries
         if not self._terms.scratch:
-            refuse_shared(self._session, self._schema, self._needed)
+            self._refuse_shared(self.existing)
             how = f"in batches: one transaction would need about {self._needed} locks"
             self._on_event(Event(stage="restore", message=how))
             self._held.enter_context(_dropped_on_failure(self._address, self._name))
@@ -177,6 +177,9 @@ class _InBatches:
             if whole:
                 self._proved = relations(own, self._name)
 
+    def _refuse_shared(self, there: PostgresExisting) -> None:
+        refuse_shared(self._session, self._schema, there.definitions.oids.values(), self._needed)
+
     def exchange(self) -> None:
         """Put what was made in the place of the catalog, which is looked at and accepted again once commits wait."""
         if self._own is None:  # nobody has asked for parts
@@ -190,7 +193,7 @@ class _InBatches:
             there = existing.look_at(self._session, self._schema)
             self._terms.accept(there)
             seen = Counters.of(self._session, self._schema, there.tables)
-            refuse_shared(self._session, self._schema, self._needed)
+            self._refuse_shared(there)
             aside = exchange(self._session, self._schema, self._name, drop=self._terms.drop_replaced)
             if relations(self._session, self._schema) != self._proved:
                 raise CatalogError(

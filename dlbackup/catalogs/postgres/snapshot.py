@@ -17,14 +17,17 @@ from dlbackup.catalogs.contract import Head, Pages
 from dlbackup.catalogs.postgres.answers import PostgresAnswers, answering
 from dlbackup.catalogs.postgres.bulk.copy_out import Copies, copy_query
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
+from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available, refuse_shared
 from dlbackup.catalogs.postgres.rights import missing_rights
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
-from dlbackup.errors import DlbackupError, MovedOn
+from dlbackup.errors import DlbackupError, MovedOn, TooManyLocks
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import qualified, quote_literal
 
 ONE_VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_NEW_TABLES = 10
+"""At most so many more are there after a migration."""
 RUN_TABLES = 100
 RUN_PAGES = 256
 """How many tables, and pages of 8 KiB, are asked for in one message: their locks are held together."""
@@ -65,6 +68,11 @@ class PostgresSnapshot:
 
     @property
     def left_out(self) -> tuple[str, ...]:
+        """What is not in a backup."""
+        return (*self.definitions.left_out, *self.definitions.strangers)
+
+    @property
+    def dependents(self) -> tuple[str, ...]:
         """What belongs to the tables but is not in their records."""
         return self.definitions.left_out
 
@@ -148,7 +156,7 @@ class PostgresSnapshot:
             return None
         names = [table.name for table in tables]
         oids, filenodes = self.definitions.oids, self.definitions.filenodes
-        part = Definitions(tuple(tables), {n: oids[n] for n in names}, {n: filenodes[n] for n in names}, ())
+        part = Definitions(tuple(tables), {n: oids[n] for n in names}, {n: filenodes[n] for n in names}, (), {})
         return SharedSnapshot(
             exported=self.exported, schema=self.schema, source=self.source, head=self.head, definitions=part
         )
@@ -177,6 +185,18 @@ class PostgresSnapshot:
     def missing_rights(self, *, rehearsal: bool) -> list[DlbackupError]:
         """Return what the role may not do that a migration needs."""
         return missing_rights(self.session, self.schema, self.tables, rehearsal=rehearsal)
+
+    def undo_refused(self) -> list[DlbackupError]:
+        """Return why the server couldn't take back a migration, as errors to raise."""
+        needed = LOCKS_PER_TABLE * (2 * len(self.tables) + _NEW_TABLES)
+        if needed <= locks_available(self.session):
+            return []
+        hint = "raise max_locks_per_transaction, or move what is named into another schema"
+        try:
+            refuse_shared(self.session, self.schema, self.definitions.oids.values(), needed, hint)
+        except TooManyLocks as exc:
+            return [exc]
+        return []
 
     def answers(self) -> AbstractContextManager[PostgresAnswers]:
         """Let the view answer SQL inside the block."""

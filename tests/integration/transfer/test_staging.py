@@ -86,6 +86,8 @@ def test_empty_places_are_filled(made: Lake, tight: Server, cli: Cli, tmp_path: 
 _OTHERS = {
     "table public.mine": "create table mine (x int)",
     "function public.mine": "create function mine() returns int language sql as 'select 1'",
+    "sequence public.ducklake_numbers": "create sequence ducklake_numbers",
+    "table public.ducklake_jobs": "create table ducklake_jobs (id serial)",
     "default privileges": "alter default privileges in schema public grant select on tables to pg_monitor",
 }
 
@@ -237,6 +239,35 @@ def test_undo_in_batches_leaves_nothing(inlined: Lake, cli: Cli, tmp_path: Path)
     assert (done.exit_code, done.json()["outcome"]) == (6, "rolled-back"), done
     assert schemas(inlined.url) == {"public"}
     assert dumped(inlined.url, tmp_path) == before
+
+
+@pytest.mark.parametrize("words", _OTHERS)
+def test_undo_that_could_not_be_exchanged_is_known_before(inlined: Lake, cli: Cli, words: str) -> None:
+    """Where an undo would need more locks than there are and the schema can't be exchanged, nothing is begun."""
+    execute(inlined.url, _OTHERS[words])
+    before = dumped(inlined.url, cli.cwd)
+
+    failure(cli("migrate", inlined.url, "--ignore-clients"), 4, words, hint="max_locks_per_transaction")
+
+    (blocker,) = cli("plan", inlined.url, "--ignore-clients", "--json").json()["blockers"]
+    assert (blocker["type"], words in blocker["message"]) == ("TooManyLocks", True)
+    assert dumped(inlined.url, cli.cwd) == before
+
+
+def test_sequences_are_exchanged_with_their_tables(made: Lake, cli: Cli, tmp_path: Path) -> None:
+    """An identity of a catalog table doesn't keep its schema from being exchanged, and stands where it stood."""
+    execute(
+        made.url,
+        "alter table ducklake_data_file alter data_file_id add generated always as identity (start 1000)",
+        "select nextval('ducklake_data_file_data_file_id_seq')",
+    )
+    path = dump(made.url, tmp_path).path
+
+    done = cli("restore", path, made.url, *WORDS)
+
+    assert done.exit_code == 0, done
+    assert "in batches" in done.stderr
+    assert dumped(made.url, tmp_path) == contents(path)
 
 
 def test_killed_between_batches_of_a_mend(inlined: Lake, cli: Cli) -> None:

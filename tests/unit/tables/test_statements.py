@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dlbackup.errors import UnsafeStatement
 from dlbackup.tables.allowlist import check_table, split_unsafe
-from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
+from dlbackup.tables.definition import Column, ColumnSequence, Constraint, Grant, Index, Table
 from dlbackup.tables.quoting import quote_identifier, quote_literal
 from dlbackup.tables.statements import definition, finishing, ownership
 
@@ -534,6 +534,74 @@ def test_other_privileges_are_refused(privileges: tuple[str, ...]) -> None:
     assert not accepts(replace(BASE, columns=(Column(name="a", type="text", grants=(Grant("bob", privileges),)),)))
 
 
+NUMBERS = ColumnSequence(
+    name="numbers",
+    column="a",
+    identity="always",
+    type="bigint",
+    start=1000,
+    increment=1,
+    minimum=1,
+    maximum=2**63 - 1,
+    cache=1,
+    cycle=False,
+    last_value=1000,
+    is_called=False,
+)
+
+
+def test_a_sequence_numbers_a_column() -> None:
+    """An identity is added when the rows are there; a default gets a sequence that belongs to the column."""
+    table = replace(BASE, name="ducklake_x", columns=(Column(name="a", type="bigint", not_null=True),))
+    by_default = replace(
+        NUMBERS, identity="", type="integer", cycle=True, last_value=-7, is_called=True, comment="it's"
+    )
+
+    assert finishing(replace(table, sequences=(NUMBERS,)), "s")[-2:] == [
+        (
+            'ALTER TABLE "s"."ducklake_x" ALTER COLUMN "a" ADD GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME "numbers"'
+            " START WITH 1000 INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 CACHE 1 NO CYCLE);\n"
+        ),
+        'SELECT pg_catalog.setval(\'"s"."numbers"\', 1000, false);\n',
+    ]
+    assert finishing(replace(table, sequences=(by_default,)))[-5:] == [
+        (
+            'CREATE SEQUENCE "numbers" AS integer START WITH 1000 INCREMENT BY 1 MINVALUE 1'
+            " MAXVALUE 9223372036854775807 CACHE 1 CYCLE;\n"
+        ),
+        'ALTER SEQUENCE "numbers" OWNED BY "ducklake_x"."a";\n',
+        (
+            'ALTER TABLE "ducklake_x" ALTER COLUMN "a" SET DEFAULT'
+            " pg_catalog.nextval('\"numbers\"'::pg_catalog.regclass);\n"
+        ),
+        "SELECT pg_catalog.setval('\"numbers\"', -7, true);\n",
+        "COMMENT ON SEQUENCE \"numbers\" IS 'it''s';\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    [
+        replace(NUMBERS, column="b"),
+        replace(NUMBERS, name=""),
+        replace(NUMBERS, name="a\0b"),
+        replace(NUMBERS, identity="", type="text"),
+        replace(NUMBERS, identity="", type="bigint; DROP TABLE x"),
+        replace(NUMBERS, start=10**20),
+        replace(NUMBERS, last_value=-(10**30)),
+        replace(NUMBERS, grants=(Grant("bob", ("ALL",)),)),
+        replace(NUMBERS, grants=(Grant("bob", ("DELETE",)),)),
+        replace(NUMBERS, grants=(Grant("bob", ("USAGE ON SEQUENCE x TO evil; GRANT USAGE",)),)),
+    ],
+)
+def test_other_sequences_are_refused(sequence: ColumnSequence) -> None:
+    """A sequence belongs to a column of its table, has whole numbers, and grants what sequences know."""
+    table = replace(BASE, columns=(Column(name="a", type="bigint", not_null=True),))
+
+    assert accepts(replace(table, sequences=(NUMBERS,)))
+    assert not accepts(replace(table, sequences=(sequence,)))
+
+
 HOSTILE = (
     "'; DROP TABLE x; --",
     '"; DROP TABLE x; --',
@@ -575,10 +643,30 @@ columns = st.builds(
     comment=st.none() | names,
     grants=st.lists(grants, max_size=2).map(tuple),
 )
+numbers = st.integers(min_value=-(2**63), max_value=2**63 - 1)
+sequences = st.builds(
+    ColumnSequence,
+    name=names,
+    column=st.just("numbered"),
+    identity=st.sampled_from(["", "always", "by default"]),
+    type=st.sampled_from(["smallint", "integer", "bigint"]),
+    start=numbers,
+    increment=numbers,
+    minimum=numbers,
+    maximum=numbers,
+    cache=numbers,
+    cycle=st.booleans(),
+    last_value=numbers,
+    is_called=st.booleans(),
+    comment=st.none() | names,
+    grants=st.none()
+    | st.lists(st.builds(Grant, st.just("") | names, st.just(("SELECT", "USAGE"))), max_size=2).map(tuple),
+)
 tables = st.builds(
     Table,
     name=names.map("ducklake_{}".format),
-    columns=st.lists(columns, min_size=1, max_size=4).map(tuple),
+    columns=st.lists(columns, min_size=1, max_size=4).map(lambda some: (*some, Column(name="numbered", type="bigint"))),
+    sequences=st.lists(sequences, max_size=2).map(tuple),
     constraints=st.lists(st.builds(Constraint, names, st.sampled_from(CONSTRAINTS), st.none() | names), max_size=2).map(
         tuple
     ),
@@ -622,8 +710,13 @@ def test_hostile_names_stay_inside_their_quotes(table: Table) -> None:
             r"|COMMENT ON COLUMN #\.# IS #;|COMMENT ON CONSTRAINT # ON # IS #;|ALTER TABLE # SET \([a-z._]+ = #\);"
             r"|ALTER TABLE # REPLICA IDENTITY (FULL|NOTHING|USING INDEX #);|ALTER TABLE # OWNER TO #;"
             r"|ALTER TABLE # (ENABLE|FORCE) ROW LEVEL SECURITY;"
-            r"|REVOKE ALL ON TABLE # FROM (#|PUBLIC);"
-            r"|GRANT ([A-Z]+( \(#\))?(, )?)+ ON TABLE # TO (#|PUBLIC)( WITH GRANT OPTION)?;",
+            r"|REVOKE ALL ON (TABLE|SEQUENCE) # FROM (#|PUBLIC);"
+            r"|GRANT ([A-Z]+( \(#\))?(, )?)+ ON (TABLE|SEQUENCE) # TO (#|PUBLIC)( WITH GRANT OPTION)?;"
+            r"|ALTER TABLE # ALTER COLUMN # ADD GENERATED (ALWAYS|BY DEFAULT) AS IDENTITY"
+            r" \(SEQUENCE NAME # [-A-Z0-9 ]+\);"
+            r"|CREATE SEQUENCE # AS [a-z]+ [-A-Z0-9 ]+;|ALTER SEQUENCE # OWNED BY #\.#;|COMMENT ON SEQUENCE # IS #;"
+            r"|ALTER TABLE # ALTER COLUMN # SET DEFAULT pg_catalog\.nextval\(#::pg_catalog\.regclass\);"
+            r"|SELECT pg_catalog\.setval\(#, -?[0-9]+, (true|false)\);",
             bare,
         )
 
