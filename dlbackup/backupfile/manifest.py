@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dlbackup.backupfile.frames import Frame
 from dlbackup.lake.fingerprint import Fingerprint
 from dlbackup.records import encode
-from dlbackup.tables.definition import Kind, Table
+from dlbackup.tables.definition import Kind, SchemaRights, Table
 from dlbackup.tables.digest import Rows
 
 FORMAT = 1
@@ -14,11 +14,17 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a backup was taken: no host, user or password."""
+    """
+    Where a backup was taken: no host, user or password.
+
+    Args:
+        rights: on the schema; None for the schema `public` as a new database has it.
+    """
 
     database: str
     schema: str
     server_version: str
+    rights: SchemaRights | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -138,6 +138,10 @@ class Existing(Protocol):
         """What belongs to them and would be lost or broken with them, by name."""
 
     @property
+    def is_new(self) -> bool:
+        """Whether there was no such place."""
+
+    @property
     def beside(self) -> Mapping[str, str]:
         """What bears a catalog table's name and is none: of which kind, by name. It stays where it is."""
 
@@ -176,6 +180,12 @@ class Place(Protocol):
             privileges: what the place grants by default is taken away.
             row_security: row-level security that the place switches on by itself is switched off.
         """
+
+    def open_schema(self, statements: Sequence[str]) -> list[int]:
+        """Execute statements that give the schema away; return the numbers of those that the place doesn't take."""
+
+    def shut_out(self, tables: Iterable[Table]) -> list[tuple[str, list[str]]]:
+        """Return the roles that own tables, or were granted something, and which privileges on the schema they lack."""
 
     def definitions(self) -> tuple[Table, ...]:
         """Return all catalog tables of the place as the backend has them now."""

@@ -26,6 +26,14 @@ class Grant:
     grantable: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class SchemaRights:
+    """Whose a schema is, and what is granted on it: USAGE and CREATE, None where nothing ever was."""
+
+    owner: str
+    grants: tuple[Grant, ...] | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
     """One column; `type` as `format_type` prints it, `default` as `pg_get_expr` does."""
@@ -129,11 +137,11 @@ class Table:
         return tuple(column.name for column in self.columns)
 
     @property
-    def roles(self) -> frozenset[str]:
-        """Whom it belongs or is granted to; the empty name is PUBLIC, or nobody."""
+    def grantees(self) -> frozenset[str]:
+        """To whom something of it is granted; the empty name is PUBLIC."""
         grants = [*(self.grants or ()), *(grant for column in self.columns for grant in column.grants)]
         grants += [grant for sequence in self.sequences for grant in sequence.grants or ()]
-        return frozenset({self.owner, *(grant.grantee for grant in grants)})
+        return frozenset(grant.grantee for grant in grants)
 
     def without_owner(self) -> "Table":
         """Return the same table, owned by nobody in particular."""

@@ -10,7 +10,7 @@ what the second check is for.
 
 from dataclasses import replace
 
-from dlbackup.tables.definition import Column, ColumnSequence, Constraint, Grant, Table
+from dlbackup.tables.definition import Column, ColumnSequence, Constraint, Grant, SchemaRights, Table
 from dlbackup.tables.quoting import placed, quote_identifier, quote_literal
 
 SETTINGS = (
@@ -135,6 +135,14 @@ def ownership(table: Table, schema: str | None = None) -> list[str]:
             done += [f"REVOKE ALL ON SEQUENCE {name} FROM {whom};\n" for whom in _revoked(table.owner)]
             done += [_grant(grant, name, "", "SEQUENCE") for grant in sequence.grants]
     return done
+
+
+def opening(rights: SchemaRights, schema: str, *, owner: bool, privileges: bool) -> list[str]:
+    """Return the statements that give a new schema the grants and the owner of another; the owner needs no grants."""
+    name = quote_identifier(schema)
+    grants = [grant for grant in rights.grants or () if grant.grantee != rights.owner] if privileges else []
+    done = [_grant(grant, name, "", "SCHEMA") for grant in grants]
+    return [*done, f"ALTER SCHEMA {name} OWNER TO {quote_identifier(rights.owner)};\n"] if owner else done
 
 
 def _revoked(owner: str) -> list[str]:

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from dlbackup.backupfile.manifest import Manifest
-from dlbackup.catalogs.contract import Replacement
+from dlbackup.catalogs.contract import Place, Replacement
 from dlbackup.errors import CatalogError, listed
-from dlbackup.tables.definition import Table, by_name
+from dlbackup.tables.definition import SchemaRights, Table, by_name
+from dlbackup.tables.quoting import quote_identifier
+from dlbackup.tables.statements import opening
 
 _ON = "row-level security of table "
 _POLICY = "row-level security: policy "
@@ -20,7 +22,7 @@ _POLICY = "row-level security: policy "
 
 def check_roles(replacement: Replacement, tables: Iterable[Table]) -> None:
     """Refuse when roles that the backup names are missing."""
-    names = {name for table in tables for name in table.roles}
+    names = {name for table in tables for name in (table.owner, *table.grantees)}
     if missing := replacement.missing_roles(names - {""}):
         raise CatalogError(
             f"the server has no role {', '.join(missing)}, to which the backup's tables belong or are granted",
@@ -73,3 +75,29 @@ def hidden_by_server(names: Sequence[str]) -> list[str]:
         f" {listed(names, separator=', ')}: ALTER TABLE ... DISABLE ROW LEVEL SECURITY shows them to others"
     )
     return [text] if names else []
+
+
+def open_schema(place: Place, rights: SchemaRights | None, schema: str, *, owner: bool, privileges: bool) -> list[str]:
+    """
+    Give a new schema the grants and the owner of the one that the backup is from.
+
+    Args:
+        schema: the name under which the place will be known.
+
+    Returns:
+        The statements that the place refused, to be executed by somebody who may.
+    """
+    if rights is None:
+        return []
+    refused = place.open_schema(opening(rights, place.schema, owner=owner, privileges=privileges))
+    statements = opening(rights, schema, owner=owner, privileges=privileges)
+    return [statements[number].strip() for number in refused]
+
+
+def grants_to_make(place: Place, tables: Sequence[Table], schema: str) -> list[str]:
+    """Return what has to be granted on a schema, so that those who own or may read its tables can use it."""
+    return [
+        f"GRANT {', '.join(privileges)} ON SCHEMA {quote_identifier(schema)}"
+        f" TO {quote_identifier(name) if name else 'PUBLIC'};"
+        for name, privileges in place.shut_out(tables)
+    ]

@@ -29,9 +29,11 @@ from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.digest import summed
 from dlbackup.transfer.access import (
     check_roles,
+    grants_to_make,
     hidden_as_now,
     hidden_as_said,
     hidden_by_server,
+    open_schema,
     stricter,
     what_is_missing,
 )
@@ -89,6 +91,7 @@ class Job:
         self.tables = [_wanted(table, options) for table in hidden_as_said(manifest)]
         self.proof = of_backup(manifest, PROOF_BYTES)
         self.missing_data_files: int | None = None
+        self.missing_grants: list[str] = []
         self.replaces = False
 
     @cached_property
@@ -159,6 +162,20 @@ def settle(place: Place, job: Job, existing: Existing, scheduled: list[tuple[int
             f" the catalog in schema {job.schema} would be replaced",
             "bring them back, or name where they are with --data-path; --missing-data-files accepts that they are gone",
         )
+
+
+def hand_over(place: Place, job: Job, existing: Existing) -> None:
+    """Let those who work with the catalog use its schema where there was none, and say who can't."""
+    options = job.options
+    if existing.is_new:
+        rights = job.manifest.header.source.rights
+        opened = open_schema(place, rights, job.schema, owner=options.owner, privileges=options.privileges)
+        job.missing_grants += opened
+    if not existing.tables:
+        job.missing_grants += grants_to_make(place, job.tables, job.schema)
+    if job.missing_grants:
+        text = f"not everybody who works with the catalog can use schema {job.schema}; to be done by somebody who may:"
+        job.warn(f"{text} {' '.join(job.missing_grants)}")
 
 
 def _wanted(table: Table, options: RestoreOptions) -> Table:

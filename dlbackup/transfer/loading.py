@@ -15,6 +15,7 @@ from dlbackup.transfer.filling import (
     Stream,
     check_place,
     fill,
+    hand_over,
     prove_definitions,
     read_back,
     settle,
@@ -27,7 +28,7 @@ _A_COPY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
     """
     What there is to say of a catalog that was restored.
@@ -35,11 +36,13 @@ class Loaded:
     Args:
         replaced: where the old catalog is kept; None where it is not.
         missing_data_files: how many are missing; None where that was not looked at.
+        missing_grants: statements by which others could use the schema.
         came: who else was connected in the end.
     """
 
     replaced: str | None
     missing_data_files: int | None
+    missing_grants: tuple[str, ...]
     came: tuple[Client, ...]
 
 
@@ -95,6 +98,13 @@ def restore_fed(
                 read_back(part.place, job, part.entries)
                 if part.whole:
                     settle(part.place, job, replacement.existing, scheduled)
+                    if not scratch:
+                        hand_over(part.place, job, replacement.existing)
     if not scratch and options.data_path is None and not replacement.existing.tables:
         on_event(Event(stage="restore", message=_A_COPY, warning=True))
-    return Loaded(replacement.replaced, job.missing_data_files, replacement.came)
+    return Loaded(
+        replaced=replacement.replaced,
+        missing_data_files=job.missing_data_files,
+        missing_grants=tuple(job.missing_grants),
+        came=replacement.came,
+    )

@@ -36,6 +36,7 @@ class Restored:
         stale_clients: sessions that may go on with a stale view of a catalog that was replaced: those that were not
             ended, and those that connected, again or anew, before the end.
         barred: whether a constraint keeps stale clients from writing.
+        missing_grants: what somebody who may has to execute, so that all who work with the catalog can use its schema.
     """
 
     spec_version: str
@@ -48,6 +49,7 @@ class Restored:
     missing_data_files: int | None = None
     stale_clients: tuple[Client, ...] = ()
     barred: bool = False
+    missing_grants: tuple[str, ...] = ()
 
 
 def restore(
@@ -81,6 +83,7 @@ def restore(
         missing_data_files=loaded.missing_data_files,
         stale_clients=stale,
         barred=options.bar_stale_clients or any(name.startswith(BAR_PREFIX) for name in constraints),
+        missing_grants=loaded.missing_grants,
     )
 
 

@@ -21,12 +21,18 @@ from {table}
 
 @dataclass(frozen=True, slots=True)
 class PostgresExisting:
-    """The catalog tables of a schema, and what they say of themselves."""
+    """
+    The catalog tables of a schema, and what they say of themselves.
+
+    Args:
+        is_new: there was no such schema.
+    """
 
     session: Session
     schema: str
     definitions: Definitions
     head: Head
+    is_new: bool
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -91,10 +97,16 @@ class PostgresExisting:
         return self.session.execute(query.encode()).fetchall()
 
 
-def look_at(session: Session, schema: str) -> PostgresExisting:
+def look_at(session: Session, schema: str, *, is_new: bool | None = None) -> PostgresExisting:
     """Look at what stands in a schema, without locks and without a transaction of its own."""
+    if is_new is None:
+        is_new = not _is_there(session, schema)
     definitions = read_definitions(session, schema)
-    return PostgresExisting(session, schema, definitions, read_head(session, schema, definitions))
+    return PostgresExisting(session, schema, definitions, read_head(session, schema, definitions), is_new)
+
+
+def _is_there(session: Session, schema: str) -> bool:
+    return bool(one(session, "select exists (select from pg_namespace where nspname = %s)", schema)[0])
 
 
 def lock(session: Session, schema: str) -> PostgresExisting:
@@ -106,13 +118,13 @@ def lock(session: Session, schema: str) -> PostgresExisting:
         Locked: its tables can't be had within ten seconds.
     """
     session.execute(LOCAL_SETTINGS.encode())
-    exists = one(session, "select exists (select from pg_namespace where nspname = %s)", schema)[0]
-    if not exists:
+    is_new = not _is_there(session, schema)
+    if is_new:
         session.execute(f"CREATE SCHEMA {quote_identifier(schema)}".encode())
     if tables := read_definitions(session, schema).tables:
         listed = ", ".join(qualified(schema, table.name) for table in tables)
         session.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE".encode())
-    return look_at(session, schema)
+    return look_at(session, schema, is_new=is_new)
 
 
 def missing_roles(session: Session, names: Iterable[str]) -> list[str]:

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 
-from psycopg.errors import InsufficientPrivilege
+from psycopg.errors import InsufficientPrivilege, UndefinedObject
 
 from dlbackup.catalogs.postgres.answers import answering
 from dlbackup.catalogs.postgres.bulk.copy_out import Copies, copy_query
 from dlbackup.catalogs.postgres.bulk.copy_text import OPTIONS
 from dlbackup.catalogs.postgres.introspection import read_definitions
 from dlbackup.catalogs.postgres.locks import AT_ONCE
+from dlbackup.catalogs.postgres.rights import shut_out
 from dlbackup.catalogs.postgres.sessions import Session
 from dlbackup.catalogs.postgres.snapshot import RUN_TABLES, runs
 from dlbackup.errors import CatalogError
@@ -109,6 +110,21 @@ class PostgresPlace:
                 self.session.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY".encode())
             if forced and not wanted[name].row_security_forced:
                 self.session.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY".encode())
+
+    def open_schema(self, statements: Sequence[str]) -> list[int]:
+        """Execute statements that give the schema away; return the numbers of those that the server refuses."""
+        refused = []
+        for number, statement in enumerate(statements):
+            try:
+                with self.session.transaction():
+                    self.session.execute(statement.encode())
+            except (InsufficientPrivilege, UndefinedObject):
+                refused.append(number)
+        return refused
+
+    def shut_out(self, tables: Iterable[Table]) -> list[tuple[str, list[str]]]:
+        """Return the roles that own tables, or were granted something, and which privileges on the schema they lack."""
+        return shut_out(self.session, self.schema, tables)
 
     def read_back(self, counts: Sequence[tuple[Table, int]]) -> Iterator[tuple[Table, Iterator[Block]]]:
         """Yield tables with their rows; those of each must be read before the next. `counts` are of rows."""

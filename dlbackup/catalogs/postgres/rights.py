@@ -1,11 +1,11 @@
-"""What a role may not do that a migration needs."""
+"""What is granted on a catalog's schema, and what a role may not do that a migration needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from dlbackup.catalogs.postgres.sessions import Session, named
+from dlbackup.catalogs.postgres.sessions import Session, named, one
 from dlbackup.errors import DlbackupError, NotOwner
-from dlbackup.tables.definition import Table
+from dlbackup.tables.definition import Grant, SchemaRights, Table
 
 _ROLE = """
 select current_user::text as name,
@@ -14,6 +14,28 @@ select current_user::text as name,
        has_database_privilege(current_database(), 'TEMP') as makes_temporary_tables,
        has_database_privilege(current_database(), 'CREATE') as makes_schemas
 """
+
+
+_SCHEMA = """
+select pg_get_userbyid(n.nspowner)::text, n.nspacl is null,
+       n.nspname = 'public' and n.nspacl is not distinct from (
+           select initprivs from pg_init_privs where classoid = 'pg_namespace'::regclass and objoid = n.oid)
+from pg_namespace n where n.nspname = %s
+"""
+"""Whose a schema is, whether nothing was ever granted on it, and whether it is `public` as a new database has it."""
+_GRANTS = """
+select case x.grantee when 0 then '' else pg_get_userbyid(x.grantee)::text end, x.is_grantable,
+       array_agg(x.privilege_type order by x.privilege_type)
+from pg_namespace n cross join aclexplode(n.nspacl) x where n.nspname = %s group by 1, 2 order by 1, 2
+"""
+_SHUT_OUT = """
+select name, array_agg(privilege order by privilege)
+from unnest(%(names)s::text[], %(privileges)s::text[]) wanted (name, privilege)
+where not case name when '' then has_schema_privilege('public', %(schema)s, privilege)
+                    else has_schema_privilege(name::name, %(schema)s, privilege) end
+group by name order by name
+"""
+"""Which roles lack which privileges on a schema, of those given pairwise."""
 
 
 class _Role(NamedTuple):
@@ -76,3 +98,23 @@ def missing_rights(session: Session, schema: str, tables: Sequence[Table], *, re
         if not right.granted
     ]
     return errors
+
+
+def schema_rights(session: Session, schema: str) -> SchemaRights | None:
+    """Return whose a schema is and what is granted on it; None for `public` as a new database has it."""
+    owner, never_granted, as_new = one(session, _SCHEMA, schema)
+    if as_new:
+        return None
+    rows = session.execute(_GRANTS.encode(), [schema]).fetchall()
+    grants = tuple(Grant(grantee, tuple(privileges), grantable) for grantee, grantable, privileges in rows)
+    return SchemaRights(owner, None if never_granted else grants)
+
+
+def shut_out(session: Session, schema: str, tables: Iterable[Table]) -> list[tuple[str, list[str]]]:
+    """Return the roles that own tables, or were granted something on them, and what they lack on the schema."""
+    owners = {table.owner for table in tables} - {""}
+    users = {role for table in tables for role in table.grantees}
+    wanted = [*((name, "CREATE") for name in sorted(owners)), *((name, "USAGE") for name in sorted(owners | users))]
+    names, privileges = [name for name, _ in wanted], [privilege for _, privilege in wanted]
+    given = {"names": names, "privileges": privileges, "schema": schema}
+    return session.execute(_SHUT_OUT.encode(), given).fetchall()

@@ -18,7 +18,7 @@ from dlbackup.catalogs.postgres.answers import PostgresAnswers, answering
 from dlbackup.catalogs.postgres.bulk.copy_out import Copies, copy_query
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available, refuse_shared
-from dlbackup.catalogs.postgres.rights import missing_rights
+from dlbackup.catalogs.postgres.rights import missing_rights, schema_rights
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
 from dlbackup.errors import DlbackupError, MovedOn, TooManyLocks
 from dlbackup.tables.definition import Table
@@ -49,13 +49,14 @@ class PostgresSnapshot:
         """Take the snapshot by reading head and definitions; `exported` says where others may join it."""
         session.execute("SAVEPOINT dlbackup")
         database, version = one(session, "select current_database(), current_setting('server_version')")
+        rights = schema_rights(session, schema)
         definitions = read_definitions(session, schema)
         head = read_head(session, schema, definitions)
         session.execute("ROLLBACK TO SAVEPOINT dlbackup")
         return cls(
             session=session,
             schema=schema,
-            source=Source(database, schema, version),
+            source=Source(database, schema, version, rights),
             head=head,
             definitions=definitions,
             exported=exported,

@@ -83,6 +83,20 @@ def test_empty_places_are_filled(made: Lake, tight: Server, cli: Cli, tmp_path: 
         assert schemas(url) == {"public", "new"}
 
 
+def test_new_schema_has_the_rights_of_the_old_one(made: Lake, tight: Server, cli: Cli, tmp_path: Path) -> None:
+    """Grants on the schema come along when it is filled under another name."""
+    execute(made.url, "grant create on schema public to pg_monitor", "grant select on ducklake_tag to pg_monitor")
+    path = dump(made.url, tmp_path).path
+    with tight.database() as url:
+        done = cli("restore", path, url, "--no-data-files", "--metadata-schema", "new", "--json")
+
+        assert (done.exit_code, done.json()["missing_grants"]) == (0, []), done
+        rights = _RIGHTS.replace("'public'", "'new'")
+        assert execute(url, rights) == execute(
+            made.url, _RIGHTS.replace("obj_description(oid, 'pg_namespace')", "null")
+        )
+
+
 _OTHERS = {
     "table public.mine": "create table mine (x int)",
     "function public.mine": "create function mine() returns int language sql as 'select 1'",
