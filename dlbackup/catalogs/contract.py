@@ -237,6 +237,9 @@ class Replacement(Protocol):
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the backend doesn't have."""
 
+    def missing_storage(self, tables: Sequence[Table]) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the tablespaces, and the access methods, of tables that the user can't have here."""
+
     def unknown_privileges(self) -> frozenset[str]:
         """Return which of the privileges that a backup may grant the backend doesn't know."""
 

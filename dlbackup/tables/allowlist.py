@@ -196,6 +196,8 @@ def _names(table: Table) -> Iterator[str]:
     yield from (index.name for index in table.indexes)
     yield from (column.collation for column in table.columns if column.collation is not None)
     yield from (sequence.name for sequence in table.sequences)
+    yield from table.tablespaces
+    yield from {table.access_method} - {""}
 
 
 def _expressions(table: Table) -> Iterator[tuple[str, str]]:

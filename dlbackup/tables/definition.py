@@ -82,6 +82,7 @@ class Constraint:
     name: str
     definition: str
     comment: str | None = None
+    tablespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ class Index:
     definition: str
     unique: bool = False
     comment: str | None = None
+    tablespace: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,8 @@ class Table:
         row_security: whether row-level security is on; without policies, nobody but the owner sees rows.
         row_security_forced: whether it binds the owner too.
         sequences: those that belong to its columns, in their order.
+        tablespace: empty where it is the database's own; no statement of a backup names it, nor the access method.
+        access_method: empty where it is `heap`.
     """
 
     name: str
@@ -121,6 +125,8 @@ class Table:
     row_security: bool = False
     row_security_forced: bool = False
     sequences: tuple[ColumnSequence, ...] = ()
+    tablespace: str = ""
+    access_method: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -142,6 +148,26 @@ class Table:
         grants = [*(self.grants or ()), *(grant for column in self.columns for grant in column.grants)]
         grants += [grant for sequence in self.sequences for grant in sequence.grants or ()]
         return frozenset(grant.grantee for grant in grants)
+
+    @property
+    def tablespaces(self) -> frozenset[str]:
+        """Where it and its indexes are kept, but for the database's own tablespace."""
+        found = {self.tablespace, *(it.tablespace for it in self.constraints), *(it.tablespace for it in self.indexes)}
+        return frozenset(found - {""})
+
+    def without_storage(self, tablespaces: frozenset[str], access_methods: frozenset[str]) -> "Table":
+        """Return the same table, kept as by default instead of in one of these ways."""
+
+        def kept(name: str) -> str:
+            return "" if name in tablespaces else name
+
+        return replace(
+            self,
+            constraints=tuple(replace(it, tablespace=kept(it.tablespace)) for it in self.constraints),
+            indexes=tuple(replace(it, tablespace=kept(it.tablespace)) for it in self.indexes),
+            tablespace=kept(self.tablespace),
+            access_method="" if self.access_method in access_methods else self.access_method,
+        )
 
     def without_owner(self) -> "Table":
         """Return the same table, owned by nobody in particular."""

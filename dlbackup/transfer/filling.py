@@ -118,6 +118,17 @@ class Job:
         self.tables, stays = hidden_as_now(self.tables, existing)
         self.warn(*said, *stays)
         self.leave_out(replacement.unknown_privileges())
+        self._keep_as_by_default(*replacement.missing_storage(self.tables))
+
+    def _keep_as_by_default(self, tablespaces: frozenset[str], access_methods: frozenset[str]) -> None:
+        """Do without tablespaces and access methods that can't be had, and say so."""
+        self.tables = [table.without_storage(tablespaces, access_methods) for table in self.tables]
+        missing = [*(f"tablespace {name}" for name in sorted(tablespaces))]
+        missing += [f"access method {name}" for name in sorted(access_methods)]
+        if missing:
+            self.warn(
+                f"tables are kept as this server does by default, since it lets nobody here use {listed(missing)}"
+            )
 
     def warn(self, *said: str) -> None:
         """Warn of something."""

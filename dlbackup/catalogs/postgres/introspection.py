@@ -47,8 +47,10 @@ where a.attrelid = any(%(oids)s) and a.attacl is not null and not a.attisdropped
 """
 """The privileges on tables, as column 0, and on columns; the owner's own are among them."""
 _CONSTRAINTS = """
-select conrelid, conname, pg_get_constraintdef(oid), obj_description(oid, 'pg_constraint')
-from pg_constraint where conrelid = any(%s) and contype in ('p', 'u', 'c')
+select conrelid, conname, pg_get_constraintdef(n.oid), obj_description(n.oid, 'pg_constraint'),
+       coalesce(t.spcname, '')::text
+from pg_constraint n left join pg_class c on c.oid = conindid left join pg_tablespace t on t.oid = c.reltablespace
+where conrelid = any(%s) and contype in ('p', 'u', 'c')
 order by conrelid, contype = 'c', contype, conname collate "C"
 """
 """Primary keys, unique and check constraints, the checks last."""
@@ -57,9 +59,10 @@ select i.indrelid, c.relname, i.indisunique, pg_get_indexdef(c.oid), obj_descrip
        format('CREATE %%sINDEX %%I ON %%I.%%I ', case when i.indisunique then 'UNIQUE ' else '' end,
               c.relname, n.nspname, t.relname),
        i.indisvalid and not exists (select from pg_attribute a where a.attrelid = c.oid
-                                    and a.attstattarget <> -1)
+                                    and a.attstattarget <> -1),
+       coalesce(s.spcname, '')::text
 from pg_index i join pg_class c on c.oid = i.indexrelid join pg_class t on t.oid = i.indrelid
-join pg_namespace n on n.oid = t.relnamespace
+join pg_namespace n on n.oid = t.relnamespace left join pg_tablespace s on s.oid = c.reltablespace
 where i.indrelid = any(%s)
   and not exists (select from pg_constraint where conindid = i.indexrelid and contype in ('p', 'u', 'x'))
 order by i.indrelid, c.relname collate "C"
@@ -101,8 +104,8 @@ union
 select i.indrelid, format('what was set or said of index %%s itself', c.relname)
 from pg_index i join pg_class c on c.oid = i.indexrelid
 where i.indrelid = any(%(oids)s)
-  and (c.reltablespace <> 0 or (c.reloptions is not null or obj_description(c.oid, 'pg_class') is not null)
-       and exists (select from pg_constraint where conindid = c.oid and conrelid = i.indrelid))
+  and (c.reloptions is not null or obj_description(c.oid, 'pg_class') is not null)
+  and exists (select from pg_constraint where conindid = c.oid and conrelid = i.indrelid)
 """
 
 
@@ -221,8 +224,8 @@ def _read_parts(session: Session, schema: str, oids: list[int]) -> _Parts:
     sequences = [it.oid for it in carried]
     grants, foreign_grants = _read_grants(session, [*oids, *sequences])
     constraints: dict[int, list[Constraint]] = defaultdict(list)
-    for oid, name, text, comment in session.execute(_CONSTRAINTS, [oids]):
-        constraints[oid].append(Constraint(name, text, comment))
+    for oid, name, text, comment, tablespace in session.execute(_CONSTRAINTS, [oids]):
+        constraints[oid].append(Constraint(name, text, comment, tablespace))
     replica_indexes: dict[int, str] = dict(session.execute(_REPLICA_INDEXES, [oids]).fetchall())
     left_out: dict[int, list[str]] = defaultdict(list)
     indexes = _read_indexes(session, oids, left_out)
@@ -262,6 +265,8 @@ def _table(relation: Relation, parts: _Parts) -> Table:
             for it in parts.numberings[oid]
             if it.is_carried
         ),
+        tablespace=relation.tablespace,
+        access_method=relation.access_method,
     )
 
 
@@ -337,9 +342,9 @@ def _read_grants(session: Session, oids: list[int]) -> tuple[dict[tuple[int, int
 
 def _read_indexes(session: Session, oids: list[int], left_out: dict[int, list[str]]) -> dict[int, list[Index]]:
     indexes: dict[int, list[Index]] = defaultdict(list)
-    for oid, name, unique, text, comment, beginning, usable in session.execute(_INDEXES, [oids]):
+    for oid, name, unique, text, comment, beginning, usable, tablespace in session.execute(_INDEXES, [oids]):
         if usable and text.startswith(beginning):
-            indexes[oid].append(Index(name, text.removeprefix(beginning), unique, comment))
+            indexes[oid].append(Index(name, text.removeprefix(beginning), unique, comment, tablespace))
         else:
             left_out[oid].append(f"index {name}")
     return indexes

@@ -23,8 +23,8 @@ from dlbackup.errors import CatalogError
 from dlbackup.lake.answers import Answers
 from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.digest import Block
-from dlbackup.tables.quoting import qualified, quote_identifier
-from dlbackup.tables.statements import adding, definition, finishing, keyless, ownership
+from dlbackup.tables.quoting import qualified, quote_identifier, quote_literal
+from dlbackup.tables.statements import adding, definition, describing, indexing, keyless, ownership
 
 _ROWS_A_PAGE = 50
 
@@ -38,7 +38,7 @@ class PostgresPlace:
 
     def create(self, tables: Sequence[Table]) -> None:
         """Create tables; `finish` adds their keys."""
-        self._execute([definition(keyless(table)[0], self.schema) for table in tables])
+        self._execute([_kept(definition(keyless(table)[0], self.schema), table) for table in tables])
 
     def load(self, table: Table, texts: Iterable[bytes]) -> int:
         """Load rows in the form of `copy_text.OPTIONS`; return how many the server says it took."""
@@ -55,8 +55,10 @@ class PostgresPlace:
         """Make keys, indexes, comments, owners and grants; take away what the server gave by itself."""
         made: list[str] = []
         for table in tables:
-            made += [adding(qualified(self.schema, table.name), key) for key in keyless(table)[1]]
-            made += finishing(table, self.schema)
+            name = qualified(self.schema, table.name)
+            made += [_in(key.tablespace, adding(name, key)) for key in keyless(table)[1]]
+            made += [_in(index.tablespace, indexing(index, name)) for index in table.indexes]
+            made += describing(table, self.schema)
         self._execute(made)
         if privileges:
             self._revoke_defaults(
@@ -149,3 +151,19 @@ class PostgresPlace:
     def answers(self, tables: Sequence[Table]) -> AbstractContextManager[Answers]:
         """Let the restored catalog answer SQL inside the block."""
         return answering(self.session, self.schema, tuple(tables), fresh=True)
+
+
+def _kept(statement: str, table: Table) -> str:
+    """Let a table be made in its tablespace, by its access method."""
+    method = f" USING {quote_identifier(table.access_method)}" if table.access_method else ""
+    tablespace = f" TABLESPACE {quote_identifier(table.tablespace)}" if table.tablespace else ""
+    return statement.removesuffix(";\n") + method + tablespace + ";\n"
+
+
+def _in(tablespace: str, statement: str) -> str:
+    """Let an index be made in a tablespace."""
+    if not tablespace:
+        return statement
+    return (
+        f"SET LOCAL default_tablespace = {quote_literal(tablespace)};\n{statement}SET LOCAL default_tablespace = '';\n"
+    )

@@ -20,12 +20,12 @@ select c.oid, c.relname as name, c.relkind as kind, pg_get_userbyid(c.relowner) 
        coalesce(c.reloptions, '{}') as options, c.relreplident as replica_identity,
        c.relrowsecurity as row_security, c.relforcerowsecurity as row_security_forced,
        pg_relation_filenode(c.oid) as filenode,
+       coalesce((select spcname from pg_tablespace t where t.oid = c.reltablespace), '')::text as tablespace,
+       coalesce((select amname from pg_am a where a.oid = c.relam and amname <> 'heap'), '')::text as access_method,
        case when has_schema_privilege(c.relnamespace, 'USAGE') then has_table_privilege(c.oid, 'SELECT') end
          as readable,
        array_remove(array[
          case when c.relpersistence <> 'p' then 'not being a permanent table' end,
-         case when c.reltablespace <> 0 then 'the tablespace' end,
-         case when c.relam not in (select oid from pg_am where amname = 'heap') then 'the access method' end,
          case when c.reloftype <> 0 then 'the type it is of' end,
          case when exists (select from pg_class t where t.oid = c.reltoastrelid and t.reloptions is not null)
               then 'the TOAST storage parameters' end,
@@ -75,6 +75,8 @@ class Relation(NamedTuple):
     row_security: bool
     row_security_forced: bool
     filenode: int
+    tablespace: str
+    access_method: str
     readable: bool | None
     left_out: list[str]
 

@@ -26,6 +26,7 @@ from dlbackup.catalogs.postgres.exchange import exchange, lock_out_commits
 from dlbackup.catalogs.postgres.existing import PostgresExisting
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, batch_tables, locks_available, refuse_shared
 from dlbackup.catalogs.postgres.place import PostgresPlace
+from dlbackup.catalogs.postgres.rights import missing_storage
 from dlbackup.catalogs.postgres.schemas import (
     OWN_KINDS,
     aside_name,
@@ -38,6 +39,7 @@ from dlbackup.catalogs.postgres.schemas import (
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, translated
 from dlbackup.errors import CatalogError, DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent
+from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import qualified, quote_identifier
 
 
@@ -76,6 +78,10 @@ class _InOneTransaction:
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the server doesn't have."""
         return existing.missing_roles(self._session, names)
+
+    def missing_storage(self, tables: Sequence[Table]) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the tablespaces, and the access methods, of tables that the role can't have here."""
+        return missing_storage(self._session, tables)
 
     def unknown_privileges(self) -> frozenset[str]:
         """Return which privileges came with a later server."""
@@ -142,6 +148,10 @@ class _InBatches:
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the server doesn't have."""
         return existing.missing_roles(self._session, names)
+
+    def missing_storage(self, tables: Sequence[Table]) -> tuple[frozenset[str], frozenset[str]]:
+        """Return the tablespaces, and the access methods, of tables that the role can't have here."""
+        return missing_storage(self._session, tables)
 
     def unknown_privileges(self) -> frozenset[str]:
         """Return which privileges came with a later server."""

@@ -38,6 +38,15 @@ group by name order by name
 """Which roles lack which privileges on a schema, of those given pairwise."""
 
 
+_STORAGE = """
+select array(select spcname::text from pg_tablespace t
+             where has_tablespace_privilege(t.oid, 'CREATE')
+                or t.oid = (select dattablespace from pg_database where datname = current_database())),
+       array(select amname::text from pg_am where amtype = 't')
+"""
+"""The tablespaces that the role may use, and the access methods of tables."""
+
+
 class _Role(NamedTuple):
     """The only row of `_ROLE`: the session's role and what it may do."""
 
@@ -81,7 +90,12 @@ def missing_rights(session: Session, schema: str, tables: Sequence[Table], *, re
                 "migrate as the owner, or as a member of that role",
             )
         )
+    tablespaces, _ = missing_storage(session, tables)
     needed = [
+        *(
+            _Needed(False, f"CREATE on tablespace {name}", "an undo, which makes tables there again, needs")
+            for name in sorted(tablespaces)
+        ),
         _Needed(role.makes_tables, f"CREATE on schema {schema}", "the engine's migration needs"),
         _Needed(role.makes_temporary_tables, "TEMP on the database", "the engine's migration needs"),
     ]
@@ -118,3 +132,14 @@ def shut_out(session: Session, schema: str, tables: Iterable[Table]) -> list[tup
     names, privileges = [name for name, _ in wanted], [privilege for _, privilege in wanted]
     given = {"names": names, "privileges": privileges, "schema": schema}
     return session.execute(_SHUT_OUT.encode(), given).fetchall()
+
+
+def missing_storage(session: Session, tables: Iterable[Table]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the tablespaces that the role may not use, and the access methods that there are not, of tables."""
+    tables = list(tables)
+    tablespaces = {name for table in tables for name in table.tablespaces}
+    methods = {table.access_method for table in tables} - {""}
+    if not (tablespaces or methods):
+        return frozenset(), frozenset()
+    usable, known = one(session, _STORAGE)
+    return frozenset(tablespaces.difference(usable)), frozenset(methods.difference(known))

@@ -90,6 +90,19 @@ _CARRIED = {
         "select pg_get_expr(adbin, adrelid), last_value, is_called from pg_attrdef, theirs_too"
         " where adrelid = 'ducklake_schema'::regclass",
     ),
+    "access method": Thing(
+        "create access method heap2 type table handler heap_tableam_handler;"
+        " alter table ducklake_view rename to views; create table ducklake_view (like views including all) using heap2;"
+        " insert into ducklake_view select * from views; drop table views",
+        "select amname::text from pg_class c join pg_am a on a.oid = c.relam where relname = 'ducklake_view'",
+    ),
+    "tablespaces": Thing(
+        "alter table ducklake_data_file set tablespace {tablespace};"
+        " alter index ducklake_data_file_pkey set tablespace {tablespace};"
+        " create index elsewhere on ducklake_tag (key) tablespace {tablespace}",
+        "select relname::text, spcname::text from pg_class c join pg_tablespace t on t.oid = reltablespace"
+        " where relnamespace = 'public'::regnamespace order by 1",
+    ),
     "grants": Thing(
         "grant select, update on ducklake_data_file to {role}; grant select (key) on ducklake_tag to {role};"
         " grant select on ducklake_snapshot to public",
@@ -146,15 +159,24 @@ def role(server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
-def plain(role: str, plain: Lake) -> Lake:
-    """The plain lake, which ends before the role does."""
+def tablespace(server: Server) -> Iterator[str]:
+    """A tablespace in the server's own folder."""
+    name = f"space_{secrets.token_hex(4)}"
+    execute(server.url, "set allow_in_place_tablespaces = on", f"create tablespace {name} location ''")
+    yield name
+    execute(server.url, f"drop tablespace {name}")
+
+
+@pytest.fixture
+def plain(role: str, tablespace: str, plain: Lake) -> Lake:
+    """The plain lake, which ends before role and tablespace do."""
     return plain
 
 
-def _make_all(made: Lake, role: str) -> dict[str, list[object]]:
+def _make_all(made: Lake, role: str, tablespace: str) -> dict[str, list[object]]:
     """Make all that a backup carries; return how it is seen."""
     for thing in _CARRIED.values():
-        execute(made.url, thing.made.format(role=role))
+        execute(made.url, thing.made.format(role=role, tablespace=tablespace))
     return _see(made)
 
 
@@ -162,9 +184,9 @@ def _see(made: Lake) -> dict[str, list[object]]:
     return {name: list(execute(made.url, thing.seen)) for name, thing in _CARRIED.items()}
 
 
-def test_carried_objects_are_there_after_a_migration(plain: Lake, role: str, cli: Cli) -> None:
+def test_carried_objects_are_there_after_a_migration(plain: Lake, role: str, tablespace: str, cli: Cli) -> None:
     """Indexes, comments, defaults, checks, options, grants and owners of the old tables stay as they are."""
-    before = _make_all(plain, role)
+    before = _make_all(plain, role, tablespace)
     assert all(before.values())
 
     done = cli("migrate", plain.url, "--json")
@@ -175,11 +197,11 @@ def test_carried_objects_are_there_after_a_migration(plain: Lake, role: str, cli
 
 @pytest.mark.every_major
 def test_carried_objects_are_there_after_an_undo(
-    role: str, lake: LakeFactory, server: Server, cli: Cli, tmp_path: Path
+    role: str, tablespace: str, lake: LakeFactory, server: Server, cli: Cli, tmp_path: Path
 ) -> None:
     """When a migration is undone, all of them are back, as pg_dump says too."""
     made = lake("plain", "0.3")
-    before = _make_all(made, role)
+    before = _make_all(made, role, tablespace)
     lines = schema_lines(server, made.url)
     settle(server, made.url)
 

@@ -682,6 +682,8 @@ tables = st.builds(
     replica_identity=st.sampled_from(["default", "full", "nothing"]) | names.map("index {}".format),
     row_security=st.booleans(),
     row_security_forced=st.booleans(),
+    tablespace=st.just("") | names,
+    access_method=st.just("") | names,
 )
 
 
