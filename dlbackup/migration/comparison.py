@@ -1,6 +1,7 @@
 """Are these the same rows, and if not, what was lost? Pure."""
 
 from dlbackup.backupfile.backup import VerifiedBackup
+from dlbackup.lake import spec
 from dlbackup.lake.canonical import RENAMED
 from dlbackup.lake.fingerprint import Fingerprint
 from dlbackup.tables.definition import Table
@@ -15,15 +16,29 @@ def state_of(backup: VerifiedBackup) -> tuple[tuple[Table, ...], dict[str, Rows]
     return tuple(entry.table for entry in backup.manifest.tables), backup.manifest.contents
 
 
+def strangers(backup: VerifiedBackup) -> list[str]:
+    """Return the names of tables of a backup that no version of a catalog has, and no engine writes into."""
+    return [
+        entry.table.name
+        for entry in backup.manifest.tables
+        if entry.kind == "fixed" and entry.table.name not in spec.known_names()
+    ]
+
+
 def lost_rows(backup: VerifiedBackup, tables: tuple[Table, ...], contents: dict[str, Rows]) -> list[str]:
-    """Compare what a migration must not change: row counts, and digests where the columns stay the same."""
+    """
+    Compare what a migration must not change: row counts, and digests where the columns stay the same.
+
+    Not of strangers: what others wrote into these after a migration was cut off is theirs.
+    """
     problems = []
+    others = frozenset(strangers(backup))
     after = {table.name: table for table in tables}
     for entry in backup.manifest.tables:
         name = RENAMED.get(entry.table.name, entry.table.name)
         if name not in after:
             problems.append(f"table {name} is gone")
-        elif name in _REWRITTEN:
+        elif name in _REWRITTEN or name in others:
             continue
         elif contents[name].count != entry.rows:
             problems.append(f"table {name} has {contents[name].count} rows, not {entry.rows}")

@@ -37,7 +37,7 @@ from dlbackup.errors import (
     StorageError,
 )
 from dlbackup.migration import journal, leftovers
-from dlbackup.migration.comparison import state_of
+from dlbackup.migration.comparison import state_of, strangers
 from dlbackup.migration.journal import Journal, Log
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.obstacles import obstacles
@@ -313,6 +313,7 @@ class _Pipeline:
     def _under_fence(self, fence: Fence, backup: VerifiedBackup, held: ExitStack) -> MigrationError | None:
         with self.run.stage("same-state"):
             self._settle_clients(fence.session)  # who came while the backup was made and rehearsed
+            fence.hold(strangers(backup))
             if state(self.catalog) != state_of(backup):
                 backup = self._back_up()
             with self.catalog.snapshot() as snapshot:

@@ -149,6 +149,7 @@ def read_definitions(session: Session, schema: str) -> Definitions:
     relations = [relation for relation in relations if relation.name not in beside]
     check_relations(relations)
     parts = _read_parts(session, schema, [relation.oid for relation in relations])
+    owners = {relation.owner for relation in relations if relation.name == "ducklake_metadata"}
     tables: dict[str, Table] = {}
     notes: list[str] = []
     for relation in relations:
@@ -159,7 +160,7 @@ def read_definitions(session: Session, schema: str) -> Definitions:
                 raise
             beside[relation.name] = relation.kind_of_thing
             continue
-        if relation.name in strangers and (left_out or table.sequences):
+        if relation.name in strangers and (left_out or table.sequences or not owners <= {table.owner}):
             beside[relation.name] = relation.kind_of_thing
             continue
         tables[relation.name] = table

@@ -2,7 +2,8 @@
 What is named `ducklake_...` in a schema, and which of it is the catalog's.
 
 Such names are not DuckLake's own: what is no table of a catalog stands beside it. A table of an unknown name is the
-catalog's all the same where a record holds all of it: some have been made by a version of DuckLake to come.
+catalog's all the same where it has the catalog's owner and a record holds all of it: a version of DuckLake to come may
+have made it.
 """
 
 from typing import NamedTuple

@@ -2,13 +2,14 @@
 What bears a name like a catalog table's and is none: left out by name, never in the way, and never taken along.
 """
 
+import secrets
 from pathlib import Path
 
 import pytest
 from support.cli import Cli
 from support.comparison import contents, dumped, execute, schemas, settle
 from support.faults.failures import failure
-from support.faults.faults import engine_that, failed
+from support.faults.faults import engine_that, failed, new_role, sql_commits
 from support.lakes.lakes import Lake
 
 from dlbackup import dump, restore
@@ -68,6 +69,10 @@ _STRANGERS = {
         "select 'ducklake_remote'::regclass::text",
     ),
 }
+_OTHERS_TABLE = """
+create role {role}; create table ducklake_theirs (x int); insert into ducklake_theirs values (1);
+alter table ducklake_theirs owner to {role}
+"""
 _ALL = [made for made, _ in _STRANGERS.values()]
 _REPLACE = ("--replace", "--ignore-clients", "--no-data-files")
 
@@ -177,3 +182,32 @@ def test_table_of_a_version_to_come_is_no_stranger(plain: Lake, cli: Cli, versio
 
     table, _ = contents(cli.cwd / "backup")["ducklake_new"]
     assert [sequence.identity for sequence in table.sequences] == ["always"]
+
+
+def test_table_of_another_owner_is_a_stranger(plain: Lake, cli: Cli) -> None:
+    """A plain table that belongs to another role than the catalog is not asked for, and not touched."""
+    role = f"other_{secrets.token_hex(4)}"
+    execute(plain.url, _OTHERS_TABLE.format(role=role))
+    try:
+        with new_role(plain, "a-pass-word", owner=True) as url:
+            execute(plain.url, f"alter table ducklake_theirs owner to {role}")
+
+            done = cli("migrate", url, "--json")
+
+            assert (done.exit_code, done.json()["outcome"]) == (0, "migrated"), done
+            assert "table ducklake_theirs, which is no table of the catalog" in done.stderr
+            assert execute(plain.url, "select x from ducklake_theirs") == [(1,)]
+    finally:
+        execute(plain.url, f"drop owned by {role}", f"drop role {role}")
+
+
+def test_nobody_writes_into_what_an_undo_would_replace(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+    """Writers of a plain table that is in the backup wait while a migration may still be undone."""
+    execute(plain.url, "create table ducklake_jobs (x int)")
+    writes = sql_commits(plain.url, "set lock_timeout = '500ms'; insert into ducklake_jobs values (1)")
+    settle(plain.server, plain.url)
+
+    done = cli("migrate", plain.url, "--json", "--no-rehearsal", "--engine", engine_that(tmp_path, before=writes))
+
+    assert "lock timeout" in failed(done, 5, "Unchanged", "unchanged")
+    assert execute(plain.url, "select x from ducklake_jobs") == []

@@ -7,7 +7,7 @@ The lock is gone with the session.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -27,6 +27,21 @@ class Fence:
         self.since = time.monotonic()
         self.ends_waiting = False
         """Whether who still waits is ended when the fence falls: what they planned was for another catalog."""
+
+    def hold(self, tables: Iterable[str]) -> None:
+        """
+        Let writers of more tables wait too; for those that an undo would replace and no commit protects.
+
+        Raises:
+            Locked: one could not be had within the timeout.
+        """
+        for name in tables:
+            try:
+                self.session.execute(f"LOCK TABLE {qualified(self.schema, name)} IN SHARE MODE".encode())
+            except psycopg.errors.LockNotAvailable as exc:
+                raise Locked(
+                    f"another session writes into table {name}", "try again, or give --lock-timeout more"
+                ) from exc
 
     def stands(self) -> bool:
         """Tell whether the session still holds its lock."""
