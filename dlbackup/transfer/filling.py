@@ -197,7 +197,8 @@ def _wanted(table: Table, options: RestoreOptions) -> Table:
 
 def check_place(existing: Existing, job: Job) -> None:
     """Refuse what would lose or break something in the place."""
-    taken = [f"{kind} {name}" for name, kind in existing.beside.items() if name in job.wanted]
+    needed = {name for table in job.tables for name in (table.name, *(it.name for it in table.sequences))}
+    taken = [f"{kind} {name}" for name, kind in existing.beside.items() if name in needed]
     if taken:
         raise NotEmpty(
             f"schema {job.schema} holds what is no table of a catalog under names that the backup needs:"
@@ -301,7 +302,8 @@ def prove_definitions(place: Place, job: Job) -> None:
         elif there != table:
             raise CatalogError(
                 f"the server made another table {table.name} than the backup has: {_difference(table, there)}",
-                "restore to the PostgreSQL version that the backup is from",
+                "restore to the PostgreSQL version that the backup is from; disable event triggers that change new"
+                " tables meanwhile",
             )
     if found:
         raise CatalogError(f"schema {place.schema} holds more catalog tables than the backup: {', '.join(found)}")

@@ -27,6 +27,16 @@ from dlbackup.tables.quoting import qualified, quote_identifier, quote_literal
 from dlbackup.tables.statements import adding, definition, describing, indexing, keyless, ownership
 
 _ROWS_A_PAGE = 50
+_SET_ON_TABLES = """
+select relname::text, obj_description(oid, 'pg_class'),
+       array(select split_part(option, '=', 1) from unnest(reloptions) option), relreplident::text,
+       relrowsecurity, relforcerowsecurity
+from pg_class
+where relnamespace = %s::regnamespace and relname = any(%s)
+  and (relrowsecurity or relforcerowsecurity or relreplident <> 'd' or reloptions is not null
+       or obj_description(oid, 'pg_class') is not null)
+"""
+"""What is set on tables of a schema beside what CREATE TABLE says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +74,7 @@ class PostgresPlace:
             self._revoke_defaults(
                 [name for table in tables for name in (table.name, *(it.name for it in table.sequences))]
             )
-        if row_security:
-            self._show_rows(tables)
+        self._take_back(tables, row_security=row_security)
         try:
             self._execute([it for table in tables for it in ownership(table, self.schema)])
         except InsufficientPrivilege as exc:
@@ -98,20 +107,26 @@ class PostgresPlace:
             whom = quote_identifier(role) if role else "PUBLIC"
             self.session.execute(f"REVOKE ALL ON TABLE {qualified(self.schema, table)} FROM {whom}".encode())
 
-    def _show_rows(self, tables: Sequence[Table]) -> None:
-        """Switch off row-level security that the server, by an event trigger, has switched on where there was none."""
-        found = self.session.execute(
-            "select relname, relrowsecurity, relforcerowsecurity from pg_class"
-            " where relnamespace = %s::regnamespace and relname = any(%s) and (relrowsecurity or relforcerowsecurity)",
-            [quote_identifier(self.schema), [table.name for table in tables]],
-        ).fetchall()
+    def _take_back(self, tables: Sequence[Table], *, row_security: bool) -> None:
+        """Take back what the server, by an event trigger, has set on new tables and their records have not."""
         wanted = by_name(tables)
-        for name, enabled, forced in found:
-            table = qualified(self.schema, name)
-            if enabled and not wanted[name].row_security:
-                self.session.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY".encode())
-            if forced and not wanted[name].row_security_forced:
-                self.session.execute(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY".encode())
+        for name, comment, options, identity, secured, forced in self.session.execute(
+            _SET_ON_TABLES.encode(), [quote_identifier(self.schema), list(wanted)]
+        ).fetchall():
+            table, as_wanted = qualified(self.schema, name), wanted[name]
+            done: list[str] = []
+            if comment is not None and as_wanted.comment is None:
+                done.append(f"COMMENT ON TABLE {table} IS NULL")
+            if more := sorted(set(options) - {key for key, _ in as_wanted.options}):
+                done.append(f"ALTER TABLE {table} RESET ({', '.join(more)})")
+            if identity != "d" and as_wanted.replica_identity == "default":
+                done.append(f"ALTER TABLE {table} REPLICA IDENTITY DEFAULT")
+            if secured and row_security and not as_wanted.row_security:
+                done.append(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY")
+            if forced and row_security and not as_wanted.row_security_forced:
+                done.append(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+            for statement in done:
+                self.session.execute(statement.encode())
 
     def open_schema(self, statements: Sequence[str]) -> list[int]:
         """Execute statements that give the schema away; return the numbers of those that the server refuses."""

@@ -48,6 +48,8 @@ def _give(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table]) 
         Table(
             name=table.name,
             columns=(),
+            comment=table.comment,
+            options=table.options,
             owner=owner[0] if owner else table.owner,
             grants=grants[0] if grants else table.grants,
             replica_identity=identity[0] if identity else table.replica_identity,

@@ -128,6 +128,9 @@ def test_strangers_stay_through_an_undo(plain: Lake, cli: Cli, tmp_path: Path) -
         done = cli("restore", path, plain.url, *_REPLACE, *more)
         assert done.exit_code == 0, done
         assert (_seen(plain), dumped(plain.url, tmp_path)) == (before, catalog)
+    for aside in schemas(plain.url) - {"public"}:
+        execute(plain.url, f'drop schema "{aside}" cascade')
+    assert (_seen(plain), dumped(plain.url, tmp_path)) == (before, catalog)
 
 
 def test_stranger_in_a_free_place_stays_there(plain: Lake, tmp_path: Path, database: str) -> None:

@@ -230,6 +230,50 @@ def test_dependents_are_named_and_refused(lake: LakeFactory, cli: Cli, tmp_path:
     assert schemas(made.url) == {"public"}
 
 
+_SETS_MORE = """
+create function sets() returns event_trigger language plpgsql as $$
+declare made record;
+begin
+  for made in select * from pg_event_trigger_ddl_commands() where object_type = 'table' loop
+    execute format('alter table %1$s replica identity full; comment on table %1$s is ''made''', made.object_identity);
+    execute format('alter table %s set (fillfactor = 50, autovacuum_enabled = off)', made.object_identity);
+  end loop;
+end $$;
+create event trigger sets on ddl_command_end when tag in ('CREATE TABLE') execute function sets()
+"""
+
+
+def test_what_event_triggers_set_on_new_tables_is_taken_back(
+    lake: LakeFactory, cli: Cli, tmp_path: Path, database: str
+) -> None:
+    """Comments, options and replica identities are as in the backup, here and elsewhere, whatever the server sets."""
+    made = lake("plain", "0.3")
+    execute(made.url, "alter table ducklake_tag set (fillfactor = 70); comment on table ducklake_view is 'ours'")
+    path = dump(made.url, tmp_path).path
+    for url in (made.url, database):
+        execute(url, _SETS_MORE)
+
+        done = cli("restore", path, url, *REPLACE)
+
+        assert done.exit_code == 0, done
+        assert dumped(url, tmp_path) == contents(path)
+
+
+def test_an_event_trigger_that_changes_more_is_named(
+    lake: LakeFactory, cli: Cli, tmp_path: Path, database: str
+) -> None:
+    """Where new tables get columns of the server's own, nothing is restored, and the hint says what to do."""
+    path = dump(lake("plain", "0.3").url, tmp_path).path
+    execute(
+        database,
+        _SETS_MORE.replace("comment on table %1$s is ''made''", "alter table %1$s add made timestamptz default now()"),
+    )
+
+    failure(cli("restore", path, database), 1, "the server made another table", hint="event trigger")
+
+    assert server_digests(database) == {}
+
+
 def test_connected_clients_are_refused_ignored_or_ended(
     lake: LakeFactory, server: Server, cli: Cli, tmp_path: Path
 ) -> None:
