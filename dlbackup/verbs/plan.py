@@ -17,6 +17,7 @@ from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.obstacles import obstacles
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.steps import Step, next_step
+from dlbackup.tables.likeness import differences
 
 if TYPE_CHECKING:
     from dlbackup.migration.leftovers import Left
@@ -68,6 +69,7 @@ class Plan:
     Args:
         needed: False when the catalog has the version already.
         clients: other sessions on the database.
+        warnings: what `migrate` would do otherwise than one might think.
         locks_needed: what restoring the catalog in one transaction needs, roughly.
         locks_available: what the server's settings promise.
         opened_by: which DuckDB opens the lake afterwards; older ones don't.
@@ -87,6 +89,7 @@ class Plan:
     locks_available: int
     opened_by: str
     estimate_seconds: float
+    warnings: tuple[str, ...] = ()
 
 
 def plan(address: str, options: MigrateOptions | None = None) -> Plan:
@@ -144,7 +147,16 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             locks_available=locks.available,
             opened_by=spec.ENGINES.get(engine.spec_version, "unknown"),
             estimate_seconds=round(seconds, 1) if step else 0.0,
+            warnings=_unlike(snapshot) if step else (),
         )
+
+
+def _unlike(snapshot: Snapshot) -> tuple[str, ...]:
+    """Say in what tables that the engine makes anew can't be like the others, since these aren't alike."""
+    return tuple(
+        f"the catalog's tables differ in their {what}, so new ones would keep what the engine gives them"
+        for what in differences(snapshot.tables)
+    )
 
 
 def _throttled_s(snapshot: Snapshot, options: MigrateOptions) -> float:

@@ -128,4 +128,7 @@ def test_tables_that_are_not_alike_hidden_are_named(lake: LakeFactory, cli: Cli)
     made = lake("plain", "0.3")
     execute(made.url, "alter table ducklake_tag enable row level security")
 
+    planned = cli("plan", made.url)
+    assert "warning: the catalog's tables differ in their row-level security" in planned.stdout
+
     assert "the catalog's tables differ in their row-level security" in _migrated(cli, made.url)
