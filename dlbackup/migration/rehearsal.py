@@ -26,6 +26,7 @@ from dlbackup.migration.losses.known import known_losses
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.passage import Passage, examine, put_right, snapshot_span
 from dlbackup.migration.steps import Step, next_step
+from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
 
@@ -54,20 +55,26 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
     Restore a backup into a scratch schema and let an engine open it, after a migration if it needs one.
 
     Returns:
-        Warnings: what a migration would lose, or why this engine can't open the catalog.
+        Warnings: what this server can't restore as it was, what a migration would lose, or why this engine can't open
+        the catalog.
 
     Raises:
         DlbackupError: it can't be restored, migrated or opened.
     """
     schema = backup.manifest.header.source.schema
-    with _copied(address, schema, backup, read_back=True) as copy:
+    said: list[Finding] = []
+
+    def note(event: Event) -> None:
+        if event.warning:
+            said.append(Finding(severity="warning", rule="restored-otherwise", message=event.message))
+
+    with _copied(address, schema, backup, read_back=True, on_event=note) as copy:
         with copy.snapshot() as snapshot:
             try:
                 step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, None)
             except Refused as exc:
-                return [
-                    Finding(severity="warning", rule="not-opened", message=f"restored, but not opened: {exc.message}")
-                ]
+                text = f"restored, but not opened: {exc.message}"
+                return [*said, Finding(severity="warning", rule="not-opened", message=text)]
             losses = known_losses(snapshot, step) if step else ()
             span = snapshot_span(snapshot)
         mends = tuple(loss for loss in losses if loss.mendable)
@@ -89,7 +96,7 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
             check_opens(engine, passage.target(address, copy.schema), span)
         else:
             _walk(passage, copy, backup)
-    return [
+    return said + [
         Finding(
             severity="warning",
             rule=loss.rule,
@@ -100,7 +107,9 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
 
 
 @contextmanager
-def _copied(address: Address, schema: str, backup: VerifiedBackup, *, read_back: bool) -> Iterator[PostgresCatalog]:
+def _copied(
+    address: Address, schema: str, backup: VerifiedBackup, *, read_back: bool, on_event: OnEvent = ignore
+) -> Iterator[PostgresCatalog]:
     """Restore a backup into a scratch schema, which is dropped at the end."""
     session = connect(address, "dlbackup-rehearsal")
     try:
@@ -108,7 +117,7 @@ def _copied(address: Address, schema: str, backup: VerifiedBackup, *, read_back:
             copy = PostgresCatalog(address, session, scratch)
             with backup.open() as reader:
                 options = RestoreOptions(owner=False, privileges=False, data_files=False, read_back=read_back)
-                restore_into(copy, reader, options, scratch=True)
+                restore_into(copy, reader, options, on_event, scratch=True)
                 fixed = [entry.table.name for entry in reader.manifest.tables if entry.kind == "fixed"]
             analyze(session, scratch, fixed)
             yield copy

@@ -109,12 +109,17 @@ class Job:
         """The definitions that are wanted, by name."""
         return by_name(self.tables)
 
-    def begin(self, replacement: Replacement) -> None:
-        """Look at what is replaced, and say what can't be as it was; refuse where roles are missing."""
+    def begin(self, replacement: Replacement, *, scratch: bool) -> None:
+        """
+        Look at what is replaced, and say what can't be as it was; refuse where roles are missing.
+
+        Args:
+            scratch: what the backup itself lacks is nobody's concern there.
+        """
         existing = replacement.existing.tables
         self.replaces = bool(existing)
         check_roles(replacement, self.tables)
-        said = what_is_missing(self.manifest, self.tables)
+        said = [] if scratch else what_is_missing(self.manifest, self.tables)
         self.tables, stays = hidden_as_now(self.tables, existing)
         self.warn(*said, *stays)
         self.leave_out(replacement.unknown_privileges())

@@ -88,7 +88,7 @@ def restore_fed(
         bar=manifest.header.spec_version if options.bar_stale_clients else "",
     )
     with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:
-        job.begin(replacement)
+        job.begin(replacement, scratch=scratch)
         scheduled = replacement.existing.scheduled_for_deletion()
         for opened in replacement.parts(manifest.tables):
             with opened as part:

@@ -13,7 +13,7 @@ from support.faults.faults import engine_that, failed, new_role
 from support.lakes.lakes import Lake
 from support.servers.servers import Server
 
-from dlbackup import dump
+from dlbackup import dump, verify
 from dlbackup.tables.definition import Table
 
 _METHOD = "create access method heap2 type table handler heap_tableam_handler"
@@ -75,6 +75,8 @@ def test_what_a_server_has_not_is_named(server: Server, kept: Lake, tablespace: 
     execute(kept.url, "alter table ducklake_data_file set tablespace pg_default")
     execute(kept.url, "alter index ducklake_schema_pkey set tablespace pg_default", f"drop tablespace {tablespace}")
     with server.database() as url, server.database() as replayed:
+        (finding, *_) = [it for it in verify(path, rehearse=url).findings if it.rule == "restored-otherwise"]
+        assert f"tablespace {tablespace}; access method heap2" in finding.message
         done = cli("restore", path, url, "--no-data-files")
         psql_restore(server, replayed, path)
 
