@@ -160,7 +160,10 @@ def read_definitions(session: Session, schema: str) -> Definitions:
                 raise
             beside[relation.name] = relation.kind_of_thing
             continue
-        if relation.name in strangers and (left_out or table.sequences or not owners <= {table.owner}):
+        is_ours = relation.name not in strangers or (
+            not left_out and owners <= {table.owner} and _as_engines_make(table)
+        )
+        if not is_ours:
             beside[relation.name] = relation.kind_of_thing
             continue
         tables[relation.name] = table
@@ -290,6 +293,11 @@ def _definition(relation: Relation, parts: _Parts) -> tuple[Table, list[str]]:
     except UnsafeStatement as exc:
         raise Unsupported(exc.message, "a backup carries built-in types only") from exc
     return table, [*unsafe, *_notes(relation, parts)]
+
+
+def _as_engines_make(table: Table) -> bool:
+    """Tell whether a table has nothing that engines never give theirs."""
+    return not (table.sequences or table.row_security)
 
 
 def _column(table: str, column: _Attribute, parts: _Parts) -> Column:

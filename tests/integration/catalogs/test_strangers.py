@@ -48,6 +48,10 @@ _STRANGERS = {
         ),
         "select x, (select count(*) from pg_policies) from ducklake_audit",
     ),
+    "table ducklake_secret": (
+        "create table ducklake_secret as select 1 as x; alter table ducklake_secret enable row level security",
+        "select x, relrowsecurity from ducklake_secret, pg_class where relname = 'ducklake_secret'",
+    ),
     "view ducklake_report": ("create view ducklake_report as select 1 as x", "select x from ducklake_report"),
     "materialized view ducklake_daily": (
         "create materialized view ducklake_daily as select 1 as x",
