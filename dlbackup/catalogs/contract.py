@@ -57,6 +57,14 @@ class Pages:
     end: int | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """Another catalog of the same lake, which has the same data files: where it is, and its newest snapshot."""
+
+    schema: str
+    snapshot_id: int
+
+
 class Snapshot(Protocol):
     """One consistent view of a catalog."""
 
@@ -375,6 +383,9 @@ class Catalog(Protocol):
 
     def refuse_pooler(self) -> None:
         """Raise Pooled where somebody is between us and the catalog, so that no lock in it can be trusted."""
+
+    def copies(self) -> tuple[Copy, ...]:
+        """Return the other catalogs of the same lake that stand beside this one."""
 
     def clients(self) -> tuple["Client", ...]:
         """Return who else is connected, oldest first, without other processes of dlbackup's."""

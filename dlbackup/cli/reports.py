@@ -129,6 +129,10 @@ def found(result: "Info") -> str:
     lines += [f"meaning   {result.fingerprint}"] if result.fingerprint else []
     lines += [f"taken     {result.created}"] if result.created else []
     lines += [f"left out  {what}" for what in result.left_out]
+    lines += [
+        f"copy      schema {copy.schema}, at snapshot {copy.snapshot_id}: clean up in none of them"
+        for copy in result.copies
+    ]
     return "\n".join(lines)
 
 

@@ -2,10 +2,13 @@
 The invariants of a healthy catalog, asked of the catalog at an address or of a backup.
 """
 
+from dataclasses import replace
+
 from dlbackup.addresses.address import names_backup, parse_address
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
+from dlbackup.health.copies import shared_data_files
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.stores.folder import local
 
@@ -20,5 +23,9 @@ def check(target: str, *, metadata_schema: str | None = None, on_event: OnEvent 
     if names_backup(target):
         with BackupReader(local(target)) as reader:
             return check_backup(reader, on_event=on_event)
-    with open_catalog(parse_address(target), metadata_schema) as catalog, catalog.snapshot() as snapshot:
-        return check_snapshot(snapshot, on_event=on_event)
+    with open_catalog(parse_address(target), metadata_schema) as catalog:
+        copies = catalog.copies()
+        with catalog.snapshot() as snapshot:
+            checked = check_snapshot(snapshot, on_event=on_event)
+            shared = shared_data_files(copies, snapshot.head.snapshot_id)
+        return replace(checked, findings=checked.findings + shared)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from dlbackup.addresses.address import names_backup, parse_address
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.contract import Copy, Snapshot
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.catalogs.reading import meaning
 from dlbackup.lake import spec
@@ -26,6 +27,7 @@ class Info:
         created: of a backup.
         bytes: of the catalog's tables with their indexes, or of the backup file.
         engine: which DuckDB opens it without migrating it.
+        copies: other catalogs of the same lake in the same database: clean-up in one deletes files of the others.
         fingerprint: what the lake means; of a catalog only when asked for, since it reads all rows.
     """
 
@@ -42,6 +44,7 @@ class Info:
     engine: str
     created: str | None = None
     left_out: tuple[str, ...] = ()
+    copies: tuple[Copy, ...] = ()
     fingerprint: str | None = None
 
 
@@ -87,22 +90,29 @@ def _of_backup(where: Where) -> Info:
 
 
 def _of_catalog(target: str, schema: str | None, fingerprint: bool) -> Info:
-    with open_catalog(parse_address(target), schema) as catalog, catalog.snapshot() as snapshot:
-        head, source = snapshot.head, snapshot.source
-        counts = snapshot.counts()
-        return Info(
-            kind="catalog",
-            spec_version=head.spec_version,
-            snapshot_id=head.snapshot_id,
-            snapshot_time=head.snapshot_time,
-            tables=len(snapshot.tables),
-            rows=sum(counts.values()),
-            database=source.database,
-            schema=source.schema,
-            server_version=source.server_version,
-            bytes=snapshot.size_bytes(),
-            engine=_engine(head.spec_version),
-            created=None,
-            left_out=snapshot.left_out,
-            fingerprint=meaning(snapshot)[1].value if fingerprint else None,
-        )
+    with open_catalog(parse_address(target), schema) as catalog:
+        copies = catalog.copies()
+        with catalog.snapshot() as snapshot:
+            return _of_snapshot(snapshot, copies, fingerprint)
+
+
+def _of_snapshot(snapshot: Snapshot, copies: tuple[Copy, ...], fingerprint: bool) -> Info:
+    head, source = snapshot.head, snapshot.source
+    counts = snapshot.counts()
+    return Info(
+        kind="catalog",
+        spec_version=head.spec_version,
+        snapshot_id=head.snapshot_id,
+        snapshot_time=head.snapshot_time,
+        tables=len(snapshot.tables),
+        rows=sum(counts.values()),
+        database=source.database,
+        schema=source.schema,
+        server_version=source.server_version,
+        bytes=snapshot.size_bytes(),
+        engine=_engine(head.spec_version),
+        created=None,
+        left_out=snapshot.left_out,
+        copies=copies,
+        fingerprint=meaning(snapshot)[1].value if fingerprint else None,
+    )

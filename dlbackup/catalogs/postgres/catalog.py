@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.contract import Client, Locks, Replacement, Terms
+from dlbackup.catalogs.contract import Client, Copy, Locks, Replacement, Terms
 from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator, refuse_pooler
 from dlbackup.catalogs.postgres.clients.connected import other_clients, settle_clients
 from dlbackup.catalogs.postgres.clients.guard import making_way
+from dlbackup.catalogs.postgres.copies import copies
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available
 from dlbackup.catalogs.postgres.mark import PostgresMark
 from dlbackup.catalogs.postgres.replacement import replacing
@@ -111,6 +112,10 @@ class PostgresCatalog:
     def refuse_pooler(self) -> None:
         """Raise Pooled where a proxy shares the session with others."""
         refuse_pooler(self.session)
+
+    def copies(self) -> tuple[Copy, ...]:
+        """Return the other catalogs of the same lake in the same database."""
+        return copies(self.session, self.schema)
 
     def clients(self) -> tuple[Client, ...]:
         """Return the client sessions on the database, oldest first."""

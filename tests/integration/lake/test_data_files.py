@@ -160,3 +160,25 @@ def test_a_restore_beside_the_original_says_that_it_is_a_copy(private: Lake, dat
     assert words in cli("restore", backup, database).stderr
     assert words not in cli("restore", backup, database, "--replace").stderr
     assert words not in cli("restore", backup, database, "--metadata-schema", "b", "--data-path", "/elsewhere/").stderr
+
+
+def test_copies_in_one_database_are_known(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+    """`info` and `check` say of each that the other is there, and has gone on; not of one that has files of its own."""
+    backup = cli("dump", plain.url, "--json").json()["path"]
+    assert cli("info", plain.url, "--json").json()["copies"] == []
+    for schema, words in (("a copy", ()), ("moved", ("--data-path", str(tmp_path)))):
+        restored = cli("restore", backup, plain.url, "--metadata-schema", schema, *words)
+        assert restored.exit_code == 0, restored.stderr
+    head = cli("info", backup, "--json").json()["snapshot_id"]
+    plain.engine.run(plain.url, None, ["create table lake.later (i integer)"])
+
+    own, copy = ("--metadata-schema", plain.schema), ("--metadata-schema", "a copy")
+    assert cli("info", plain.url, "--json", *own).json()["copies"] == [{"schema": "a copy", "snapshot_id": head}]
+    assert cli("info", plain.url, "--json", *copy).json()["copies"] == [{"schema": "public", "snapshot_id": head + 1}]
+    assert "clean up in none of them" in cli("info", plain.url, *copy).stdout
+    assert cli("info", plain.url, "--json", "--metadata-schema", "moved").json()["copies"] == []
+    checked = cli("check", plain.url, "--json", *copy)
+    assert (checked.exit_code, checked.json()["ok"]) == (0, True)
+    (finding,) = checked.json()["findings"]
+    assert (finding["severity"], finding["rule"]) == ("warning", "shared-data-files")
+    assert f"schema public, at snapshot {head + 1}, which this one, at {head}, has not" in finding["message"]

@@ -1,0 +1,61 @@
+"""Other catalogs of the same lake in the same database."""
+
+from collections.abc import Iterable
+
+from dlbackup.catalogs.contract import Copy
+from dlbackup.catalogs.postgres.schemas import catalog_schemas
+from dlbackup.catalogs.postgres.sessions import Session
+from dlbackup.tables.quoting import qualified, quote_literal
+
+_AT_ONCE = 100
+"""How many catalogs are asked in one message: their locks are held together."""
+_READABLE = r"""
+select n.nspname
+from pg_namespace n
+where n.nspname = any(%s) and n.nspname <> %s and n.nspname !~ '^dlbackup_'
+  and 3 = (
+      select count(*) from pg_class c
+      where c.relnamespace = n.oid and c.relkind = 'r'
+        and c.relname in ('ducklake_metadata', 'ducklake_schema', 'ducklake_snapshot')
+        and has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT')
+        and not (c.relrowsecurity and row_security_active(c.oid))
+  )
+order by n.nspname
+"""
+
+
+def copies(session: Session, schema: str) -> tuple[Copy, ...]:
+    """
+    Return the other catalogs, as far as the role may read them, that have the same uuid of schema 0 and data path.
+
+    Those that a restore has kept aside are none: nobody attaches them.
+    """
+    own = list(_known(session, [schema]))
+    others = session.execute(_READABLE.encode(), [catalog_schemas(session), schema]).fetchall() if own else []
+    found = []
+    for begin in range(0, len(others), _AT_ONCE):
+        names = [name for (name,) in others[begin : begin + _AT_ONCE]]
+        found += [
+            Copy(schema=name, snapshot_id=newest)
+            for name, uuid, path, newest in _known(session, names)
+            if (uuid, path) == own[0][1:3]
+        ]
+    return tuple(found)
+
+
+def _known(session: Session, schemas: list[str]) -> Iterable[tuple[str, str, str, int]]:
+    """Yield schema, uuid of schema 0, data path and newest snapshot of catalogs that have all of them."""
+    parts = [
+        f"""
+        select {quote_literal(schema)}, s.schema_uuid::text, m.value, (
+            select max(snapshot_id) from {qualified(schema, "ducklake_snapshot")}
+        ) as newest
+        from {qualified(schema, "ducklake_schema")} s
+        join {qualified(schema, "ducklake_metadata")} m on m.key = 'data_path'
+        where s.schema_id = 0
+        """
+        for schema in schemas
+    ]
+    if not parts:
+        return []
+    return [row for row in session.execute(" union all ".join(parts).encode()) if None not in row]
