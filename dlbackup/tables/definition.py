@@ -85,7 +85,7 @@ class Constraint:
     tablespace: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
     """An index that no constraint owns; `definition` is what follows the table: `USING btree (x)`."""
 

@@ -19,7 +19,7 @@ from {table}
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresExisting:
     """
     The catalog tables of a schema, and what they say of themselves.
@@ -102,7 +102,13 @@ def look_at(session: Session, schema: str, *, is_new: bool | None = None) -> Pos
     if is_new is None:
         is_new = not _is_there(session, schema)
     definitions = read_definitions(session, schema)
-    return PostgresExisting(session, schema, definitions, read_head(session, schema, definitions), is_new)
+    return PostgresExisting(
+        session=session,
+        schema=schema,
+        definitions=definitions,
+        head=read_head(session, schema, definitions),
+        is_new=is_new,
+    )
 
 
 def _is_there(session: Session, schema: str) -> bool:

@@ -109,7 +109,7 @@ where i.indrelid = any(%(oids)s)
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Definitions:
     """
     What was found in a schema.
@@ -169,11 +169,11 @@ def read_definitions(session: Session, schema: str) -> Definitions:
         tables[relation.name] = table
         notes += left_out
     return Definitions(
-        tuple(tables.values()),
-        {relation.name: relation.oid for relation in relations if relation.name in tables},
-        {relation.name: relation.filenode for relation in relations if relation.name in tables},
-        tuple(notes),
-        dict(sorted(beside.items())),
+        tables=tuple(tables.values()),
+        oids={relation.name: relation.oid for relation in relations if relation.name in tables},
+        filenodes={relation.name: relation.filenode for relation in relations if relation.name in tables},
+        left_out=tuple(notes),
+        beside=dict(sorted(beside.items())),
     )
 
 
@@ -353,7 +353,15 @@ def _read_indexes(session: Session, oids: list[int], left_out: dict[int, list[st
     indexes: dict[int, list[Index]] = defaultdict(list)
     for oid, name, unique, text, comment, beginning, usable, tablespace in session.execute(_INDEXES, [oids]):
         if usable and text.startswith(beginning):
-            indexes[oid].append(Index(name, text.removeprefix(beginning), unique, comment, tablespace))
+            indexes[oid].append(
+                Index(
+                    name=name,
+                    definition=text.removeprefix(beginning),
+                    unique=unique,
+                    comment=comment,
+                    tablespace=tablespace,
+                )
+            )
         else:
             left_out[oid].append(f"index {name}")
     return indexes

@@ -157,7 +157,13 @@ class PostgresSnapshot:
             return None
         names = [table.name for table in tables]
         oids, filenodes = self.definitions.oids, self.definitions.filenodes
-        part = Definitions(tuple(tables), {n: oids[n] for n in names}, {n: filenodes[n] for n in names}, (), {})
+        part = Definitions(
+            tables=tuple(tables),
+            oids={n: oids[n] for n in names},
+            filenodes={n: filenodes[n] for n in names},
+            left_out=(),
+            beside={},
+        )
         return SharedSnapshot(
             exported=self.exported, schema=self.schema, source=self.source, head=self.head, definitions=part
         )

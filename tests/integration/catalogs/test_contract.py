@@ -39,7 +39,7 @@ _ROWS = {
 
 def _inlined(name: str) -> Table:
     columns = (Column(name="row_id", type="bigint"), Column(name="text", type="character varying"))
-    return Table(name=name, columns=columns, indexes=(Index(f"{name}_idx", "USING btree (row_id)"),))
+    return Table(name=name, columns=columns, indexes=(Index(name=f"{name}_idx", definition="USING btree (row_id)"),))
 
 
 TABLES = [*(_inlined(f"ducklake_inlined_data_{number}_1") for number in range(100, 122)), METADATA, SNAPSHOT]

@@ -41,7 +41,7 @@ class _Writer:
         self._thread.join()
 
     def _write(self) -> None:
-        while not self._stop.wait(0.01):
+        while not self._stop.wait(0.05):
             number = next(_numbers)
             text = _TEXTS[number % len(_TEXTS)]
             quoted = text.replace("'", "''")

@@ -79,7 +79,10 @@ def catalogs(draw: st.DrawFn) -> Contents:
             columns=columns,
             constraints=draw(st.lists(checks, max_size=2).map(tuple)),
             indexes=draw(
-                st.lists(st.builds(Index, names, st.just("USING btree (a)"), st.booleans()), max_size=2).map(tuple)
+                st.lists(
+                    st.builds(Index, name=names, definition=st.just("USING btree (a)"), unique=st.booleans()),
+                    max_size=2,
+                ).map(tuple)
             ),
             comment=draw(st.none() | texts),
             owner=draw(st.just("") | names),

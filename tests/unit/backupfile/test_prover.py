@@ -183,9 +183,13 @@ EVIL_TABLES: dict[str, Table] = {
     "foreign key": replace(SNAPSHOT, constraints=(Constraint("c", "FOREIGN KEY (snapshot_id) REFERENCES x (y)"),)),
     "exclusion": replace(SNAPSHOT, constraints=(Constraint("c", "EXCLUDE USING gist (snapshot_id WITH =)"),)),
     "inherits": replace(SNAPSHOT, constraints=(Constraint("c", 'CHECK (true)) INHERITS ("x"'),)),
-    "index calls": replace(SNAPSHOT, indexes=(Index("i", "USING btree (pg_sleep(1))"),)),
-    "index breaks out": replace(SNAPSHOT, indexes=(Index("i", "USING btree (snapshot_id); DROP TABLE x"),)),
-    "index selects": replace(SNAPSHOT, indexes=(Index("i", "USING btree (snapshot_id) WHERE (SELECT true)"),)),
+    "index calls": replace(SNAPSHOT, indexes=(Index(name="i", definition="USING btree (pg_sleep(1))"),)),
+    "index breaks out": replace(
+        SNAPSHOT, indexes=(Index(name="i", definition="USING btree (snapshot_id); DROP TABLE x"),)
+    ),
+    "index selects": replace(
+        SNAPSHOT, indexes=(Index(name="i", definition="USING btree (snapshot_id) WHERE (SELECT true)"),)
+    ),
     "identity breaks out": replace(SNAPSHOT, replica_identity="full; DROP TABLE x"),
     "option breaks out": replace(SNAPSHOT, options=(("fillfactor = 1); DROP TABLE x; --", "1"),)),
     "grant of something else": replace(SNAPSHOT, grants=(Grant("bob", ("SELECT ON TABLE x TO y; GRANT SELECT",)),)),

@@ -37,7 +37,7 @@ def with_constraint(text: str) -> Table:
 
 
 def with_index(text: str) -> Table:
-    return replace(BASE, indexes=(Index("i", text),))
+    return replace(BASE, indexes=(Index(name="i", definition=text),))
 
 
 def accepts(table: Table) -> bool:
@@ -477,8 +477,8 @@ def test_characters_that_no_server_stores_are_refused(bad: str) -> None:
         with_default(quote_literal(bad)),
         replace(BASE, constraints=(Constraint(bad, "PRIMARY KEY (a)"),)),
         replace(BASE, constraints=(Constraint("k", "PRIMARY KEY (a)", comment=bad),)),
-        replace(BASE, indexes=(Index(bad, "USING btree (a)"),)),
-        replace(BASE, indexes=(Index("i", "USING btree (a)", comment=bad),)),
+        replace(BASE, indexes=(Index(name=bad, definition="USING btree (a)"),)),
+        replace(BASE, indexes=(Index(name="i", definition="USING btree (a)", comment=bad),)),
         replace(BASE, comment=bad),
         replace(BASE, owner=bad),
         replace(BASE, grants=(Grant(bad, ("SELECT",)),)),
@@ -495,7 +495,7 @@ def test_names_that_no_server_takes_are_refused(name: str) -> None:
     assert not accepts(replace(BASE, columns=(Column(name=name, type="bigint"),)))
     assert not accepts(replace(BASE, columns=(Column(name="a", type="text", collation=name),)))
     assert not accepts(replace(BASE, constraints=(Constraint(name, "PRIMARY KEY (a)"),)))
-    assert not accepts(replace(BASE, indexes=(Index(name, "USING btree (a)"),)))
+    assert not accepts(replace(BASE, indexes=(Index(name=name, definition="USING btree (a)"),)))
     assert not accepts(replace(BASE, replica_identity=f"index {name}"))
 
 
@@ -671,7 +671,14 @@ tables = st.builds(
         tuple
     ),
     indexes=st.lists(
-        st.builds(Index, names, st.sampled_from(INDEXES), st.booleans(), st.none() | names), max_size=2
+        st.builds(
+            Index,
+            name=names,
+            definition=st.sampled_from(INDEXES),
+            unique=st.booleans(),
+            comment=st.none() | names,
+        ),
+        max_size=2,
     ).map(tuple),
     comment=st.none() | names,
     owner=st.just("") | names,
@@ -823,7 +830,10 @@ def test_what_would_run_code_is_left_out_by_name() -> None:
             Constraint("bad check", "CHECK (evil(a))"),
             Constraint("excl", "EXCLUDE USING gist (a WITH =)"),
         ),
-        indexes=(Index("fine", "USING btree (b)"), Index("odd", "USING btree (evil(b))")),
+        indexes=(
+            Index(name="fine", definition="USING btree (b)"),
+            Index(name="odd", definition="USING btree (evil(b))"),
+        ),
         comment="kept too",
     )
 
@@ -872,7 +882,7 @@ def test_statements_of_a_full_table() -> None:
             Column(name="t", type="text", not_null=False, default=None, collation="C"),
         ),
         constraints=(Constraint("pk", "PRIMARY KEY (id)", "key"), Constraint("ck", "CHECK ((id > 0))")),
-        indexes=(Index("i", "USING btree (t)", True, "idx"),),
+        indexes=(Index(name="i", definition="USING btree (t)", unique=True, comment="idx"),),
         comment="a 'table'",
         owner="owner",
         grants=(Grant("", ("SELECT",)), Grant("al", ("DELETE",), True)),

@@ -156,7 +156,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     big = Table(
         name="ducklake_big",
         columns=(Column(name="id", type="bigint"), Column(name="t", type="text")),
-        indexes=(Index("i", "USING btree (id)"),),
+        indexes=(Index(name="i", definition="USING btree (id)"),),
     )
     rows = [row(n, dice.randbytes(2000).hex()) for n in range(5000)]
     after = [(table, [row(1, "x"), row(None, None)]) for table in TABLES]
