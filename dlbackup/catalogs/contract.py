@@ -272,6 +272,7 @@ class Terms:
         scratch: nobody but us knows the place, so its tables need not appear at once.
         bar: the spec version of what is put there, where stale clients are to be barred; those that remember what is
             replaced are made to forget it, by a snapshot more. Empty: they are not.
+        exact: tables that were kept as by default are, whatever the user's own defaults are.
     """
 
     accept: Callable[[Existing], None]
@@ -279,6 +280,7 @@ class Terms:
     drop_replaced: bool = False
     scratch: bool = False
     bar: str = ""
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

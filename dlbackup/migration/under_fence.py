@@ -206,7 +206,7 @@ class Attempt:
         with self.backup.open() as reader:
             options = RestoreOptions(replace=True, drop_replaced=True, data_files=False)
             place = PostgresCatalog(self.catalog.address, self.fence.session, self.catalog.schema)
-            restore_into(place, reader, options)
+            restore_into(place, reader, options, exact=True)
 
     def _ended(self, end: type[MigrationError], reason: str, why: str) -> MigrationError:
         if end is Unchanged:

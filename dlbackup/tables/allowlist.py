@@ -197,6 +197,7 @@ def _names(table: Table) -> Iterator[str]:
     yield from (column.collation for column in table.columns if column.collation is not None)
     yield from (sequence.name for sequence in table.sequences)
     yield from table.tablespaces
+    yield from (name for name, _ in table.index_tablespaces)
     yield from {table.access_method} - {""}
 
 

@@ -82,7 +82,6 @@ class Constraint:
     name: str
     definition: str
     comment: str | None = None
-    tablespace: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +92,6 @@ class Index:
     definition: str
     unique: bool = False
     comment: str | None = None
-    tablespace: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +107,8 @@ class Table:
         row_security: whether row-level security is on; without policies, nobody but the owner sees rows.
         row_security_forced: whether it binds the owner too.
         sequences: those that belong to its columns, in their order.
-        tablespace: empty where it is the database's own; no statement of a backup names it, nor the access method.
+        tablespace: empty where it is the database's own; no statement of a backup says how a table is kept.
+        index_tablespaces: of keys and indexes by their names, where it is another.
         access_method: empty where it is `heap`.
     """
 
@@ -126,6 +125,7 @@ class Table:
     row_security_forced: bool = False
     sequences: tuple[ColumnSequence, ...] = ()
     tablespace: str = ""
+    index_tablespaces: tuple[tuple[str, str], ...] = ()
     access_method: str = ""
 
     @property
@@ -152,21 +152,24 @@ class Table:
     @property
     def tablespaces(self) -> frozenset[str]:
         """Where it and its indexes are kept, but for the database's own tablespace."""
-        found = {self.tablespace, *(it.tablespace for it in self.constraints), *(it.tablespace for it in self.indexes)}
-        return frozenset(found - {""})
+        return frozenset({self.tablespace, *(tablespace for _, tablespace in self.index_tablespaces)} - {""})
 
     def without_storage(self, tablespaces: frozenset[str], access_methods: frozenset[str]) -> "Table":
         """Return the same table, kept as by default instead of in one of these ways."""
-
-        def kept(name: str) -> str:
-            return "" if name in tablespaces else name
-
         return replace(
             self,
-            constraints=tuple(replace(it, tablespace=kept(it.tablespace)) for it in self.constraints),
-            indexes=tuple(replace(it, tablespace=kept(it.tablespace)) for it in self.indexes),
-            tablespace=kept(self.tablespace),
+            tablespace="" if self.tablespace in tablespaces else self.tablespace,
+            index_tablespaces=tuple(each for each in self.index_tablespaces if each[1] not in tablespaces),
             access_method="" if self.access_method in access_methods else self.access_method,
+        )
+
+    def kept_as(self, other: "Table") -> "Table":
+        """Return the same table, in the database's own tablespace where the other one and its indexes are."""
+        elsewhere = {name for name, _ in other.index_tablespaces}
+        return replace(
+            self,
+            tablespace=self.tablespace if other.tablespace else "",
+            index_tablespaces=tuple(each for each in self.index_tablespaces if each[0] in elsewhere),
         )
 
     def without_owner(self) -> "Table":

@@ -10,7 +10,7 @@ what the second check is for.
 
 from dataclasses import replace
 
-from dlbackup.tables.definition import Column, ColumnSequence, Constraint, Grant, Index, SchemaRights, Table
+from dlbackup.tables.definition import Column, ColumnSequence, Constraint, Grant, SchemaRights, Table
 from dlbackup.tables.quoting import placed, quote_identifier, quote_literal
 
 SETTINGS = (
@@ -54,21 +54,13 @@ def adding(table: str, constraint: Constraint) -> str:
     return f"ALTER TABLE {table} ADD CONSTRAINT {quote_identifier(constraint.name)} {constraint.definition};\n"
 
 
-def indexing(index: Index, table: str) -> str:
-    """Return the statement that makes an index of the table of a quoted name."""
-    unique = "UNIQUE " if index.unique else ""
-    return f"CREATE {unique}INDEX {quote_identifier(index.name)} ON {table} {index.definition};\n"
-
-
 def finishing(table: Table, schema: str | None = None) -> list[str]:
     """Return what follows the rows: indexes, comments, sequences, storage parameters and the like."""
-    return [*(indexing(index, placed(schema, table.name)) for index in table.indexes), *describing(table, schema)]
-
-
-def describing(table: Table, schema: str | None = None) -> list[str]:
-    """Return what follows the indexes."""
     name = placed(schema, table.name)
-    done: list[str] = []
+    done = [
+        f"CREATE {'UNIQUE ' if i.unique else ''}INDEX {quote_identifier(i.name)} ON {name} {i.definition};\n"
+        for i in table.indexes
+    ]
     if table.comment is not None:
         done.append(f"COMMENT ON TABLE {name} IS {quote_literal(table.comment)};\n")
     done += [

@@ -302,6 +302,8 @@ def prove_definitions(place: Place, job: Job) -> None:
     hidden: list[str] = []
     for table in job.tables:
         there = found.pop(table.name, None)
+        if there is not None:
+            there = there.kept_as(table)
         if there not in (table, None) and not job.replaces and there == stricter(table, there):
             hidden.append(table.name)
         elif there != table:

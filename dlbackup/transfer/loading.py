@@ -53,15 +53,17 @@ def restore_into(
     on_event: OnEvent = ignore,
     *,
     scratch: bool = False,
+    exact: bool = False,
 ) -> str | None:
     """
     Restore into a catalog's place, inside its transaction if it has one open; return where the old one is.
 
     Args:
         scratch: nobody but us knows the place, so the catalog need not appear in one transaction.
+        exact: tables are kept where they were, also where the user's own defaults say otherwise.
     """
     with feeding(reader, rewrite_for(catalog.address)) as feed:
-        return restore_fed(catalog, reader, feed, options, on_event, scratch=scratch).replaced
+        return restore_fed(catalog, reader, feed, options, on_event, scratch=scratch, exact=exact).replaced
 
 
 def restore_fed(
@@ -72,6 +74,7 @@ def restore_fed(
     on_event: OnEvent,
     *,
     scratch: bool = False,
+    exact: bool = False,
 ) -> Loaded:
     """
     Restore the rows of a feed; see `restore_into`.
@@ -86,6 +89,7 @@ def restore_fed(
         drop_replaced=options.drop_replaced,
         scratch=scratch,
         bar=manifest.header.spec_version if options.bar_stale_clients else "",
+        exact=exact,
     )
     with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:
         job.begin(replacement, scratch=scratch)

@@ -102,13 +102,8 @@ def look_at(session: Session, schema: str, *, is_new: bool | None = None) -> Pos
     if is_new is None:
         is_new = not _is_there(session, schema)
     definitions = read_definitions(session, schema)
-    return PostgresExisting(
-        session=session,
-        schema=schema,
-        definitions=definitions,
-        head=read_head(session, schema, definitions),
-        is_new=is_new,
-    )
+    head = read_head(session, schema, definitions)
+    return PostgresExisting(session=session, schema=schema, definitions=definitions, head=head, is_new=is_new)
 
 
 def _is_there(session: Session, schema: str) -> bool:

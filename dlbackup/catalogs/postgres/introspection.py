@@ -47,10 +47,8 @@ where a.attrelid = any(%(oids)s) and a.attacl is not null and not a.attisdropped
 """
 """The privileges on tables, as column 0, and on columns; the owner's own are among them."""
 _CONSTRAINTS = """
-select conrelid, conname, pg_get_constraintdef(n.oid), obj_description(n.oid, 'pg_constraint'),
-       coalesce(t.spcname, '')::text
-from pg_constraint n left join pg_class c on c.oid = conindid left join pg_tablespace t on t.oid = c.reltablespace
-where conrelid = any(%s) and contype in ('p', 'u', 'c')
+select conrelid, conname, pg_get_constraintdef(oid), obj_description(oid, 'pg_constraint')
+from pg_constraint where conrelid = any(%s) and contype in ('p', 'u', 'c')
 order by conrelid, contype = 'c', contype, conname collate "C"
 """
 """Primary keys, unique and check constraints, the checks last."""
@@ -59,10 +57,9 @@ select i.indrelid, c.relname, i.indisunique, pg_get_indexdef(c.oid), obj_descrip
        format('CREATE %%sINDEX %%I ON %%I.%%I ', case when i.indisunique then 'UNIQUE ' else '' end,
               c.relname, n.nspname, t.relname),
        i.indisvalid and not exists (select from pg_attribute a where a.attrelid = c.oid
-                                    and a.attstattarget <> -1),
-       coalesce(s.spcname, '')::text
+                                    and a.attstattarget <> -1)
 from pg_index i join pg_class c on c.oid = i.indexrelid join pg_class t on t.oid = i.indrelid
-join pg_namespace n on n.oid = t.relnamespace left join pg_tablespace s on s.oid = c.reltablespace
+join pg_namespace n on n.oid = t.relnamespace
 where i.indrelid = any(%s)
   and not exists (select from pg_constraint where conindid = i.indexrelid and contype in ('p', 'u', 'x'))
 order by i.indrelid, c.relname collate "C"
@@ -73,6 +70,13 @@ select i.indrelid, c.relname from pg_index i join pg_class c on c.oid = i.indexr
 where i.indrelid = any(%s) and i.indisreplident
 """
 """The index that a table is replicated by, where it has one."""
+_INDEX_TABLESPACES = """
+select i.indrelid, c.relname::text, t.spcname::text
+from pg_index i join pg_class c on c.oid = i.indexrelid join pg_tablespace t on t.oid = c.reltablespace
+where i.indrelid = any(%s)
+order by i.indrelid, c.relname collate "C"
+"""
+"""The keys and indexes that are elsewhere than the database."""
 
 
 # All that hangs on the tables and is none of the kinds that a record holds: views, triggers, policies,
@@ -212,6 +216,7 @@ class _Parts:
     grants: dict[tuple[int, int], tuple[Grant, ...]]
     foreign_grants: set[int]
     replica_indexes: dict[int, str]
+    index_tablespaces: dict[int, list[tuple[str, str]]]
     numberings: dict[int, list[Numbering]]
     standings: dict[int, tuple[int, bool]]
     left_out: dict[int, list[str]]
@@ -228,9 +233,12 @@ def _read_parts(session: Session, schema: str, oids: list[int]) -> _Parts:
     sequences = [it.oid for it in carried]
     grants, foreign_grants = _read_grants(session, [*oids, *sequences])
     constraints: dict[int, list[Constraint]] = defaultdict(list)
-    for oid, name, text, comment, tablespace in session.execute(_CONSTRAINTS, [oids]):
-        constraints[oid].append(Constraint(name, text, comment, tablespace))
+    for oid, name, text, comment in session.execute(_CONSTRAINTS, [oids]):
+        constraints[oid].append(Constraint(name, text, comment))
     replica_indexes: dict[int, str] = dict(session.execute(_REPLICA_INDEXES, [oids]).fetchall())
+    index_tablespaces: dict[int, list[tuple[str, str]]] = defaultdict(list)
+    for oid, name, tablespace in session.execute(_INDEX_TABLESPACES, [oids]):
+        index_tablespaces[oid].append((name, tablespace))
     left_out: dict[int, list[str]] = defaultdict(list)
     indexes = _read_indexes(session, oids, left_out)
     for oid, description in session.execute(_DEPENDENTS, {"oids": oids, "sequences": sequences}):
@@ -244,6 +252,7 @@ def _read_parts(session: Session, schema: str, oids: list[int]) -> _Parts:
         grants=grants,
         foreign_grants=foreign_grants,
         replica_indexes=replica_indexes,
+        index_tablespaces=index_tablespaces,
         numberings=numberings,
         standings=read_standings(session, schema, carried),
         left_out=left_out,
@@ -270,6 +279,7 @@ def _table(relation: Relation, parts: _Parts) -> Table:
             if it.is_carried
         ),
         tablespace=relation.tablespace,
+        index_tablespaces=tuple(parts.index_tablespaces[oid]),
         access_method=relation.access_method,
     )
 
@@ -351,16 +361,10 @@ def _read_grants(session: Session, oids: list[int]) -> tuple[dict[tuple[int, int
 
 def _read_indexes(session: Session, oids: list[int], left_out: dict[int, list[str]]) -> dict[int, list[Index]]:
     indexes: dict[int, list[Index]] = defaultdict(list)
-    for oid, name, unique, text, comment, beginning, usable, tablespace in session.execute(_INDEXES, [oids]):
+    for oid, name, unique, text, comment, beginning, usable in session.execute(_INDEXES, [oids]):
         if usable and text.startswith(beginning):
             indexes[oid].append(
-                Index(
-                    name=name,
-                    definition=text.removeprefix(beginning),
-                    unique=unique,
-                    comment=comment,
-                    tablespace=tablespace,
-                )
+                Index(name=name, definition=text.removeprefix(beginning), unique=unique, comment=comment)
             )
         else:
             left_out[oid].append(f"index {name}")

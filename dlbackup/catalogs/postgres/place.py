@@ -23,8 +23,8 @@ from dlbackup.errors import CatalogError
 from dlbackup.lake.answers import Answers
 from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.digest import Block
-from dlbackup.tables.quoting import qualified, quote_identifier, quote_literal
-from dlbackup.tables.statements import adding, definition, describing, indexing, keyless, ownership
+from dlbackup.tables.quoting import qualified, quote_identifier
+from dlbackup.tables.statements import adding, definition, finishing, keyless, ownership
 
 _ROWS_A_PAGE = 50
 _SET_ON_TABLES = """
@@ -66,9 +66,12 @@ class PostgresPlace:
         made: list[str] = []
         for table in tables:
             name = qualified(self.schema, table.name)
-            made += [_in(key.tablespace, adding(name, key)) for key in keyless(table)[1]]
-            made += [_in(index.tablespace, indexing(index, name)) for index in table.indexes]
-            made += describing(table, self.schema)
+            made += [adding(name, key) for key in keyless(table)[1]]
+            made += finishing(table, self.schema)
+            made += [
+                f"ALTER INDEX {qualified(self.schema, index)} SET TABLESPACE {quote_identifier(tablespace)};\n"
+                for index, tablespace in table.index_tablespaces
+            ]
         self._execute(made)
         if privileges:
             self._revoke_defaults(
@@ -173,12 +176,3 @@ def _kept(statement: str, table: Table) -> str:
     method = f" USING {quote_identifier(table.access_method)}" if table.access_method else ""
     tablespace = f" TABLESPACE {quote_identifier(table.tablespace)}" if table.tablespace else ""
     return statement.removesuffix(";\n") + method + tablespace + ";\n"
-
-
-def _in(tablespace: str, statement: str) -> str:
-    """Let an index be made in a tablespace."""
-    if not tablespace:
-        return statement
-    return (
-        f"SET LOCAL default_tablespace = {quote_literal(tablespace)};\n{statement}SET LOCAL default_tablespace = '';\n"
-    )

@@ -42,6 +42,8 @@ from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import qualified, quote_identifier
 
+_OWN_TABLESPACE = b"SET LOCAL default_tablespace = ''"
+
 
 @contextmanager
 def replacing(
@@ -91,6 +93,8 @@ class _InOneTransaction:
         """Clear the place, yield one part, and deal with clients when it is filled."""
         self._terms.accept(self.existing)
         seen = Counters.of(self._session, self._schema, self.existing.tables)
+        if self._terms.exact:
+            self._session.execute(_OWN_TABLESPACE)
         if self.existing.tables:
             self._clear()
         yield nullcontext(Part(PostgresPlace(self._session, self._schema), entries, whole=True))
@@ -183,6 +187,8 @@ class _InBatches:
     def _part(self, own: Session, entries: Sequence[Entry], *, whole: bool) -> Iterator[Part]:
         with self._translated(), own.transaction():
             own.execute(LOCAL_SETTINGS.encode())
+            if self._terms.exact:
+                own.execute(_OWN_TABLESPACE)
             yield Part(PostgresPlace(own, self._name), entries, whole)
             if whole:
                 self._proved = relations(own, self._name)

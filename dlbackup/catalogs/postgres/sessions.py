@@ -33,7 +33,6 @@ LOCAL_SETTINGS = f"""\
 SET LOCAL search_path = '';
 SET LOCAL jit = off;
 SET LOCAL row_security = off;
-SET LOCAL default_tablespace = '';
 SET LOCAL default_table_access_method = 'heap';
 SET LOCAL quote_all_identifiers = off;
 SET LOCAL synchronize_seqscans = off;

@@ -86,7 +86,7 @@ def test_what_a_server_has_not_is_named(server: Server, kept: Lake, tablespace: 
             assert _tables(dump(each, tmp_path).path) == _plainly(_tables(path))
 
 
-def test_defaults_of_a_role_decide_nothing(kept: Lake, tablespace: str, cli: Cli, tmp_path: Path) -> None:
+def test_defaults_of_a_role_decide_nothing_in_an_undo(kept: Lake, tablespace: str, cli: Cli, tmp_path: Path) -> None:
     """An undo puts tables back where they were, though the session's own default is elsewhere."""
     set_for(kept, default_tablespace=tablespace, default_table_access_method="heap2")
     before = dumped(kept.url, tmp_path)
@@ -96,6 +96,22 @@ def test_defaults_of_a_role_decide_nothing(kept: Lake, tablespace: str, cli: Cli
 
     failed(done, 6, "RolledBack", "rolled-back")
     assert dumped(kept.url, tmp_path) == before
+
+
+def test_defaults_of_a_role_are_followed_elsewhere(
+    server: Server, plain: Lake, tablespace: str, cli: Cli, tmp_path: Path
+) -> None:
+    """A restore puts tables that were in the database's own tablespace where new tables go."""
+    path = dump(plain.url, tmp_path).path
+    with server.database() as url:
+        execute(url, f"alter database {url.rpartition('/')[2]} set default_tablespace = {tablespace}")
+
+        done = cli("restore", path, url, "--no-data-files")
+
+        assert done.exit_code == 0, done
+        tables = _tables(dump(url, tmp_path).path)
+        assert {table.tablespace for table in tables.values()} == {tablespace}
+        assert _plainly(tables) == _tables(path)
 
 
 def test_role_that_may_not_use_the_tablespace(kept: Lake, tablespace: str, cli: Cli, tmp_path: Path) -> None:
