@@ -18,6 +18,18 @@ def grants(table: Table) -> tuple[Grant, ...] | None:
     return None if table.grants is None else tuple(sorted(table.grants, key=repr))
 
 
+def common_grants(tables: Sequence[Table]) -> list[Grant]:
+    """Return what is granted on every one of the tables, however much more is on some."""
+    granted = [
+        {(grant.grantee, grant.grantable, privilege) for grant in table.grants or () for privilege in grant.privileges}
+        for table in tables
+    ]
+    common: dict[tuple[str, bool], list[str]] = {}
+    for grantee, grantable, privilege in sorted(set.intersection(*granted)):
+        common.setdefault((grantee, grantable), []).append(privilege)
+    return [Grant(grantee, tuple(names), grantable) for (grantee, grantable), names in common.items()]
+
+
 def replica_identity(table: Table) -> str:
     """Return by what a table is replicated; an index of its own is as good as the default."""
     return "default" if table.replica_identity.startswith("index ") else table.replica_identity

@@ -126,14 +126,14 @@ def ownership(table: Table, schema: str | None = None) -> list[str]:
     done = [f"ALTER TABLE {name} OWNER TO {quote_identifier(table.owner)};\n"] if table.owner else []
     if table.grants is not None:
         done += [f"REVOKE ALL ON TABLE {name} FROM {whom};\n" for whom in _revoked(table.owner)]
-        done += [_grant(grant, name, "") for grant in table.grants]
+        done += [granting(grant, name) for grant in table.grants]
     for column in table.columns:
-        done += [_grant(grant, name, f" ({quote_identifier(column.name)})") for grant in column.grants]
+        done += [granting(grant, name, f" ({quote_identifier(column.name)})") for grant in column.grants]
     for sequence in table.sequences:
         if sequence.grants is not None:
             name = placed(schema, sequence.name)
             done += [f"REVOKE ALL ON SEQUENCE {name} FROM {whom};\n" for whom in _revoked(table.owner)]
-            done += [_grant(grant, name, "", "SEQUENCE") for grant in sequence.grants]
+            done += [granting(grant, name, kind="SEQUENCE") for grant in sequence.grants]
     return done
 
 
@@ -141,7 +141,7 @@ def opening(rights: SchemaRights, schema: str, *, owner: bool, privileges: bool)
     """Return the statements that give a new schema the grants and the owner of another; the owner needs no grants."""
     name = quote_identifier(schema)
     grants = [grant for grant in rights.grants or () if grant.grantee != rights.owner] if privileges else []
-    done = [_grant(grant, name, "", "SCHEMA") for grant in grants]
+    done = [granting(grant, name, kind="SCHEMA") for grant in grants]
     return [*done, f"ALTER SCHEMA {name} OWNER TO {quote_identifier(rights.owner)};\n"] if owner else done
 
 
@@ -158,7 +158,8 @@ def _column(column: Column) -> str:
     return text + (" NOT NULL" if column.not_null else "")
 
 
-def _grant(grant: Grant, name: str, columns: str, kind: str = "TABLE") -> str:
+def granting(grant: Grant, name: str, columns: str = "", kind: str = "TABLE") -> str:
+    """Return the GRANT of privileges on what has the quoted name, or on columns of it, which are in parentheses."""
     what = ", ".join(privilege + columns for privilege in grant.privileges)
     whom = quote_identifier(grant.grantee) if grant.grantee else "PUBLIC"
     return f"GRANT {what} ON {kind} {name} TO {whom}{' WITH GRANT OPTION' if grant.grantable else ''};\n"

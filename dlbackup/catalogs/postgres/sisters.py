@@ -4,6 +4,7 @@ whether row-level security is on.
 
 The engine makes six tables, owned by whoever migrates and granted to nobody: readers are locked out of the lake, other
 members of the owning role can't attach or walk the way back, and under a publication every DELETE fails for ever after.
+Where the old tables are granted differently, whoever may read or write all of them may do so with the new ones.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,6 +16,21 @@ from dlbackup.errors import CatalogError
 from dlbackup.tables import likeness
 from dlbackup.tables.definition import Table
 from dlbackup.tables.likeness import shared
+from dlbackup.tables.quoting import qualified, quote_identifier
+from dlbackup.tables.statements import granting
+
+_SHUT_OUT = """
+select quote_ident(r.rolname), p.privilege
+from pg_roles r
+cross join unnest(array['SELECT', 'INSERT', 'UPDATE', 'DELETE']) p(privilege)
+where not r.rolsuper
+  and (r.oid in (select x.grantee from pg_class c cross join aclexplode(c.relacl) x where c.oid = any(%(old)s::oid[]))
+       or r.oid in (select member from pg_auth_members))
+  and (select bool_and(has_table_privilege(r.oid, t, p.privilege)) from unnest(%(old)s::oid[]) t)
+  and not (select bool_and(has_table_privilege(r.oid, t, p.privilege)) from unnest(%(new)s::oid[]) t)
+order by 1, 2
+"""
+"""Who may do something with all old tables, by whatever way, and not with all new ones."""
 
 
 def give_alike(session: Session, schema: str, sisters: Iterable[Table]) -> list[str]:
@@ -58,10 +74,29 @@ def _give(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table]) 
         for table in new
     ]
     place.finish(wanted, privileges=bool(grants), row_security=bool(security))
+    _let_in(place, new, sisters)
     return [
-        f"the catalog's tables differ in their {what}, so the new ones keep what the engine gave them: {_names(new)}"
+        f"the catalog's tables differ in their {what}, so the new ones have what the engine gave them, and what all"
+        f" others have: {_names(new)}"
         for what in likeness.differences(sisters)
     ]
+
+
+def _let_in(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table]) -> None:
+    """Grant on the new tables what is granted on every old one, and what somebody may do with all of those."""
+    names = [qualified(place.schema, table.name) for table in new]
+    for name in names:
+        for grant in likeness.common_grants(sisters):
+            place.session.execute(granting(grant, name).encode())
+    oids = {"old": _oids(place, sisters), "new": _oids(place, new)}
+    for role, privilege in place.session.execute(_SHUT_OUT.encode(), oids).fetchall():
+        place.session.execute(f"GRANT {privilege} ON TABLE {', '.join(names)} TO {role}".encode())
+
+
+def _oids(place: PostgresPlace, tables: Iterable[Table]) -> list[int]:
+    query = "select oid from pg_class where relnamespace = %s::regnamespace and relname = any(%s)"
+    rows = place.session.execute(query, [quote_identifier(place.schema), [table.name for table in tables]])
+    return [row[0] for row in rows]
 
 
 def _names(tables: Iterable[Table]) -> str:

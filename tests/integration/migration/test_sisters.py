@@ -87,14 +87,32 @@ def test_new_tables_can_be_replicated(lake: LakeFactory, cli: Cli) -> None:
 
 
 def test_sisters_that_differ_are_named(lake: LakeFactory, cli: Cli) -> None:
-    """Where the old tables don't agree, the new ones keep what the engine gave them, and that is said."""
+    """Where the old tables don't agree, that is said, and whoever may read or write them all may do so with the new."""
     made = lake("plain", "0.3")
-    execute(made.url, "grant select on ducklake_snapshot to public")
+    with _roles(made, "nologin", "nologin", "login", "nologin") as (reader, group, member, monitor):
+        execute(
+            made.url,
+            f"grant select on all tables in schema public to {reader}",
+            f"grant select, insert on all tables in schema public to {group}",
+            f"revoke select on ducklake_snapshot from {group}",
+            f"grant select on ducklake_snapshot to {member}, {monitor}",
+            f"grant {group} to {member}",
+        )
 
-    said = _migrated(cli, made.url)
+        said = _migrated(cli, made.url)
 
-    assert "the catalog's tables differ in their grants" in said
-    assert "ducklake_macro" in said
+        assert "the catalog's tables differ in their grants" in said
+        assert "ducklake_macro" in said
+        may = ", ".join(
+            f"has_table_privilege(r, 'ducklake_macro', '{privilege}')" for privilege in ("select", "insert")
+        )
+        roles = f"unnest(array['{reader}', '{group}', '{member}', '{monitor}']) with ordinality u(r, n)"
+        assert execute(made.url, f"select {may} from {roles} order by n") == [
+            (True, False),
+            (False, True),
+            (True, True),
+            (False, False),
+        ]
 
 
 _HIDDEN = "select relname from pg_class where relrowsecurity and relname like 'ducklake\\_%' and relkind = 'r'"
