@@ -126,6 +126,10 @@ class OtherLake(Refused):
     """The place holds another lake than the backup."""
 
 
+class OtherEncoding(Refused):
+    """The database has another encoding than the text that is to be stored in it."""
+
+
 class MissingDataFiles(Refused):
     """Data files of the backup are gone, and a catalog stands where it would be restored."""
 

@@ -19,12 +19,16 @@ class Source:
 
     Args:
         rights: on the schema; None for the schema `public` as a new database has it.
+        encoding: of the database, as the server names it; backups before 2026-11-28 don't say.
+        converted: texts are as the server converted them to UTF-8, and not as they are stored.
     """
 
     database: str
     schema: str
     server_version: str
     rights: SchemaRights | None = None
+    encoding: str = ""
+    converted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

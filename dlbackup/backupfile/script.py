@@ -12,7 +12,10 @@ MANIFEST_LINE = b"-- dlbackup manifest\n"
 
 def prologue(header: Header) -> list[bytes]:
     """Return what comes before the tables."""
-    return [_FIRST_LINE, b"-- " + as_json(header) + b"\n", SETTINGS.encode(), b"BEGIN;\n"]
+    # With SQL_ASCII what was stored is stored again as it is, or refused, whatever the database's encoding.
+    encoding = "SQL_ASCII" if header.source.encoding and not header.source.converted else "UTF8"
+    settings = f"SET client_encoding = '{encoding}';\n{SETTINGS}"
+    return [_FIRST_LINE, b"-- " + as_json(header) + b"\n", settings.encode(), b"BEGIN;\n"]
 
 
 def epilogue(tables: Sequence[Table]) -> Iterator[bytes]:

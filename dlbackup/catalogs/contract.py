@@ -222,6 +222,20 @@ class Part:
     whole: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """
+    How a backend keeps texts.
+
+    Args:
+        name: as the backend names it.
+        converts: it converts texts from and to UTF-8 for its clients.
+    """
+
+    name: str
+    converts: bool = False
+
+
 class Replacement(Protocol):
     """
     The block in which a backup becomes a catalog: at its end that is there, whole, and before or without that, nothing.
@@ -244,6 +258,10 @@ class Replacement(Protocol):
 
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the backend doesn't have."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """How texts will be kept."""
 
     def missing_storage(self, tables: Sequence[Table]) -> tuple[frozenset[str], frozenset[str]]:
         """Return the tablespaces, and the access methods, of tables that the user can't have here."""

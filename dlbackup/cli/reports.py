@@ -124,7 +124,8 @@ def found(result: "Info") -> str:
         f"{result.kind} of DuckLake {result.spec_version or 'without a version'} (opened by {result.engine})",
         f"snapshot  {result.snapshot_id} of {result.snapshot_time}",
         f"content   {_count(result.tables, 'table')}, {_count(result.rows, 'row')}, {_size(result.bytes)}",
-        f"source    database {result.database}, schema {result.schema}, PostgreSQL {result.server_version}",
+        f"source    database {result.database}, schema {result.schema}, PostgreSQL {result.server_version}"
+        + (f", {result.encoding}" if result.encoding else ""),
     ]
     lines += [f"meaning   {result.fingerprint}"] if result.fingerprint else []
     lines += [f"taken     {result.created}"] if result.created else []

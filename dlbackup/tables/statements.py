@@ -14,7 +14,6 @@ from dlbackup.tables.definition import Column, ColumnSequence, Constraint, Grant
 from dlbackup.tables.quoting import placed, quote_identifier, quote_literal
 
 SETTINGS = (
-    "SET client_encoding = 'UTF8';\n"
     "SET standard_conforming_strings = on;\n"
     "SET datestyle = 'ISO, YMD';\n"
     "SET intervalstyle = 'postgres';\n"

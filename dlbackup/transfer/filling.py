@@ -5,16 +5,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dlbackup.backupfile.lineage import lineage_of
-from dlbackup.backupfile.manifest import Entry, Manifest
+from dlbackup.backupfile.manifest import Entry, Manifest, Source
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.workload import FILE_BYTES, PROOF_BYTES, READ_BACK, RESTORE_BYTES, of_backup
-from dlbackup.catalogs.contract import Existing, Part, Place, Replacement
+from dlbackup.catalogs.contract import Encoding, Existing, Part, Place, Replacement
 from dlbackup.errors import (
     CatalogError,
     HasDependents,
     MissingDataFiles,
     NewerSnapshots,
     NotEmpty,
+    OtherEncoding,
     OtherLake,
     UsageError,
     listed,
@@ -27,6 +28,7 @@ from dlbackup.runtime.progress import Event, Meter, OnEvent
 from dlbackup.runtime.throttle import paced, throttle
 from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.digest import summed
+from dlbackup.tables.statements import definition, finishing
 from dlbackup.transfer.access import (
     check_roles,
     grants_to_make,
@@ -78,6 +80,35 @@ class RestoreOptions:
     max_rate: float | None = None
 
 
+class Texts:
+    """
+    Whether the texts of a backup mean the same where they come to.
+
+    Rows come and go as engines see them. Only backups that don't say in which encoding their source was may hold
+    something else: the server had converted for us what it doesn't convert for engines.
+    """
+
+    def __init__(self, source: Source, place: Encoding) -> None:
+        self._is_sure = bool(source.encoding) or place.name in ("UTF8", "SQL_ASCII") or place.converts
+        self._place = place
+
+    def check(self, text: bytes, table: str) -> None:
+        """
+        Refuse a text that may mean something else.
+
+        Raises:
+            OtherEncoding: it may.
+        """
+        if self._is_sure or text.isascii():
+            return
+        raise OtherEncoding(
+            f"table {table} has text that is not ASCII, the backup is an older one that doesn't say in which encoding"
+            f" its source was, and this database has {self._place.name}: it may turn into other text",
+            f"if that was {self._place.name} too, restore with psql (zstd -dc BACKUP | psql); if it was UTF8, restore"
+            " into a database made with CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+        )
+
+
 class Job:
     """What a restore is about; `tables` are the definitions that are wanted."""
 
@@ -93,6 +124,13 @@ class Job:
         self.missing_data_files: int | None = None
         self.missing_grants: list[str] = []
         self.replaces = False
+
+    def comes_to(self, encoding: Encoding) -> None:
+        """Refuse definitions that would mean something else in a database of that encoding, and rows as they come."""
+        texts = Texts(self.manifest.header.source, encoding)
+        for table in self.tables:
+            texts.check("".join([definition(table), *finishing(table)]).encode(), table.name)
+        self.stream.texts = texts
 
     @cached_property
     def lineage(self) -> Lineage:
@@ -267,6 +305,7 @@ class Stream:
 
     def __init__(self, feed: Feed, manifest: Manifest, options: RestoreOptions, on_event: OnEvent) -> None:
         self.limit = throttle(options.max_rate)
+        self.texts: Texts | None = None
         self._feed = feed
         self._next = next(feed, None)
         self._work = of_backup(manifest, RESTORE_BYTES)
@@ -286,6 +325,8 @@ class Stream:
             if isinstance(item, Entry):
                 self._next = item
                 return
+            if self.texts is not None:
+                self.texts.check(item.text, entry.table.name)
             if self.limit is not None:
                 self.limit.take(len(item.text))
             yield item.text

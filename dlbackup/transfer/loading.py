@@ -92,6 +92,7 @@ def restore_fed(
         exact=exact,
     )
     with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:
+        job.comes_to(replacement.encoding)
         job.begin(replacement, scratch=scratch)
         scheduled = replacement.existing.scheduled_for_deletion()
         for opened in replacement.parts(manifest.tables):

@@ -26,6 +26,7 @@ class Info:
         schema: where the catalog is, or was when the backup was taken.
         created: of a backup.
         bytes: of the catalog's tables with their indexes, or of the backup file.
+        encoding: of the database; empty for a backup that doesn't say.
         engine: which DuckDB opens it without migrating it.
         copies: other catalogs of the same lake in the same database: clean-up in one deletes files of the others.
         fingerprint: what the lake means; of a catalog only when asked for, since it reads all rows.
@@ -46,6 +47,7 @@ class Info:
     left_out: tuple[str, ...] = ()
     copies: tuple[Copy, ...] = ()
     fingerprint: str | None = None
+    encoding: str = ""
 
 
 def info(target: str, *, metadata_schema: str | None = None, fingerprint: bool = False) -> Info:
@@ -86,6 +88,7 @@ def _of_backup(where: Where) -> Info:
         created=header.created,
         left_out=manifest.left_out,
         fingerprint=manifest.fingerprint.value if manifest.fingerprint else None,
+        encoding=source.encoding,
     )
 
 
@@ -115,4 +118,5 @@ def _of_snapshot(snapshot: Snapshot, copies: tuple[Copy, ...], fingerprint: bool
         left_out=snapshot.left_out,
         copies=copies,
         fingerprint=meaning(snapshot)[1].value if fingerprint else None,
+        encoding=source.encoding,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from dlbackup.catalogs.contract import Head
+from dlbackup.catalogs.contract import Encoding, Head
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one
 from dlbackup.catalogs.postgres.snapshot import read_head
@@ -141,3 +141,9 @@ def missing_roles(session: Session, names: Iterable[str]) -> list[str]:
 def unknown_privileges(session: Session) -> frozenset[str]:
     """Return which privileges on tables the server doesn't know: MAINTAIN came with PostgreSQL 17."""
     return frozenset({"MAINTAIN"}) if session.info.server_version < 170000 else frozenset()
+
+
+def encoding(session: Session) -> Encoding:
+    """Return the database's encoding, and whether the server converts for clients, and so for us."""
+    name, ours = one(session, "select getdatabaseencoding()::text, current_setting('client_encoding')")
+    return Encoding(name, converts=name != ours == "UTF8")

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Entry
-from dlbackup.catalogs.contract import Client, Part, Replacement, Terms
+from dlbackup.catalogs.contract import Client, Encoding, Part, Replacement, Terms
 from dlbackup.catalogs.postgres import existing
 from dlbackup.catalogs.postgres.clients.bars import bar
 from dlbackup.catalogs.postgres.clients.connected import end_waiting, other_clients
@@ -80,6 +80,11 @@ class _InOneTransaction:
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the server doesn't have."""
         return existing.missing_roles(self._session, names)
+
+    @property
+    def encoding(self) -> Encoding:
+        """How the database keeps texts."""
+        return existing.encoding(self._session)
 
     def missing_storage(self, tables: Sequence[Table]) -> tuple[frozenset[str], frozenset[str]]:
         """Return the tablespaces, and the access methods, of tables that the role can't have here."""
@@ -152,6 +157,11 @@ class _InBatches:
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the server doesn't have."""
         return existing.missing_roles(self._session, names)
+
+    @property
+    def encoding(self) -> Encoding:
+        """How the database keeps texts."""
+        return existing.encoding(self._session)
 
     def missing_storage(self, tables: Sequence[Table]) -> tuple[frozenset[str], frozenset[str]]:
         """Return the tablespaces, and the access methods, of tables that the role can't have here."""

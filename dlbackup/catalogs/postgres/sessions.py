@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors as pg
+from psycopg.adapt import Buffer, Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import class_row
 
 from dlbackup.addresses.address import Address, parameters_for, scrub
 from dlbackup.addresses.libpq import conninfo
-from dlbackup.errors import CatalogError, DlbackupError, Locked, MovedOn, Unreachable, UsageError
+from dlbackup.errors import CatalogError, DlbackupError, Locked, MovedOn, OtherEncoding, Unreachable, UsageError
 from dlbackup.runtime import signals
 from dlbackup.tables.statements import SETTINGS
 
@@ -48,6 +49,10 @@ from pg_catalog.pg_settings where pg_catalog.pg_backend_pid() = {{pid}}
 and name in ('lock_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
 """
 """What holds between transactions. Behind a proxy that shares sessions it would stay for others, so not there."""
+AS_STORED = "SQL_ASCII"
+"""The client_encoding under which a server gives and takes the bytes of texts as they are."""
+_TEXTS = ("text", "varchar", "name", "bpchar", '"char"', 0)
+"""The types that psycopg gives as bytes under that; 0 stands for all that have no loader of their own."""
 
 
 # A cancel that does not get through is told by the error that follows.
@@ -68,14 +73,48 @@ def connect(address: Address, name: str = "dlbackup") -> Session:
     except psycopg.ProgrammingError as exc:
         raise UsageError(f"the address is not valid: {_text(exc, address)}") from None
     try:
-        session = psycopg.connect(conninfo(parameters), autocommit=True, prepare_threshold=None, client_encoding="utf8")
-        _open_sessions.add(session)
+        session = _opened(conninfo(parameters), "UTF8")
+        if session.info.parameter_status("server_encoding") != "UTF8" and not _converts_for_engines(parameters):
+            session.close()
+            session = _opened(conninfo(parameters), AS_STORED)
+            for kind in _TEXTS:
+                session.adapters.register_loader(kind, _StoredText)
         return _with_settings(session)
     except psycopg.OperationalError as exc:
         text = _text(exc, address)
         raise Unreachable(f"can't connect to {address}: {text}", _connect_hint(text)) from None
     except psycopg.Error as exc:
         raise Unreachable(f"can't connect to {address}: {_text(exc, address)}") from None
+
+
+def _converts_for_engines(parameters: dict[str, str]) -> bool:
+    """
+    Tell whether the server converts texts for an engine in a database of another encoding than UTF8.
+
+    Engines send UTF-8 and take what comes for UTF-8, and their connections convert nothing unless the database, the
+    role or the address sets client_encoding. We have to see what they see: a database of LATIN1 has their UTF-8 in it,
+    and would give us each byte of it as a character of its own. The environment is not asked: theirs may be another.
+    """
+    probe = _opened(conninfo(parameters), parameters.get("client_encoding", ""))
+    try:
+        return probe.info.parameter_status("client_encoding") == "UTF8"
+    finally:
+        probe.close()
+
+
+def _opened(text: str, encoding: str) -> Session:
+    """Open a session; its client_encoding is the server's choice where that is empty."""
+    session = psycopg.connect(text, autocommit=True, prepare_threshold=None, client_encoding=encoding)
+    _open_sessions.add(session)
+    return session
+
+
+class _StoredText(Loader):
+    """Texts of a session that converts nothing; bytes that are no UTF-8 survive the way back."""
+
+    def load(self, data: Buffer) -> str:
+        """Return a text."""
+        return bytes(data).decode(errors="surrogateescape")
 
 
 def answers(session: Session) -> bool:
@@ -145,6 +184,12 @@ def _translate(exc: psycopg.Error, address: Address, doing: str) -> DlbackupErro
             return CatalogError(text, "use the role that owns the catalog, or have the rights granted")
         case pg.OutOfMemory() if "shared memory" in str(exc):
             return CatalogError(text, "the server has no room for more locks: raise max_locks_per_transaction")
+        case pg.CharacterNotInRepertoire() | pg.UntranslatableCharacter():
+            return OtherEncoding(
+                text,
+                "use a database of the encoding that the text is from, which dlbackup info names:"
+                " CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+            )
         case pg.DiskFull():
             return CatalogError(text, "the server's disk is full")
         case pg.ReadOnlySqlTransaction():
@@ -158,7 +203,7 @@ def _translate(exc: psycopg.Error, address: Address, doing: str) -> DlbackupErro
 
 def quoted_text(session: Session, text: str) -> str:
     """Return `text` as a literal for statements that take no parameters."""
-    return psycopg.sql.Literal(text).as_string(session)
+    return psycopg.sql.Literal(text).as_bytes(session).decode()
 
 
 def named(session: Session, kind: type[T], sql: str, *parameters: object) -> list[T]:

@@ -19,15 +19,20 @@ from dlbackup.catalogs.postgres.bulk.copy_out import Copies, copy_query
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available, refuse_shared
 from dlbackup.catalogs.postgres.rights import missing_rights, schema_rights
-from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
-from dlbackup.errors import DlbackupError, MovedOn, TooManyLocks
+from dlbackup.catalogs.postgres.sessions import AS_STORED, LOCAL_SETTINGS, Session, connect, one, translated
+from dlbackup.errors import CatalogError, DlbackupError, MovedOn, TooManyLocks, Unsupported
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import qualified, quote_literal
+from dlbackup.tables.statements import definition, finishing
 
 ONE_VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _NEW_TABLES = 10
 """At most so many more are there after a migration."""
+_ABOUT = """
+select current_database(), current_setting('server_version'), getdatabaseencoding()::text,
+       current_setting('client_encoding')
+"""
 RUN_TABLES = 100
 RUN_PAGES = 256
 """How many tables, and pages of 8 KiB, are asked for in one message: their locks are held together."""
@@ -48,15 +53,28 @@ class PostgresSnapshot:
     def begin(cls, session: Session, schema: str, exported: "Exported | None" = None) -> "PostgresSnapshot":
         """Take the snapshot by reading head and definitions; `exported` says where others may join it."""
         session.execute("SAVEPOINT dlbackup")
-        database, version = one(session, "select current_database(), current_setting('server_version')")
+        database, version, encoding, ours = one(session, _ABOUT)
+        if ours not in ("UTF8", AS_STORED):
+            raise CatalogError(
+                f"a proxy has set client_encoding to {ours}, so that texts would not be read as engines read them",
+                "connect to the server itself",
+            )
         rights = schema_rights(session, schema)
         definitions = read_definitions(session, schema)
+        _refuse_what_is_no_utf8(encoding, database, schema, definitions)
         head = read_head(session, schema, definitions)
         session.execute("ROLLBACK TO SAVEPOINT dlbackup")
         return cls(
             session=session,
             schema=schema,
-            source=Source(database, schema, version, rights),
+            source=Source(
+                database=database,
+                schema=schema,
+                server_version=version,
+                rights=rights,
+                encoding=encoding,
+                converted=encoding != ours == "UTF8",
+            ),
             head=head,
             definitions=definitions,
             exported=exported,
@@ -85,7 +103,7 @@ class PostgresSnapshot:
             MovedOn: the table was dropped or rewritten since the snapshot, which doesn't protect from that.
         """
         with closing(self._asked([table], pages)) as copies:
-            yield from copies.rows(table)
+            yield from self._utf8(table, copies.rows(table))
             self._still_there([table], copies.values())
 
     def each(self, tables: Sequence[Table], *, alone: bool = False) -> Iterator[tuple[Table, Iterator[Block]]]:
@@ -101,8 +119,14 @@ class PostgresSnapshot:
         for run in runs(tables, {} if alone else self._weights(), 1 if alone else RUN_TABLES):
             with closing(self._asked(run)) as copies:
                 for table in run:
-                    yield table, copies.rows(table)
+                    yield table, self._utf8(table, copies.rows(table))
                 self._still_there(run, copies.values())
+
+    def _utf8(self, table: Table, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Pass rows on; refuse what no backup can hold, nor an engine read."""
+        if self.source.encoding == "UTF8" or self.source.converted:  # the server sees to it
+            return blocks
+        return _checked(table, self.source.encoding, blocks)
 
     def _weights(self) -> dict[str, int]:
         """Return how many pages each table has, those of long values included."""
@@ -249,6 +273,41 @@ class SharedSnapshot:
                 )
         finally:
             session.close()
+
+
+def _checked(table: Table, encoding: str, blocks: Iterator[Block]) -> Iterator[Block]:
+    for block in blocks:
+        text = b"".join(block)
+        if not text.isascii():
+            try:
+                text.decode()
+            except UnicodeDecodeError as exc:
+                found = text[max(0, exc.start - 20) : exc.end + 20]
+                raise Unsupported(
+                    f"table {table.name} has text that is no UTF-8, which DuckDB would take it for, in a database of"
+                    f" encoding {encoding}: {found!r}",
+                    "correct it; or, where all clients have PGCLIENTENCODING=UTF8, so that the server converts for"
+                    " them, add client_encoding=UTF8 to the address",
+                ) from None
+        yield block
+
+
+def _refuse_what_is_no_utf8(encoding: str, database: str, schema: str, definitions: Definitions) -> None:
+    """Refuse names and comments that no backup can hold; in rows any bytes may stand."""
+    if encoding == "UTF8":  # the server has seen to it
+        return
+    texts = {f"the name of database {database}": database, f"the name of schema {schema}": schema}
+    for table in definitions.tables:
+        texts[f"a name, default or comment of table {table.name}"] = definition(table) + "".join(finishing(table))
+    for what, text in texts.items():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            readable = what.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            raise Unsupported(
+                f"{readable} is no UTF-8, which a backup's definitions are; the database's encoding is {encoding}",
+                "change it, or convert the database to UTF8",
+            ) from None
 
 
 def runs(tables: Sequence[Table], pages: Mapping[str, int], most: int) -> Iterator[list[Table]]:

@@ -82,7 +82,10 @@ def _types(session: "Session", schema: str, tables: list[str]) -> dict[tuple[str
 def convert_inlined(session: "Session", schema: str, found: list[Any]) -> int:
     """Give the columns the types that newer engines write."""
     from dlbackup.catalogs.postgres.locks import AT_ONCE
+    from dlbackup.catalogs.postgres.sessions import AS_STORED
 
+    # What engines read is UTF-8: as it is stored, or as the server converts it for them, and for the session.
+    as_stored = session.info.parameter_status("client_encoding") == AS_STORED
     there = _types(session, schema, [table for table, _ in found])
     statements = []
     for table, conversions in found:
@@ -91,6 +94,8 @@ def convert_inlined(session: "Session", schema: str, found: list[Any]) -> int:
             for name, old_type, how in conversions
             if there.get((table, name)) == old_type  # done already, when a migration that was cut off is finished
         )
+        if as_stored:
+            actions = actions.replace("::text, 'UTF8')", f"::text, '{AS_STORED}')")
         if actions:
             statements.append(f"ALTER TABLE {quote_identifier(schema)}.{quote_identifier(table)} {actions}")
     for begin in range(0, len(statements), AT_ONCE):
