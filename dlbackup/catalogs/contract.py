@@ -359,7 +359,7 @@ class Catalog(Protocol):
         Open one consistent view; errors of the backend inside the block are translated.
 
         Args:
-            share: other processes may join it.
+            share: other processes may join it, where the backend lets them.
         """
 
     @property

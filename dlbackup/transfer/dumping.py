@@ -80,6 +80,9 @@ def _dump_once(
             check_table(table)  # what a reader would refuse is never written
         for what in snapshot.left_out:
             on_event(Event(stage="dump", message=f"not in the backup: {what}", warning=True))
+        if jobs > 1 and snapshot.joinable(()) is None:
+            text = "one process reads, since the server lets no other join its snapshot (pg_export_snapshot)"
+            on_event(Event(stage="dump", message=text, warning=True))
         header = _header(snapshot)
         with destination(to, header) as (path, sink), BackupWriter(sink, header, level) as writer, collector_paused():
             manifest = _write(writer, _Reading.begin(snapshot, level, jobs, limit, on_event), on_event)

@@ -19,6 +19,13 @@ from dlbackup.catalogs.postgres.snapshot import ONE_VIEW, Exported, PostgresSnap
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.tables.definition import Table
 
+_MAY_EXPORT = """
+select coalesce(bool_or(has_function_privilege(p.oid, 'execute')), false)
+from pg_proc p
+where p.pronamespace = 'pg_catalog'::regnamespace and p.proname = 'pg_export_snapshot'
+"""
+"""Tell whether the role may let others join its snapshot: some servers withhold that."""
+
 
 class PostgresCatalog:
     """One catalog: a schema of a database. Holds one session, closed by `with`."""
@@ -71,7 +78,7 @@ class PostgresCatalog:
             self.session.execute(ONE_VIEW)
             self.session.execute(LOCAL_SETTINGS.encode())
             exported = None
-            if share:  # before the first savepoint
+            if share and one(self.session, _MAY_EXPORT)[0]:  # before the first savepoint
                 exported = Exported(self.address, one(self.session, "select pg_export_snapshot()")[0])
             yield PostgresSnapshot.begin(self.session, self.schema, exported)
 

@@ -1,13 +1,15 @@
 """Dumps by several processes: the same bytes, one snapshot, and nothing left when a helper is lost."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 import zstandard
 from support.comparison import contents, execute, server_digests
-from support.lakes.lakes import LakeFactory
+from support.faults.faults import new_role
+from support.lakes.lakes import Lake, LakeFactory
 from support.servers.postgres import Server
 
 from dlbackup import dump, restore, verify
@@ -35,6 +37,19 @@ def large(lake: LakeFactory, monkeypatch: pytest.MonkeyPatch) -> str:
     made = lake("plain", "0.3")
     execute(made.url, _MANY, _INLINED)
     return made.url
+
+
+def test_snapshot_that_nobody_may_join_is_read_by_one_process(plain: Lake, large: str, tmp_path: Path) -> None:
+    """Where pg_export_snapshot is withheld, one process makes the same backup, and says so."""
+    said: list[str] = []
+    with new_role(replace(plain, url=large), "secret-9", owner=True) as url:
+        several = dump(large, tmp_path / "several", jobs=3)
+        execute(large, "revoke execute on function pg_export_snapshot() from public")
+        alone = dump(url, tmp_path / "alone", jobs=3, on_event=lambda event: said.append(event.message))
+
+    assert [text for text in said if "pg_export_snapshot" in text]
+    assert _statements(Path(alone.path)) == _statements(Path(several.path))
+    assert verify(alone.path).ok
 
 
 def _statements(path: Path) -> bytes:
