@@ -12,7 +12,7 @@ from dlbackup.tables.digest import Rows
 FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """
     Where a backup was taken: no host, user or password.

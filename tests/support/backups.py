@@ -54,7 +54,7 @@ HEADER = Header(
     snapshot_time="2026-03-23T17:51:00.000000Z",
     created="2026-03-24T08:00:00Z",
     tool="dlbackup test",
-    source=Source("lake", "public", "16.4"),
+    source=Source(database="lake", schema="public", server_version="16.4"),
 )
 """Of a spec version that nobody knows, so that two tables are a whole catalog."""
 

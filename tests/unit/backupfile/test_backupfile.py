@@ -107,7 +107,9 @@ def test_any_catalog_comes_back(
 ) -> None:
     """Definitions, rows, header and counts of any catalog come back from a backup as they went in."""
     path = tmp_path_factory.mktemp("any") / "backup"
-    header = replace(HEADER, snapshot_id=snapshot_id, source=Source("d'b\n", 's"c', "18.0"))
+    header = replace(
+        HEADER, snapshot_id=snapshot_id, source=Source(database="d'b\n", schema='s"c', server_version="18.0")
+    )
     written = write_backup(path, contents, header, block=block, left_out=left_out)
 
     manifest, found = read(path)

@@ -40,7 +40,11 @@ def _healthy(version: str, *more: Record) -> list[tuple[Table, list[bytes]]]:
 
 def _check(folder: Path, tables: Tables, version: str = "1.0", schema: str = "public") -> Check:
     path = folder / "backup"
-    write_backup(path, tables, replace(HEADER, spec_version=version, source=Source("lake", schema, "16.4")))
+    write_backup(
+        path,
+        tables,
+        replace(HEADER, spec_version=version, source=Source(database="lake", schema=schema, server_version="16.4")),
+    )
     return check(str(path))
 
 

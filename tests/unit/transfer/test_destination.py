@@ -5,7 +5,7 @@ from dlbackup.transfer.destination import file_name
 
 
 def _header(database: str, schema: str, version: str = "0.3") -> Header:
-    source = Source(database, schema, "PostgreSQL 17.0")
+    source = Source(database=database, schema=schema, server_version="PostgreSQL 17.0")
     return Header(
         format=1,
         spec_version=version,
