@@ -19,12 +19,11 @@ from dlbackup.backupfile.prover import prove, prove_file
 from dlbackup.catalogs.contract import Snapshot
 from dlbackup.catalogs.open import open_postgres
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
-from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator
 from dlbackup.catalogs.postgres.clients.bars import bars
 from dlbackup.catalogs.postgres.clients.connected import settle_clients
 from dlbackup.catalogs.postgres.clients.fence import Fence
 from dlbackup.catalogs.postgres.schemas import drop_left
-from dlbackup.catalogs.postgres.sessions import Session, connect
+from dlbackup.catalogs.postgres.sessions import Session, backend_pid, connect
 from dlbackup.engine.engine import Engine, probe
 from dlbackup.errors import (
     BackupError,
@@ -92,7 +91,7 @@ def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) 
             engine = engines.enter_context(probe(options.engine))
             left = leftovers.left_behind(catalog.mark, Path(options.backup_dir))
             if left is not None:
-                with only_migrator(catalog.session, catalog.schema):
+                with catalog.turn():
                     finished = _finish(catalog, engine, engines, options, run)
                 if finished is not None:
                     return finished
@@ -100,7 +99,7 @@ def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) 
                 step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, options.to)
         if step is None:
             return run.result("current", engine.spec_version, engine.spec_version, snapshot.head.snapshot_id)
-        with only_migrator(catalog.session, catalog.schema):
+        with catalog.turn():
             return _Pipeline(catalog=catalog, engine=engine, step=step, options=options, run=run).migrate()
 
 
@@ -217,7 +216,7 @@ class _Pipeline:
         clients = settle_clients(
             session,
             self.catalog.schema,
-            frozenset({session.info.backend_pid, fence_session.info.backend_pid}),
+            frozenset({backend_pid(session), backend_pid(fence_session)}),
             ignore=self.options.ignore_clients,
             terminate=self.options.terminate_clients,
         )

@@ -15,7 +15,7 @@ from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.connected import end_by_name, end_clients, other_clients
 from dlbackup.catalogs.postgres.clients.fence import Fence, raise_fence
 from dlbackup.catalogs.postgres.clients.guard import Guard, guarded
-from dlbackup.catalogs.postgres.sessions import Session, answers, connect
+from dlbackup.catalogs.postgres.sessions import Session, answers, backend_pid, connect
 from dlbackup.catalogs.reading import contents
 from dlbackup.engine.engine import attach_migrating
 from dlbackup.engine.statements import Target
@@ -146,7 +146,7 @@ class Attempt:
         return None
 
     def _own_pids(self) -> frozenset[int]:
-        return frozenset({self.catalog.session.info.backend_pid, self.fence.session.info.backend_pid})
+        return frozenset({backend_pid(self.catalog.session), backend_pid(self.fence.session)})
 
     def _attach(self, target: Target) -> None:
         with self.run.stage("attach"):

@@ -243,7 +243,7 @@ def _created(connection: "DuckDBPyConnection", wish: Wish, engine: "Engine") -> 
         raise UsageError("a new lake needs DATA_PATH", "say where its data files are to be")
     made = Found(wish.schema or _PUBLIC, versions)
     doing = translated(wish.address, "making a lake")
-    with closing(connect(wish.address)) as session, doing, only_migrator(session, str(made.schema)):
+    with closing(connect(wish.address)) as session, doing, only_migrator(session, wish.address, str(made.schema)):
         try:
             find_schema(session, wish.schema)
         except NotALake:

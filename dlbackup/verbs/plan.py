@@ -104,12 +104,12 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
 
     options = options or MigrateOptions()
     with open_catalog(parse_address(address), options.metadata_schema) as catalog, probe(options.engine) as engine:
+        errors: list[DlbackupError] = []
+        try:
+            catalog.refuse_pooler()
+        except Pooled as exc:
+            errors.append(exc)
         with catalog.snapshot() as snapshot:
-            errors: list[DlbackupError] = []
-            try:
-                catalog.refuse_pooler()
-            except Pooled as exc:
-                errors.append(exc)
             losses: tuple[Loss, ...] = ()
             step = None
             try:

@@ -92,7 +92,7 @@ class PostgresCatalog:
 
     def turn(self) -> AbstractContextManager[None]:
         """Hold the catalog's advisory lock in the block."""
-        return only_migrator(self.session, self.schema)
+        return only_migrator(self.session, self.address, self.schema)
 
     def settle_clients(self, *, ignore: bool, terminate: bool) -> tuple[Client, ...]:
         """Refuse, end or accept other clients, as the user chose; return those that were there."""
@@ -118,7 +118,7 @@ class PostgresCatalog:
 
     def refuse_pooler(self) -> None:
         """Raise Pooled where a proxy shares the session with others."""
-        refuse_pooler(self.session)
+        refuse_pooler(self.session, self.address)
 
     def copies(self) -> tuple[Copy, ...]:
         """Return the other catalogs of the same lake in the same database."""

@@ -27,6 +27,7 @@ from dlbackup.tables.statements import SETTINGS
 T = TypeVar("T")
 Session = psycopg.Connection[tuple[Any, ...]]
 _open_sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
+_backend_pids: "weakref.WeakKeyDictionary[Session, int]" = weakref.WeakKeyDictionary()
 LOCK_TIMEOUT_MS = 10_000
 """How long dlbackup waits behind somebody's lock, such as the ACCESS EXCLUSIVE ones of a migration."""
 LOCAL_SETTINGS = f"""\
@@ -46,7 +47,8 @@ select pg_catalog.set_config('statement_timeout', '0', false) where pg_catalog.p
 select pg_catalog.set_config('search_path', '', false) where pg_catalog.pg_backend_pid() = {{pid}};
 select pg_catalog.set_config(name, case name when 'lock_timeout' then '{LOCK_TIMEOUT_MS}' else '0' end, false)
 from pg_catalog.pg_settings where pg_catalog.pg_backend_pid() = {{pid}}
-and name in ('lock_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')
+and name in ('lock_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');
+select pg_catalog.pg_backend_pid()
 """
 """What holds between transactions. Behind a proxy that shares sessions it would stay for others, so not there."""
 AS_STORED = "SQL_ASCII"
@@ -138,11 +140,24 @@ signals.on_second(_cut_all)
 
 def _with_settings(session: Session) -> Session:
     try:
-        session.execute(_SESSION_SETTINGS.format(pid=session.pgconn.backend_pid).encode())
+        make_settings(session, session.pgconn.backend_pid)
     except BaseException:
         session.close()
         raise
     return session
+
+
+def make_settings(session: Session, only_pid: int) -> None:
+    """Set what holds between transactions, if that process serves the session, and note which does."""
+    cursor = session.execute(_SESSION_SETTINGS.format(pid=only_pid).encode())
+    while cursor.nextset():
+        pass
+    ((_backend_pids[session],),) = cursor.fetchall()
+
+
+def backend_pid(session: Session) -> int:
+    """Return the process that serves a session, in the server's own words: a proxy may tell its clients another one."""
+    return _backend_pids[session]
 
 
 def _connect_hint(text: str) -> str:

@@ -155,11 +155,7 @@ def test_backup_that_does_not_say_its_encoding(
     server: Server, newest: Engine, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Files from before they said it restore where they did; where text could turn into other text, they don't."""
-    monkeypatch.setattr(
-        room,
-        "Source",
-        lambda database, schema, version, *_: Source(database=database, schema=schema, server_version=version),
-    )
+    monkeypatch.setattr(room, "Source", lambda **said: Source(**{**said, "encoding": "", "converted": False}))
     with _database(server, "UTF8") as url, _database(server, "UTF8") as same, _database(server, "LATIN1") as other:
         _make(newest, url, tmp_path / "data")
         dump(url, tmp_path / "backup")

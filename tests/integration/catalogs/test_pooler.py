@@ -11,6 +11,7 @@ from support.faults.failures import failure
 from support.faults.faults import state
 from support.lakes.lakes import Lake
 from support.servers.pooler import Pooler
+from support.servers.proxy import Proxy
 from support.servers.servers import Server
 
 from dlbackup import dump, verify
@@ -100,6 +101,26 @@ def test_changing_is_refused_behind_a_pooler(plain: Lake, pooler: Pooler, cli: C
     assert state(plain.url) == before
     assert set(tmp_path.iterdir()) == files
     assert execute(plain.url, "select nspname from pg_namespace where nspname in ('new')") == []
+
+
+def test_a_proxy_that_makes_up_pids_is_no_pooler(plain: Lake, server: Server, cli: Cli, tmp_path: Path) -> None:
+    """Behind a proxy that only tells other process ids, everything works as without it."""
+    with Proxy(server.host, server.port, own_pids=True) as proxy:
+        url = proxy.url_of(plain.url)
+        with psycopg.connect(url) as told:
+            assert told.execute("select pg_backend_pid()").fetchone() != (told.info.backend_pid,)
+        before = dumped(plain.url, tmp_path)
+        assert cli("plan", url, "--json").json()["blockers"] == []
+        done = cli("migrate", url, "--json")
+        assert done.exit_code == 0, done.stderr
+        assert done.json()["stale_clients"] == []
+        with psycopg.connect(plain.url):
+            refused = cli("restore", done.json()["backup"], url, "--replace", "--json")
+            assert refused.json()["error"]["type"] == "ClientsConnected"
+            words = ["--replace", "--terminate-clients", "--json"]
+            restored = cli("restore", done.json()["backup"], url, *words)
+            assert restored.exit_code == 0, restored.stderr
+        assert dumped(plain.url, tmp_path) == before
 
 
 def _blockers(done: Finished) -> list[str]:

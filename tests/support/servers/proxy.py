@@ -30,6 +30,8 @@ stall: nothing passes any more in either direction, for new connections too.
 """
 
 _PIECE = 1 << 16
+_KEY_DATA = b"K" + struct.pack("!i", 12)
+"""How BackendKeyData begins; the process id comes next."""
 # SO_LINGER without time: closing sends RST.
 _LINGER = struct.pack("ii", 1, 0)
 
@@ -51,10 +53,16 @@ class _Pair:
 
 
 class Proxy(Serving):
-    """Passes everything on until `strike` says otherwise."""
+    """
+    Passes everything on until `strike` says otherwise.
 
-    def __init__(self, host: str, port: int) -> None:
+    Args:
+        own_pids: clients are told a process id that the proxy made up, as some managed servers do.
+    """
+
+    def __init__(self, host: str, port: int, *, own_pids: bool = False) -> None:
         super().__init__()
+        self._own_pids = own_pids
         self._where = (host, port)
         self._pairs: set[_Pair] = set()
         self._flowing = asyncio.Event()
@@ -119,8 +127,12 @@ class Proxy(Serving):
     async def _pump(
         self, pair: _Pair, direction: Direction, source: asyncio.StreamReader, sink: asyncio.StreamWriter
     ) -> None:
+        made_up = self._own_pids and direction == "down"
         while data := await source.read(_PIECE):
             await self._flowing.wait()
+            if made_up and _KEY_DATA in data:
+                at = data.index(_KEY_DATA) + len(_KEY_DATA)
+                data, made_up = data[:at] + struct.pack("!i", 1_000_000 + at) + data[at + 4 :], False
             if direction == "up":
                 self.messages += 1
                 if self.messages == self._at_message:

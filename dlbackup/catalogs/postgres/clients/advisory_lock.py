@@ -3,34 +3,62 @@ One advisory lock per catalog keeps migrators and restores apart.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 import psycopg
 import xxhash
 
+from dlbackup.addresses.address import Address
 from dlbackup.catalogs.postgres.clients.connected import end_clients, engine_prefix
-from dlbackup.catalogs.postgres.sessions import Session, one
+from dlbackup.catalogs.postgres.sessions import Session, connect, make_settings, one
 from dlbackup.errors import MigratorRuns, Pooled
 
+_LOOKS = 10
+"""How often another client is let in between: one of the pooler's own may come first, now and then."""
 _LOCK_CLASS = 0x444C4B42  # "DLKB"
 
 
-def refuse_pooler(session: Session) -> None:
+def refuse_pooler(session: Session, address: Address) -> None:
     """
-    Find out whether the session is ours alone: a proxy that shares sessions doesn't know the server's process.
+    Find out whether the session, which is in no transaction, is ours alone.
+
+    It is where its process is the one that the client was told. A proxy tells another one; so do poolers in session
+    mode and some managed servers, which share nothing. What shares sessions between transactions is found by doing:
+    it gives ours to a transaction of another client, or us another one while that lasts.
 
     Raises:
         Pooled: it isn't, so that no lock in it can be trusted.
     """
-    if one(session, "select pg_backend_pid()")[0] != session.pgconn.backend_pid:
+    if _process(session) == session.pgconn.backend_pid:
+        return
+    if _is_shared(session, address):
         raise Pooled(
             "a transaction-pooling proxy (such as PgBouncer) is between dlbackup and the server",
             "connect to the server itself",
         )
+    make_settings(session, _process(session))
+
+
+def _is_shared(session: Session, address: Address) -> bool:
+    first = _process(session)
+    with closing(connect(address)) as other:
+        for _ in range(_LOOKS):
+            own = _process(session)
+            with other.transaction():
+                theirs = _process(other)
+                again = _process(session)
+            if own != first or again != first or theirs == first:
+                return True
+    return False
+
+
+def _process(session: Session) -> int:
+    (pid,) = one(session, "select pg_backend_pid()")
+    return int(pid)
 
 
 @contextmanager
-def only_migrator(session: Session, schema: str) -> Iterator[None]:
+def only_migrator(session: Session, address: Address, schema: str) -> Iterator[None]:
     """
     Hold the catalog's advisory lock, and end what engines of a dead holder left behind: they keep their locks.
 
@@ -38,7 +66,7 @@ def only_migrator(session: Session, schema: str) -> Iterator[None]:
         MigratorRuns: somebody else holds it.
         Pooled: the session isn't ours alone, so that no lock in it can be trusted.
     """
-    refuse_pooler(session)
+    refuse_pooler(session, address)
     key = lock_key(schema)
     if not one(session, "select pg_try_advisory_lock(%s)", key)[0]:
         raise MigratorRuns(

@@ -15,7 +15,7 @@ import psycopg
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.contract import Client
 from dlbackup.catalogs.postgres.clients.connected import CLIENT, IS_CLIENT, client_of, engine_name, terminate
-from dlbackup.catalogs.postgres.sessions import Session, connect
+from dlbackup.catalogs.postgres.sessions import Session, backend_pid, connect
 from dlbackup.errors import CatalogError, DlbackupError, Locked, listed
 from dlbackup.tables.quoting import qualified
 
@@ -134,6 +134,6 @@ def guarded(
 @contextmanager
 def making_way(session: Session, address: Address, schema: str) -> Iterator[None]:
     """Keep a guard while the block runs that ends who holds up our session; no engine is about."""
-    own = frozenset({session.info.backend_pid})
+    own = frozenset({backend_pid(session)})
     with guarded(address, schema, engine_name(schema), own, patience_s=0.0, ends_clients=True):
         yield
