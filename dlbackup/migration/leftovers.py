@@ -47,6 +47,18 @@ def left_behind(mark: Mark, folder: Path) -> Left | None:
     return Left(path, found, from_version)
 
 
+def outlived(mark: Mark) -> bool:
+    """Tell whether a mark is there whose migration has come to its end: it was killed before it took that away."""
+    said = mark.read()
+    if said is None:
+        return False
+    try:
+        found = read(said[0])
+    except StorageError:
+        return False
+    return found.place == mark.catalog and found.done
+
+
 def cut_off(mark: Mark, left: Left) -> CutOff:
     """Return the refusal of a catalog that a migration left half-finished and whose journal can't be read."""
     return CutOff(

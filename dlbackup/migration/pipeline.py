@@ -95,6 +95,9 @@ def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) 
                     finished = _finish(catalog, engine, engines, options, run)
                 if finished is not None:
                     return finished
+            elif leftovers.outlived(catalog.mark):
+                with catalog.turn():
+                    catalog.mark.take_away()
             with catalog.snapshot() as snapshot:
                 step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, options.to)
         if step is None:

@@ -13,7 +13,10 @@ from support.faults.faults import engine_that, nothing_left, one, pause, started
 from support.lakes.lakes import Lake, LakeFactory
 from support.waiting import wait_until
 
+from dlbackup.addresses.address import parse_address
 from dlbackup.catalogs.postgres.clients.connected import engine_name
+from dlbackup.catalogs.postgres.mark import PostgresMark
+from dlbackup.catalogs.postgres.sessions import connect
 
 _MARKS = "select count(*) from pg_namespace where nspname like 'dlbackup%'"
 
@@ -215,3 +218,17 @@ def test_disk_that_is_full_for_the_journal_stops_before_the_attach(inlined: Lake
     assert (done.exit_code, done.json()["outcome"]) == (5, "unchanged"), done.stderr
     assert state(inlined.url) == before
     execute(inlined.url, "select 1")
+
+
+def test_mark_that_outlived_its_migration_is_taken_away(inlined: Lake, cli: Cli) -> None:
+    """A migration that was killed after its last word, before it took the mark away, leaves nothing for ever."""
+    assert cli("migrate", inlined.url, "--no-rehearsal").exit_code == 0
+    (journal,) = cli.cwd.glob("*.journal.json")
+    with connect(parse_address(inlined.url)) as session:
+        PostgresMark(session, "public").leave(journal, "0.3")
+    assert one(inlined.url, _MARKS) == 1
+
+    again = cli("migrate", inlined.url, "--json")
+
+    assert (again.exit_code, again.json()["outcome"]) == (0, "current")
+    assert one(inlined.url, _MARKS) == 0
