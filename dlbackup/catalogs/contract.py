@@ -254,7 +254,7 @@ class Replacement(Protocol):
 
     @property
     def came(self) -> tuple["Client", ...]:
-        """Who else was connected when the block ended; those who waited for what was replaced have been ended."""
+        """Who else was connected when the block ended."""
 
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the backend doesn't have."""
@@ -290,6 +290,7 @@ class Terms:
         scratch: nobody but us knows the place, so its tables need not appear at once.
         bar: the spec version of what is put there, where stale clients are to be barred; those that remember what is
             replaced are made to forget it, by a snapshot more. Empty: they are not.
+        ends_waiting: clients that wait for what is replaced are ended; otherwise they go on with what is there then.
         exact: tables that were kept as by default are, whatever the user's own defaults are.
     """
 
@@ -298,6 +299,7 @@ class Terms:
     drop_replaced: bool = False
     scratch: bool = False
     bar: str = ""
+    ends_waiting: bool = False
     exact: bool = False
 
 

@@ -89,6 +89,7 @@ def restore_fed(
         drop_replaced=options.drop_replaced,
         scratch=scratch,
         bar=manifest.header.spec_version if options.bar_stale_clients else "",
+        ends_waiting=options.terminate_clients,
         exact=exact,
     )
     with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:

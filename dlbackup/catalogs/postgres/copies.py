@@ -12,7 +12,7 @@ _AT_ONCE = 100
 _READABLE = r"""
 select n.nspname
 from pg_namespace n
-where n.nspname = any(%s) and n.nspname <> %s and n.nspname !~ '^dlbackup_'
+where n.nspname = any(%s)
   and 3 = (
       select count(*) from pg_class c
       where c.relnamespace = n.oid and c.relkind = 'r'
@@ -30,17 +30,22 @@ def copies(session: Session, schema: str) -> tuple[Copy, ...]:
 
     Those that a restore has kept aside are none: nobody attaches them.
     """
-    own = list(_known(session, [schema]))
-    others = session.execute(_READABLE.encode(), [catalog_schemas(session), schema]).fetchall() if own else []
+    own = list(_known(session, _readable(session, [schema])))
+    others = [name for name in catalog_schemas(session) if name != schema and not name.startswith("dlbackup_")]
+    readable = _readable(session, others) if own else []
     found = []
-    for begin in range(0, len(others), _AT_ONCE):
-        names = [name for (name,) in others[begin : begin + _AT_ONCE]]
+    for begin in range(0, len(readable), _AT_ONCE):
+        names = readable[begin : begin + _AT_ONCE]
         found += [
             Copy(schema=name, snapshot_id=newest)
             for name, uuid, path, newest in _known(session, names)
             if (uuid, path) == own[0][1:3]
         ]
     return tuple(found)
+
+
+def _readable(session: Session, schemas: list[str]) -> list[str]:
+    return [name for (name,) in session.execute(_READABLE.encode(), [schemas])]
 
 
 def _known(session: Session, schemas: list[str]) -> Iterable[tuple[str, str, str, int]]:

@@ -105,7 +105,7 @@ class _InOneTransaction:
         yield nullcontext(Part(PostgresPlace(self._session, self._schema), entries, whole=True))
         _bar(self._session, self._schema, self._terms, entries, seen)
         if self.existing.tables:
-            self.came = _turn_away(self._session, self._schema)
+            self.came = _turn_away(self._session, self._schema, self._terms)
 
     def _clear(self) -> None:
         """Move the existing tables aside, or drop them."""
@@ -227,7 +227,7 @@ class _InBatches:
                     "nothing was replaced; find out who drops or rewrites tables of schemas dlbackup_restoring_...",
                 )
             _bar(self._session, self._schema, self._terms, self._entries, seen)
-            self.came = _turn_away(self._session, self._schema)
+            self.came = _turn_away(self._session, self._schema, self._terms)
         self.replaced = None if self._terms.drop_replaced else aside
 
 
@@ -240,10 +240,11 @@ def _bar(session: Session, schema: str, terms: Terms, entries: Sequence[Entry], 
         start_afresh(session, schema, [entry.table for entry in entries], seen)
 
 
-def _turn_away(session: Session, schema: str) -> tuple[Client, ...]:
-    """Return who else is connected, and end those who wait for what is replaced."""
+def _turn_away(session: Session, schema: str, terms: Terms) -> tuple[Client, ...]:
+    """Return who else is connected, and end those who wait for what is replaced, where that is wanted."""
     came = other_clients(session, schema, frozenset())
-    end_waiting(session)
+    if terms.ends_waiting:
+        end_waiting(session)
     return came
 
 
