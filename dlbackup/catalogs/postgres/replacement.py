@@ -57,7 +57,7 @@ def replacing(
         in_one = needed <= locks_available(session)
     if in_one:
         with committed_or_known(session, address, doing):
-            yield _InOneTransaction(session, schema, existing.lock(session, schema), terms)
+            yield _InOneTransaction(session, existing.lock(session, schema), terms)
         return
     with ExitStack() as held:
         with translated(address, doing):
@@ -68,11 +68,11 @@ def replacing(
             batches.exchange()
 
 
-class _InOneTransaction:
-    """What is made in the session's transaction; what stands there is locked already."""
+class _Replacing:
+    """What both ways have in common: what is asked of the server, and what is done about clients."""
 
-    def __init__(self, session: Session, schema: str, there: PostgresExisting, terms: Terms) -> None:
-        self._session, self._schema, self._terms = session, schema, terms
+    def __init__(self, session: Session, there: PostgresExisting, terms: Terms) -> None:
+        self._session, self._schema, self._terms = session, there.schema, terms
         self.existing = there
         self.replaced: str | None = None
         self.came: tuple[Client, ...] = ()
@@ -94,18 +94,39 @@ class _InOneTransaction:
         """Return which privileges came with a later server."""
         return existing.unknown_privileges(self._session)
 
+    def _seen(self, tables: Iterable[Table]) -> Counters | None:
+        """Return how far the catalog of these tables has counted, where its clients are to forget it."""
+        return Counters.of(self._session, self._schema, tables) if self._terms.bar else None
+
+    def _bar(self, entries: Sequence[Entry], seen: Counters | None) -> None:
+        """Keep stale clients of what was replaced from writing to what is there now, where that is wanted."""
+        if self._terms.bar:
+            bar(self._session, self._schema, self._terms.bar)
+        if seen is not None:
+            start_afresh(self._session, self._schema, [entry.table for entry in entries], seen)
+
+    def _turn_away(self) -> None:
+        """Note who else is connected, and end those who wait for what is replaced, where that is wanted."""
+        self.came = other_clients(self._session, self._schema, frozenset())
+        if self._terms.ends_waiting:
+            end_waiting(self._session)
+
+
+class _InOneTransaction(_Replacing):
+    """What is made in the session's transaction; what stands there is locked already."""
+
     def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
         """Clear the place, yield one part, and deal with clients when it is filled."""
         self._terms.accept(self.existing)
-        seen = Counters.of(self._session, self._schema, self.existing.tables)
+        seen = self._seen(self.existing.tables)
         if self._terms.exact:
             self._session.execute(_OWN_TABLESPACE)
         if self.existing.tables:
             self._clear()
         yield nullcontext(Part(PostgresPlace(self._session, self._schema), entries, whole=True))
-        _bar(self._session, self._schema, self._terms, entries, seen)
+        self._bar(entries, seen)
         if self.existing.tables:
-            self.came = _turn_away(self._session, self._schema, self._terms)
+            self._turn_away()
 
     def _clear(self) -> None:
         """Move the existing tables aside, or drop them."""
@@ -121,7 +142,7 @@ class _InOneTransaction:
             self._session.execute(f"ALTER TABLE {qualified(self._schema, name)} SET SCHEMA {aside}".encode())
 
 
-class _InBatches:
+class _InBatches(_Replacing):
     """
     What is made in a schema of our own, in many transactions.
 
@@ -142,34 +163,14 @@ class _InBatches:
         on_event: OnEvent,
         held: ExitStack,
     ) -> None:
-        self._session, self._address, self._terms = session, address, terms
-        self._needed, self._on_event, self._held = needed, on_event, held
-        self._schema = there.schema
+        super().__init__(session, there, terms)
+        self._address, self._needed = address, needed
+        self._on_event, self._held = on_event, held
         self._name = there.schema if terms.scratch else own_name(OWN_KINDS[0], there.schema)
         self._own: Session | None = None
         self._all_made = False
         self._proved: list[tuple[int, str, int]] = []
         self._entries: Sequence[Entry] = ()
-        self.existing = there
-        self.replaced: str | None = None
-        self.came: tuple[Client, ...] = ()
-
-    def missing_roles(self, names: Iterable[str]) -> list[str]:
-        """Return which of the roles the server doesn't have."""
-        return existing.missing_roles(self._session, names)
-
-    @property
-    def encoding(self) -> Encoding:
-        """How the database keeps texts."""
-        return existing.encoding(self._session)
-
-    def missing_storage(self, tables: Sequence[Table]) -> tuple[frozenset[str], frozenset[str]]:
-        """Return the tablespaces, and the access methods, of tables that the role can't have here."""
-        return missing_storage(self._session, tables)
-
-    def unknown_privileges(self) -> frozenset[str]:
-        """Return which privileges came with a later server."""
-        return existing.unknown_privileges(self._session)
 
     def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
         """Yield batches of tables, and at last the whole of them."""
@@ -218,7 +219,7 @@ class _InBatches:
             lock_out_commits(self._session, self._schema)
             there = existing.look_at(self._session, self._schema)
             self._terms.accept(there)
-            seen = Counters.of(self._session, self._schema, there.tables)
+            seen = self._seen(there.tables)
             self._refuse_shared(there)
             aside = exchange(self._session, self._schema, self._name, drop=self._terms.drop_replaced)
             if relations(self._session, self._schema) != self._proved:
@@ -226,26 +227,9 @@ class _InBatches:
                     f"somebody has changed schema {self._name} since its tables were proved",
                     "nothing was replaced; find out who drops or rewrites tables of schemas dlbackup_restoring_...",
                 )
-            _bar(self._session, self._schema, self._terms, self._entries, seen)
-            self.came = _turn_away(self._session, self._schema, self._terms)
+            self._bar(self._entries, seen)
+            self._turn_away()
         self.replaced = None if self._terms.drop_replaced else aside
-
-
-def _bar(session: Session, schema: str, terms: Terms, entries: Sequence[Entry], seen: Counters | None) -> None:
-    """Keep stale clients of what was replaced from writing to what is there now, where that is wanted."""
-    if not terms.bar:
-        return
-    bar(session, schema, terms.bar)
-    if seen is not None:
-        start_afresh(session, schema, [entry.table for entry in entries], seen)
-
-
-def _turn_away(session: Session, schema: str, terms: Terms) -> tuple[Client, ...]:
-    """Return who else is connected, and end those who wait for what is replaced, where that is wanted."""
-    came = other_clients(session, schema, frozenset())
-    if terms.ends_waiting:
-        end_waiting(session)
-    return came
 
 
 @contextmanager
