@@ -7,7 +7,7 @@ members of the owning role can't attach or walk the way back, and under a public
 Where the old tables are granted differently, whoever may read or write all of them may do so with the new ones.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from dlbackup.catalogs.postgres.introspection import read_definitions
 from dlbackup.catalogs.postgres.place import PostgresPlace
@@ -16,7 +16,7 @@ from dlbackup.errors import CatalogError
 from dlbackup.tables import likeness
 from dlbackup.tables.definition import Table
 from dlbackup.tables.likeness import shared
-from dlbackup.tables.quoting import qualified, quote_identifier
+from dlbackup.tables.quoting import qualified
 from dlbackup.tables.statements import granting
 
 _SHUT_OUT = """
@@ -47,15 +47,16 @@ def give_alike(session: Session, schema: str, sisters: Iterable[Table]) -> list[
     try:
         with session.transaction():
             session.execute(LOCAL_SETTINGS.encode())
-            new += [table for table in read_definitions(session, schema).tables if table.name not in old]
+            definitions = read_definitions(session, schema)
+            new += [table for table in definitions.tables if table.name not in old]
             if new and fixed:
-                said += _give(PostgresPlace(session, schema), new, fixed)
+                said += _give(PostgresPlace(session, schema), new, fixed, definitions.oids)
     except CatalogError as exc:
         said.append(f"{_names(new)} could not be given the owner and grants of the other tables: {exc.message}")
     return said
 
 
-def _give(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table]) -> list[str]:
+def _give(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table], oids: Mapping[str, int]) -> list[str]:
     """Give new tables what all sisters have; return what these don't agree on, in words."""
     owner, grants = shared(sisters, likeness.owner), shared(sisters, likeness.grants)
     identity, security = shared(sisters, likeness.replica_identity), shared(sisters, likeness.row_security)
@@ -74,7 +75,7 @@ def _give(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table]) 
         for table in new
     ]
     place.finish(wanted, privileges=bool(grants), row_security=bool(security))
-    _let_in(place, new, sisters)
+    _let_in(place, new, sisters, oids)
     return [
         f"the catalog's tables differ in their {what}, so the new ones have what the engine gave them, and what all"
         f" others have: {_names(new)}"
@@ -82,21 +83,15 @@ def _give(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table]) 
     ]
 
 
-def _let_in(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table]) -> None:
+def _let_in(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table], oids: Mapping[str, int]) -> None:
     """Grant on the new tables what is granted on every old one, and what somebody may do with all of those."""
     names = [qualified(place.schema, table.name) for table in new]
-    for name in names:
-        for grant in likeness.common_grants(sisters):
+    for grant in likeness.common_grants(sisters):
+        for name in names:
             place.session.execute(granting(grant, name).encode())
-    oids = {"old": _oids(place, sisters), "new": _oids(place, new)}
-    for role, privilege in place.session.execute(_SHUT_OUT.encode(), oids).fetchall():
+    tables = {"old": [oids[table.name] for table in sisters], "new": [oids[table.name] for table in new]}
+    for role, privilege in place.session.execute(_SHUT_OUT.encode(), tables).fetchall():
         place.session.execute(f"GRANT {privilege} ON TABLE {', '.join(names)} TO {role}".encode())
-
-
-def _oids(place: PostgresPlace, tables: Iterable[Table]) -> list[int]:
-    query = "select oid from pg_class where relnamespace = %s::regnamespace and relname = any(%s)"
-    rows = place.session.execute(query, [quote_identifier(place.schema), [table.name for table in tables]])
-    return [row[0] for row in rows]
 
 
 def _names(tables: Iterable[Table]) -> str:
