@@ -41,7 +41,6 @@ def give_alike(session: Session, schema: str, sisters: Iterable[Table]) -> list[
         What differs among the sisters, or could not be given, in words: a person decides on it.
     """
     old = {table.name: table for table in sisters}
-    fixed = [table for table in old.values() if table.kind == "fixed"]
     said: list[str] = []
     new: list[Table] = []
     try:
@@ -49,6 +48,8 @@ def give_alike(session: Session, schema: str, sisters: Iterable[Table]) -> list[
             session.execute(LOCAL_SETTINGS.encode())
             definitions = read_definitions(session, schema)
             new += [table for table in definitions.tables if table.name not in old]
+            # A table that the migration has renamed (0.2 to 0.3) is no sister: it is found under no old name any more.
+            fixed = [table for table in old.values() if table.kind == "fixed" and table.name in definitions.oids]
             if new and fixed:
                 said += _give(PostgresPlace(session, schema), new, fixed, definitions.oids)
     except CatalogError as exc:
