@@ -44,8 +44,9 @@ from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Migration
 from dlbackup.migration.passage import Passage
 from dlbackup.migration.rehearsal import rehearse
+from dlbackup.migration.route import goes_on, route
 from dlbackup.migration.run import OUTCOMES, Run
-from dlbackup.migration.steps import Step, next_step
+from dlbackup.migration.steps import Step
 from dlbackup.migration.under_fence import Attempt, fenced, needs_person, state
 from dlbackup.records import encode
 from dlbackup.runtime.progress import Event, OnEvent
@@ -61,7 +62,7 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
     then on by this environment's own.
     """
     first = _migrate_once(address, options, on_event)
-    if first.outcome != "migrated" or options.engine is None or options.to is not None or first.to_version != "0.3":
+    if first.outcome != "migrated" or not goes_on(Step(first.from_version, first.to_version, ""), options):
         return first
     on_event(
         Event(
@@ -73,7 +74,13 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
     except DlbackupError as exc:
         done = f"the step to {first.to_version} is done, and {first.backup} undoes it"
         exc.hint = f"{exc.hint}; {done}" if exc.hint else done
+        exc.result = _joined(first, exc.result) if isinstance(exc.result, Migration) else first
         raise
+    return _joined(first, second)
+
+
+def _joined(first: Migration, second: Migration) -> Migration:
+    """Return how two steps ended together: where the second did, and with the backup from before both."""
     return replace(
         second,
         from_version=first.from_version,
@@ -99,11 +106,11 @@ def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) 
                 with catalog.turn():
                     catalog.mark.take_away()
             with catalog.snapshot() as snapshot:
-                step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, options.to)
-        if step is None:
+                steps = route(snapshot, engine, options)
+        if not steps:
             return run.result("current", engine.spec_version, engine.spec_version, snapshot.head.snapshot_id)
         with catalog.turn():
-            return _Pipeline(catalog=catalog, engine=engine, step=step, options=options, run=run).migrate()
+            return _Pipeline(catalog=catalog, engine=engine, steps=steps, options=options, run=run).migrate()
 
 
 def _finish(
@@ -144,19 +151,25 @@ def _finish(
         attach_timeout_s=options.attach_timeout_s,
     )
     return _Pipeline(
-        catalog=catalog, engine=engine, step=passage.step, options=options, run=run, losses=passage.mends, log=log
+        catalog=catalog, engine=engine, steps=(passage.step,), options=options, run=run, losses=passage.mends, log=log
     ).finish(passage)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Pipeline:
+    """The first of a migration's steps; that the others aren't refused for a loss is seen before it."""
+
     catalog: PostgresCatalog
     engine: Engine
-    step: Step
+    steps: tuple[Step, ...]
     options: MigrateOptions
     run: Run
     losses: tuple[Loss, ...] = ()
     log: Log | None = None
+
+    @property
+    def step(self) -> Step:
+        return self.steps[0]
 
     def migrate(self) -> Migration:
         self._refuse_what_is_unsafe()
@@ -232,7 +245,7 @@ class _Pipeline:
             self._refuse_obstacles(snapshot)
 
     def _refuse_obstacles(self, snapshot: Snapshot) -> None:
-        errors, self.losses = obstacles(snapshot, self.step, self.options)
+        errors, (self.losses, *_) = obstacles(snapshot, self.steps, self.options)
         if errors:
             raise errors[0]
 

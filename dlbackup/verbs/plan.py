@@ -5,6 +5,7 @@ What a migration would do, and what stands in its way; looking changes nothing.
 """
 
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from dlbackup.lake import spec
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.obstacles import obstacles
 from dlbackup.migration.options import MigrateOptions
-from dlbackup.migration.steps import Step, next_step
+from dlbackup.migration.steps import Step
 from dlbackup.tables.likeness import differences
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     """
     from dlbackup.engine.engine import probe
     from dlbackup.migration.leftovers import cut_off, left_behind
+    from dlbackup.migration.route import route
 
     options = options or MigrateOptions()
     with open_catalog(parse_address(address), options.metadata_schema) as catalog, probe(options.engine) as engine:
@@ -110,44 +112,48 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
         except Pooled as exc:
             errors.append(exc)
         with catalog.snapshot() as snapshot:
-            losses: tuple[Loss, ...] = ()
-            step = None
+            losses: list[tuple[Loss, ...]] = []
+            way: tuple[Step, ...] = ()
             try:
-                step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, options.to)
+                way = route(snapshot, engine, options)
             except (CannotMigrate, UnknownVersion) as exc:
                 errors.append(exc)
-            if step is not None:
-                found, losses = obstacles(snapshot, step, options)
+            if way:
+                found, losses = obstacles(snapshot, way, options)
                 errors += found
             rows = sum(snapshot.counts().values())
             seconds = _FIXED_SECONDS + rows * _SECONDS_PER_ROW + _throttled_s(snapshot, options)
         left = left_behind(catalog.mark, Path(options.backup_dir))
         if left is not None and left.journal is None and snapshot.head.spec_version != left.from_version:
             errors.append(cut_off(catalog.mark, left))
-        needed = step is not None or left is not None or bool(errors)
+        needed = bool(way) or left is not None or bool(errors)
         clients = catalog.clients()
-        if step is not None and clients and not (options.ignore_clients or options.terminate_clients):
+        if way and clients and not (options.ignore_clients or options.terminate_clients):
             errors.append(clients_connected(clients))
         locks = catalog.locks(len(snapshot.tables))
-        few = _few_locks(catalog.locks(2 * len(snapshot.tables))) if step else ()
+        to_version = way[-1].to_version if way else engine.spec_version
+        few = _few_locks(catalog.locks(2 * len(snapshot.tables))) if way else ()
         return Plan(
             from_version=snapshot.head.spec_version,
-            to_version=engine.spec_version,
+            to_version=to_version,
             needed=needed,
-            engine=f"DuckDB {engine.duckdb_version}",
-            steps=() if errors else (*_finishing(left), *(steps(step, options) if step else ()), *few),
+            engine=", then ".join(f"DuckDB {step.duckdb_version}" for step in way) or f"DuckDB {engine.duckdb_version}",
+            steps=()
+            if errors
+            else (*_finishing(left), *chain.from_iterable(steps(step, options) for step in way), *few),
             blockers=tuple(Blocker(type(error).__name__, error.message, error.hint) for error in errors),
             losses=tuple(
-                PlannedLoss(loss.rule, loss.rows, loss.message, loss.mendable and options.mend) for loss in losses
+                PlannedLoss(loss.rule, loss.rows, loss.message, loss.mendable and options.mend)
+                for loss in chain.from_iterable(losses)
             ),
             clients=clients,
             tables=len(snapshot.tables),
             rows=rows,
             locks_needed=locks.needed,
             locks_available=locks.available,
-            opened_by=spec.ENGINES.get(engine.spec_version, "unknown"),
-            estimate_seconds=round(seconds, 1) if step else 0.0,
-            warnings=_unlike(snapshot) if step else (),
+            opened_by=spec.ENGINES.get(to_version, "unknown"),
+            estimate_seconds=round(seconds * len(way), 1),
+            warnings=_unlike(snapshot) if way else (),
         )
 
 

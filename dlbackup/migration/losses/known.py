@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dlbackup.catalogs.contract import Snapshot
+from dlbackup.lake.answers import Answers
 from dlbackup.migration.losses.files import (
     lists_with_flushed_files,
     lists_with_rewritten_files,
@@ -18,6 +19,7 @@ from dlbackup.migration.losses.files import (
     set_partial_max,
     unordered_lists,
 )
+from dlbackup.migration.losses.foreseen import AsOf03
 from dlbackup.migration.losses.inlined import convert_inlined, old_inlined_tables, wide_tables
 from dlbackup.migration.losses.loss import KnownLoss, Loss
 from dlbackup.migration.losses.references import mapped_files, set_is_partition
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
 
 
 def known_losses(snapshot: Snapshot, step: Step) -> tuple[Loss, ...]:
-    """Return what this migration of this catalog would lose."""
-    with snapshot.answers() as answers:
+    """Return what this step would lose of this catalog, which may have to take another one before."""
+    with snapshot.answers() as plain:
+        early = snapshot.head.spec_version == "0.2" and step.from_version == "0.3"
+        answers: Answers = AsOf03(plain) if early else plain
         return tuple(
             Loss(
                 rule=rule.name,

@@ -1,8 +1,10 @@
 """What engines' migrations lose: shown with the real engines, then refused by name, then mended."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from support.cli import Cli
 from support.comparison import execute
@@ -11,7 +13,10 @@ from support.faults.faults import one, state
 from support.lakes.lakes import LakeFactory, LakeKind, hash_lake
 from support.migrations import migrated
 
+import dlbackup
+from dlbackup.errors import ClientsConnected
 from dlbackup.migration.losses.known import RULES
+from dlbackup.runtime.progress import Event
 
 _FLUSH = "call ducklake_flush_inlined_data('lake')"
 _COMPACTED = [
@@ -366,10 +371,17 @@ def test_0_2_reaches_1_0_in_two_steps(lake: LakeFactory, cli: Cli, newest: Engin
     made = lake("zoo", "0.2")
     before = _readable(hash_lake(made.engine, made.url, made.schema, at=("first", 60, 100, "last")))
 
-    answer = migrated(cli, made.url, "--engine", str(engine_of("0.3").python))
+    by_both = ("--engine", str(engine_of("0.3").python))
+    planned = cli("plan", made.url, *by_both, "--json").json()
+
+    answer = migrated(cli, made.url, *by_both)
 
     assert (answer["outcome"], answer["from_version"], answer["to_version"]) == ("migrated", "0.2", "1.0")
+    assert (planned["from_version"], planned["to_version"]) == ("0.2", "1.0")
+    assert planned["engine"] == "DuckDB 1.4.4, then DuckDB 1.5.5"
+    assert len([step for step in planned["steps"] if step.startswith("attach with")]) == 2
     rules = [mend["rule"] for mend in answer["mends"]]
+    assert [(loss["rule"], loss["mended"]) for loss in planned["losses"]] == [(rule, True) for rule in rules]
     assert rules == [
         "name-mapping-partition",
         "partial-file-lists",
@@ -383,6 +395,64 @@ def test_0_2_reaches_1_0_in_two_steps(lake: LakeFactory, cli: Cli, newest: Engin
     assert cli("check", made.url).exit_code == 0
     assert cli("restore", answer["backup"], made.url, "--replace").exit_code == 0
     assert state(made.url)[0].spec_version == "0.2"
+
+
+_UPDATED = [
+    "create table lake.t as select range as i from range(10)",
+    "insert into lake.t select range from range(10, 20)",
+    "update lake.t set i = i + 100 where i >= 10",
+    "insert into lake.t select range from range(20, 30)",
+    "call ducklake_merge_adjacent_files('lake')",
+]
+_WIDE = [f"create table lake.wide ({', '.join(f'c{number} integer' for number in range(1598))})"]
+_NULL_TEXT = ["create table lake.d (i integer, s varchar default 'NULL')"]
+
+
+@pytest.mark.parametrize(
+    ("statements", "words", "rule"),
+    [
+        (_UPDATED, (), "rewritten-partial-files"),
+        (_WIDE, (), "wide-tables"),
+        (_NULL_TEXT, ("--no-mend",), "null-text-defaults"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_what_the_second_step_loses_is_refused_before_the_first(
+    database: str, cli: Cli, tmp_path: Path, statements: list[str], words: tuple[str, ...], rule: str
+) -> None:
+    """A lake of 0.2 isn't brought to 0.3 when the way from there on is refused, and plan says so too."""
+    engine_of("0.2").run(database, None, statements, data_path=tmp_path / "data")
+    by_both = ("--engine", str(engine_of("0.3").python), *words)
+
+    planned = cli("plan", database, *by_both, "--json").json()
+
+    assert [loss["rule"] for loss in planned["losses"] if not loss["mended"]] == [rule]
+    assert [blocker["type"] for blocker in planned["blockers"]] == ["WouldLose"]
+    assert f"--accept-loss {rule}" in _refused(cli, database, *by_both)
+    accepted = migrated(cli, database, *by_both, "--accept-loss", rule)
+    assert (accepted["from_version"], accepted["to_version"]) == ("0.2", "1.0")
+
+
+def test_failure_of_the_second_step_says_what_the_first_has_done(database: str, cli: Cli, tmp_path: Path) -> None:
+    """A client that comes between the steps stops the second: the error has versions and the backup of both."""
+    engine_of("0.2").run(database, None, ["create table lake.t (i integer)"], data_path=tmp_path / "data")
+    options = dlbackup.MigrateOptions(engine=engine_of("0.3").python, backup_dir=tmp_path)
+    with ExitStack() as clients:
+
+        def come(event: Event) -> None:
+            if event.message.startswith("0.2 to 0.3 is done"):
+                clients.enter_context(psycopg.connect(database))
+
+        with pytest.raises(ClientsConnected, match="connected") as failed:
+            dlbackup.migrate(database, options, on_event=come)
+
+    result = failed.value.result
+    assert isinstance(result, dlbackup.Migration)
+    assert (result.outcome, result.from_version, result.to_version) == ("migrated", "0.2", "0.3")
+    assert result.backup in failed.value.hint
+    assert state(database)[0].spec_version == "0.3"
+    assert cli("restore", str(result.backup), database, "--replace").exit_code == 0
+    assert state(database)[0].spec_version == "0.2"
 
 
 def test_wide_tables_are_refused_until_they_are_not_inlined(
