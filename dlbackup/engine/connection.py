@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 
 _EXTENSIONS = {"ducklake": "ducklake", "postgres": "postgres_scanner"}
-_UNCOMPARED = frozenset({"busy_timeout", "create_if_not_exists", "meta_secret", "migrate_if_required", "read_only"})
+_UNCOMPARED = frozenset(
+    {"busy_timeout", "create_if_not_exists", "meta_schema", "meta_secret", "migrate_if_required", "read_only"}
+)
 _TIME_TRAVEL = frozenset({"SNAPSHOT_VERSION", "SNAPSHOT_TIME"})
 _loading = threading.Lock()
 _writes: dict[tuple[str, ...], str] = {}

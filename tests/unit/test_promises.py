@@ -165,6 +165,7 @@ def test_no_statement_of_an_engine_holds_a_secret() -> None:
     assert "s3cr3t" not in repr(target)
     assert target.secrets() == {"PGPASSWORD": "it's s3cr3t", "PGPASSFILE": "/s3cr3t"}
     assert "METADATA_SCHEMA 'sch''ema'" in statement
+    assert "META_SCHEMA 'sch''ema'" in statement  # so that nothing beside the catalog is read
     assert 'AS "a""b"' in statement
     assert "CREATE_IF_NOT_EXISTS FALSE" in statement
     assert "MIGRATION" not in statement

@@ -113,7 +113,7 @@ def test_any_text_survives_both_levels_of_quoting(
     literals = [text[1:-1].replace("''", "'") for text in re.findall(r"'(?:[^']|'')*'", before + after)]
     found = conninfo_to_dict(literals[0].removeprefix("ducklake:postgres:"))
     assert (found.get("user", ""), found.get("dbname", "")) == (user, dbname)
-    assert literals[1:] == [schema, "name_of_secret", path]
+    assert literals[1:] == [schema, schema, "name_of_secret", path]
     assert "MIGRATION" not in statement
 
 
