@@ -41,14 +41,22 @@ where relnamespace = %s::regnamespace and relname = any(%s)
 
 @dataclass(frozen=True, slots=True)
 class PostgresPlace:
-    """A schema to be filled, in an open transaction."""
+    """
+    A schema to be filled, in an open transaction.
+
+    Args:
+        unlogged: its tables won't outlive a crash, and belong to no publication.
+    """
 
     session: Session
     schema: str
+    unlogged: bool = False
 
     def create(self, tables: Sequence[Table]) -> None:
         """Create tables; `finish` adds their keys."""
-        self._execute([_kept(definition(keyless(table)[0], self.schema), table) for table in tables])
+        kind = "CREATE UNLOGGED TABLE" if self.unlogged else "CREATE TABLE"
+        made = [_kept(definition(keyless(table)[0], self.schema), table) for table in tables]
+        self._execute([kind + text.removeprefix("CREATE TABLE") for text in made])
 
     def load(self, table: Table, texts: Iterable[bytes]) -> int:
         """Load rows in the form of `copy_text.OPTIONS`; return how many the server says it took."""

@@ -26,7 +26,8 @@ select c.oid, c.relname as name, c.relkind as kind, pg_get_userbyid(c.relowner) 
        case when has_schema_privilege(c.relnamespace, 'USAGE') then has_table_privilege(c.oid, 'SELECT') end
          as readable,
        array_remove(array[
-         case when c.relpersistence <> 'p' then 'not being a permanent table' end,
+         case when c.relpersistence <> 'p' and n.nspname not like 'dlbackup\_rehearsal\_%%'
+              then 'not being a permanent table' end,
          case when c.reloftype <> 0 then 'the type it is of' end,
          case when exists (select from pg_class t where t.oid = c.reltoastrelid and t.reloptions is not null)
               then 'the TOAST storage parameters' end,

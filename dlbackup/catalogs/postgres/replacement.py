@@ -77,6 +77,10 @@ class _Replacing:
         self.replaced: str | None = None
         self.came: tuple[Client, ...] = ()
 
+    def _place(self, session: Session, schema: str) -> PostgresPlace:
+        """Return where tables are made: those of a scratch schema are nothing to subscribers and standbys."""
+        return PostgresPlace(session, schema, unlogged=self._terms.scratch)
+
     def missing_roles(self, names: Iterable[str]) -> list[str]:
         """Return which of the roles the server doesn't have."""
         return existing.missing_roles(self._session, names)
@@ -123,7 +127,7 @@ class _InOneTransaction(_Replacing):
             self._session.execute(_OWN_TABLESPACE)
         if self.existing.tables:
             self._clear()
-        yield nullcontext(Part(PostgresPlace(self._session, self._schema), entries, whole=True))
+        yield nullcontext(Part(self._place(self._session, self._schema), entries, whole=True))
         self._bar(entries, seen)
         if self.existing.tables:
             self._turn_away()
@@ -200,7 +204,7 @@ class _InBatches(_Replacing):
             own.execute(LOCAL_SETTINGS.encode())
             if self._terms.exact:
                 own.execute(_OWN_TABLESPACE)
-            yield Part(PostgresPlace(own, self._name), entries, whole)
+            yield Part(self._place(own, self._name), entries, whole)
             if whole:
                 self._proved = relations(own, self._name)
 

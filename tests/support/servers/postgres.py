@@ -20,8 +20,8 @@ Kind = Literal["docker", "embedded"]
 USER = "tester"
 # A word that appears nowhere else, so that a test can look for it in outputs.
 PASSWORD = "pw-never-shown-81c5"
-# Nothing here outlives a test run: no waiting for the disk.
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Nothing here outlives a test run: no waiting for the disk. What publications send can be read.
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "wal_level": "logical"}
 
 
 class ClientProgram(Protocol):
