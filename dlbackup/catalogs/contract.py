@@ -115,6 +115,9 @@ class Snapshot(Protocol):
     def undo_refused(self) -> list[DlbackupError]:
         """Return why a migration could not be taken back, beside `dependents`, as errors to raise."""
 
+    def updates_refused(self) -> list[DlbackupError]:
+        """Return why rows that an engine's migration updates can't be, as errors to raise."""
+
     def joinable(self, tables: Sequence[Table]) -> "Joinable | None":
         """
         Return what another process needs to read these tables, as long as this snapshot is open.
@@ -408,6 +411,9 @@ class Catalog(Protocol):
 
     def copies(self) -> tuple[Copy, ...]:
         """Return the other catalogs of the same lake that stand beside this one."""
+
+    def surroundings(self) -> tuple[list[str], list[str]]:
+        """Return what a migration does to others, or lacks, without being refused for it; and what can't be seen."""
 
     def clients(self) -> tuple["Client", ...]:
         """Return who else is connected, oldest first, without other processes of dlbackup's."""

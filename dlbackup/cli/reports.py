@@ -97,6 +97,7 @@ def planned(plan: "Plan") -> str:
     lines += [f"step {number}: {step}" for number, step in enumerate(plan.steps, 1)]
     lines += [f"{'mends' if loss.mended else 'loses'} {loss.rule}: {loss.message}" for loss in plan.losses]
     lines += [f"warning: {text}" for text in plan.warnings]
+    lines += [f"not looked at: {text}" for text in plan.not_looked_at]
     lines += [f"client {client}" for client in plan.clients]
     for blocker in plan.blockers:
         lines.append(f"blocked: {blocker.message}")

@@ -25,6 +25,7 @@ def obstacles(
             )
         )
     errors += snapshot.undo_refused()
+    errors += snapshot.updates_refused()
     if any(finding.severity == "error" for finding in conformance.differences(steps[0].from_version, snapshot.tables)):
         return errors, [() for _ in steps]  # no lake that could be looked into: verify refuses it, and says why
     losses = [known_losses(snapshot, step) for step in steps]

@@ -243,6 +243,8 @@ class _Pipeline:
             if snapshot.head.spec_version != self.step.from_version:
                 raise CatalogError("the catalog was migrated by somebody else in this moment", "look again")
             self._refuse_obstacles(snapshot)
+            for text in self.catalog.surroundings()[0]:
+                self.run.on_event(Event(stage="check", message=text, warning=True))
 
     def _refuse_obstacles(self, snapshot: Snapshot) -> None:
         errors, (self.losses, *_) = obstacles(snapshot, self.steps, self.options)

@@ -29,6 +29,13 @@ _SECONDS_PER_ROW = 12e-6
 """Dump, verify, rehearsal and three readings, as measured on 2 cores with 3.3 million rows."""
 
 
+_NEVER_LOOKED_AT = (
+    "the rows: the dump, the verification and the rehearsal read them",
+    "data files: dlbackup verify --data-files looks for them",
+    "who connects later, and programs that open the lake with an older DuckDB",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Blocker:
     """Something that `migrate` refuses for: the error's type, message and hint."""
@@ -70,7 +77,8 @@ class Plan:
     Args:
         needed: False when the catalog has the version already.
         clients: other sessions on the database.
-        warnings: what `migrate` would do otherwise than one might think.
+        warnings: what `migrate` would do otherwise than one might think, or do to others.
+        not_looked_at: what could matter and can't be seen from here, or by this role.
         locks_needed: what restoring the catalog in one transaction needs, roughly.
         locks_available: what the server's settings promise.
         opened_by: which DuckDB opens the lake afterwards; older ones don't.
@@ -91,6 +99,7 @@ class Plan:
     opened_by: str
     estimate_seconds: float
     warnings: tuple[str, ...] = ()
+    not_looked_at: tuple[str, ...] = ()
 
 
 def plan(address: str, options: MigrateOptions | None = None) -> Plan:
@@ -130,6 +139,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
         clients = catalog.clients()
         if way and clients and not (options.ignore_clients or options.terminate_clients):
             errors.append(clients_connected(clients))
+        around, unseen = catalog.surroundings()
         locks = catalog.locks(len(snapshot.tables))
         to_version = way[-1].to_version if way else engine.spec_version
         few = _few_locks(catalog.locks(2 * len(snapshot.tables))) if way else ()
@@ -153,7 +163,8 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             locks_available=locks.available,
             opened_by=spec.ENGINES.get(to_version, "unknown"),
             estimate_seconds=round(seconds * len(way), 1),
-            warnings=_unlike(snapshot) if way else (),
+            warnings=(*_unlike(snapshot), *around) if way else (),
+            not_looked_at=(*_NEVER_LOOKED_AT, *unseen) if way else (),
         )
 
 

@@ -16,6 +16,7 @@ from dlbackup.catalogs.postgres.schemas import catalog_schemas, drop_left, find_
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
 from dlbackup.catalogs.postgres.sisters import give_alike
 from dlbackup.catalogs.postgres.snapshot import ONE_VIEW, Exported, PostgresSnapshot
+from dlbackup.catalogs.postgres.surroundings import surroundings, unseen
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.tables.definition import Table
 
@@ -123,6 +124,10 @@ class PostgresCatalog:
     def copies(self) -> tuple[Copy, ...]:
         """Return the other catalogs of the same lake in the same database."""
         return copies(self.session, self.schema)
+
+    def surroundings(self) -> tuple[list[str], list[str]]:
+        """Return publications, limits and the like that a migration touches; and what this role can't see."""
+        return surroundings(self.session, self.schema), unseen(self.session)
 
     def clients(self) -> tuple[Client, ...]:
         """Return the client sessions on the database, oldest first."""

@@ -20,10 +20,10 @@ from dlbackup.catalogs.postgres.introspection import Definitions, read_definitio
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available, refuse_shared
 from dlbackup.catalogs.postgres.rights import missing_rights, schema_rights
 from dlbackup.catalogs.postgres.sessions import AS_STORED, LOCAL_SETTINGS, Session, connect, one, translated
-from dlbackup.errors import CatalogError, DlbackupError, MovedOn, TooManyLocks, Unsupported
+from dlbackup.errors import CannotMigrate, CatalogError, DlbackupError, MovedOn, TooManyLocks, Unsupported, listed
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
-from dlbackup.tables.quoting import qualified, quote_literal
+from dlbackup.tables.quoting import qualified, quote_identifier, quote_literal
 from dlbackup.tables.statements import definition, finishing
 
 ONE_VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -33,6 +33,17 @@ _ABOUT = """
 select current_database(), current_setting('server_version'), getdatabaseencoding()::text,
        current_setting('client_encoding')
 """
+_NO_IDENTITY = """
+select c.relname::text, p.pubname::text
+from pg_class c
+join pg_publication_tables t on t.schemaname = %(schema)s and t.tablename = c.relname
+join pg_publication p on p.pubname = t.pubname and (p.pubupdate or p.pubdelete)
+where c.relnamespace = %(quoted)s::regnamespace and c.relname = any(%(tables)s)
+  and (c.relreplident = 'n'
+       or c.relreplident = 'd' and not exists (select from pg_index where indrelid = c.oid and indisprimary))
+order by 1, 2
+"""
+"""Tables that are published and have no replica identity."""
 RUN_TABLES = 100
 RUN_PAGES = 256
 """How many tables, and pages of 8 KiB, are asked for in one message: their locks are held together."""
@@ -228,6 +239,22 @@ class PostgresSnapshot:
         except TooManyLocks as exc:
             return [exc]
         return []
+
+    def updates_refused(self) -> list[DlbackupError]:
+        """Return the refusal of tables that are published without a replica identity."""
+        fixed = [table.name for table in self.tables if table.kind == "fixed"]
+        place = {"schema": self.schema, "quoted": quote_identifier(self.schema), "tables": fixed}
+        found = self.session.execute(_NO_IDENTITY.encode(), place).fetchall()
+        if not found:
+            return []
+        names = sorted({name for name, _ in found})
+        return [
+            CannotMigrate(
+                f"publication {found[0][1]} publishes tables without a replica identity, so that PostgreSQL refuses to"
+                f" update or delete their rows, which a migration does: {listed(names, separator=', ')}",
+                " ".join(f"ALTER TABLE {qualified(self.schema, name)} REPLICA IDENTITY FULL;" for name in names),
+            )
+        ]
 
     def answers(self) -> AbstractContextManager[PostgresAnswers]:
         """Let the view answer SQL inside the block."""

@@ -449,7 +449,7 @@ def test_failure_of_the_second_step_says_what_the_first_has_done(database: str, 
     result = failed.value.result
     assert isinstance(result, dlbackup.Migration)
     assert (result.outcome, result.from_version, result.to_version) == ("migrated", "0.2", "0.3")
-    assert result.backup in failed.value.hint
+    assert str(result.backup) in failed.value.hint
     assert state(database)[0].spec_version == "0.3"
     assert cli("restore", str(result.backup), database, "--replace").exit_code == 0
     assert state(database)[0].spec_version == "0.2"
