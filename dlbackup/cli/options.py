@@ -137,7 +137,8 @@ def _add_dump(commands: _Commands) -> None:
         "--output",
         metavar="PATH",
         default=".",
-        help="a new file, a folder, or - for standard output (default: the current folder)",
+        help="a new file, whose name ends in .sql.zst; a folder that exists, or ends in / and is made; or - for"
+        " standard output (default: the current folder)",
     )
     parser.add_argument(
         "--level", type=whole(1, 22), default=LEVEL, metavar="N", help="zstd level, 1 to 22 (default: %(default)s)"
@@ -225,7 +226,12 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("address", metavar="ADDRESS", help=_ADDRESS)
     _schema_option(parser)
     add = parser.add_argument
-    add("--backup-dir", default=".", metavar="DIR", help="where the backup goes (default: the current folder)")
+    add(
+        "--backup-dir",
+        default=".",
+        metavar="DIR",
+        help="the folder where the backup goes; one that ends in / is made (default: the current folder)",
+    )
     add("--to", metavar="VERSION", help="refuse unless the engine migrates to exactly this version")
     add(
         "--engine",

@@ -10,6 +10,7 @@ class MigrateOptions:
     What the user accepts and wants.
 
     Args:
+        backup_dir: a folder that exists, or a text that ends in `/`, for one that is made when the backup is written.
         to: the version to reach; by default the engine's newest.
         engine: the Python of the environment with the engine; by default this one.
         rehearsal: migrate a copy in a scratch schema first.

@@ -16,6 +16,8 @@ from dlbackup.errors import StorageError
 
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 
+_OPTIONS = "(dump -o, migrate --backup-dir)"
+
 
 @contextmanager
 def create(path: Path) -> Iterator[BinaryIO]:
@@ -41,6 +43,24 @@ def rewrite(path: Path, data: bytes) -> None:
     """
     with _written(path, Path.replace) as file:
         file.write(data)
+
+
+def make_folder(path: Path) -> None:
+    """
+    Make a folder, and those above it, where it isn't there; durably.
+
+    Raises:
+        StorageError: it can't be made, or something else has that name.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        for folder in missing:
+            _sync_folder(folder.parent)
+    except FileExistsError:
+        raise StorageError(f"{path} is not a folder", "name a folder") from None
+    except OSError as exc:
+        raise StorageError(f"can't make the folder {path}: {exc.strerror or exc}", _hint(exc)) from exc
 
 
 def remove(path: Path) -> None:
@@ -81,15 +101,15 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError:
-        raise StorageError(f"{path} exists already", "name another file with -o") from None
+        raise StorageError(f"{path} exists already", "name another file, or a folder, in which names are new") from None
     except OSError as exc:
         raise StorageError(f"can't write {path}: {exc.strerror or exc}", _hint(exc)) from exc
 
 
 def _hint(exc: OSError) -> str:
     if exc.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "free some space or name another folder with -o; nothing was left behind"
-    return "name a folder that exists and can be written to with -o"
+        return f"free some space or name another folder {_OPTIONS}; nothing was left behind"
+    return f"name a folder that exists and can be written to {_OPTIONS}"
 
 
 def _publish(temporary: Path, path: Path) -> None:

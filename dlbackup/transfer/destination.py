@@ -1,51 +1,90 @@
-"""Where a new backup goes: a file, a folder, standard output; and its default name."""
+"""
+Where a new backup goes: a file, a folder, standard output; and its default name.
 
-import secrets
+What a name means can be seen from the name alone, so that a night's job does the same whether or not somebody has made
+the folder: a folder exists or ends in `/`, a file ends in `.zst`.
+"""
+
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from dlbackup.backupfile.manifest import Header
-from dlbackup.errors import StorageError
+from dlbackup.errors import UsageError
 from dlbackup.stores.contract import Sink
-from dlbackup.stores.files import storage_errors
+from dlbackup.stores.files import make_folder, storage_errors
 from dlbackup.stores.folder import local
+
+_ENDING = ".sql.zst"
+_FILE_ENDING = ".zst"
 
 
 @contextmanager
-def destination(to: str | Path, header: Header) -> Iterator[tuple[str, Sink]]:
-    """Open what a backup is written to; yield its name and where the bytes go."""
+def destination(to: str | Path, header: Header, begun_ns: int | None = None) -> Iterator[tuple[str, Sink]]:
+    """
+    Open what a backup is written to; yield its name and where the bytes go.
+
+    Args:
+        begun_ns: when the backup was begun; see `file_name`.
+
+    Raises:
+        UsageError: as for `names_folder`.
+        StorageError: it can't be written, or the folder that was asked for can't be made.
+    """
     if to == "-":
         with storage_errors(Path("standard output")):
             yield "-", sys.stdout.buffer
             sys.stdout.buffer.flush()
         return
     path = Path(to)
-    with storage_errors(path):
-        is_folder = path.is_dir()
-    if is_folder:
-        path = path / file_name(header)
-    elif str(to).endswith("/"):
-        raise StorageError(f"{to} is not a folder", "create it first")
+    if names_folder(to):
+        make_folder(path)
+        path = path / file_name(header, begun_ns)
     where = local(path)
     with where.store.create(where.name) as sink:
         yield str(where), sink
 
 
-def file_name(header: Header) -> str:
+def names_folder(to: str | Path) -> bool:
+    """
+    Tell whether a new backup gets a name of its own in a folder, which may have to be made.
+
+    Raises:
+        UsageError: nothing tells whether a folder or a file is meant; making a file would surprise in the next night.
+    """
+    path = Path(to)
+    with storage_errors(path):
+        if path.is_dir() or str(to).endswith("/"):
+            return True
+        if path.name.endswith(_FILE_ENDING) or path.exists() or path.is_symlink():
+            return False
+    raise UsageError(
+        f"{to} is no folder, and no name for a backup: that ends in {_ENDING}",
+        f"for a folder make it first, or write '{to}/', which makes it; for a file write '{to}{_ENDING}'",
+    )
+
+
+def file_name(header: Header, begun_ns: int | None = None) -> str:
     """
     Return a new name for a backup, which no other run has: tenants write into one folder in one second.
 
-    Database, schema where it isn't public, time, version and six random hexadecimal digits; characters that are no
-    good in file names become `_`.
+    Database, schema where it isn't public, time, version and six hexadecimal digits; characters that are no good in
+    file names become `_`. The digits are the fraction of the second, so that backups of a catalog sort as they were
+    made.
+
+    Args:
+        begun_ns: when the backup was begun, in the second that the header says; by default now.
     """
     source = header.source
     place = [source.database] if source.schema in ("", "public") else [source.database, source.schema]
     created = datetime.fromisoformat(header.created).strftime("%Y%m%dT%H%M%SZ")
-    words = ["ducklake", *place, created, f"v{header.spec_version or 'unknown'}", secrets.token_hex(3)]
-    return "-".join(_plain(word) for word in words) + ".sql.zst"
+    fraction = (time.time_ns() if begun_ns is None else begun_ns) % 1_000_000_000
+    digits = f"{(fraction << 24) // 1_000_000_000:06x}"
+    words = ["ducklake", *place, created, f"v{header.spec_version or 'unknown'}", digits]
+    return "-".join(_plain(word) for word in words) + _ENDING
 
 
 def _plain(word: str) -> str:

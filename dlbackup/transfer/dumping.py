@@ -83,8 +83,13 @@ def _dump_once(
         if jobs > 1 and snapshot.joinable(()) is None:
             text = "one process reads, since the server lets no other join its snapshot (pg_export_snapshot)"
             on_event(Event(stage="dump", message=text, warning=True))
-        header = _header(snapshot)
-        with destination(to, header) as (path, sink), BackupWriter(sink, header, level) as writer, collector_paused():
+        begun_ns = time.time_ns()
+        header = _header(snapshot, begun_ns)
+        with (
+            destination(to, header, begun_ns) as (path, sink),
+            BackupWriter(sink, header, level) as writer,
+            collector_paused(),
+        ):
             manifest = _write(writer, _Reading.begin(snapshot, level, jobs, limit, on_event), on_event)
         return Backup(
             path=path,
@@ -103,9 +108,9 @@ def _dump_once(
         )
 
 
-def _header(snapshot: Snapshot) -> Header:
+def _header(snapshot: Snapshot, begun_ns: int) -> Header:
     head = snapshot.head
-    created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    created = datetime.fromtimestamp(begun_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Header(
         format=FORMAT,
         spec_version=head.spec_version,

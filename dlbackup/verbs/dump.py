@@ -10,6 +10,7 @@ from dlbackup.backupfile.frames import LEVEL
 from dlbackup.errors import UsageError
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
+from dlbackup.transfer.destination import names_folder
 from dlbackup.transfer.dumping import dump_catalog
 
 
@@ -27,17 +28,21 @@ def dump(
     Write one backup of the catalog at `address`.
 
     Args:
-        to: a file that doesn't exist, a folder (the file then has a name of its own: database, schema, time, version),
-            or `-` for standard output.
+        to: a file that doesn't exist and whose name ends in `.zst`; a folder that exists, or a text that ends in `/`,
+            for one to be made (the file then has a name of its own: database, schema, time, version); or `-` for
+            standard output.
         level: of zstd, 1 to 22.
         jobs: how many processes read and compress, each on a connection of its own; the same bytes come out.
         max_rate: bytes of SQL text a second that are read at most, in one process whatever `jobs` is.
 
     Raises:
+        UsageError: `to` is none of these.
         CatalogError: nothing was read; StorageError: nothing was left under the final name.
     """
     if not 1 <= level <= 22:
         raise UsageError(f"zstd level {level} is not between 1 and 22")
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
+    if to != "-":
+        names_folder(to)  # what can't be meant is said before anything is read
     return dump_catalog(parse_address(address), to, metadata_schema, level, jobs, on_event, max_rate=max_rate)

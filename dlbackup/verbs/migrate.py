@@ -23,8 +23,12 @@ def migrate(address: str, options: MigrateOptions | None = None, *, on_event: On
     """
     options = options or MigrateOptions()
     where = parse_address(address)
-    if not Path(options.backup_dir).is_dir():
-        raise StorageError(f"{options.backup_dir} is not a folder", "name an existing folder with --backup-dir")
+    folder = Path(options.backup_dir)
+    if not folder.is_dir() and (folder.exists() or not str(options.backup_dir).endswith("/")):
+        raise StorageError(
+            f"{folder} is not a folder",
+            f"name an existing folder with --backup-dir, or write '{folder}/', so that it is made",
+        )
     from dlbackup.migration.pipeline import run_migration
 
     return run_migration(where, options, on_event)

@@ -71,15 +71,15 @@ def test_engine_reads_the_same_in_another_encoding(
         _make(newest, url, tmp_path / "data")
         before = _read(newest, url)
         assert {word for word in _WORDS if word in str(before)} == set(_WORDS)
-        backup = dump(url, tmp_path / "backup")
+        backup = dump(url, tmp_path / "backup.sql.zst")
 
-        assert cli("verify", "backup", "--rehearse", there).exit_code == 0
-        assert cli("restore", "backup", there).exit_code == 0
+        assert cli("verify", "backup.sql.zst", "--rehearse", there).exit_code == 0
+        assert cli("restore", "backup.sql.zst", there).exit_code == 0
         psql_restore(server, replayed.rpartition("/")[2], backup.path)
 
         assert _read(newest, there) == _read(newest, replayed) == before
         assert dumped(there, tmp_path) == dumped(replayed, tmp_path) == contents(backup.path)
-        assert cli("info", "backup", "--json").json()["encoding"] == source
+        assert cli("info", "backup.sql.zst", "--json").json()["encoding"] == source
         assert cli("check", there, "--json").json() == cli("check", url, "--json").json()
 
 
@@ -87,9 +87,9 @@ def test_backup_holds_the_text_itself(server: Server, newest: Engine, cli: Cli, 
     """A dump of LATIN1 says what engines said, not what the server takes their bytes for."""
     with _database(server, "LATIN1") as url:
         _make(newest, url, tmp_path / "data")
-        dump(url, tmp_path / "backup")
+        dump(url, tmp_path / "backup.sql.zst")
 
-    assert _WORDS[0] in cli("cat", "backup", "ducklake_table").stdout
+    assert _WORDS[0] in cli("cat", "backup.sql.zst", "ducklake_table").stdout
 
 
 @pytest.mark.parametrize("target", ["LATIN1", "WIN1252", "EUC_JP", "SQL_ASCII"])
@@ -97,9 +97,9 @@ def test_ascii_goes_anywhere(server: Server, newest: Engine, cli: Cli, tmp_path:
     """Most catalogs have nothing but ASCII, and no encoding stands in their way, nor what clients set."""
     with _database(server, "UTF8") as url, _database(server, target, _CONVERTS) as there:
         _make(newest, url, tmp_path / "data", ("plain",))
-        dump(url, tmp_path / "backup")
+        dump(url, tmp_path / "backup.sql.zst")
 
-        assert cli("restore", "backup", there).exit_code == 0
+        assert cli("restore", "backup.sql.zst", there).exit_code == 0
         assert _read(newest, there, ("plain",)) == _read(newest, url, ("plain",))
 
 
@@ -118,12 +118,12 @@ def test_text_that_the_server_converts(
 ) -> None:
     """Where the database's settings make the server convert for engines, it does so for us, there and back."""
     before = _read(newest, converted, ("Größe",))
-    backup = dump(converted, tmp_path / "backup")
+    backup = dump(converted, tmp_path / "backup.sql.zst")
     name, _, converts = target.partition(", ")
 
     with _database(server, name, *[_CONVERTS][: bool(converts)]) as there:
-        assert cli("verify", "backup", "--rehearse", there).exit_code == 0
-        assert cli("restore", "backup", there).exit_code == 0
+        assert cli("verify", "backup.sql.zst", "--rehearse", there).exit_code == 0
+        assert cli("restore", "backup.sql.zst", there).exit_code == 0
 
         assert _read(newest, there, ("Größe",)) == before
         assert dumped(there, tmp_path) == contents(backup.path)
@@ -133,10 +133,10 @@ def test_text_that_can_not_be_converted_is_refused(server: Server, newest: Engin
     """What the place's encoding has no sign for is refused, by a rehearsal too, and nothing is left."""
     with _database(server, "UTF8") as url, _database(server, "LATIN1", _CONVERTS) as there:
         _make(newest, url, tmp_path / "data")
-        dump(url, tmp_path / "backup")
+        dump(url, tmp_path / "backup.sql.zst")
 
-        failure(cli("restore", "backup", there), 4, "UTF8", "LATIN1", hint="TEMPLATE template0")
-        failure(cli("verify", "backup", "--rehearse", there), 4, "UTF8", "LATIN1", hint="TEMPLATE template0")
+        failure(cli("restore", "backup.sql.zst", there), 4, "UTF8", "LATIN1", hint="TEMPLATE template0")
+        failure(cli("verify", "backup.sql.zst", "--rehearse", there), 4, "UTF8", "LATIN1", hint="TEMPLATE template0")
         assert execute(there, "select count(*) from pg_class where relname like 'ducklake%'") == [(0,)]
         assert execute(there, "select count(*) from pg_namespace where nspname like 'dlbackup%'") == [(0,)]
 
@@ -145,9 +145,9 @@ def test_server_that_takes_no_utf8_is_refused(server: Server, newest: Engine, cl
     """Encodings of several bytes take no UTF-8: the server's own refusal is one of ours."""
     with _database(server, "UTF8") as url, _database(server, "EUC_JP") as there:
         _make(newest, url, tmp_path / "data")
-        dump(url, tmp_path / "backup")
+        dump(url, tmp_path / "backup.sql.zst")
 
-        failure(cli("restore", "backup", there), 4, "EUC_JP", hint="encoding")
+        failure(cli("restore", "backup.sql.zst", there), 4, "EUC_JP", hint="encoding")
         assert execute(there, "select count(*) from pg_class where relname like 'ducklake%'") == [(0,)]
 
 
@@ -158,11 +158,11 @@ def test_backup_that_does_not_say_its_encoding(
     monkeypatch.setattr(room, "Source", lambda **said: Source(**{**said, "encoding": "", "converted": False}))
     with _database(server, "UTF8") as url, _database(server, "UTF8") as same, _database(server, "LATIN1") as other:
         _make(newest, url, tmp_path / "data")
-        dump(url, tmp_path / "backup")
+        dump(url, tmp_path / "backup.sql.zst")
 
-        assert cli("restore", "backup", same).exit_code == 0
+        assert cli("restore", "backup.sql.zst", same).exit_code == 0
         assert _read(newest, same) == _read(newest, url)
-        failure(cli("restore", "backup", other), 4, "doesn't say", "LATIN1", hint="ENCODING 'UTF8'")
+        failure(cli("restore", "backup.sql.zst", other), 4, "doesn't say", "LATIN1", hint="ENCODING 'UTF8'")
 
 
 def test_definition_that_is_no_utf8_is_named(server: Server, newest: Engine, cli: Cli, tmp_path: Path) -> None:
@@ -181,8 +181,14 @@ def test_text_that_is_no_utf8_is_named(server: Server, newest: Engine, cli: Cli,
         _make(newest, url, tmp_path / "data")
         execute(url, "set client_encoding = 'SQL_ASCII'", r"update ducklake_snapshot_changes set author = e'\xff\xfe,'")
 
-        failure(cli("dump", url, "-o", "backup"), 1, "ducklake_snapshot_changes", encoding, hint="client_encoding=UTF8")
-        assert not (tmp_path / "backup").exists()
+        failure(
+            cli("dump", url, "-o", "backup.sql.zst"),
+            1,
+            "ducklake_snapshot_changes",
+            encoding,
+            hint="client_encoding=UTF8",
+        )
+        assert not (tmp_path / "backup.sql.zst").exists()
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", "WIN1252", "SQL_ASCII"])

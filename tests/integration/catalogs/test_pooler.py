@@ -48,11 +48,11 @@ def test_reading_works_behind_a_pooler(plain: Lake, pooler: Pooler, cli: Cli, tm
 
     for command in ("info", "check"):
         assert cli(command, url, "--json").json() == cli(command, plain.url, "--json").json()
-    done = cli("dump", url, "-o", "backup")
+    done = cli("dump", url, "-o", "backup.sql.zst")
 
     assert done.exit_code == 0, done
-    assert verify(tmp_path / "backup").ok
-    assert contents(tmp_path / "backup") == dumped(plain.url, tmp_path)
+    assert verify(tmp_path / "backup.sql.zst").ok
+    assert contents(tmp_path / "backup.sql.zst") == dumped(plain.url, tmp_path)
 
 
 def test_dump_leaves_no_setting_behind(plain: Lake, pooler: Pooler, tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_reading_beside_other_clients_of_the_pooler(plain: Lake, pooler: Pooler,
         one.execute("create table mine as select 1 as x")
         two.execute("select count(*) from ducklake_snapshot")
 
-        assert cli("dump", url, "-o", "backup").exit_code == 0
+        assert cli("dump", url, "-o", "backup.sql.zst").exit_code == 0
 
         assert one.execute("select x from mine").fetchone() == (1,)
     assert execute(plain.url, "select x from mine") == [(1,)]
-    assert verify(tmp_path / "backup").ok
+    assert verify(tmp_path / "backup.sql.zst").ok

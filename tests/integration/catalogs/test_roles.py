@@ -167,7 +167,7 @@ def _words(command: str, url: str, backup: str) -> list[str]:
     return {
         "info": ["info", url],
         "check": ["check", url],
-        "dump": ["dump", url, "-o", "backup"],
+        "dump": ["dump", url, "-o", "backup.sql.zst"],
         "plan": ["plan", url, "--json"],
         "migrate": ["migrate", url],
         "replace": ["restore", backup, url, "--replace", *own],
@@ -200,8 +200,8 @@ def test_role_does_what_it_may(plain: Lake, cli: Cli, tmp_path: Path, kind: Kind
         if "dump" in kind.says:
             assert set(tmp_path.iterdir()) == files
         else:
-            assert verify(tmp_path / "backup").ok
-            assert _rows(tmp_path / "backup") == _rows(Path(backup))
+            assert verify(tmp_path / "backup.sql.zst").ok
+            assert _rows(tmp_path / "backup.sql.zst") == _rows(Path(backup))
         assert everything(plain) == before
         for command in ("new", "replace", "migrate"):
             says = kind.says.get(command, _GOOD)
@@ -321,10 +321,10 @@ def test_reader_with_a_hint_of_the_docs_dumps(plain: Lake, cli: Cli) -> None:
         execute(plain.url, "create table ducklake_made_later (x bigint)")
         url = plain.url.replace(f"//{plain.server.user}:{plain.server.password}@", f"//{name}:a-pass-word@")
 
-        done = cli("dump", url, "-o", "backup")
+        done = cli("dump", url, "-o", "backup.sql.zst")
 
         assert done.exit_code == 0, done
-        assert contents(cli.cwd / "backup") == {**contents(dump(plain.url, cli.cwd).path)}
+        assert contents(cli.cwd / "backup.sql.zst") == {**contents(dump(plain.url, cli.cwd).path)}
         failure(cli("migrate", url), 4, "does not own")
     finally:
         execute(plain.url, f"drop owned by {name}", f"drop role {name}")

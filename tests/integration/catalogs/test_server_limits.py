@@ -62,11 +62,16 @@ def test_settings_of_the_server_change_no_job(plain: Lake, cli: Cli, tmp_path: P
     execute(plain.url, _PLANTED)
     set_for(plain, **_OVERRIDDEN[settings])
 
-    for words in (["info", plain.url], ["check", plain.url], ["plan", plain.url], ["dump", plain.url, "-o", "again"]):
+    for words in (
+        ["info", plain.url],
+        ["check", plain.url],
+        ["plan", plain.url],
+        ["dump", plain.url, "-o", "again.sql.zst"],
+    ):
         done = cli(*words)
         assert done.exit_code == 0, done
-    assert contents(tmp_path / "again") == contents(backup)
-    assert verify(tmp_path / "again").ok
+    assert contents(tmp_path / "again.sql.zst") == contents(backup)
+    assert verify(tmp_path / "again.sql.zst").ok
     for place in (("--metadata-schema", "other"), _REPLACE):
         done = cli("restore", backup, plain.url, *place)
         assert done.exit_code == 0, done
@@ -90,7 +95,7 @@ def test_wait_for_a_lock_outlives_the_timeouts_of_the_server(
     """A job, or its engine, that waits for a lock longer than the server's timeouts goes on when it gets the lock."""
     backup = dump(plain.url, tmp_path).path
     words: dict[str, list[str]] = {
-        "dump": ["dump", plain.url, "-o", "again"],
+        "dump": ["dump", plain.url, "-o", "again.sql.zst"],
         "restore": ["restore", backup, plain.url, *_REPLACE],
         "migrate": ["migrate", plain.url, "--ignore-clients", "--no-rehearsal"],
     }
@@ -117,9 +122,9 @@ def test_transaction_timeout_ends_no_job_of_ours(servers: Servers, lakes: Lakes,
         execute(made.url, f"create table ducklake_aa_large as {rows}")
         set_for(made, transaction_timeout="'100ms'")
 
-        large = cli("dump", made.url, "-o", "large")
+        large = cli("dump", made.url, "-o", "large.sql.zst")
         assert large.exit_code == 0, large
-        assert cli("restore", "large", made.url, "--metadata-schema", "other").exit_code == 0
+        assert cli("restore", "large.sql.zst", made.url, "--metadata-schema", "other").exit_code == 0
         assert cli("restore", backup, made.url, *_REPLACE).exit_code == 0
         execute(made.url, f"alter database {made.dbname} reset transaction_timeout")
         before = everything(made)
@@ -139,9 +144,9 @@ def test_read_only_database_is_only_read(plain: Lake, cli: Cli, tmp_path: Path) 
     set_for(plain, default_transaction_read_only="on")
     before = everything(plain)
 
-    for words in (["info", plain.url], ["check", plain.url], ["dump", plain.url, "-o", "again"]):
+    for words in (["info", plain.url], ["check", plain.url], ["dump", plain.url, "-o", "again.sql.zst"]):
         assert cli(*words).exit_code == 0
-    assert contents(tmp_path / "again") == contents(backup)
+    assert contents(tmp_path / "again.sql.zst") == contents(backup)
     planned = cli("plan", plain.url, "--json")
     refused = cli("migrate", plain.url)
     restored = [cli("restore", backup, plain.url, *words) for words in (_REPLACE, ("--metadata-schema", "new"))]
@@ -173,7 +178,7 @@ def test_functions_in_the_search_path_are_not_called(plain: Lake, cli: Cli, tmp_
     for words in (
         ["info", plain.url],
         ["check", plain.url],
-        ["dump", plain.url, "-o", "again"],
+        ["dump", plain.url, "-o", "again.sql.zst"],
         ["plan", plain.url],
         ["restore", backup, plain.url, "--metadata-schema", "other"],
         ["restore", backup, plain.url, *_REPLACE],
@@ -188,7 +193,7 @@ def test_cancelled_statement_is_said_to_be_one(plain: Lake, cli: Cli, tmp_path: 
     """A statement that somebody cancels ends the job with that reason, not with a lost connection."""
     backup = dump(plain.url, tmp_path).path
     before = everything(plain)
-    words = {"dump": ["dump", plain.url, "-o", "again"], "restore": ["restore", backup, plain.url, *_REPLACE]}
+    words = {"dump": ["dump", plain.url, "-o", "again.sql.zst"], "restore": ["restore", backup, plain.url, *_REPLACE]}
     cancel = "select pg_cancel_backend(pid) from pg_stat_activity where application_name = 'dlbackup' and datname = "
     with psycopg.connect(plain.url) as other:
         other.execute("lock table ducklake_view in access exclusive mode")
@@ -201,7 +206,7 @@ def test_cancelled_statement_is_said_to_be_one(plain: Lake, cli: Cli, tmp_path: 
     failure(done, 1, "due to user request", hint="cancelled")
     nothing_left(plain)
     assert everything(plain) == before
-    assert not (tmp_path / "again").exists()
+    assert not (tmp_path / "again.sql.zst").exists()
 
 
 @pytest.fixture(scope="module")

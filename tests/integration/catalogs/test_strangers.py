@@ -91,16 +91,16 @@ def test_stranger_is_left_out_by_name(plain: Lake, cli: Cli, words: str) -> None
     before = dumped(plain.url, cli.cwd)
     execute(plain.url, _STRANGERS[words][0])
 
-    done = cli("dump", plain.url, "-o", "backup", "-q")
+    done = cli("dump", plain.url, "-o", "backup.sql.zst", "-q")
 
     assert done.exit_code == 0, done
     assert f"warning: not in the backup: {words}, which is no table of the catalog" in done.stderr.splitlines()
-    assert contents(cli.cwd / "backup") == before
+    assert contents(cli.cwd / "backup.sql.zst") == before
     for command in ("info", "check", "plan"):
         assert cli(command, plain.url).exit_code == 0
-    for target in (plain.url, "backup"):
+    for target in (plain.url, "backup.sql.zst"):
         assert any(words in text for text in cli("info", target, "--json").json()["left_out"])
-    assert cli("verify", "backup").exit_code == 0
+    assert cli("verify", "backup.sql.zst").exit_code == 0
 
 
 def test_strangers_stay_through_a_migration(plain: Lake, cli: Cli) -> None:
@@ -185,9 +185,9 @@ def test_table_of_a_version_to_come_is_no_stranger(plain: Lake, cli: Cli, versio
         "create view news as select * from ducklake_new",
     )
 
-    assert cli("dump", plain.url, "-o", "backup").exit_code == 0
+    assert cli("dump", plain.url, "-o", "backup.sql.zst").exit_code == 0
 
-    table, _ = contents(cli.cwd / "backup")["ducklake_new"]
+    table, _ = contents(cli.cwd / "backup.sql.zst")["ducklake_new"]
     assert [sequence.identity for sequence in table.sequences] == ["always"]
 
 

@@ -134,7 +134,7 @@ def test_engine_that_migrated_has_let_go(lake: LakeFactory, tmp_path: Path) -> N
     """After a migration too: the process that did it is not connected, and opens what it made like a new one."""
     made = lake("plain", "0.3")
     target = Target(address=parse_address(made.url), schema=made.schema, name="dlbackup-engine-1", lock_timeout_ms=1000)
-    verified, _ = prove(dump(made.url, tmp_path / "backup"))
+    verified, _ = prove(dump(made.url, tmp_path / "backup.sql.zst"))
 
     with probe() as migrator:
         attach_migrating(migrator, verified, target, 60)

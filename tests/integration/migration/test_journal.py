@@ -118,10 +118,10 @@ def test_without_its_backup_a_cut_off_migration_needs_a_person(
     inlined: Lake, cli: Cli, tmp_path: Path, harm: str
 ) -> None:
     """With a backup that is damaged, gone or another nothing can be proved: exit 7, and the catalog is left alone."""
-    other = tmp_path / "other"
+    other = tmp_path / "other.zst"
     assert cli("dump", inlined.url, "-o", other, "--level", "2").exit_code == 0
     _killed_after_the_engine(cli, inlined, tmp_path)
-    (backup,) = cli.cwd.glob("*.zst")
+    (backup,) = cli.cwd.glob("ducklake-*.zst")
     if harm == "gone":
         backup.unlink()
     elif harm == "another":

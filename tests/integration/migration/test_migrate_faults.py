@@ -130,7 +130,7 @@ def test_another_backup_in_the_verified_one_s_place_is_not_restored(
     plain: Lake, cli: Cli, tmp_path: Path, state_of_other: str
 ) -> None:
     """A good backup that took the verified one's name is refused by the undo: exit 7, and never called proved."""
-    other = tmp_path / "other"
+    other = tmp_path / "other.zst"
     if state_of_other == "other":
         execute(plain.url, "insert into ducklake_metadata values ('other', 'state')")
     assert cli("dump", plain.url, "-o", other, "--level", "2").exit_code == 0
@@ -149,7 +149,7 @@ def test_another_backup_in_the_verified_one_s_place_is_not_restored(
 
 def test_another_backup_in_the_verified_one_s_place_is_not_checked(plain: Lake, cli: Cli, tmp_path: Path) -> None:
     """What was broken before is read from the verified backup: a rehearsal that finds another there has failed."""
-    other = tmp_path / "other"
+    other = tmp_path / "other.zst"
     execute(plain.url, "update ducklake_table_stats set next_row_id = 1")
     assert cli("dump", plain.url, "-o", other, "--level", "2").exit_code == 0
     before = state(plain.url)

@@ -87,7 +87,9 @@ def test_engine_that_fails_is_an_error(lake: LakeFactory, cli: Cli, tmp_path: Pa
 def test_only_what_was_verified_is_rehearsed(lake: LakeFactory, tmp_path: Path) -> None:
     """Another good backup of the same catalog that took the verified one's name is refused, and nothing is left."""
     made = lake("plain", "1.0")
-    backup, other = (dump(made.url, tmp_path / name, level=level).path for name, level in (("one", 1), ("two", 2)))
+    backup, other = (
+        dump(made.url, tmp_path / name, level=level).path for name, level in (("one.zst", 1), ("two.zst", 2))
+    )
     verified, _ = prove_file(local(backup))
     Path(other).replace(backup)
 

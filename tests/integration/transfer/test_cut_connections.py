@@ -76,7 +76,7 @@ class Good:
 
 def _words(job: str, url: str, backup: Path) -> list[str | Path]:
     words: dict[str, list[str | Path]] = {
-        "dump": ["dump", url, "-o", "backup"],
+        "dump": ["dump", url, "-o", "backup.sql.zst"],
         "restore": ["restore", backup, url, "--replace", "--drop-replaced", "--ignore-clients"],
         "migrate": ["migrate", url, "--ignore-clients", "--no-rehearsal"],
         "rehearse": ["migrate", url, "--ignore-clients"],
@@ -126,7 +126,7 @@ def test_cut_dump(plain: Lake, cli: Cli, tmp_path: Path, good: Good, strike: Str
 
     assert state(plain.url) == good.old
     if done.exit_code == 0:
-        assert verify(tmp_path / "backup").ok
+        assert verify(tmp_path / "backup.sql.zst").ok
     else:
         assert done.exit_code == 1
         assert list(tmp_path.iterdir()) == []

@@ -25,7 +25,7 @@ from support.servers.postgres import Server
 from support.waiting import blocked, wait_until
 
 from dlbackup import RestoreOptions, dump, restore, verify
-from dlbackup.errors import UnsafeStatement
+from dlbackup.errors import UnsafeStatement, UsageError
 
 _UNREADABLE = """
     create role {role} login password 'a-pass-word';
@@ -95,13 +95,13 @@ def test_unreadable_table_is_refused(lake: LakeFactory, cli: Cli, tmp_path: Path
         failure(cli("dump", url), 1, "no right to read ducklake_view")
 
         execute(made.url, f"grant select on ducklake_view to {role}")
-        assert cli("dump", url, "-q", "-o", "good").exit_code == 0
+        assert cli("dump", url, "-q", "-o", "good.zst").exit_code == 0
         wanted = dumped(made.url, tmp_path)
-        assert contents(tmp_path / "good") == wanted
+        assert contents(tmp_path / "good.zst") == wanted
 
         execute(made.url, "revoke usage on schema public from public", f"revoke usage on schema public from {role}")
-        failure(cli("dump", url, "-o", "bad"), 1, "no right to read", hint="USAGE")
-        assert not (tmp_path / "bad").exists()
+        failure(cli("dump", url, "-o", "bad.zst"), 1, "no right to read", hint="USAGE")
+        assert not (tmp_path / "bad.zst").exists()
 
 
 def test_row_level_security_that_filters_is_refused(lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:
@@ -187,9 +187,9 @@ def test_catalog_without_one_version_does_not_verify(lake: LakeFactory, cli: Cli
     ):
         execute(made.url, statement)
 
-        assert cli("dump", made.url, "-o", f"backup{number}").exit_code == 0
+        assert cli("dump", made.url, "-o", f"backup{number}.zst").exit_code == 0
 
-        failure(cli("verify", f"backup{number}"), 3, "versions")
+        failure(cli("verify", f"backup{number}.zst"), 3, "versions")
 
 
 def test_result_says_what_was_written(lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:
@@ -215,12 +215,45 @@ def test_output_may_be_a_file_or_a_folder(lake: LakeFactory, cli: Cli, tmp_path:
     made = lake("plain", "0.3")
     (tmp_path / "folder").mkdir()
 
-    for output in ("one.zst", "folder/two", "folder", "folder/", str(tmp_path / "folder")):
+    for output in ("one.zst", "folder/two.sql.zst", "folder", "folder/", str(tmp_path / "folder")):
         assert cli("dump", made.url, "-o", output).exit_code == 0
 
     assert (tmp_path / "one.zst").is_file()
     assert len(list((tmp_path / "folder").iterdir())) == 4
     assert all(verify(path).ok for path in (tmp_path / "folder").iterdir())
+
+
+def test_a_folder_that_ends_in_a_slash_is_made(lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:
+    """A folder that isn't there is made where its name ends in /, with those above it; two nights are two backups."""
+    made = lake("plain", "0.3")
+
+    for _ in range(2):
+        assert cli("dump", made.url, "-o", "new/backups/").exit_code == 0
+    assert dump(made.url, f"{tmp_path}/api/").path.startswith(f"{tmp_path}/api/ducklake-")
+
+    assert len(list((tmp_path / "new/backups").iterdir())) == 2
+
+
+@pytest.mark.parametrize("name", ["backups", "/nowhere/backups", "backup.sql", "b.zst.age", "b.tar.gz", "2026-11-28"])
+def test_a_name_that_tells_neither_file_nor_folder_is_refused(name: str, cli: Cli, tmp_path: Path) -> None:
+    """What could be meant for a folder makes no file: exit 2 says how each is written, before a server is asked."""
+    nowhere = "postgres:host=/nonexistent dbname=x"
+
+    failure(cli("dump", nowhere, "-o", name), 2, name, "no folder", hint=f"'{name}/'")
+    with pytest.raises(UsageError, match="no folder"):
+        dump(nowhere, Path(name))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_backups_of_one_second_sort_as_they_were_made(lake: LakeFactory, tmp_path: Path) -> None:
+    """The names of backups of one catalog are in the order in which these were made."""
+    made = lake("plain", "0.3")
+
+    paths = [dump(made.url, tmp_path).path for _ in range(8)]
+
+    assert len({Path(path).name[:-16] for path in paths}) < 8, "no two were made in one second"
+    assert paths == sorted(paths)
 
 
 def test_nothing_is_overwritten(lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:
@@ -233,10 +266,10 @@ def test_nothing_is_overwritten(lake: LakeFactory, cli: Cli, tmp_path: Path) -> 
     for output, words in {
         "there": "exists already",
         "link": "exists already",
-        "missing/file": "No such file",
-        "missing/": "not a folder",
-        "there/file": "Not a directory",
-        "x" * 300: "name too long",
+        "missing/file.zst": "No such file",
+        "there/": "not a folder",
+        "there/file.zst": "Not a directory",
+        "x" * 300 + ".zst": "name too long",
     }.items():
         failure(cli("dump", made.url, "-o", output), 1, words, hint="")
 
@@ -357,7 +390,7 @@ def test_rewritten_table_is_noticed(lake: LakeFactory, cli: Cli, tmp_path: Path)
 def test_dump_begins_again_when_tables_are_replaced(lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:
     """A dump into a file that finds a table replaced under it begins again, and is of the new state."""
     made = lake("plain", "0.3")
-    with cli.started("dump", made.url, "-o", "backup") as process:
+    with cli.started("dump", made.url, "-o", "backup.sql.zst") as process:
         with _locked(made.url, "ducklake_view") as session:
             wait_until(lambda: blocked(made.server, made.dbname) == 1)
             session.execute("create table new as select * from ducklake_view")
@@ -368,9 +401,9 @@ def test_dump_begins_again_when_tables_are_replaced(lake: LakeFactory, cli: Cli,
 
     assert done.exit_code == 0
     assert "beginning again" in done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["backup"]
-    assert contents(tmp_path / "backup") == dumped(made.url, tmp_path)
-    assert contents(tmp_path / "backup")["ducklake_view"][1].count == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["backup.sql.zst"]
+    assert contents(tmp_path / "backup.sql.zst") == dumped(made.url, tmp_path)
+    assert contents(tmp_path / "backup.sql.zst")["ducklake_view"][1].count == 2
 
 
 @contextmanager
@@ -399,7 +432,7 @@ def test_ended_dump_leaves_no_backup(
 ) -> None:
     """A dump that is killed or interrupted leaves nothing under the final name, and the next one works."""
     made = lake("plain", "0.3")
-    with cli.started("dump", made.url, "-o", "backup") as process:
+    with cli.started("dump", made.url, "-o", "backup.sql.zst") as process:
         with _locked(made.url, "ducklake_view"):
             wait_until(lambda: blocked(made.server, made.dbname) == 1)
             process.send_signal(end)
@@ -408,12 +441,12 @@ def test_ended_dump_leaves_no_backup(
         done = _finished(process)
 
     assert done.exit_code == exit_code
-    assert not (tmp_path / "backup").exists()
+    assert not (tmp_path / "backup.sql.zst").exists()
     if end != signal.SIGKILL:
         assert list(tmp_path.iterdir()) == []
         assert "interrupted" in failure(done, 130)
-    assert cli("dump", made.url, "-o", "backup").exit_code == 0
-    assert verify(tmp_path / "backup").ok
+    assert cli("dump", made.url, "-o", "backup.sql.zst").exit_code == 0
+    assert verify(tmp_path / "backup.sql.zst").ok
 
 
 class _Watch:

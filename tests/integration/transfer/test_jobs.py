@@ -43,9 +43,9 @@ def test_snapshot_that_nobody_may_join_is_read_by_one_process(plain: Lake, large
     """Where pg_export_snapshot is withheld, one process makes the same backup, and says so."""
     said: list[str] = []
     with new_role(replace(plain, url=large), "secret-9", owner=True) as url:
-        several = dump(large, tmp_path / "several", jobs=3)
+        several = dump(large, tmp_path / "several.zst", jobs=3)
         execute(large, "revoke execute on function pg_export_snapshot() from public")
-        alone = dump(url, tmp_path / "alone", jobs=3, on_event=lambda event: said.append(event.message))
+        alone = dump(url, tmp_path / "alone.zst", jobs=3, on_event=lambda event: said.append(event.message))
 
     assert [text for text in said if "pg_export_snapshot" in text]
     assert _statements(Path(alone.path)) == _statements(Path(several.path))

@@ -205,7 +205,7 @@ def test_thousands_of_tables_on_default_settings(server: Server, cli: Cli, tmp_p
         done = cli("restore", path, url, *words, timeout_s=300)
         assert done.exit_code == 0, done
         assert "in batches" in done.stderr
-        first = dump(url, tmp_path / "first").path
+        first = dump(url, tmp_path / "first.zst").path
 
         again = cli("restore", first, url, *WORDS, "--drop-replaced", timeout_s=300)
         assert again.exit_code == 0, again

@@ -1,7 +1,12 @@
-"""The names of backups."""
+"""The names of backups, and what the names that users give mean."""
+
+from pathlib import Path
+
+import pytest
 
 from dlbackup.backupfile.manifest import Header, Source
-from dlbackup.transfer.destination import file_name
+from dlbackup.errors import UsageError
+from dlbackup.transfer.destination import file_name, names_folder
 
 
 def _header(database: str, schema: str, version: str = "0.3") -> Header:
@@ -35,3 +40,47 @@ def test_a_name_is_one_that_a_file_may_have() -> None:
         assert "/" not in name
         assert name.isprintable()
         assert len(name.encode()) < 250
+
+
+def test_names_sort_as_backups_were_begun() -> None:
+    """The digits are the fraction of the second: in one second, the first begun comes first."""
+    header = _header("lake", "public")
+    moments = (0, 1_000, 60_000_000, 999_000_000, 999_999_999)
+    names = [file_name(header, 1_795_875_446_000_000_000 + moment) for moment in moments]
+
+    assert names == sorted(set(names))
+    assert names[0].endswith("-000000.sql.zst")
+    assert names[-1].endswith("-ffffff.sql.zst")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_folder"),
+    [("new/", True), (".", True), ("there", True), ("there/", True), ("a.zst", False), ("a.sql.zst", False)],
+)
+def test_a_name_tells_file_from_folder(
+    name: str, is_folder: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder exists or ends in a slash, a file ends in .zst."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there").mkdir()
+
+    assert names_folder(name) is is_folder
+
+
+def test_a_folder_may_be_named_like_a_file(tmp_path: Path) -> None:
+    """What exists is what it is, whatever it is called."""
+    (tmp_path / "old.zst").mkdir()
+
+    assert names_folder(tmp_path / "old.zst")
+
+
+@pytest.mark.parametrize("name", ["backups", "backups.d", "lake.sql", "lake.sql.zst.age", "..zst/x", "x\\"])
+def test_a_name_that_tells_nothing_is_wrong_usage(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither is guessed; the hint says how to write both."""
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(UsageError) as caught:
+        names_folder(name)
+
+    assert f"'{name}/'" in caught.value.hint
+    assert f"'{name}.sql.zst'" in caught.value.hint
