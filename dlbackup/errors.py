@@ -29,6 +29,11 @@ def listed(items: Sequence[object], most: int = 5, *, separator: str = "; ", mor
     return f"{text}{separator.rstrip(' ,')} and {more} more" if more else text
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: `1 row`, `2 rows`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 class DlbackupError(Exception):
     """Base of all errors that a user can meet; `exit_code` is the process's exit status."""
 

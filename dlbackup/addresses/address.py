@@ -103,7 +103,7 @@ def parameters_for(address: Address, name: str = "dlbackup") -> dict[str, str]:
 
 def names_backup(target: str) -> bool:
     """Tell whether what a user named is a backup, and not the address of a catalog."""
-    if target.endswith(".zst"):
+    if target == "-" or target.endswith(".zst"):
         return True
     try:
         return Path(target).is_file() and not target.endswith(FILE_ENDINGS)

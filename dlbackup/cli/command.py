@@ -12,15 +12,16 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import dlbackup
 from dlbackup.addresses.libpq import masked
 from dlbackup.cli import reports
 from dlbackup.cli.options import command_line
-from dlbackup.cli.terminal import Output, Screen, say
+from dlbackup.cli.terminal import Output, Screen, is_one_place, say
 from dlbackup.errors import DlbackupError, Interrupted, NotVerified, Unhealthy, UsageError
 from dlbackup.records import encode
 from dlbackup.runtime.progress import OnEvent
@@ -32,14 +33,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, _interrupt)
-    as_json = "--json" in words
+    answers = _answers(words) if "--json" in words else None
     code = 0
     try:
         options = command_line().parse_args(words)
         code = _run(options)
         sys.stdout.flush()
     except DlbackupError as exc:
-        code = _report(exc, as_json)
+        code = _report(exc, answers)
     except BrokenPipeError:
         code = code or 1
     except Exception as exc:
@@ -47,9 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         reason = masked(str(exc).splitlines()[0]) if str(exc) else "no message"
         text = f"unexpected {type(exc).__name__}: {reason}"
-        code = _report(DlbackupError(text, "this is a bug in dlbackup: run again with -v and report it"), as_json)
+        code = _report(DlbackupError(text, "this is a bug in dlbackup: run again with -v and report it"), answers)
     _let_go_of_output()
     return code
+
+
+def _answers(words: Sequence[str]) -> TextIO:
+    """Return where the one JSON object goes: to standard output, unless that is the backup."""
+    pairs = set(pairwise(words))
+    is_backup = pairs & {("-o", "-"), ("--output", "-")} or {"-o-", "--output=-"} & set(words)
+    return sys.stderr if is_backup else sys.stdout
 
 
 def _let_go_of_output() -> None:
@@ -73,31 +81,35 @@ def _interrupt_again(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted(f"interrupted by {signal.Signals(number).name}")
 
 
-def _report(error: DlbackupError, as_json: bool) -> int:
+def _report(error: DlbackupError, answers: TextIO | None) -> int:
+    """Tell a user of an error, and those who read JSON, where there are any."""
     with suppress(BrokenPipeError):
         say(f"error: {error.message}", sys.stderr)
         if error.hint:
             say(f"hint: {error.hint}", sys.stderr)
-    if as_json:
+    if answers is not None:
         answer = encode(error.result, keep_defaults=True) if error.result else {}
         about = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
         with suppress(BrokenPipeError):  # whoever reads only the exit code still gets it
-            print(json.dumps({**answer, "error": about, "exit_code": error.exit_code}, ensure_ascii=False))
+            print(
+                json.dumps({**answer, "error": about, "exit_code": error.exit_code}, ensure_ascii=False), file=answers
+            )
     return error.exit_code
 
 
 def _run(options: argparse.Namespace) -> int:
     with Screen(quiet=options.quiet) as screen:
         record, text, error = _COMMANDS[options.command](options, screen.show)
+    answers = sys.stderr if getattr(options, "output", None) == "-" else sys.stdout
     if error is not None:
         if not options.json and text:
             say(text)
         error.result = record
-        return _report(error, options.json)
+        return _report(error, answers if options.json else None)
     if options.json:
-        print(json.dumps(_public(record), ensure_ascii=False))
+        print(json.dumps(_public(record), ensure_ascii=False), file=answers)
     elif text:
-        say(text, sys.stderr if getattr(options, "output", None) == "-" else sys.stdout)
+        say(text, answers)
     return 0
 
 
@@ -108,8 +120,6 @@ def _public(record: object) -> Any:
 
 
 def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
-    if options.json and options.output == "-":
-        raise UsageError("--json and -o - both want standard output", "write to a file")
     backup = dlbackup.dump(
         options.address,
         options.output,
@@ -137,8 +147,13 @@ def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str
     return (
         report,
         reports.verified(report),
-        NotVerified(reports.verdict(report), "do not rely on this backup; take another one"),
+        NotVerified(reports.verdict(report, told=_is_told(options)), "do not rely on this backup; take another one"),
     )
+
+
+def _is_told(options: argparse.Namespace) -> bool:
+    """Tell whether who reads the line of an error has read the findings just before."""
+    return not options.json and is_one_place()
 
 
 def _restore(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
@@ -181,8 +196,8 @@ def _check(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
     report = dlbackup.check(options.target, metadata_schema=options.metadata_schema, on_event=on_event)
     if report.ok:
         return report, reports.checked(report), None
-    hint = "dump it before anything else; docs/rules.md says what each rule means and what to do"
-    return report, reports.checked(report), Unhealthy(reports.damage(report), hint)
+    hint = "dump it before anything else; then do what each finding says, and check again"
+    return report, reports.checked(report), Unhealthy(reports.damage(report, told=_is_told(options)), hint)
 
 
 def _plan(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
@@ -201,6 +216,8 @@ def _info(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
 
 
 def _cat(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    if options.json:
+        raise UsageError("cat prints rows, and no JSON object of its own", "for rows as JSON: --format jsonl")
     from dlbackup.verbs.cat import write
 
     write(options.backup, options.table, options.format, Output())

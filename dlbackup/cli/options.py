@@ -17,6 +17,7 @@ _ADDRESS = (
     "where the catalog is: postgres:dbname=..., postgresql://..., with or without ducklake: in front; "
     "libpq's environment (PGHOST, PGUSER, PGPASSWORD, PGSERVICE ...) counts"
 )
+_BACKUP = "the file that dump wrote, or - for standard input"
 _EXIT_CODES = """\
 exit codes:
   0  done
@@ -54,6 +55,7 @@ def command_line() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--version", action=_Version, nargs=0, help="print dlbackup's version and end")
+    _output_options(made, default=False)
     commands = made.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
     _add_dump(commands)
     _add_verify(commands)
@@ -76,14 +78,25 @@ def _command(
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=f"{summary[0].upper()}{summary[1:]}. {more}"
     )
-    parser.set_defaults(command=name, json=False)
-    if as_json:
-        parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print no progress")
-    parser.add_argument(
-        "-v", "--verbose", action="store_true", help="print a traceback when something unexpected fails"
-    )
+    parser.set_defaults(command=name)
+    _output_options(parser, as_json=as_json)
     return parser
+
+
+def _output_options(
+    parser: argparse.ArgumentParser, default: bool | str = argparse.SUPPRESS, *, as_json: bool = True
+) -> None:
+    """Add what a user may say before the command as well as after it; only the former has a default."""
+    if as_json:
+        parser.add_argument("--json", action="store_true", default=default, help="print the result as one JSON object")
+    parser.add_argument("-q", "--quiet", action="store_true", default=default, help="print no progress")
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        default=default,
+        help="print a traceback when something unexpected fails",
+    )
 
 
 def _schema_option(parser: argparse.ArgumentParser) -> None:
@@ -151,7 +164,7 @@ def _add_dump(commands: _Commands) -> None:
 def _add_verify(commands: _Commands) -> None:
     more = "Every byte, every statement and every row is checked; without --rehearse no server is needed."
     parser = _command(commands, "verify", "prove a backup good", more)
-    parser.add_argument("backup", metavar="BACKUP", help="the file that dump wrote")
+    parser.add_argument("backup", metavar="BACKUP", help=_BACKUP)
     parser.add_argument(
         "--data-files",
         action="store_true",
@@ -176,7 +189,7 @@ def _add_restore(commands: _Commands) -> None:
         "that, in batches in a schema of its own, which one short transaction exchanges for the old one."
     )
     parser = _command(commands, "restore", "restore a backup into a PostgreSQL database", more)
-    parser.add_argument("backup", metavar="BACKUP", help="the file that dump wrote")
+    parser.add_argument("backup", metavar="BACKUP", help=_BACKUP)
     parser.add_argument("address", metavar="ADDRESS", help=_ADDRESS)
     _schema_option(parser)
     add = parser.add_argument
@@ -268,9 +281,12 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_check(commands: _Commands) -> None:
-    more = "Every rule is in docs/rules.md. Changes nothing; damage with a known mend is explained with the SQL."
+    more = (
+        "Each finding says what breaks which rule, why that matters and what to do, with the SQL where a mend is "
+        "known. Changes nothing."
+    )
     parser = _command(commands, "check", "check a catalog, or the one in a backup, for damage", more)
-    parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup file, or {_ADDRESS}")
+    parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup: {_BACKUP}; or {_ADDRESS}")
     _schema_option(parser)
 
 
@@ -290,7 +306,7 @@ def _add_unbar(commands: _Commands) -> None:
 def _add_info(commands: _Commands) -> None:
     more = "Looks with plain SQL, or at a backup's manifest, and changes nothing."
     parser = _command(commands, "info", "say what is in a catalog or a backup", more)
-    parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup file, or {_ADDRESS}")
+    parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup: {_BACKUP}; or {_ADDRESS}")
     parser.add_argument("--fingerprint", action="store_true", help="compute what the lake means; reads all rows")
     _schema_option(parser)
 
@@ -301,7 +317,7 @@ def _add_cat(commands: _Commands) -> None:
         "when that part is damaged, the exit code is 3 and the output is incomplete."
     )
     parser = _command(commands, "cat", "print the rows of one table in a backup", more, as_json=False)
-    parser.add_argument("backup", metavar="BACKUP", help="the file that dump wrote")
+    parser.add_argument("backup", metavar="BACKUP", help=_BACKUP)
     parser.add_argument("table", metavar="TABLE", help="the table's name, such as ducklake_snapshot")
     parser.add_argument(
         "--format",

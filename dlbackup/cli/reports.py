@@ -6,6 +6,7 @@ Each function takes a record and returns lines without a closing line feed.
 
 from typing import TYPE_CHECKING
 
+from dlbackup.errors import counted, listed
 from dlbackup.lake.findings import Finding
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 def dumped(backup: "Backup") -> str:
     """Say what `dump` wrote."""
-    held = f"{_count(backup.tables, 'table')}, {_count(backup.rows, 'row')}"
+    held = f"{counted(backup.tables, 'table')}, {counted(backup.rows, 'row')}"
     size = f"{_size(backup.file_bytes)} ({_size(backup.raw_bytes)} of SQL)"
     return (
         f"{backup.path}\n"
@@ -35,20 +36,20 @@ def verified(report: "Verification") -> str:
     lines = [f"{finding.severity}: {finding.rule}: {finding.message}" for finding in report.findings]
     if report.ok:
         lake = _lake(report.spec_version or "", report.snapshot_id)
-        held = f"{_count(report.tables, 'table')}, {_count(report.rows, 'row')}"
-        shapes = _count(report.row_shapes, "shape")
+        held = f"{counted(report.tables, 'table')}, {counted(report.rows, 'row')}"
+        shapes = counted(report.row_shapes, "shape")
         lines.append(f"{report.path}: good: {lake}, {held} in {shapes}, {report.seconds:.1f} s")
     return "\n".join(lines)
 
 
-def verdict(report: "Verification") -> str:
-    """Return one line for a backup that isn't good."""
-    return f"{report.path} does not verify: {_first_error(report.findings)}"
+def verdict(report: "Verification", *, told: bool) -> str:
+    """Return one line for a backup that isn't good; where its findings were told, it only names their rules."""
+    return f"{report.path} does not verify: {_errors(report.findings, told=told)}"
 
 
 def restored(result: "Restored", *, read_back: bool) -> str:
     """Say what `restore` did."""
-    held = f"{_count(result.tables, 'table')}, {_count(result.rows, 'row')}"
+    held = f"{counted(result.tables, 'table')}, {counted(result.rows, 'row')}"
     proof = "read back and equal" if read_back else "counted by the server, not read back"
     text = (
         f"restored {_lake(result.spec_version, result.snapshot_id)}, into schema {result.schema}: {held}, {proof},"
@@ -65,7 +66,7 @@ def migrated(result: "Migration") -> str:
         return f"current: the catalog has spec version {result.to_version} already; nothing was done"
     way = f"from {result.from_version} to {result.to_version} at snapshot {result.snapshot_id}"
     lines = [f"migrated {way}; writers waited {result.writer_pause_seconds:.1f} s at most"]
-    lines += [f"mended {mend.rule}: {_count(mend.rows, 'place')}" for mend in result.mends]
+    lines += [f"mended {mend.rule}: {counted(mend.rows, 'place')}" for mend in result.mends]
     lines += _clients(result)
     lines.append(f"the way back: dlbackup restore {result.backup} ADDRESS --replace")
     return "\n".join(lines)
@@ -86,7 +87,7 @@ def planned(plan: "Plan") -> str:
     """Say what `plan` found."""
     if not plan.needed:
         return f"nothing to do: the catalog has spec version {plan.to_version} already"
-    held = f"{_count(plan.tables, 'table')}, {_count(plan.rows, 'row')}"
+    held = f"{counted(plan.tables, 'table')}, {counted(plan.rows, 'row')}"
     way = f"from {plan.from_version or 'no version'} to {plan.to_version} by {plan.engine}"
     locks = f"about {plan.locks_needed:,} locks; the server's settings promise {plan.locks_available:,}"
     lines = [
@@ -109,14 +110,14 @@ def checked(report: "Check") -> str:
     """Say what `check` found."""
     lines = [line for finding in report.findings for line in _explained(finding)]
     if report.ok:
-        warnings = f", {_count(len(report.findings), 'warning')}" if report.findings else ""
+        warnings = f", {counted(len(report.findings), 'warning')}" if report.findings else ""
         lines.append(f"healthy: DuckLake {report.spec_version or 'without a version'}{warnings}")
     return "\n".join(lines)
 
 
-def damage(report: "Check") -> str:
-    """Return one line for a catalog that isn't healthy."""
-    return f"the catalog is damaged: {_first_error(report.findings)}"
+def damage(report: "Check", *, told: bool) -> str:
+    """Return one line for a catalog that isn't healthy; where its findings were told, it only names their rules."""
+    return f"the catalog is damaged: {_errors(report.findings, told=told)}"
 
 
 def found(result: "Info") -> str:
@@ -124,7 +125,7 @@ def found(result: "Info") -> str:
     lines = [
         f"{result.kind} of DuckLake {result.spec_version or 'without a version'} (opened by {result.engine})",
         f"snapshot  {result.snapshot_id} of {result.snapshot_time}",
-        f"content   {_count(result.tables, 'table')}, {_count(result.rows, 'row')}, {_size(result.bytes)}",
+        f"content   {counted(result.tables, 'table')}, {counted(result.rows, 'row')}, {_size(result.bytes)}",
         f"source    database {result.database}, schema {result.schema}, PostgreSQL {result.server_version}"
         + (f", {result.encoding}" if result.encoding else ""),
     ]
@@ -148,8 +149,10 @@ def _explained(finding: Finding) -> list[str]:
     return lines
 
 
-def _first_error(findings: tuple[Finding, ...]) -> str:
+def _errors(findings: tuple[Finding, ...], *, told: bool) -> str:
     errors = [finding for finding in findings if finding.severity == "error"]
+    if told:
+        return listed([finding.rule for finding in errors], separator=", ")
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return f"{errors[0].rule}: {errors[0].message}{more}"
 
@@ -158,13 +161,9 @@ def _lake(spec_version: str, snapshot_id: int | None) -> str:
     return f"DuckLake {spec_version or 'without a version'}, snapshot {snapshot_id}"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _size(number: float) -> str:
     for unit in ("bytes", "kB", "MB", "GB"):
         if number < 1000 or unit == "GB":
             break
         number /= 1000
-    return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.1f} {unit}"
+    return counted(round(number), "byte") if unit == "bytes" else f"{number:.1f} {unit}"

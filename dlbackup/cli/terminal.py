@@ -32,6 +32,15 @@ def say(text: str, stream: TextIO | None = None) -> None:
     print(printable(text), file=stream or sys.stdout)
 
 
+def is_one_place() -> bool:
+    """Tell whether standard output and standard error are the same terminal, pipe or file, so that one reads both."""
+    try:
+        output, errors = (os.fstat(stream.fileno()) for stream in (sys.stdout, sys.stderr))
+    except OSError:
+        return False
+    return (output.st_dev, output.st_ino) == (errors.st_dev, errors.st_ino)
+
+
 class Output:
     """Standard output as a place for UTF-8 text that is somebody's data."""
 

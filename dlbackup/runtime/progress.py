@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import TypeVar
 
+from dlbackup.errors import counted
+
 MOST_ROWS = 1 << 53
 """More than any table has; larger numbers are not exact as fractions, and much larger ones are no fractions."""
 REPORT_S = 0.2
@@ -122,9 +124,9 @@ class Meter:
                 remaining = max(self._work * (1 + self._after) - done, 0.0) * elapsed / done
         rate = self.done / elapsed if elapsed > 0 else 0.0
         total = max(self._rows, self.done) if self._rows else 0
-        text = f"{self.done:,} rows"
+        text = counted(self.done, "row")
         if total:
-            text = f"{self.done:,} of {'about ' * self._guessed}{total:,} rows"
+            text = f"{self.done:,} of {'about ' * self._guessed}{counted(total, 'row')}"
         text += f", {rate:,.0f} rows/s"
         if remaining is not None:
             text += f", {in_words(remaining)} left"

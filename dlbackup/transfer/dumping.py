@@ -22,7 +22,7 @@ from dlbackup.backupfile.manifest import FORMAT, Header, Manifest
 from dlbackup.backupfile.writer import BackupWriter, Piece, pack
 from dlbackup.catalogs.contract import Joinable, Pages, Snapshot
 from dlbackup.catalogs.open import open_catalog
-from dlbackup.errors import MovedOn
+from dlbackup.errors import MovedOn, counted
 from dlbackup.lake.canonical import Canonical
 from dlbackup.lake.fingerprint import Fingerprinter
 from dlbackup.runtime.memory import collector_paused
@@ -238,7 +238,9 @@ def _write(writer: BackupWriter, reading: _Reading, on_event: OnEvent) -> Manife
     with reading.crew(divided) as crew:
         for table, parts in _read(reading, divided, crew, fingerprint):
             rows += writer.write_table(table, parts, fingerprint.of(table)).count
-    on_event(Event(stage="dump", message=f"{len(snapshot.tables)} tables, {rows} rows read", done=rows))
+    on_event(
+        Event(stage="dump", message=f"{counted(len(snapshot.tables), 'table')}, {counted(rows, 'row')} read", done=rows)
+    )
     return writer.finish(snapshot.left_out, fingerprint.result())
 
 

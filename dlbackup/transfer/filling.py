@@ -18,6 +18,7 @@ from dlbackup.errors import (
     OtherEncoding,
     OtherLake,
     UsageError,
+    counted,
     listed,
 )
 from dlbackup.lake.answers import rows_of
@@ -210,9 +211,11 @@ def settle(place: Place, job: Job, existing: Existing, scheduled: list[tuple[int
         _move_data(place, job.options.data_path)
     if job.options.data_files:
         _look_for_data_files(place, job, scheduled)
-    if job.missing_data_files and existing.tables and not job.options.missing_data_files:
+    gone = job.missing_data_files
+    if gone and existing.tables and not job.options.missing_data_files:
         raise MissingDataFiles(
-            f"{job.missing_data_files} data files that the backup needs are missing or can't be reached from here, and"
+            f"{counted(gone, 'data file')} that the backup needs {'is' if gone == 1 else 'are'} missing or can't be"
+            " reached from here, and"
             f" the catalog in schema {job.schema} would be replaced",
             "bring them back, or name where they are with --data-path; --missing-data-files accepts that they are gone",
         )
@@ -252,7 +255,7 @@ def check_place(existing: Existing, job: Job) -> None:
         return
     if not job.options.replace:
         raise NotEmpty(
-            f"schema {job.schema} already holds {len(existing.tables)} catalog tables",
+            f"schema {job.schema} already holds {counted(len(existing.tables), 'catalog table')}",
             "name another place with --metadata-schema, or put the backup in its place with --replace",
         )
     _check_lineage(existing, job)
@@ -396,14 +399,12 @@ def _look_for_data_files(place: Place, job: Job, scheduled: list[tuple[int, str]
             if finding.severity == "error":
                 on_event(Event(stage="data-files", message=finding.message, warning=True))
     if scheduled and (needed := _needed(place, restored, [file for file, _ in scheduled])):
-        on_event(
-            Event(
-                stage="data-files",
-                message=f"{needed} data files that the backup needs were scheduled for deletion by the replaced"
-                f" catalog, the first at {scheduled[0][1]}: they stay only as long as nobody cleans up by that catalog",
-                warning=True,
-            )
+        were = "was" if needed == 1 else "were"
+        text = (
+            f"{counted(needed, 'data file')} that the backup needs {were} scheduled for deletion by the replaced"
+            f" catalog, the first at {scheduled[0][1]}: they stay only as long as nobody cleans up by that catalog"
         )
+        on_event(Event(stage="data-files", message=text, warning=True))
 
 
 def _needed(place: Place, restored: Sequence[Table], files: Sequence[int]) -> int:

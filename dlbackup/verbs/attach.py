@@ -27,6 +27,7 @@ from dlbackup.errors import (
     NotEmpty,
     Unsupported,
     UsageError,
+    counted,
 )
 from dlbackup.migration.fitness import POLL_S, Found, Wish, look, needs_migration
 from dlbackup.migration.options import MigrateOptions
@@ -249,7 +250,8 @@ def _created(connection: "DuckDBPyConnection", wish: Wish, engine: "Engine") -> 
         except NotALake:
             if remains := read_definitions(session, str(made.schema)).tables:
                 raise NotEmpty(
-                    f"schema {made.schema} holds no catalog, but {len(remains)} tables of one: {remains[0].name}, ...",
+                    f"schema {made.schema} holds no catalog, but {counted(len(remains), 'table')} of one:"
+                    f" {remains[0].name}, ...",
                     "restore a backup, or make the lake in another schema",
                 ) from None
             return _open(connection, wish, engine, made, create=True), made

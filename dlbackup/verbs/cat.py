@@ -18,6 +18,7 @@ from dlbackup.errors import BackupError, UsageError, listed
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.stores.contract import Sink, Where
 from dlbackup.stores.folder import local
+from dlbackup.stores.given import given
 from dlbackup.tables.definition import PREFIX
 from dlbackup.tables.formats import Format, Value, render, values
 
@@ -71,7 +72,7 @@ def write(backup: str | Path, table: str, form: Format, sink: Sink) -> None:
         StorageError, UsageError: as for `cat`.
         BackupError: what was written until then is not the whole table.
     """
-    with _found(local(backup), table) as (reader, entry), collector_paused():
+    with given(backup) as where, _found(where, table) as (reader, entry), collector_paused():
         blocks = (block.rows for block in reader.scan_table(entry))
         try:
             for piece in render(entry.table, blocks, form):

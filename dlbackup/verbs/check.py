@@ -10,18 +10,18 @@ from dlbackup.catalogs.open import open_catalog
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
 from dlbackup.health.copies import shared_data_files
 from dlbackup.runtime.progress import OnEvent, ignore
-from dlbackup.stores.folder import local
+from dlbackup.stores.given import given
 
 
 def check(target: str, *, metadata_schema: str | None = None, on_event: OnEvent = ignore) -> Check:
     """
-    Check the catalog at an address, or in a backup if `target` is an existing file that isn't a catalog.
+    Check the catalog at an address, or in a backup if `target` is an existing file that isn't a catalog, or `-`.
 
     Raises:
         CatalogError, BackupError, UsageError: as for reading either.
     """
     if names_backup(target):
-        with BackupReader(local(target)) as reader:
+        with given(target) as where, BackupReader(where) as reader:
             return check_backup(reader, on_event=on_event)
     with open_catalog(parse_address(target), metadata_schema) as catalog:
         copies = catalog.copies()

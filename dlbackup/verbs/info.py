@@ -14,7 +14,7 @@ from dlbackup.catalogs.open import open_catalog
 from dlbackup.catalogs.reading import meaning
 from dlbackup.lake import spec
 from dlbackup.stores.contract import Where
-from dlbackup.stores.folder import local
+from dlbackup.stores.given import given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class Info:
 
 def info(target: str, *, metadata_schema: str | None = None, fingerprint: bool = False) -> Info:
     """
-    Say what is at an address, or in a backup if `target` is an existing file that isn't a catalog.
+    Say what is at an address, or in a backup if `target` is an existing file that isn't a catalog, or `-`.
 
     Args:
         fingerprint: read all rows of a catalog and compute it.
@@ -61,7 +61,8 @@ def info(target: str, *, metadata_schema: str | None = None, fingerprint: bool =
         CatalogError, BackupError, UsageError: as for reading either.
     """
     if names_backup(target):
-        return _of_backup(local(target))
+        with given(target) as where:
+            return _of_backup(where)
     return _of_catalog(target, metadata_schema, fingerprint)
 
 

@@ -17,7 +17,7 @@ from dlbackup.catalogs.contract import Catalog, Client
 from dlbackup.catalogs.open import open_for_restore, rewrite_for
 from dlbackup.errors import DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
-from dlbackup.stores.folder import local
+from dlbackup.stores.given import given
 from dlbackup.tables.bars import BAR_PREFIX
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
@@ -58,6 +58,9 @@ def restore(
     """
     Restore a backup; nothing is changed unless all of it succeeds.
 
+    Args:
+        backup: a path, or `-` for standard input.
+
     Raises:
         BackupError: the backup is damaged or holds what dlbackup would not have written.
         Refused: a catalog stands there, has newer snapshots, dependents or clients, and no option accepts that.
@@ -68,7 +71,7 @@ def restore(
     where = parse_address(address)
     rewrite = rewrite_for(where)
     # The feed reads while drivers are being imported.
-    with BackupReader(local(backup)) as reader, feeding(reader, rewrite) as feed:
+    with given(backup) as source, BackupReader(source) as reader, feeding(reader, rewrite) as feed:
         schema, loaded, stale = _restore(where, reader, feed, Path(backup).parent, options, on_event)
     header = reader.manifest.header
     constraints = [constraint.name for entry in reader.manifest.tables for constraint in entry.table.constraints]

@@ -15,7 +15,8 @@ from dlbackup.lake import datafiles
 from dlbackup.lake.findings import Finding
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
-from dlbackup.stores.folder import local
+from dlbackup.stores.contract import Where
+from dlbackup.stores.given import given
 
 
 def verify(
@@ -31,6 +32,7 @@ def verify(
     Read a whole backup and say whether it is good; damage is a finding too.
 
     Args:
+        backup: a path, `-` for standard input, or what `dump` returned.
         rehearse: the address of a server on which a good backup is also restored into a scratch schema,
             migrated if need be, and opened.
         engine: the Python of the environment whose DuckDB opens it; by default this one.
@@ -44,7 +46,20 @@ def verify(
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
     begun = time.monotonic()
-    where = local(backup.path if isinstance(backup, Backup) else backup)
+    with given(backup.path if isinstance(backup, Backup) else backup) as where:
+        return _verified(where, begun, rehearse, engine, jobs, on_event, data_files=data_files)
+
+
+def _verified(
+    where: Where,
+    begun: float,
+    rehearse: str | None,
+    engine: Path | None,
+    jobs: int,
+    on_event: OnEvent,
+    *,
+    data_files: bool,
+) -> Verification:
     try:
         proof, report = examine(where, begun, jobs, on_event)
         found: list[Finding] = []

@@ -1,5 +1,7 @@
 """What dump refuses, where it writes, and that nobody waits for it."""
 
+import hashlib
+import json
 import re
 import secrets
 import signal
@@ -17,7 +19,7 @@ import pytest
 from support.cli import Cli, Finished
 from support.comparison import contents, dumped, execute
 from support.engines.quoting import text_literal
-from support.faults.failures import failure, json_failure
+from support.faults.failures import failure
 from support.faults.writers import writer
 from support.lakes.lakes import Lake, LakeFactory
 from support.lakes.private_lake import private_lake
@@ -289,7 +291,13 @@ def test_standard_output_is_the_backup(lake: LakeFactory, cli: Cli, tmp_path: Pa
     assert verify(path).findings == ()
     assert contents(path) == dumped(made.url, tmp_path)
     assert "sha256" in done.stderr
-    json_failure(cli("dump", made.url, "-o", "-", "--json"), 2, "--json", "-o -")
+
+    both = cli("--json", "dump", made.url, "-q", "-o", "-")
+    assert both.exit_code == 0
+    path.write_bytes(both.output)
+    said = json.loads(both.stderr)
+    assert (said["path"], said["sha256"]) == ("-", hashlib.sha256(both.output).hexdigest())
+    assert verify(path).ok
 
 
 def _limited(cli: Cli, script: str, *arguments: str) -> Finished:

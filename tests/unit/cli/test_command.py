@@ -1,19 +1,23 @@
 """The command line: help, usage errors, JSON, exit codes, and no heavy import before it is needed."""
 
+import ast
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from support.backups import row, small, write_backup
 from support.cli import Cli
 from support.waiting import wait_until
 
+import dlbackup
 from dlbackup.cli.command import main
 from dlbackup.tables.definition import Column, Table
 
@@ -139,10 +143,115 @@ def test_wrong_usage_with_json_is_one_object(arguments: list[str], capsys: pytes
     assert answer["error"]["message"]
 
 
-def test_json_and_output_to_stdout_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
-    """Only one thing can be written to standard output."""
-    assert main(["dump", "postgres:dbname=x", "-o", "-", "--json"]) == 2
-    assert "standard output" in json.loads(capsys.readouterr().out)["error"]["message"]
+@pytest.mark.parametrize("words", [["-o", "-"], ["--output", "-"], ["-o-"], ["--output=-"]])
+@pytest.mark.parametrize("wrong", [[], ["--level", "99"]])
+def test_json_goes_to_standard_error_where_output_is_the_backup(
+    words: list[str], wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a dump to standard output the JSON is the last line of standard error, also when nothing was written."""
+    assert main(["dump", "postgres:host=/nonexistent dbname=x", *words, "--json", *wrong]) == (2 if wrong else 1)
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert json.loads(said.err.splitlines()[-1])["error"]["type"] == ("UsageError" if wrong else "Unreachable")
+
+
+@pytest.mark.parametrize("words", [["--json", "-q", "verify"], ["--quiet", "verify", "--json"], ["verify", "--json"]])
+def test_json_and_quiet_stand_before_or_after_the_command(
+    words: list[str], backup: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What every command takes may come before its name, as people put it in an alias."""
+    assert main([*words, str(backup)]) == 0
+
+    assert json.loads(capsys.readouterr().out)["ok"] is True
+
+
+def test_verbose_stands_before_the_command(backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So may -v; the traceback of something unexpected is then there."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("dlbackup.verify", fails, raising=False)
+    with pytest.raises(ZeroDivisionError):
+        main(["-v", "verify", str(backup)])
+
+
+@pytest.mark.parametrize("words", [["--json", "cat"], ["-q", "--json", "cat"]])
+def test_cat_has_no_json_before_its_name_either(
+    words: list[str], backup: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a command doesn't take is refused, not ignored."""
+    assert main([*words, str(backup), "ducklake_snapshot"]) == 2
+
+    assert "--format jsonl" in json.loads(capsys.readouterr().out)["error"]["hint"]
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["verify", "-"], b"-: good: DuckLake 9.9"),
+        (["--json", "verify", "-"], b'"path": "-", "ok": true'),
+        (["verify", "-", "--jobs", "2"], b"-: good: "),
+        (["info", "-"], b"backup of DuckLake 9.9"),
+        (["cat", "-", "ducklake_snapshot"], b"snapshot_id"),
+        (["check", "-"], b""),
+    ],
+)
+def test_a_backup_may_be_piped_in(words: list[str], wanted: bytes, backup: Path, cli: Cli, tmp_path: Path) -> None:
+    """Every command that takes a backup reads standard input for -, and leaves no copy of it."""
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    done = cli(*words, stdin=backup.read_bytes(), env={"TMPDIR": str(spool)})
+
+    assert done.exit_code == (3 if words[0] == "check" else 0), done  # 9.9 is no version that check knows
+    assert wanted in done.output
+    assert list(spool.iterdir()) == []
+
+
+def test_damage_in_a_pipe_is_found(backup: Path, cli: Cli) -> None:
+    """Cut or empty, what comes through a pipe is judged as a file is."""
+    for content in (backup.read_bytes()[:-1], b""):
+        done = cli("verify", "-", stdin=content)
+        assert done.exit_code == 3, done
+        assert "- does not verify: " in done.stderr
+
+
+def test_a_terminal_is_no_backup(cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nobody types a backup: - on a terminal is wrong usage and waits for nothing."""
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+
+    assert main(["verify", "-"]) == 2
+    assert "terminal" in capsys.readouterr().err
+
+
+def test_damage_is_told_once(backup: Path) -> None:
+    """Who reads output and errors in one place is told once; the line of the error then only names the rules."""
+    backup.write_bytes(backup.read_bytes()[:-1])
+    command = [sys.executable, "-m", "dlbackup", "verify", str(backup)]
+    apart = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    together = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+
+    finding = apart.stdout.splitlines()[0].partition(": ")[2]
+    rule, _, message = finding.partition(": ")
+    assert apart.stderr.startswith(f"error: {backup} does not verify: {finding}\n")
+    assert together.stdout.count(message) == 1
+    assert f"error: {backup} does not verify: {rule}\n" in together.stdout
+
+
+def test_hints_point_at_nothing_that_only_a_checkout_has() -> None:
+    """No text that a user may read names a file of the project's: who installed a wheel has none of them."""
+    package = Path(dlbackup.__file__).parent
+    for path in package.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        comments = {
+            id(node.value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in comments:
+                assert not re.search(r"docs/|\.md\b|README|CHANGELOG", node.value), f"{path}: {node.value}"
 
 
 def test_a_good_backup_verifies(backup: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -172,9 +172,9 @@ def test_no_command_is_answered_with_all(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_an_option_before_its_command_is_sent_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
     """An option of a command that stands before it is no option there: where it stands is said."""
-    said = Said(capsys, ["--quiet", "info", "x"])
+    said = Said(capsys, ["--fingerprint", "info", "x"])
 
-    assert "the options of a command stand after it: dlbackup COMMAND --quiet" in said.hint
+    assert "the options of a command stand after it: dlbackup COMMAND --fingerprint" in said.hint
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""
+What a user names as a backup to be read: a path, or `-` for standard input.
+
+A backup is read from its end and by several processes, which a pipe can't be: standard input is written to a temporary
+file first, which is gone when the block ends. That has mode 0600, as backups have.
+"""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlbackup.errors import StorageError, UsageError
+from dlbackup.stores.contract import Where
+from dlbackup.stores.folder import Folder, local
+
+STANDARD_INPUT = "-"
+
+
+@contextmanager
+def given(backup: str | Path) -> Iterator[Where]:
+    """
+    Yield where a backup is that a user has named.
+
+    Raises:
+        UsageError: it is `-`, and nothing was piped in.
+        StorageError: standard input can't be read, or there is no room for it.
+    """
+    if str(backup) != STANDARD_INPUT:
+        yield local(backup)
+        return
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("- means standard input, and that is a terminal", "name a file, or pipe a backup in")
+    with tempfile.TemporaryDirectory(prefix="dlbackup-") as folder:
+        path = Path(folder) / "standard-input.zst"
+        try:
+            with path.open("xb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+        except OSError as exc:
+            raise StorageError(
+                f"can't keep standard input in {folder}: {exc.strerror or exc}",
+                "TMPDIR names another folder for that",
+            ) from exc
+        yield Where(_StandardInput(Path(folder)), path.name)
+
+
+@dataclass(frozen=True, slots=True)
+class _StandardInput(Folder):
+    """The folder in which standard input is kept for a while."""
+
+    def shown(self, name: str) -> str:
+        """Return what a user calls it."""
+        return STANDARD_INPUT
