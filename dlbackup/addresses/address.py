@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from dlbackup.addresses.libpq import ADDRESS_HINT, SECRET, masked, parse_keywords, parse_uri, quoted
+from dlbackup.addresses.libpq import ADDRESS_HINT, SECRET, conninfo, masked, parse_keywords, parse_uri, quoted
 from dlbackup.errors import UsageError
 
 Kind = Literal["postgres", "duckdb", "sqlite"]
@@ -39,6 +39,13 @@ class Address:
             return f"{self.kind}:{self.path}"
         shown = [f"{key}={quoted(self.parameters[key])}" for key in _SHOWN if self.parameters.get(key)]
         return "postgres:" + masked(" ".join(shown))  # a dbname may be a whole URI
+
+    def without_secrets(self) -> str:
+        """Return an address that can be used again as this one, where the password comes from somewhere else."""
+        if self.kind != "postgres":
+            return str(self)
+        kept = {key: value for key, value in self.parameters.items() if key not in SECRET}
+        return "postgres:" + masked(conninfo(kept))
 
     def secrets(self) -> tuple[str, ...]:
         """Return the texts that must not appear in any output, longest first."""

@@ -5,13 +5,16 @@ A backup that was made, and a backup that was proved: promise 1 in one file.
 what was verified and not where that was: whatever lies under its name later, it opens nothing else.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import final
 
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.errors import Corrupt
+from dlbackup.errors import BackupError, Corrupt, StorageError
 from dlbackup.stores.contract import Where
+from dlbackup.stores.folder import local
 from dlbackup.tables.digest import Rows
 
 VERIFIER = object()
@@ -53,6 +56,15 @@ class VerifiedBackup:
                 f" {reader.seal[:12]}; put the verified one back before anything is restored from there"
             )
         return reader
+
+
+def sealed(path: Path, seal: str) -> Path | None:
+    """Return where the backup of that seal is: at a path, or in its folder under another name; None: in neither."""
+    for candidate in (path, *sorted(path.parent.glob("*.zst"))):
+        with suppress(BackupError, StorageError), BackupReader(local(candidate)) as reader:
+            if seal in ("", reader.seal):
+                return candidate
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

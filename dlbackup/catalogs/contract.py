@@ -409,6 +409,9 @@ class Catalog(Protocol):
     def refuse_pooler(self) -> None:
         """Raise Pooled where somebody is between us and the catalog, so that no lock in it can be trusted."""
 
+    def looked_at(self) -> AbstractContextManager[Existing]:
+        """Look, without a lock, at what stands in the catalog's place as something that may be replaced."""
+
     def copies(self) -> tuple[Copy, ...]:
         """Return the other catalogs of the same lake that stand beside this one."""
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dlbackup.backupfile.prover import Verification
     from dlbackup.health.checkup import Check
     from dlbackup.migration.outcome import Migration
+    from dlbackup.transfer.way_back import WayBack
     from dlbackup.verbs.info import Info
     from dlbackup.verbs.plan import Plan
     from dlbackup.verbs.restore import Restored
@@ -57,7 +58,7 @@ def restored(result: "Restored", *, read_back: bool) -> str:
     )
     if result.replaced:
         text += f"\nthe previous catalog is kept in schema {result.replaced}; drop that schema when it is not needed"
-    return "\n".join([text, *_clients(result)])
+    return "\n".join([text, *_clients(result), *_way_back(result.way_back)])
 
 
 def migrated(result: "Migration") -> str:
@@ -68,8 +69,13 @@ def migrated(result: "Migration") -> str:
     lines = [f"migrated {way}; writers waited {result.writer_pause_seconds:.1f} s at most"]
     lines += [f"mended {mend.rule}: {counted(mend.rows, 'place')}" for mend in result.mends]
     lines += _clients(result)
-    lines.append(f"the way back: dlbackup restore {result.backup} ADDRESS --replace")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_way_back(result.way_back)])
+
+
+def _way_back(way: "WayBack | None") -> list[str]:
+    if way is None:
+        return []
+    return [f"the way back: {way.command}", *(f"  {text}" for text in (way.loses, way.needs) if text)]
 
 
 def _clients(result: "Migration | Restored") -> list[str]:

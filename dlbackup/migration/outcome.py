@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dlbackup.catalogs.contract import Client
+from dlbackup.transfer.way_back import WayBack
 
 Outcome = Literal["migrated", "current", "unchanged", "rolled-back", "needs-person"]
 
@@ -31,6 +32,7 @@ class Migration:
 
     Args:
         backup: the file that undoes it; None where none was needed.
+        way_back: how to restore that, as things stood in the end; None where the catalog wasn't migrated.
         writer_pause_seconds: from fence to release.
         stale_clients: sessions that may go on with a stale view of the catalog: those from before the migration
             that were not ended, and those that connected, again or anew, before the fence fell.
@@ -47,3 +49,4 @@ class Migration:
     writer_pause_seconds: float
     stale_clients: tuple[Client, ...]
     barred: bool = False
+    way_back: WayBack | None = None

@@ -52,6 +52,7 @@ from dlbackup.records import encode
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.folder import local
 from dlbackup.transfer.dumping import dump_catalog
+from dlbackup.transfer.way_back import WayBack, found, to_backup
 
 
 def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) -> Migration:
@@ -76,7 +77,8 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
         exc.hint = f"{exc.hint}; {done}" if exc.hint else done
         exc.result = _joined(first, exc.result) if isinstance(exc.result, Migration) else first
         raise
-    return _joined(first, second)
+    with open_postgres(address, options.metadata_schema) as catalog:
+        return replace(_joined(first, second), way_back=_way_back(catalog, first, on_event))
 
 
 def _joined(first: Migration, second: Migration) -> Migration:
@@ -85,10 +87,16 @@ def _joined(first: Migration, second: Migration) -> Migration:
         second,
         from_version=first.from_version,
         backup=first.backup,
+        way_back=first.way_back,
         stages=first.stages + second.stages,
         mends=first.mends + second.mends,
         writer_pause_seconds=max(first.writer_pause_seconds, second.writer_pause_seconds),
     )
+
+
+def _way_back(catalog: PostgresCatalog, migration: Migration, on_event: OnEvent) -> WayBack | None:
+    """Return how to put the backup of a migration back."""
+    return found(lambda: to_backup(catalog, str(migration.backup), barred=migration.barred), on_event)
 
 
 def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) -> Migration:
@@ -187,12 +195,14 @@ class _Pipeline:
         if failure is not None:
             failure.result = self.run.result(OUTCOMES[type(failure)], before, before, self.run.snapshot_id)
             raise failure
-        return self.run.result("migrated", before, self.step.to_version, self.run.snapshot_id)
+        migrated = self.run.result("migrated", before, self.step.to_version, self.run.snapshot_id)
+        return replace(migrated, way_back=_way_back(self.catalog, migrated, self.run.on_event))
 
     def finish(self, passage: Passage) -> Migration:
         """Finish or undo a migration that was cut off after its engine was done."""
         path = journal.backup_of(self._log.path)
         self.run.backup, self.run.snapshot_id = str(path), self._log.entry.snapshot_id
+        self.run.seal = self._log.entry.seal
         try:
             with self.run.stage("verify"):
                 backup = self._proved_again(path)
@@ -313,6 +323,7 @@ class _Pipeline:
             self.run.backup, self.run.snapshot_id = backup.path, backup.snapshot_id
         with self.run.stage("verify"):
             verified, _ = prove(backup, on_event=self.run.on_event)
+            self.run.seal = verified.seal
         return verified
 
     def _fenced(

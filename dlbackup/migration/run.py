@@ -35,6 +35,8 @@ class Run:
         self.on_event = on_event
         self.stages: list[Stage] = []
         self.backup: str | None = None
+        self.seal = ""
+        """Of the backup that was verified; empty where nobody knows it."""
         self.snapshot_id: int | None = None
         self.pause_s = 0.0
         self.stale: tuple[Client, ...] = ()

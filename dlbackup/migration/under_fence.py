@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
-from dlbackup.backupfile.backup import VerifiedBackup
+from dlbackup.backupfile.backup import VerifiedBackup, sealed
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.connected import end_by_name, end_clients, other_clients
 from dlbackup.catalogs.postgres.clients.fence import Fence, raise_fence
@@ -39,6 +40,7 @@ from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Rows
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
+from dlbackup.transfer.way_back import restoring, to_backup
 
 ENDS: dict[tuple[bool, bool, bool], type[MigrationError]] = {
     (True, True, True): Unchanged,
@@ -64,12 +66,28 @@ def state(catalog: PostgresCatalog) -> tuple[tuple[Table, ...], dict[str, Rows]]
 
 def needs_person(catalog: PostgresCatalog, run: Run, what: str, why: str) -> NeedsPerson:
     """Return the error that says what is known and what somebody has to do."""
-    by_hand = f"dlbackup restore {shlex.quote(str(run.backup))} {shlex.quote(str(catalog.address))} --replace"
+    looking = shlex.join(["dlbackup", "info", catalog.address.without_secrets(), "--metadata-schema", catalog.schema])
     return NeedsPerson(
         f"{what} and could not be undone: {why}",
-        "keep all clients away; look at the catalog with dlbackup info; then"
-        f" {by_hand} --metadata-schema {shlex.quote(catalog.schema)}",
+        f"keep all clients away; look at the catalog: {looking}; then {_by_hand(catalog, run)}",
     )
+
+
+def _by_hand(catalog: PostgresCatalog, run: Run) -> str:
+    """Say how the verified backup is put back, wherever that is now: another one may lie under its name."""
+    backup = sealed(Path(str(run.backup)), run.seal)
+    if backup is None:
+        return (
+            f"find the backup that was verified, of snapshot {run.snapshot_id}, whose seal begins with {run.seal[:12]}:"
+            f" {run.backup} is gone or another one, which must not be restored; with BACKUP as its name: cat BACKUP |"
+            f" {restoring('-', catalog.address, catalog.schema)}"
+        )
+    try:
+        with catalog.doing("looking for the way back"):
+            way = to_backup(catalog, str(backup), barred=False)
+    except DlbackupError:
+        return restoring(str(backup), catalog.address, catalog.schema)
+    return f"{way.command} ({way.loses})"
 
 
 def fenced(

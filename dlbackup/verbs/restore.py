@@ -23,6 +23,7 @@ from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import Loaded, restore_fed
+from dlbackup.transfer.way_back import WayBack, found, to_kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class Restored:
         stale_clients: sessions that may go on with a stale view of a catalog that was replaced: those that were not
             ended, and those that connected, again or anew, before the end.
         barred: whether a constraint keeps stale clients from writing.
+        way_back: how to put the replaced catalog back, as things stood in the end; None where none is kept.
         missing_grants: what somebody who may has to execute, so that all who work with the catalog can use its schema.
     """
 
@@ -50,6 +52,7 @@ class Restored:
     stale_clients: tuple[Client, ...] = ()
     barred: bool = False
     missing_grants: tuple[str, ...] = ()
+    way_back: WayBack | None = None
 
 
 def restore(
@@ -72,7 +75,7 @@ def restore(
     rewrite = rewrite_for(where)
     # The feed reads while drivers are being imported.
     with given(backup) as source, BackupReader(source) as reader, feeding(reader, rewrite) as feed:
-        schema, loaded, stale = _restore(where, reader, feed, Path(backup).parent, options, on_event)
+        schema, loaded, stale, way = _restore(where, reader, feed, Path(backup).parent, options, on_event)
     header = reader.manifest.header
     constraints = [constraint.name for entry in reader.manifest.tables for constraint in entry.table.constraints]
     return Restored(
@@ -87,13 +90,19 @@ def restore(
         stale_clients=stale,
         barred=options.bar_stale_clients or any(name.startswith(BAR_PREFIX) for name in constraints),
         missing_grants=loaded.missing_grants,
+        way_back=way,
     )
 
 
 def _restore(
     where: Address, reader: BackupReader, feed: Feed, journals: Path, options: RestoreOptions, on_event: OnEvent
-) -> tuple[str, Loaded, tuple[Client, ...]]:
-    """Restore where the options say; return the schema, what was found, and who has a stale view of it now."""
+) -> tuple[str, Loaded, tuple[Client, ...], WayBack | None]:
+    """
+    Restore where the options say.
+
+    Returns:
+        The schema, what was found, who has a stale view of it now, and the way back.
+    """
     own = reader.manifest.header.source.schema
     opened = open_for_restore(where, options.metadata_schema, own, replace=options.replace)
     stayed: tuple[Client, ...] = ()
@@ -105,7 +114,14 @@ def _restore(
         with catalog.making_way() if options.terminate_clients else nullcontext():
             loaded = restore_fed(catalog, reader, feed, options, on_event)
         _settle_journals(catalog, journals, on_event)
-        return catalog.schema, loaded, tuple({client.pid: client for client in stayed + loaded.came}.values())
+        stale = tuple({client.pid: client for client in stayed + loaded.came}.values())
+        return catalog.schema, loaded, stale, _way_back(catalog, loaded.replaced, options, on_event)
+
+
+def _way_back(catalog: Catalog, kept: str | None, options: RestoreOptions, on_event: OnEvent) -> WayBack | None:
+    if kept is None:
+        return None
+    return found(lambda: to_kept(catalog, kept, barred=options.bar_stale_clients), on_event)
 
 
 def _settle_journals(catalog: Catalog, folder: Path, on_event: OnEvent) -> None:

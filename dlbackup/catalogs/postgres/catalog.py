@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.contract import Client, Copy, Locks, Replacement, Terms
+from dlbackup.catalogs.contract import Client, Copy, Existing, Locks, Replacement, Terms
 from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator, refuse_pooler
 from dlbackup.catalogs.postgres.clients.connected import other_clients, settle_clients
 from dlbackup.catalogs.postgres.clients.guard import making_way
 from dlbackup.catalogs.postgres.copies import copies
+from dlbackup.catalogs.postgres.existing import look_at
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available
 from dlbackup.catalogs.postgres.mark import PostgresMark
 from dlbackup.catalogs.postgres.replacement import replacing
@@ -86,6 +87,14 @@ class PostgresCatalog:
     def replacement(self, tables: int, terms: Terms, on_event: OnEvent = ignore) -> AbstractContextManager[Replacement]:
         """Begin to put a backup of so many tables in the schema's place."""
         return replacing(self.session, self.address, self.schema, tables, terms, on_event)
+
+    @contextmanager
+    def looked_at(self) -> Iterator[Existing]:
+        """Look at what stands in the schema, in one view."""
+        with self.doing(f"reading the catalog in schema {self.schema}"), self.session.transaction():
+            self.session.execute(ONE_VIEW)
+            self.session.execute(LOCAL_SETTINGS.encode())
+            yield look_at(self.session, self.schema)
 
     def doing(self, what: str) -> AbstractContextManager[None]:
         """Translate errors of the server inside the block."""

@@ -1,0 +1,134 @@
+"""
+The way back from a migration or a restore, as a command that can be pasted into a shell.
+
+It has the options that it needs as things stand, and no more: what somebody commits later must still be named by them
+before it is lost.
+"""
+
+import shlex
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlbackup.addresses.address import Address
+from dlbackup.backupfile.lineage import lineage_of
+from dlbackup.catalogs.contract import Catalog, Existing
+from dlbackup.catalogs.open import open_catalog
+from dlbackup.errors import DlbackupError, listed
+from dlbackup.lake import datafiles
+from dlbackup.lake.lineage import Known, Lineage, missing
+from dlbackup.runtime.progress import Event, OnEvent
+from dlbackup.stores.folder import local
+
+_LEFT_OUT = "the address stands there without its password: PGPASSWORD or a password file has to give it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayBack:
+    """
+    How to get back what was there before.
+
+    Args:
+        command: for a POSIX shell.
+        loses: what it takes away.
+        needs: what the command can't say; empty where there is nothing.
+    """
+
+    command: str
+    loses: str
+    needs: str = ""
+
+
+def restoring(backup: str, address: Address, schema: str, options: Iterable[str] = ()) -> str:
+    """Return the command that puts a backup in the place of a catalog."""
+    path = backup if backup == "-" else str(Path(backup).absolute())
+    words = ["dlbackup", "restore", path, address.without_secrets(), "--metadata-schema", schema, "--replace"]
+    return shlex.join([*words, *options])
+
+
+def to_backup(catalog: Catalog, backup: str, *, barred: bool) -> WayBack:
+    """
+    Return how to put a backup in the place of the catalog that is there now.
+
+    Args:
+        barred: stale clients are kept out now, and are to be then.
+
+    Raises:
+        DlbackupError: catalog or backup can't be read.
+    """
+    need = _needed(catalog, lineage_of(local(backup)), catalog, barred=barred)
+    return _way(restoring(backup, catalog.address, catalog.schema, need.options), need, catalog.address)
+
+
+def to_kept(catalog: Catalog, kept: str, *, barred: bool) -> WayBack:
+    """
+    Return how to put a catalog back that was replaced and is kept in another schema.
+
+    Raises:
+        DlbackupError: one of the catalogs can't be read.
+    """
+    with open_catalog(catalog.address, kept) as before:
+        with before.looked_at() as stands:
+            lineage = stands.lineage()
+        need = _needed(catalog, lineage, before, barred=barred)
+    dumping = ["dlbackup", "dump", catalog.address.without_secrets(), "--metadata-schema", kept, "-o", "-"]
+    command = f"{shlex.join(dumping)} | {restoring('-', catalog.address, catalog.schema, need.options)}"
+    return _way(command, need, catalog.address)
+
+
+def found(find: Callable[[], WayBack], on_event: OnEvent) -> WayBack | None:
+    """Find the way back from something that is done; that it can't be found, or that a signal comes, undoes nothing."""
+    try:
+        return find()
+    except DlbackupError as exc:
+        on_event(Event(stage="way-back", message=f"how to go back was not found out: {exc.message}", warning=True))
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """The options without which a restore would be refused, what it takes away, and what stands in its way."""
+
+    options: list[str]
+    loses: str
+    in_the_way: tuple[str, ...]
+
+
+def _way(command: str, need: _Need, address: Address) -> WayBack:
+    needs = [f"drop first what it would break: {listed(need.in_the_way)}"] if need.in_the_way else []
+    needs += [_LEFT_OUT] if address.secrets() else []
+    return WayBack(command=command, loses=need.loses, needs="; ".join(needs))
+
+
+def _needed(catalog: Catalog, lineage: Lineage, before: Catalog, *, barred: bool) -> _Need:
+    """
+    Return what a restore needs as things stand.
+
+    Args:
+        lineage: of what would be restored.
+        before: a catalog with the data files that would be needed.
+    """
+    with catalog.looked_at() as there:
+        options, loses = _lost(there, lineage)
+        in_the_way = there.left_out
+    if catalog.clients():
+        options.append("--terminate-clients")
+    if barred:
+        options.append("--bar-stale-clients")
+    with before.snapshot() as snapshot, snapshot.answers() as answers:
+        if datafiles.look(answers).missing:
+            options.append("--missing-data-files")
+    return _Need(options, loses, in_the_way)
+
+
+def _lost(there: Existing, lineage: Lineage) -> tuple[list[str], str]:
+    now = there.lineage()
+    if now.is_other_than(lineage):
+        return ["--other-lake"], f"it takes {now} away"
+    if newer := missing(now, Known(lineage.snapshots)):
+        last = max((number for number, _ in lineage.snapshots if number < newer[0]), default=None)
+        return ["--discard-newer"], f"it loses the commits after snapshot {last}: {there.newer_snapshots(last)}"
+    return [], (
+        f"it loses the commits after snapshot {there.head.snapshot_id}: none so far; once there are some, it is refused"
+        " without --discard-newer"
+    )
