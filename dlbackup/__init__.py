@@ -1,20 +1,68 @@
 """
 Backups that prove themselves, restores and safe migrations for DuckLake catalogs.
 
-The public API: the verbs of the command line, the records that they return, and the error tree. Each is imported
-from its module when it is first used, so that nobody waits for what they don't use.
+The public API: the verbs of the command line, the records that they take and return, and the error tree. All but the
+errors is imported from its module when it is first used, so that nobody waits for what they don't use.
 """
 
 import importlib
 import typing
 
+from dlbackup.errors import (
+    AliasTaken,
+    Ambiguous,
+    AttachFailed,
+    BackupError,
+    CannotMigrate,
+    CatalogError,
+    ClientsConnected,
+    Corrupt,
+    CutOff,
+    DlbackupError,
+    EngineError,
+    HasDependents,
+    Interrupted,
+    Locked,
+    MigrationError,
+    MigrationNeeded,
+    MigratorRuns,
+    MissingDataFiles,
+    MovedOn,
+    NeedsPerson,
+    NewerSnapshots,
+    NotALake,
+    NotEmpty,
+    NotOwner,
+    NotVerified,
+    OtherEncoding,
+    OtherLake,
+    Pooled,
+    Refused,
+    RehearsalFailed,
+    RolledBack,
+    StorageError,
+    TooManyLocks,
+    Unchanged,
+    Unfinished,
+    Unhealthy,
+    UnknownFormat,
+    UnknownVersion,
+    Unreachable,
+    UnsafeStatement,
+    Unsupported,
+    UsageError,
+    WouldLose,
+)
+
 if typing.TYPE_CHECKING:
     from dlbackup.backupfile.backup import Backup
     from dlbackup.backupfile.prover import Verification
-    from dlbackup.errors import DlbackupError
+    from dlbackup.catalogs.contract import Client, Copy
     from dlbackup.health.checkup import Check
+    from dlbackup.lake.findings import Finding
     from dlbackup.migration.options import MigrateOptions
-    from dlbackup.migration.outcome import Migration
+    from dlbackup.migration.outcome import Mend, Migration, Stage
+    from dlbackup.runtime.progress import Event
     from dlbackup.transfer.filling import RestoreOptions
     from dlbackup.verbs.attach import Attached, attach
     from dlbackup.verbs.cat import TableRows, cat
@@ -22,25 +70,75 @@ if typing.TYPE_CHECKING:
     from dlbackup.verbs.dump import dump
     from dlbackup.verbs.info import Info, info
     from dlbackup.verbs.migrate import migrate
-    from dlbackup.verbs.plan import Plan, plan
+    from dlbackup.verbs.plan import Blocker, Plan, PlannedLoss, plan
     from dlbackup.verbs.restore import Restored, restore
     from dlbackup.verbs.unbar import Unbarred, unbar
     from dlbackup.verbs.verify import verify
 
 __all__ = [
+    "AliasTaken",
+    "Ambiguous",
+    "AttachFailed",
     "Attached",
     "Backup",
+    "BackupError",
+    "Blocker",
+    "CannotMigrate",
+    "CatalogError",
     "Check",
+    "Client",
+    "ClientsConnected",
+    "Copy",
+    "Corrupt",
+    "CutOff",
     "DlbackupError",
+    "EngineError",
+    "Event",
+    "Finding",
+    "HasDependents",
     "Info",
+    "Interrupted",
+    "Locked",
+    "Mend",
     "MigrateOptions",
     "Migration",
+    "MigrationError",
+    "MigrationNeeded",
+    "MigratorRuns",
+    "MissingDataFiles",
+    "MovedOn",
+    "NeedsPerson",
+    "NewerSnapshots",
+    "NotALake",
+    "NotEmpty",
+    "NotOwner",
+    "NotVerified",
+    "OtherEncoding",
+    "OtherLake",
     "Plan",
+    "PlannedLoss",
+    "Pooled",
+    "Refused",
+    "RehearsalFailed",
     "RestoreOptions",
     "Restored",
+    "RolledBack",
+    "Stage",
+    "StorageError",
     "TableRows",
+    "TooManyLocks",
     "Unbarred",
+    "Unchanged",
+    "Unfinished",
+    "Unhealthy",
+    "UnknownFormat",
+    "UnknownVersion",
+    "Unreachable",
+    "UnsafeStatement",
+    "Unsupported",
+    "UsageError",
     "Verification",
+    "WouldLose",
     "attach",
     "cat",
     "check",
@@ -56,27 +154,36 @@ __all__ = [
 _MODULES = {
     "Attached": "verbs.attach",
     "Backup": "backupfile.backup",
+    "Blocker": "verbs.plan",
     "Check": "health.checkup",
-    "DlbackupError": "errors",
+    "Client": "catalogs.contract",
+    "Copy": "catalogs.contract",
+    "Event": "runtime.progress",
+    "Finding": "lake.findings",
     "Info": "verbs.info",
+    "Mend": "migration.outcome",
     "MigrateOptions": "migration.options",
     "Migration": "migration.outcome",
     "Plan": "verbs.plan",
+    "PlannedLoss": "verbs.plan",
     "RestoreOptions": "transfer.filling",
     "Restored": "verbs.restore",
+    "Stage": "migration.outcome",
     "TableRows": "verbs.cat",
     "Unbarred": "verbs.unbar",
     "Verification": "backupfile.prover",
 }
-"""Where a name is that is not a verb; a verb is in the module of its name."""
+"""Where a record is; a verb is in the module of its name."""
 
 
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, f'verbs.{name}')}"), name)
-    globals()[name] = value
-    return value
+if not typing.TYPE_CHECKING:  # which would take every name, misspelt ones too, for an object
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(f"{__name__}.{_MODULES.get(name, f'verbs.{name}')}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import subprocess
 import sys
+import typing
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import dlbackup
 from dlbackup import errors
 
-VERBS = ("attach", "cat", "dump", "info", "migrate", "restore", "verify")
+VERBS = ("attach", "cat", "check", "dump", "info", "migrate", "plan", "restore", "unbar", "verify")
 
 
 def test_the_public_names() -> None:
@@ -32,6 +33,34 @@ def test_the_public_names() -> None:
         assert getattr(dlbackup, name).__module__.startswith("dlbackup.")
 
 
+def test_every_error_is_public() -> None:
+    """Whatever is raised can be caught by its name in `dlbackup`, and is the same there as in `dlbackup.errors`."""
+    for error in all_errors():
+        assert error.__name__ in dlbackup.__all__
+        assert getattr(dlbackup, error.__name__) is error
+
+
+def records_in(kind: Any) -> set[type]:
+    """Return the records that an annotation speaks of, in whatever they are."""
+    options = kind if isinstance(kind, list) else typing.get_args(kind)  # a list: the parameters of a Callable
+    inner = [record for option in options for record in records_in(option)]
+    return {*inner, *([kind] if dataclasses.is_dataclass(kind) and isinstance(kind, type) else [])}
+
+
+def test_every_record_that_is_given_is_public() -> None:
+    """Records in fields, parameters and results of what is public are public too: annotations can name them."""
+    spoken_of = set()
+    for name in set(dlbackup.__all__) - {error.__name__ for error in all_errors()}:
+        value = getattr(dlbackup, name)
+        hints = typing.get_type_hints(value, localns={"AttachOption": str, "DuckDBPyConnection": object})
+        if dataclasses.is_dataclass(value):
+            hints = {field.name: hints[field.name] for field in dataclasses.fields(value) if field.repr}
+        spoken_of |= {record for hint in hints.values() for record in records_in(hint)}
+
+    assert {record.__name__ for record in spoken_of} - set(dlbackup.__all__) == set()
+    assert {"Client", "Event", "Finding", "Stage"} <= {record.__name__ for record in spoken_of}
+
+
 def test_the_api_defines_nothing() -> None:
     """The package's own file only gathers names."""
     for name in dlbackup.__all__:
@@ -46,7 +75,8 @@ def test_the_api_defines_nothing() -> None:
 def test_a_verb_is_not_hidden_by_its_module() -> None:
     """Whoever imports the module of a verb first still finds the verb, and unused modules are not imported."""
     program = (
-        "import sys, dlbackup.verbs.dump, dlbackup; assert callable(dlbackup.dump);"
+        "import sys, dlbackup; assert {name for name in sys.modules if name.startswith('dlbackup')} =="
+        " {'dlbackup', 'dlbackup.errors'}; import dlbackup.verbs.dump; assert callable(dlbackup.dump);"
         " assert 'dlbackup.verbs.attach' not in sys.modules; from dlbackup import verify; assert callable(verify);"
         " assert set(dlbackup.__all__) <= set(dir(dlbackup))"
     )
