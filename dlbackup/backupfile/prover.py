@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 from dlbackup.backupfile.backup import VERIFIER, Backup, VerifiedBackup
 from dlbackup.backupfile.frames import FRAME_BYTES, Frame
@@ -20,7 +21,7 @@ from dlbackup.backupfile.workload import PROOF_BYTES, of_backup
 from dlbackup.errors import Corrupt, NotVerified, listed
 from dlbackup.lake import conformance
 from dlbackup.lake.canonical import Canonical
-from dlbackup.lake.findings import Finding
+from dlbackup.lake.findings import Finding, first_error
 from dlbackup.lake.fingerprint import Fingerprinter, TablePart
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Meter, OnEvent, ignore
@@ -57,6 +58,22 @@ class Verification:
     row_shapes: int
     findings: tuple[Finding, ...]
     seconds: float
+
+    def raise_for_errors(self) -> Self:
+        """
+        Return this record when the backup is good.
+
+        Raises:
+            NotVerified: it isn't; `result` is this record.
+        """
+        if self.ok:
+            return self
+        error = NotVerified(
+            f"{self.path} does not verify: {first_error(self.findings)}",
+            "do not rely on this backup; take another one",
+        )
+        error.result = self
+        raise error
 
 
 def prove(backup: Backup, *, on_event: OnEvent = ignore) -> tuple[VerifiedBackup, Verification]:

@@ -22,7 +22,8 @@ from dlbackup.addresses.libpq import masked
 from dlbackup.cli import reports
 from dlbackup.cli.options import command_line
 from dlbackup.cli.terminal import Output, Screen, is_one_place, say
-from dlbackup.errors import DlbackupError, Interrupted, NotVerified, Unhealthy, UsageError
+from dlbackup.errors import DlbackupError, Interrupted, UsageError
+from dlbackup.lake.findings import first_error
 from dlbackup.records import encode
 from dlbackup.runtime.progress import OnEvent
 from dlbackup.runtime.signals import cut_off
@@ -142,18 +143,7 @@ def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str
         jobs=options.jobs,
         on_event=on_event,
     )
-    if report.ok:
-        return report, reports.verified(report), None
-    return (
-        report,
-        reports.verified(report),
-        NotVerified(reports.verdict(report, told=_is_told(options)), "do not rely on this backup; take another one"),
-    )
-
-
-def _is_told(options: argparse.Namespace) -> bool:
-    """Tell whether who reads the line of an error has read the findings just before."""
-    return not options.json and is_one_place()
+    return report, reports.verified(report), _failure(report, options)
 
 
 def _restore(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
@@ -194,10 +184,17 @@ def _migrate(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, st
 
 def _check(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, DlbackupError | None]:
     report = dlbackup.check(options.target, metadata_schema=options.metadata_schema, on_event=on_event)
-    if report.ok:
-        return report, reports.checked(report), None
-    hint = "dump it before anything else; then do what each finding says, and check again"
-    return report, reports.checked(report), Unhealthy(reports.damage(report, told=_is_told(options)), hint)
+    return report, reports.checked(report), _failure(report, options)
+
+
+def _failure(report: "dlbackup.Verification | dlbackup.Check", options: argparse.Namespace) -> DlbackupError | None:
+    try:
+        report.raise_for_errors()
+    except DlbackupError as exc:
+        if not options.json and is_one_place():  # who reads the line of an error has read the findings just before
+            exc.message = exc.message.removesuffix(first_error(report.findings)) + reports.rules_of(report.findings)
+        return exc
+    return None
 
 
 def _plan(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:

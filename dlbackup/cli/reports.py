@@ -4,6 +4,7 @@ Results as text for a person; the same records that `--json` prints.
 Each function takes a record and returns lines without a closing line feed.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dlbackup.errors import counted, listed
@@ -41,11 +42,6 @@ def verified(report: "Verification") -> str:
         shapes = counted(report.row_shapes, "shape")
         lines.append(f"{report.path}: good: {lake}, {held} in {shapes}, {report.seconds:.1f} s")
     return "\n".join(lines)
-
-
-def verdict(report: "Verification", *, told: bool) -> str:
-    """Return one line for a backup that isn't good; where its findings were told, it only names their rules."""
-    return f"{report.path} does not verify: {_errors(report.findings, told=told)}"
 
 
 def restored(result: "Restored", *, read_back: bool) -> str:
@@ -121,11 +117,6 @@ def checked(report: "Check") -> str:
     return "\n".join(lines)
 
 
-def damage(report: "Check", *, told: bool) -> str:
-    """Return one line for a catalog that isn't healthy; where its findings were told, it only names their rules."""
-    return f"the catalog is damaged: {_errors(report.findings, told=told)}"
-
-
 def found(result: "Info") -> str:
     """Say what `info` found."""
     lines = [
@@ -155,12 +146,9 @@ def _explained(finding: Finding) -> list[str]:
     return lines
 
 
-def _errors(findings: tuple[Finding, ...], *, told: bool) -> str:
-    errors = [finding for finding in findings if finding.severity == "error"]
-    if told:
-        return listed([finding.rule for finding in errors], separator=", ")
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{errors[0].rule}: {errors[0].message}{more}"
+def rules_of(findings: Sequence[Finding]) -> str:
+    """Name the rules of the errors, for a line after the findings themselves."""
+    return listed([finding.rule for finding in findings if finding.severity == "error"], separator=", ")
 
 
 def _lake(spec_version: str, snapshot_id: int | None) -> str:

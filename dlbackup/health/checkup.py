@@ -7,16 +7,18 @@ One rule that can't be asked says so as a finding, and the others are asked all 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Snapshot
+from dlbackup.errors import Unhealthy
 from dlbackup.health.evidence import Broken, evidence_of, integer
 from dlbackup.health.questions import filled, first_rows, present, suspects
 from dlbackup.health.rules import rules_for
 from dlbackup.health.rules.rule import Rule, Scope
 from dlbackup.lake import conformance, spec
 from dlbackup.lake.answers import Answer, Answers
-from dlbackup.lake.findings import Finding
+from dlbackup.lake.findings import Finding, first_error
 from dlbackup.lake.inlined import CONVERSIONS, CURRENT, begins_right, lake_table_id
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.tables.definition import Kind, Table
@@ -40,6 +42,22 @@ class Check:
     ok: bool
     spec_version: str
     findings: tuple[Finding, ...]
+
+    def raise_for_errors(self) -> Self:
+        """
+        Return this record when the catalog is healthy.
+
+        Raises:
+            Unhealthy: it isn't; `result` is this record.
+        """
+        if self.ok:
+            return self
+        error = Unhealthy(
+            f"the catalog is damaged: {first_error(self.findings)}",
+            "dump it before anything else; then do what each finding says, and check again",
+        )
+        error.result = self
+        raise error
 
 
 def check_snapshot(

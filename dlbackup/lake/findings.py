@@ -1,5 +1,6 @@
 """What a check found, and how bad it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,3 +26,10 @@ class Finding:
     why: str = ""
     mend: str = ""
     advice: str = ""
+
+
+def first_error(findings: Sequence[Finding]) -> str:
+    """Return the first of the errors in one line, and how many more there are."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{errors[0].rule}: {errors[0].message}{more}"

@@ -20,7 +20,9 @@ def show(event: Event) -> None:
 def night(address: str, folder: Path) -> tuple[Finding, ...]:
     """A backup is taken, proved and looked into."""
     backup = dlbackup.dump(address, folder, on_event=show)
-    report = dlbackup.verify(backup, jobs=2)
+    report = dlbackup.verify(backup, jobs=2).raise_for_errors()
+    assert_type(report, dlbackup.Verification)
+    assert_type(dlbackup.check(backup.path).raise_for_errors(), dlbackup.Check)
     for values in dlbackup.cat(backup, "ducklake_snapshot"):
         assert_type(values, tuple[str | int | bool | None, ...])
     return report.findings
