@@ -53,14 +53,21 @@ class Address:
         return tuple(sorted(found, key=len, reverse=True))
 
 
-def parse_address(text: str) -> Address:
+def parse_address(given: str | Path) -> Address:
     """
     Parse an address.
 
+    Args:
+        given: a text; a Path only names a catalog in a DuckDB file.
+
     Raises:
-        UsageError: the text names no catalog; it is not repeated in full, since it may hold a password.
+        UsageError: it names no catalog; it is not repeated in full, since it may hold a password.
     """
-    rest = text.strip().removeprefix("ducklake:")
+    if isinstance(given, Path):
+        return _of_file(given)
+    if not isinstance(given, str):
+        raise UsageError(f"an address is a text, and not of type {type(given).__name__}", ADDRESS_HINT)
+    rest = given.strip().removeprefix("ducklake:")
     if rest.startswith(("postgresql://", "postgres://")):
         return Address("postgres", parse_uri(rest))
     scheme, colon, tail = rest.partition(":")
@@ -75,6 +82,16 @@ def parse_address(text: str) -> Address:
     if rest and "=" not in rest and "://" not in rest and rest.endswith(FILE_ENDINGS):
         return Address("duckdb", path=rest)
     raise UsageError(f"the address can't be understood (it begins with {_beginning(rest)!r})", ADDRESS_HINT)
+
+
+def _of_file(path: Path) -> Address:
+    if path.name.endswith(FILE_ENDINGS) and not names_postgres(path):
+        return Address("duckdb", path=str(path))
+    raise UsageError(
+        f"a Path names no catalog unless it ends in {', '.join(FILE_ENDINGS)} (this one begins with"
+        f" {_beginning(str(path))!r})",
+        f"give the address of a PostgreSQL database as a text, and a backup as a file that exists; {ADDRESS_HINT}",
+    )
 
 
 def scrub(message: str, address: Address, *more: str) -> str:
@@ -108,11 +125,16 @@ def parameters_for(address: Address, name: str = "dlbackup") -> dict[str, str]:
     return defaults | {"fallback_application_name": name} | address.parameters
 
 
-def names_backup(target: str) -> bool:
+def names_postgres(target: str | Path) -> bool:
+    """Tell whether what a user named, wherever, is meant as the address of a PostgreSQL database."""
+    return re.match(r"\s*(ducklake:)?postgres(ql)?:", str(target)) is not None
+
+
+def names_backup(target: str | Path) -> bool:
     """Tell whether what a user named is a backup, and not the address of a catalog."""
-    if target == "-" or target.endswith(".zst"):
+    if str(target) == "-" or str(target).endswith(".zst"):
         return True
     try:
-        return Path(target).is_file() and not target.endswith(FILE_ENDINGS)
+        return Path(target).is_file() and not str(target).endswith(FILE_ENDINGS)
     except OSError:  # a long address is no possible file name, and the error would repeat its password
         return False

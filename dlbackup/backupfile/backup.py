@@ -5,16 +5,18 @@ A backup that was made, and a backup that was proved: promise 1 in one file.
 what was verified and not where that was: whatever lies under its name later, it opens nothing else.
 """
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
+from dlbackup.addresses.address import names_postgres
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.errors import BackupError, Corrupt, StorageError
+from dlbackup.errors import BackupError, Corrupt, StorageError, UsageError
 from dlbackup.stores.contract import Where
 from dlbackup.stores.folder import local
+from dlbackup.stores.given import given
 from dlbackup.tables.digest import Rows
 
 VERIFIER = object()
@@ -92,3 +94,18 @@ class Backup:
     left_out: tuple[str, ...] = ()
     fingerprint: str = ""
     contents: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
+
+
+def where_of(backup: str | Path | Backup) -> AbstractContextManager[Where]:
+    """
+    Return a block for where the backup is that a user names; `-` is standard input, kept until its end.
+
+    Raises:
+        UsageError: that is no file; an address is not repeated, since it may hold a password.
+    """
+    path = backup.path if isinstance(backup, Backup) else backup
+    if isinstance(backup, Backup) and path == "-":
+        raise UsageError("this backup went to standard output", "name the file in which it is now")
+    if names_postgres(path):
+        raise UsageError("a backup is a file, and this is the address of a catalog", "name the file of a backup first")
+    return given(path)

@@ -86,7 +86,7 @@ class Engine:
         return self._process
 
 
-def probe(python: Path | None = None) -> Engine:
+def probe(python: str | Path | None = None) -> Engine:
     """
     Ask an engine which spec version it writes, by letting it make a lake in a temporary folder.
 
@@ -96,7 +96,7 @@ def probe(python: Path | None = None) -> Engine:
     Raises:
         EngineError: no duckdb there, or no ducklake extension to be had.
     """
-    interpreter = python or Path(sys.executable)
+    interpreter = Path(python or sys.executable)
     with tempfile.TemporaryDirectory(prefix="dlbackup-probe-") as folder, ExitStack() as undo:
         statements = [*probe_statements(folder), "DETACH probe"]
         try:

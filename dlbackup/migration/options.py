@@ -25,7 +25,7 @@ class MigrateOptions:
     metadata_schema: str | None = None
     backup_dir: str | Path = "."
     to: str | None = None
-    engine: Path | None = None
+    engine: str | Path | None = None
     rehearsal: bool = True
     mend: bool = True
     accept_loss: tuple[str, ...] = ()

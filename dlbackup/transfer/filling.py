@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from dlbackup.backupfile.lineage import lineage_of
 from dlbackup.backupfile.manifest import Entry, Manifest, Source
@@ -71,7 +72,7 @@ class RestoreOptions:
     other_lake: bool = False
     owner: bool = True
     privileges: bool = True
-    data_path: str | None = None
+    data_path: str | Path | None = None
     read_back: bool = True
     data_files: bool = True
     missing_data_files: bool = False
@@ -208,7 +209,7 @@ def fill(part: Part, job: Job) -> None:
 def settle(place: Place, job: Job, existing: Existing, scheduled: list[tuple[int, str]]) -> None:
     """Do what comes last: move the data path, and look for data files; nothing is committed yet."""
     if job.options.data_path is not None:
-        _move_data(place, job.options.data_path)
+        _move_data(place, str(job.options.data_path))
     if job.options.data_files:
         _look_for_data_files(place, job, scheduled)
     gone = job.missing_data_files

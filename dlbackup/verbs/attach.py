@@ -67,7 +67,7 @@ class Attached:
 
 def attach(
     connection: "DuckDBPyConnection",
-    address: str,
+    address: str | Path,
     *,
     alias: str = "lake",
     migrate: Allowed = "never",
@@ -115,7 +115,7 @@ def attach(
         migration=replace(how, backup_dir=backup_dir or how.backup_dir) if migrate == "backup-first" else None,
         until=time.monotonic() + wait_s,
         on_event=on_event,
-        text=address,
+        text=str(address),
     )
     return _attach(connection, wish)
 

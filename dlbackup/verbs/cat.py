@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from dlbackup.backupfile.backup import Backup
+from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import BackupError, UsageError, listed
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.stores.contract import Sink, Where
 from dlbackup.stores.folder import local
-from dlbackup.stores.given import given
 from dlbackup.tables.definition import PREFIX
 from dlbackup.tables.formats import Format, Value, render, values
 
@@ -59,8 +58,7 @@ def cat(backup: str | Path | Backup, table: str) -> TableRows:
         BackupError: it is no finished backup; while iterating: the part that holds the table is damaged.
         UsageError: there is no such table.
     """
-    where = local(backup.path if isinstance(backup, Backup) else backup)
-    with _found(where, table) as (_, entry):
+    with where_of(backup) as where, _found(where, table) as (_, entry):
         return TableRows(str(where), table, entry.table.column_names, entry.rows)
 
 
@@ -72,7 +70,7 @@ def write(backup: str | Path, table: str, form: Format, sink: Sink) -> None:
         StorageError, UsageError: as for `cat`.
         BackupError: what was written until then is not the whole table.
     """
-    with given(backup) as where, _found(where, table) as (reader, entry), collector_paused():
+    with where_of(backup) as where, _found(where, table) as (reader, entry), collector_paused():
         blocks = (block.rows for block in reader.scan_table(entry))
         try:
             for piece in render(entry.table, blocks, form):

@@ -5,16 +5,17 @@ Looks with plain SQL or at a backup's manifest, and changes nothing.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from dlbackup.addresses.address import names_backup, parse_address
+from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Copy, Snapshot
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.catalogs.reading import meaning
 from dlbackup.lake import spec
 from dlbackup.stores.contract import Where
-from dlbackup.stores.given import given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class Info:
     encoding: str = ""
 
 
-def info(target: str, *, metadata_schema: str | None = None, fingerprint: bool = False) -> Info:
+def info(target: str | Path | Backup, *, metadata_schema: str | None = None, fingerprint: bool = False) -> Info:
     """
     Say what is at an address, or in a backup if `target` is an existing file that isn't a catalog, or `-`.
 
@@ -60,8 +61,8 @@ def info(target: str, *, metadata_schema: str | None = None, fingerprint: bool =
     Raises:
         CatalogError, BackupError, UsageError: as for reading either.
     """
-    if names_backup(target):
-        with given(target) as where:
+    if isinstance(target, Backup) or names_backup(target):
+        with where_of(target) as where:
             return _of_backup(where)
     return _of_catalog(target, metadata_schema, fingerprint)
 
@@ -93,7 +94,7 @@ def _of_backup(where: Where) -> Info:
     )
 
 
-def _of_catalog(target: str, schema: str | None, fingerprint: bool) -> Info:
+def _of_catalog(target: str | Path, schema: str | None, fingerprint: bool) -> Info:
     with open_catalog(parse_address(target), schema) as catalog:
         copies = catalog.copies()
         with catalog.snapshot() as snapshot:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlbackup.addresses.address import Address, parse_address
+from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Catalog, Client
 from dlbackup.catalogs.open import open_for_restore, rewrite_for
 from dlbackup.errors import DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
-from dlbackup.stores.given import given
 from dlbackup.tables.bars import BAR_PREFIX
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
@@ -56,7 +56,7 @@ class Restored:
 
 
 def restore(
-    backup: str | Path, address: str, options: RestoreOptions | None = None, *, on_event: OnEvent = ignore
+    backup: str | Path | Backup, address: str, options: RestoreOptions | None = None, *, on_event: OnEvent = ignore
 ) -> Restored:
     """
     Restore a backup; nothing is changed unless all of it succeeds.
@@ -71,11 +71,11 @@ def restore(
     """
     begun = time.monotonic()
     options = options or RestoreOptions()
-    where = parse_address(address)
+    named, where = where_of(backup), parse_address(address)
     rewrite = rewrite_for(where)
     # The feed reads while drivers are being imported.
-    with given(backup) as source, BackupReader(source) as reader, feeding(reader, rewrite) as feed:
-        schema, loaded, stale, way = _restore(where, reader, feed, Path(backup).parent, options, on_event)
+    with named as source, BackupReader(source) as reader, feeding(reader, rewrite) as feed:
+        schema, loaded, stale, way = _restore(where, reader, feed, Path(str(source)).parent, options, on_event)
     header = reader.manifest.header
     constraints = [constraint.name for entry in reader.manifest.tables for constraint in entry.table.constraints]
     return Restored(

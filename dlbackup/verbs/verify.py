@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from dlbackup.addresses.address import parse_address
-from dlbackup.backupfile.backup import Backup, VerifiedBackup
+from dlbackup.backupfile.backup import Backup, VerifiedBackup, where_of
 from dlbackup.backupfile.prover import Verification, examine
 from dlbackup.errors import BackupError, CatalogError, EngineError, Unreachable, UsageError
 from dlbackup.lake import datafiles
@@ -16,14 +16,13 @@ from dlbackup.lake.findings import Finding
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.contract import Where
-from dlbackup.stores.given import given
 
 
 def verify(
     backup: str | Path | Backup,
     *,
     rehearse: str | None = None,
-    engine: Path | None = None,
+    engine: str | Path | None = None,
     data_files: bool = False,
     jobs: int = JOBS,
     on_event: OnEvent = ignore,
@@ -46,7 +45,7 @@ def verify(
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
     begun = time.monotonic()
-    with given(backup.path if isinstance(backup, Backup) else backup) as where:
+    with where_of(backup) as where:
         return _verified(where, begun, rehearse, engine, jobs, on_event, data_files=data_files)
 
 
@@ -54,7 +53,7 @@ def _verified(
     where: Where,
     begun: float,
     rehearse: str | None,
-    engine: Path | None,
+    engine: str | Path | None,
     jobs: int,
     on_event: OnEvent,
     *,
@@ -95,7 +94,7 @@ def _data_files(backup: VerifiedBackup, on_event: OnEvent) -> list[Finding]:
         return datafiles.look(content).findings
 
 
-def _rehearsed(backup: VerifiedBackup, server: str, engine: Path | None, on_event: OnEvent) -> list[Finding]:
+def _rehearsed(backup: VerifiedBackup, server: str, engine: str | Path | None, on_event: OnEvent) -> list[Finding]:
     from dlbackup.engine.engine import probe
     from dlbackup.migration.rehearsal import rehearse_backup
 
