@@ -1,0 +1,116 @@
+"""docs/tour.md and docs/operations.md: every command of them, in their order, as a reader runs them."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.engines.engines import engine_of
+from support.servers.servers import Server
+
+ROOT = Path(__file__).parents[2]
+_BLOCK = re.compile(r"(?:<!-- (\w+) -->\n)?```sh\n(.+?)\n```", re.DOTALL)
+
+
+def _blocks(page: str) -> list[tuple[str, str]]:
+    """Return the commands of a page, block by block, each with its marker or an empty text."""
+    return [(name, text) for name, text in _BLOCK.findall((ROOT / "docs" / page).read_text())]
+
+
+def _named(page: str, name: str) -> str:
+    (text,) = [text for marker, text in _blocks(page) if marker == name]
+    return text
+
+
+def _environment(server: Server) -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PGPASSWORD": server.password}
+
+
+def _address(server: Server, url: str) -> str:
+    return f"postgres:host={server.host} port={server.port} user={server.user} dbname={url.rpartition('/')[2]}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """An empty folder with what the pages say to install or to save there."""
+    (tmp_path / "nightly.sh").write_text(_named("operations.md", "nightly") + "\n")
+    (tmp_path / "old").symlink_to(engine_of("0.3").python.parents[1])
+    yield tmp_path
+    (tmp_path / "stop").touch()
+
+
+def test_tour_goes_without_a_wrong_turn(server: Server, database: str, folder: Path) -> None:
+    """A lake is backed up, lost, restored, migrated beside a writer and brought back by what the page says."""
+    readme = (ROOT / "README.md").read_text()
+    assert f"<!-- install-checkout -->\n```sh\n{_named('tour.md', 'install')}\n```" in readme  # run by test_wheel.py
+    version = engine_of("0.3").version
+    assert f"old/bin/pip install -q duckdb=={version} duckdb-extension-ducklake=={version}" in _named("tour.md", "old")
+    script = [f"export LAKE={_address(server, database)!r}"]
+    script += [text for marker, text in _blocks("tour.md") if marker not in ("install", "address", "old")]
+
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(script)],
+        cwd=folder,
+        env=_environment(server),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout.splitlines()
+    assert "exit 1" in said  # the schema was dropped
+    assert "1001 9.5" in said
+    assert "DuckDB 1.4 can't open it" in said
+    assert said.count("1000") == 2  # read by both, before and after the way back
+    assert said[-1].startswith("healthy: DuckLake 0.3")
+    assert server.password not in done.stdout + done.stderr
+
+
+def _nightly(server: Server, address: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = ["sh", "nightly.sh", address, "backups"]
+    return subprocess.run(command, cwd=folder, env=_environment(server), capture_output=True, text=True, timeout=120)
+
+
+def test_nightly_script_keeps_old_backups_until_a_new_one_is_proved(
+    server: Server, database: str, folder: Path
+) -> None:
+    """Backups of more than 30 days go when a new one was proved, and stay while there is none."""
+    address = _address(server, database)
+    engine_of("1.0").run(database, None, ["create table lake.t as select 1 as i"], data_path=folder / "data")
+    assert _nightly(server, address, folder).returncode == 0
+    (old,) = (folder / "backups").glob("*.sql.zst")
+    month_ago = time.time() - 32 * 86400
+    os.utime(old, (month_ago, month_ago))
+
+    broken = _nightly(server, address + "_not_there", folder)
+    assert broken.returncode != 0
+    assert list((folder / "backups").glob("*")) == [old]
+    done = _nightly(server, address, folder)
+
+    assert done.returncode == 0, done.stderr
+    (new,) = (folder / "backups").glob("*.sql.zst")
+    assert new != old
+    newest = _named("operations.md", "newest").replace("/backups/lake", str(folder / "backups"))
+    assert subprocess.run(["sh", "-c", newest], capture_output=True, text=True, check=True).stdout == ""
+    os.utime(new, (month_ago, month_ago))
+    assert "no backup" in subprocess.run(["sh", "-c", newest], capture_output=True, text=True, check=True).stdout
+
+
+def test_nightly_script_fails_for_a_damaged_catalog(server: Server, database: str, folder: Path) -> None:
+    """The backup is made and kept, and the exit code is that of `check`."""
+    engine_of("1.0").run(database, None, ["create table lake.t as select 1 as i"], data_path=folder / "data")
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("update ducklake_table set schema_id = 77")
+
+    done = _nightly(server, _address(server, database), folder)
+
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert len(list((folder / "backups").glob("*.sql.zst"))) == 1
