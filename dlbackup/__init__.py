@@ -64,6 +64,7 @@ if typing.TYPE_CHECKING:
     from dlbackup.migration.outcome import Mend, Migration, Stage
     from dlbackup.runtime.progress import Event
     from dlbackup.transfer.filling import RestoreOptions
+    from dlbackup.transfer.way_back import WayBack
     from dlbackup.verbs.attach import Attached, attach
     from dlbackup.verbs.cat import TableRows, cat
     from dlbackup.verbs.check import check
@@ -138,6 +139,7 @@ __all__ = [
     "Unsupported",
     "UsageError",
     "Verification",
+    "WayBack",
     "WouldLose",
     "attach",
     "cat",
@@ -172,6 +174,7 @@ _MODULES = {
     "TableRows": "verbs.cat",
     "Unbarred": "verbs.unbar",
     "Verification": "backupfile.prover",
+    "WayBack": "transfer.way_back",
 }
 """Where a record is; a verb is in the module of its name."""
 
