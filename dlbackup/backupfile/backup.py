@@ -14,6 +14,7 @@ from dlbackup.addresses.address import names_postgres
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import BackupError, Corrupt, StorageError, UsageError
+from dlbackup.lake.extent import Extent
 from dlbackup.stores.contract import Where
 from dlbackup.stores.folder import local
 from dlbackup.stores.given import given
@@ -79,6 +80,7 @@ class Backup:
         sha256: of the file.
         left_out: what belongs to the tables but can't be carried, by name.
         fingerprint: what the lake means, whatever its spec version.
+        lake: how large it is, as opposed to its catalog; None where that doesn't say.
     """
 
     path: str
@@ -93,6 +95,7 @@ class Backup:
     seconds: float
     left_out: tuple[str, ...] = ()
     fingerprint: str = ""
+    lake: Extent | None = None
     contents: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
 
 

@@ -1,8 +1,9 @@
-"""The lineage of the lake in a backup, read and proved without the rest."""
+"""The lineage and the extent of the lake in a backup, read and proved without the rest."""
 
 from collections.abc import Iterator
 
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.lake.extent import Extent, tells
 from dlbackup.lake.lineage import Lineage, Snapshot, microseconds
 from dlbackup.stores.contract import Where
 from dlbackup.tables.rows import parse
@@ -22,6 +23,31 @@ def lineage_of(where: Where) -> Lineage:
     return Lineage(uuid, next(paths, None), _Snapshots(where))
 
 
+def extent_of(where: Where) -> Extent | None:
+    """
+    Return how large the lake in a backup is; None where it hasn't the tables to tell.
+
+    Raises:
+        BackupError: the part that holds these tables is damaged; StorageError: it can't be read.
+    """
+    with BackupReader(where) as reader:
+        if not tells(entry.table for entry in reader.manifest.tables):
+            return None
+    files = size = 0
+    for row in _rows(where, "ducklake_data_file"):
+        if row["end_snapshot"] is None:
+            files += 1
+            size += int(row["file_size_bytes"] or 0)
+    metadata = _rows(where, "ducklake_metadata")
+    paths = (row["value"] for row in metadata if row["key"] == "data_path" and row.get("scope") is None)
+    return Extent(
+        tables=sum(row["end_snapshot"] is None for row in _rows(where, "ducklake_table")),
+        data_files=files,
+        data_bytes=size,
+        data_path=next(paths, None),
+    )
+
+
 class _Snapshots:
     def __init__(self, where: Where) -> None:
         self._where = where
@@ -35,6 +61,8 @@ _NEEDED = {
     "ducklake_schema": {"schema_id", "schema_uuid"},
     "ducklake_metadata": {"key", "value"},
     "ducklake_snapshot": {"snapshot_id", "snapshot_time"},
+    "ducklake_table": {"end_snapshot"},
+    "ducklake_data_file": {"end_snapshot", "file_size_bytes"},
 }
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dlbackup.backupfile.backup import Backup
     from dlbackup.backupfile.prover import Verification
     from dlbackup.health.checkup import Check
+    from dlbackup.lake.extent import Extent
     from dlbackup.migration.outcome import Migration
     from dlbackup.transfer.way_back import WayBack
     from dlbackup.verbs.info import Info
@@ -24,13 +25,20 @@ if TYPE_CHECKING:
 
 def dumped(backup: "Backup") -> str:
     """Say what `dump` wrote."""
-    held = f"{counted(backup.tables, 'table')}, {counted(backup.rows, 'row')}"
+    held = f"{counted(backup.tables, 'catalog table')}, {counted(backup.rows, 'row')}"
     size = f"{_size(backup.file_bytes)} ({_size(backup.raw_bytes)} of SQL)"
-    return (
-        f"{backup.path}\n"
-        f"  {_lake(backup.spec_version, backup.snapshot_id)}, {held}, {size}, {backup.seconds:.1f} s\n"
-        f"  sha256 {backup.sha256}"
-    )
+    lines = [
+        backup.path,
+        f"  {_lake(backup.spec_version, backup.snapshot_id)}, {held}, {size}, {backup.seconds:.1f} s",
+        f"  sha256 {backup.sha256}",
+    ]
+    lines += [f"  not in it, the lake's own files: {_extent(backup.lake)}"] if backup.lake else []
+    return "\n".join(lines)
+
+
+def _extent(lake: "Extent") -> str:
+    held = f"{counted(lake.data_files, 'data file')} of {counted(lake.tables, 'table')}, {_size(lake.data_bytes)}"
+    return f"{held}, in {lake.data_path or 'an unknown place'}"
 
 
 def verified(report: "Verification") -> str:
@@ -122,7 +130,8 @@ def found(result: "Info") -> str:
     lines = [
         f"{result.kind} of DuckLake {result.spec_version or 'without a version'} (opened by {result.engine})",
         f"snapshot  {result.snapshot_id} of {result.snapshot_time}",
-        f"content   {counted(result.tables, 'table')}, {counted(result.rows, 'row')}, {_size(result.bytes)}",
+        f"content   {counted(result.tables, 'catalog table')}, {counted(result.rows, 'row')}, {_size(result.bytes)}",
+        f"lake      {_extent(result.lake) if result.lake else 'unknown'}",
         f"source    database {result.database}, schema {result.schema}, PostgreSQL {result.server_version}"
         + (f", {result.encoding}" if result.encoding else ""),
     ]

@@ -24,6 +24,7 @@ from dlbackup.catalogs.contract import Joinable, Pages, Snapshot
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.errors import MovedOn, counted
 from dlbackup.lake.canonical import Canonical
+from dlbackup.lake.extent import extent_of
 from dlbackup.lake.fingerprint import Fingerprinter
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent, ignore
@@ -83,6 +84,8 @@ def _dump_once(
         if jobs > 1 and snapshot.joinable(()) is None:
             text = "one process reads, since the server lets no other join its snapshot (pg_export_snapshot)"
             on_event(Event(stage="dump", message=text, warning=True))
+        with snapshot.answers() as answers:
+            lake = extent_of(answers)
         begun_ns = time.time_ns()
         header = _header(snapshot, begun_ns)
         with (
@@ -104,6 +107,7 @@ def _dump_once(
             seconds=round(time.monotonic() - begun, 3),
             left_out=manifest.left_out,
             fingerprint=manifest.fingerprint.value if manifest.fingerprint else "",
+            lake=lake,
             contents=manifest.contents,
         )
 

@@ -4,17 +4,21 @@ What is at an address or in a backup: version, head snapshot, tables, rows, size
 Looks with plain SQL or at a backup's manifest, and changes nothing.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from dlbackup.addresses.address import names_backup, parse_address
+from dlbackup.backupfile import lineage
 from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Copy, Snapshot
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.catalogs.reading import meaning
+from dlbackup.errors import BackupError
 from dlbackup.lake import spec
+from dlbackup.lake.extent import Extent, extent_of
 from dlbackup.stores.contract import Where
 
 
@@ -30,6 +34,7 @@ class Info:
         encoding: of the database; empty for a backup that doesn't say.
         engine: which DuckDB opens it without migrating it.
         copies: other catalogs of the same lake in the same database: clean-up in one deletes files of the others.
+        lake: how large it is, as opposed to its catalog; None where that doesn't say, or is damaged there.
         fingerprint: what the lake means; of a catalog only when asked for, since it reads all rows.
     """
 
@@ -49,6 +54,7 @@ class Info:
     copies: tuple[Copy, ...] = ()
     fingerprint: str | None = None
     encoding: str = ""
+    lake: Extent | None = None
 
 
 def info(target: str | Path | Backup, *, metadata_schema: str | None = None, fingerprint: bool = False) -> Info:
@@ -75,6 +81,9 @@ def _of_backup(where: Where) -> Info:
     with BackupReader(where) as reader:
         manifest, file_bytes = reader.manifest, reader.file_bytes
     header, source = manifest.header, manifest.header.source
+    lake = None
+    with suppress(BackupError):  # what is damaged is for verify to say; which backup it is, is still known
+        lake = lineage.extent_of(where)
     return Info(
         kind="backup",
         spec_version=header.spec_version,
@@ -91,6 +100,7 @@ def _of_backup(where: Where) -> Info:
         left_out=manifest.left_out,
         fingerprint=manifest.fingerprint.value if manifest.fingerprint else None,
         encoding=source.encoding,
+        lake=lake,
     )
 
 
@@ -104,6 +114,8 @@ def _of_catalog(target: str | Path, schema: str | None, fingerprint: bool) -> In
 def _of_snapshot(snapshot: Snapshot, copies: tuple[Copy, ...], fingerprint: bool) -> Info:
     head, source = snapshot.head, snapshot.source
     counts = snapshot.counts()
+    with snapshot.answers() as answers:
+        lake = extent_of(answers)
     return Info(
         kind="catalog",
         spec_version=head.spec_version,
@@ -121,4 +133,5 @@ def _of_snapshot(snapshot: Snapshot, copies: tuple[Copy, ...], fingerprint: bool
         copies=copies,
         fingerprint=meaning(snapshot)[1].value if fingerprint else None,
         encoding=source.encoding,
+        lake=lake,
     )

@@ -58,6 +58,69 @@ def test_catalog_and_backup_say_the_same(lake: LakeFactory, server: Server, cli:
 
 
 @pytest.mark.parametrize("spec", ["0.2", "0.3", "0.4", "1.0"])
+def test_lake_and_catalog_are_told_apart(lake: LakeFactory, cli: Cli, spec: str) -> None:
+    """info and dump say how many tables and files the lake has, as its engine counts them, beside the catalog's own."""
+    made = lake("plain", spec)
+    tables = execute(made.url, "select count(*) from ducklake_table where end_snapshot is null")[0][0]
+    files, size = execute(
+        made.url, "select count(*), sum(file_size_bytes)::bigint from ducklake_data_file where end_snapshot is null"
+    )[0]
+    wanted = {"tables": tables, "data_files": files, "data_bytes": size, "data_path": f"{made.data_path}/"}
+    assert files > 1
+    assert tables > 1
+
+    dumped = cli("dump", made.url, "--json").json()
+
+    assert dumped["lake"] == wanted
+    for target in (made.url, dumped["path"]):
+        assert cli("info", target, "--json").json()["lake"] == wanted
+        said = cli("info", target).stdout
+        assert f"lake      {files} data files of {tables} tables, " in said
+        assert f"in {made.data_path}/" in said
+        assert f"content   {dumped['tables']} catalog tables, {dumped['rows']} rows, " in said
+    said = cli("dump", made.url).stdout
+    assert f"{dumped['tables']} catalog tables, {dumped['rows']} rows" in said
+    assert f"the lake's own files: {files} data files of {tables} tables, " in said
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "alter table ducklake_data_file alter file_size_bytes type text",
+        "drop table ducklake_data_file",
+        "delete from ducklake_metadata where key = 'data_path'",
+        "update ducklake_data_file set file_size_bytes = 9223372036854775807",
+    ],
+)
+def test_a_lake_that_does_not_say_its_size_is_looked_at(plain: Lake, cli: Cli, change: str) -> None:
+    """What can't be told, or is beyond measure, keeps nobody from dumping, and from looking at that."""
+    execute(plain.url, change)
+
+    dumped = cli("dump", plain.url, "--json")
+
+    assert dumped.exit_code == 0, dumped
+    for target in (plain.url, dumped.json()["path"]):
+        looked = cli("info", target, "--json")
+        assert looked.exit_code == 0, looked
+        assert looked.json()["lake"] == dumped.json()["lake"]
+        assert cli("info", target).exit_code == 0
+
+
+def test_a_backup_that_is_damaged_is_still_known(plain: Lake, cli: Cli) -> None:
+    """info of a backup reads which one it is also where its rows are damaged; that is for verify to say."""
+    path = Path(cli("dump", plain.url, "--json").json()["path"])
+    path = cli.cwd / path
+    content = bytearray(path.read_bytes())
+    content[300] ^= 1
+    path.write_bytes(content)
+
+    done = cli("info", path, "--json")
+
+    assert (done.exit_code, done.json()["spec_version"]) == (0, "0.3")
+    assert cli("verify", path).exit_code == 3
+
+
+@pytest.mark.parametrize("spec", ["0.2", "0.3", "0.4", "1.0"])
 def test_looking_at_a_catalog_as_an_engine_made_it_takes_no_parser(lake: LakeFactory, spec: str) -> None:
     """info says that nothing will be left out without loading sqlglot, which takes longer than all else it does."""
     program = "import sys\nfrom dlbackup import info\nprint(info(sys.argv[1]).left_out, 'sqlglot' in sys.modules)"
