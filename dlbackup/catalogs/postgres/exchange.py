@@ -5,6 +5,7 @@ A schema that arrives by its name is another object: owner, grants and comment a
 schema that holds or is known to anything else is refused.
 """
 
+from dlbackup.catalogs.postgres.clients.connected import lock_all
 from dlbackup.catalogs.postgres.schemas import OWN_KINDS, aside_name, catalog_tables, own_name
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one, quoted_text
 from dlbackup.errors import CatalogError
@@ -71,7 +72,7 @@ def lock_out_commits(session: Session, schema: str) -> None:
     """Wait for commits under way and keep others out: each inserts into ducklake_snapshot."""
     name = qualified(schema, "ducklake_snapshot")
     if one(session, "select to_regclass(%s) is not null", name)[0]:
-        session.execute(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE".encode())
+        lock_all(session, schema, [name])
 
 
 def _renaming(schema: str, to: str) -> bytes:

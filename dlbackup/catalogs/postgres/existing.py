@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dlbackup.catalogs.contract import Encoding, Head
+from dlbackup.catalogs.postgres.clients.connected import lock_all
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one
 from dlbackup.catalogs.postgres.snapshot import read_head
@@ -123,8 +124,8 @@ def lock(session: Session, schema: str) -> PostgresExisting:
     if is_new:
         session.execute(f"CREATE SCHEMA {quote_identifier(schema)}".encode())
     if tables := read_definitions(session, schema).tables:
-        listed = ", ".join(qualified(schema, table.name) for table in tables)
-        session.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE".encode())
+        names = [qualified(schema, table.name) for table in tables]
+        lock_all(session, schema, names)
     return look_at(session, schema, is_new=is_new)
 
 

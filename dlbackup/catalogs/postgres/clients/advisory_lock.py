@@ -9,7 +9,8 @@ import psycopg
 import xxhash
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.postgres.clients.connected import end_clients, engine_prefix
+from dlbackup.catalogs.contract import Client
+from dlbackup.catalogs.postgres.clients.connected import CLIENT, client_of, end_clients, engine_prefix, named
 from dlbackup.catalogs.postgres.sessions import Session, connect, make_settings, one
 from dlbackup.errors import MigratorRuns, Pooled
 
@@ -70,7 +71,7 @@ def only_migrator(session: Session, address: Address, schema: str) -> Iterator[N
     key = lock_key(schema)
     if not one(session, "select pg_try_advisory_lock(%s)", key)[0]:
         raise MigratorRuns(
-            f"another migration or restore of the catalog in schema {schema} is running",
+            f"another migration or restore of the catalog in schema {schema} is running{named(_holders(session, key))}",
             "wait until it is done",
         )
     try:
@@ -83,6 +84,22 @@ def only_migrator(session: Session, address: Address, schema: str) -> Iterator[N
     finally:
         with suppress(psycopg.Error):  # a session that is lost or busy takes its lock with it when it is closed
             session.execute("select pg_advisory_unlock(%s)", [key])
+
+
+def _holders(session: Session, key: int) -> tuple[Client, ...]:
+    """Return whose session holds an advisory lock."""
+    rows = session.execute(
+        f"""
+        select {CLIENT}, true
+        from pg_locks l
+        join pg_stat_activity a on a.pid = l.pid
+        where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+          and l.database = (select oid from pg_database where datname = current_database())
+          and (l.classid::bigint << 32 | l.objid::bigint) = %s
+        """,
+        [key],
+    )
+    return tuple(map(client_of, rows))
 
 
 def lock_key(schema: str) -> int:

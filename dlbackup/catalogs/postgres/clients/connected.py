@@ -4,6 +4,7 @@ Who is connected to a catalog, and how they are ended.
 
 import secrets
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 
 import psycopg
@@ -12,7 +13,7 @@ from psycopg.rows import TupleRow
 
 from dlbackup.catalogs.contract import Client, clients_connected
 from dlbackup.catalogs.postgres.sessions import Session
-from dlbackup.errors import CatalogError
+from dlbackup.errors import CatalogError, Locked, listed
 
 _POLL_S = 0.05
 _GRACE_S = 0.5
@@ -23,13 +24,14 @@ NOT_OURS = "coalesce(a.application_name, '') !~ '^dlbackup(-|$)'"
 """Other sessions of dlbackup are no attached DuckLake clients, and migrators keep each other away by a lock."""
 CLIENT = """
     a.pid, coalesce(a.usename, ''), coalesce(a.application_name, ''), coalesce(host(a.client_addr), ''),
-    coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.backend_start)::float8, 0)"""
+    coalesce(a.state, ''), coalesce(extract(epoch from clock_timestamp() - a.backend_start)::float8, 0),
+    coalesce(to_char(a.backend_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), '')"""
 """The first columns of what `client_of` takes; whether the session uses the catalog comes next."""
 
 
 def client_of(row: TupleRow) -> Client:
     """Return the client that a row says something of; more columns may follow."""
-    pid, user, application, address, state, connected_s, uses_catalog, *_ = row
+    pid, user, application, address, state, connected_s, since, uses_catalog, *_ = row
     return Client(
         pid=pid,
         user=user,
@@ -38,6 +40,8 @@ def client_of(row: TupleRow) -> Client:
         state=state,
         connected_s=connected_s,
         uses_catalog=uses_catalog,
+        since=since,
+        comes_back=not application or application.startswith("ducklake "),  # as `attach` names a program's sessions
     )
 
 
@@ -68,6 +72,53 @@ def other_clients(session: Session, schema: str, own: frozenset[int]) -> tuple[C
         [schema, list(own)],
     )
     return tuple(map(client_of, rows))
+
+
+def holders(session: Session, tables: Sequence[str], modes: Sequence[str] = ()) -> tuple[Client, ...]:
+    """
+    Return who holds locks on tables, dlbackup's own sessions too, oldest first.
+
+    Args:
+        tables: as they are written in SQL.
+        modes: which locks, as pg_locks names them; by default all.
+    """
+    rows = session.execute(
+        f"""
+        select {CLIENT}, true
+        from pg_stat_activity a
+        where a.pid <> pg_backend_pid()
+          and exists (
+              select from pg_locks l
+              where l.pid = a.pid and l.granted and l.relation = any(%s::regclass[]::oid[])
+                and (l.mode = any(%s) or %s)
+          )
+        order by a.backend_start, a.pid
+        """,
+        [list(tables), list(modes), not modes],
+    )
+    return tuple(map(client_of, rows))
+
+
+def named(clients: Sequence[Client]) -> str:
+    """Return clients as the end of a message; nothing where there are none any more."""
+    return f": {listed(clients)}" if clients else ""
+
+
+def lock_all(session: Session, schema: str, tables: Sequence[str]) -> None:
+    """
+    Lock tables in the session's transaction, so that nobody else reads or writes them.
+
+    Raises:
+        Locked: they can't be had in time.
+    """
+    try:
+        with session.transaction():
+            session.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE".encode())
+    except psycopg.errors.LockNotAvailable as exc:
+        raise Locked(
+            f"the catalog in schema {schema} is in use{named(holders(session, tables))}",
+            "try again when they are done, or end them with --terminate-clients",
+        ) from exc
 
 
 def end_clients(session: Session, pids: list[int], timeout_s: float = 10.0) -> None:

@@ -13,10 +13,20 @@ from contextlib import contextmanager
 import psycopg
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.postgres.clients.connected import terminate
+from dlbackup.catalogs.postgres.clients.connected import holders, named, terminate
 from dlbackup.catalogs.postgres.sessions import Session, answers, translated
 from dlbackup.errors import Locked
 from dlbackup.tables.quoting import qualified
+
+_WRITING = (
+    "RowExclusiveLock",
+    "ShareUpdateExclusiveLock",
+    "ShareRowExclusiveLock",
+    "ExclusiveLock",
+    "AccessExclusiveLock",
+)
+"""The locks that the fence waits for."""
+_HINT = "close what holds it, end it with --terminate-clients, or give --lock-timeout more seconds"
 
 
 class Fence:
@@ -36,12 +46,12 @@ class Fence:
             Locked: one could not be had within the timeout.
         """
         for name in tables:
+            table = qualified(self.schema, name)
             try:
-                self.session.execute(f"LOCK TABLE {qualified(self.schema, name)} IN SHARE MODE".encode())
+                _share(self.session, table)
             except psycopg.errors.LockNotAvailable as exc:
-                raise Locked(
-                    f"another session writes into table {name}", "try again, or give --lock-timeout more"
-                ) from exc
+                writers = holders(self.session, [table], _WRITING)
+                raise Locked(f"another session writes into table {name}{named(writers)}", _HINT) from exc
 
     def stands(self) -> bool:
         """Tell whether the session still holds its lock."""
@@ -56,6 +66,12 @@ class Fence:
         return [row[0] for row in rows]
 
 
+def _share(session: Session, table: str) -> None:
+    """Lock a table in the session's transaction, which can go on when that fails."""
+    with session.transaction():
+        session.execute(f"LOCK TABLE {table} IN SHARE MODE".encode())
+
+
 @contextmanager
 def raise_fence(session: Session, address: Address, schema: str, lock_timeout_ms: int) -> Iterator[Fence]:
     """
@@ -68,13 +84,12 @@ def raise_fence(session: Session, address: Address, schema: str, lock_timeout_ms
         session.execute("SET LOCAL statement_timeout = 0")
         session.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         session.execute(f"SET LOCAL lock_timeout = {int(lock_timeout_ms)}")
+        table = qualified(schema, "ducklake_snapshot")
         try:
-            session.execute(f"LOCK TABLE {qualified(schema, 'ducklake_snapshot')} IN SHARE MODE".encode())
+            _share(session, table)
         except psycopg.errors.LockNotAvailable as exc:
-            raise Locked(
-                f"a commit or another session held ducklake_snapshot for {lock_timeout_ms / 1000:g} s",
-                "try again, or give --lock-timeout more seconds",
-            ) from exc
+            held = f"a commit or another session held ducklake_snapshot for {lock_timeout_ms / 1000:g} s"
+            raise Locked(held + named(holders(session, [table], _WRITING)), _HINT) from exc
         fence = Fence(session, schema)
         yield fence
         if fence.ends_waiting:  # they die at once or, should the lock be theirs first, before they can commit

@@ -101,7 +101,7 @@ class Guard:
 def _in_the_way(clients: list[Client]) -> Locked:
     return Locked(
         f"the engine can't get its locks because of other clients: {listed(clients)}",
-        "close them, or end them with --terminate-clients",
+        "close them, end them with --terminate-clients, or wait longer with --lock-timeout for those that only read",
     )
 
 
