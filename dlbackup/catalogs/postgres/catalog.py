@@ -12,12 +12,14 @@ from dlbackup.catalogs.postgres.copies import copies
 from dlbackup.catalogs.postgres.existing import look_at
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available
 from dlbackup.catalogs.postgres.mark import PostgresMark
+from dlbackup.catalogs.postgres.meanings import ON_STANDBY
 from dlbackup.catalogs.postgres.replacement import replacing
 from dlbackup.catalogs.postgres.schemas import catalog_schemas, drop_left, find_schema
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
 from dlbackup.catalogs.postgres.sisters import give_alike
 from dlbackup.catalogs.postgres.snapshot import ONE_VIEW, Exported, PostgresSnapshot
 from dlbackup.catalogs.postgres.surroundings import surroundings, unseen
+from dlbackup.errors import MovedOn, Unreachable
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.tables.definition import Table
 
@@ -74,15 +76,26 @@ class PostgresCatalog:
 
         Args:
             share: other sessions may join it.
+
+        Raises:
+            MovedOn: also where a standby ended the session without a word, as it does in the middle of rows.
         """
         doing = f"reading the catalog in schema {self.schema}"
-        with translated(self.address, doing), self.session.transaction():
-            self.session.execute(ONE_VIEW)
-            self.session.execute(LOCAL_SETTINGS.encode())
-            exported = None
-            if share and one(self.session, _MAY_EXPORT)[0]:  # before the first savepoint
-                exported = Exported(self.address, one(self.session, "select pg_export_snapshot()")[0])
-            yield PostgresSnapshot.begin(self.session, self.schema, exported)
+        on_standby = False
+        try:
+            with translated(self.address, doing), self.session.transaction():
+                self.session.execute(ONE_VIEW)
+                self.session.execute(LOCAL_SETTINGS.encode())
+                exported = None
+                if share and one(self.session, _MAY_EXPORT)[0]:  # before the first savepoint
+                    exported = Exported(self.address, one(self.session, "select pg_export_snapshot()")[0])
+                snapshot = PostgresSnapshot.begin(self.session, self.schema, exported)
+                on_standby = snapshot.on_standby
+                yield snapshot
+        except Unreachable as exc:
+            if not on_standby:
+                raise
+            raise MovedOn(exc.message, ON_STANDBY) from exc
 
     def replacement(self, tables: int, terms: Terms, on_event: OnEvent = ignore) -> AbstractContextManager[Replacement]:
         """Begin to put a backup of so many tables in the schema's place."""

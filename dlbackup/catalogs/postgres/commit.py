@@ -9,7 +9,7 @@ from psycopg.pq import TransactionStatus
 
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.postgres.sessions import Session, connect, one, translated
-from dlbackup.errors import NeedsPerson, Unreachable
+from dlbackup.errors import DlbackupError, NeedsPerson, Unreachable
 
 _LOOK_UP_S = 30.0
 _LOOK_UP_PAUSE_S = 0.2
@@ -30,8 +30,9 @@ def committed_or_known(session: Session, address: Address, doing: str) -> Iterat
         with translated(address, doing), session.transaction():
             yield
             (transaction,) = one(session, "select pg_current_xact_id()::text")
-    except Unreachable:
-        if nested or not transaction or not _committed(address, transaction):
+    except DlbackupError:
+        # Whatever the server's last words were: what ended the session may have come before or after the commit.
+        if not session.closed or nested or not transaction or not _committed(address, transaction):
             raise
 
 

@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import errors as pg
 from psycopg.adapt import Buffer, Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import class_row
 
 from dlbackup.addresses.address import Address, parameters_for, scrub
 from dlbackup.addresses.libpq import conninfo
-from dlbackup.errors import CatalogError, DlbackupError, Locked, MovedOn, OtherEncoding, Unreachable, UsageError
+from dlbackup.catalogs.postgres.meanings import meaning_of, of_connecting
+from dlbackup.errors import DlbackupError, UsageError
 from dlbackup.runtime import signals
 from dlbackup.tables.statements import SETTINGS
 
@@ -82,11 +82,9 @@ def connect(address: Address, name: str = "dlbackup") -> Session:
             for kind in _TEXTS:
                 session.adapters.register_loader(kind, _StoredText)
         return _with_settings(session)
-    except psycopg.OperationalError as exc:
-        text = _text(exc, address)
-        raise Unreachable(f"can't connect to {address}: {text}", _connect_hint(text)) from None
     except psycopg.Error as exc:
-        raise Unreachable(f"can't connect to {address}: {_text(exc, address)}") from None
+        error, hint = of_connecting(exc)
+        raise error(f"can't connect to {address}: {_text(exc, address)}", hint) from None
 
 
 def _converts_for_engines(parameters: dict[str, str]) -> bool:
@@ -160,16 +158,6 @@ def backend_pid(session: Session) -> int:
     return _backend_pids[session]
 
 
-def _connect_hint(text: str) -> str:
-    if "password" in text:
-        return "give the password by PGPASSWORD, a password file (PGPASSFILE) or the address"
-    if "does not exist" in text and "database" in text:
-        return "create the database first, or name another one with dbname="
-    if "does not exist" in text:
-        return "name an existing role with user="
-    return "check host and port, and that the server runs and lets this machine in"
-
-
 def _text(exc: psycopg.Error, address: Address) -> str:
     lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
     # libpq says which address it tried, then why: the reason is what helps.
@@ -187,33 +175,8 @@ def translated(address: Address, doing: str) -> Iterator[None]:
 
 
 def _translate(exc: psycopg.Error, address: Address, doing: str) -> DlbackupError:
-    text = f"{doing}: {_text(exc, address)}"
-    match exc:
-        case pg.UndefinedTable() | pg.UndefinedColumn() | pg.InvalidSchemaName():
-            return MovedOn(text, "the catalog was changed in the middle; try again")
-        case pg.LockNotAvailable() | pg.DeadlockDetected():
-            return Locked(text, "another session holds a lock on the catalog; try again when it is done")
-        case pg.InsufficientPrivilege() if "row-level security" in str(exc):
-            return CatalogError(text, "use a role with BYPASSRLS, or the tables' owner where it is not forced")
-        case pg.InsufficientPrivilege():
-            return CatalogError(text, "use the role that owns the catalog, or have the rights granted")
-        case pg.OutOfMemory() if "shared memory" in str(exc):
-            return CatalogError(text, "the server has no room for more locks: raise max_locks_per_transaction")
-        case pg.CharacterNotInRepertoire() | pg.UntranslatableCharacter():
-            return OtherEncoding(
-                text,
-                "use a database of the encoding that the text is from, which dlbackup info names:"
-                " CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
-            )
-        case pg.DiskFull():
-            return CatalogError(text, "the server's disk is full")
-        case pg.ReadOnlySqlTransaction():
-            return CatalogError(text, "use the primary server, and a role whose default_transaction_read_only is off")
-        case pg.QueryCanceled():
-            return CatalogError(text, "somebody cancelled it, or a timeout of the server did: raise it for this role")
-        case psycopg.OperationalError() | psycopg.InterfaceError():
-            return Unreachable(text, "the connection was lost; nothing that was not committed is kept")
-    return CatalogError(text)
+    error, hint = meaning_of(exc)
+    return error(f"{doing}: {_text(exc, address)}", hint)
 
 
 def quoted_text(session: Session, text: str) -> str:

@@ -31,7 +31,7 @@ _NEW_TABLES = 10
 """At most so many more are there after a migration."""
 _ABOUT = """
 select current_database(), current_setting('server_version'), getdatabaseencoding()::text,
-       current_setting('client_encoding')
+       current_setting('client_encoding'), pg_is_in_recovery()
 """
 _NO_IDENTITY = """
 select c.relname::text, p.pubname::text
@@ -59,12 +59,13 @@ class PostgresSnapshot:
     head: Head
     definitions: Definitions
     exported: "Exported | None" = None
+    on_standby: bool = False
 
     @classmethod
     def begin(cls, session: Session, schema: str, exported: "Exported | None" = None) -> "PostgresSnapshot":
         """Take the snapshot by reading head and definitions; `exported` says where others may join it."""
         session.execute("SAVEPOINT dlbackup")
-        database, version, encoding, ours = one(session, _ABOUT)
+        database, version, encoding, ours, on_standby = one(session, _ABOUT)
         if ours not in ("UTF8", AS_STORED):
             raise CatalogError(
                 f"a proxy has set client_encoding to {ours}, so that texts would not be read as engines read them",
@@ -89,6 +90,7 @@ class PostgresSnapshot:
             head=head,
             definitions=definitions,
             exported=exported,
+            on_standby=on_standby,
         )
 
     @property

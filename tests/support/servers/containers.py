@@ -13,16 +13,20 @@ import tarfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from support.servers.postgres import FAST, PASSWORD, USER, Server
 from support.servers.reaper import LABEL, Reaper
+from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-__all__ = ["docker_answers", "serve_container"]
+__all__ = ["docker_answers", "serve_container", "serve_standby"]
 
 _RUN = secrets.token_hex(6)
 _MEMORY = "/memory"
@@ -57,6 +61,47 @@ def serve_container(
         host, port = postgres.get_container_host_ip(), int(postgres.get_exposed_port(5432))
         run = partial(_run_inside, container)
         yield Server(major, "docker", host, port, USER, PASSWORD, postgres.dbname, run)
+
+
+@contextmanager
+def serve_standby(primary: Server, reaper: Reaper, settings: Mapping[str, str]) -> Iterator[Server]:
+    """Start a streaming standby of a server in a container, stopped at the end."""
+    import docker
+
+    reaper.watch_containers(_RUN)
+    trusted = 'echo "host replication all all trust" >> "$PGDATA/pg_hba.conf"'
+    primary.run("sh", "-c", f"{trusted} && psql -d {primary.dbname} -c 'select pg_reload_conf()'")
+    host = primary.run("hostname", "-i").decode().split()[0]
+    words = " ".join(f"-c {name}={value}" for name, value in {"listen_addresses": "'*'", **settings}.items())
+    copy = f"pg_basebackup -h {host} -U {USER} -D {_MEMORY}/data -R -X stream -c fast"
+    with contextlib.closing(docker.from_env()) as engine:
+        container = engine.containers.run(
+            os.environ.get("PG_TEST_IMAGE", "postgres:{major}").format(major=primary.major),
+            ["-c", f"{copy} && exec postgres -D {_MEMORY}/data {words}"],
+            entrypoint="sh",
+            user="postgres",
+            tmpfs={_MEMORY: ""},
+            ports={"5432/tcp": None},
+            labels={LABEL: _RUN},
+            shm_size="256m",
+            detach=True,
+        )
+        try:
+            container.reload()
+            port = int(container.ports["5432/tcp"][0]["HostPort"])
+            server = replace(primary, port=port, run=partial(_run_inside, container))
+            wait_until(partial(_answers, server.url))
+            yield server
+        finally:
+            container.remove(force=True, v=True)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with psycopg.connect(url):
+            return True
+    except psycopg.OperationalError:
+        return False
 
 
 def _postgres_container(major: int, tmpfs: Mapping[str, str] | None, settings: Mapping[str, str]) -> Any:

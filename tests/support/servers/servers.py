@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Self
 
-from support.servers.containers import docker_answers, serve_container
+from support.servers.containers import docker_answers, serve_container, serve_standby
 from support.servers.embedded import serve_embedded
 from support.servers.postgres import Kind, Server
 from support.servers.reaper import Reaper
@@ -79,6 +79,10 @@ class Servers:
     def with_settings(self, major: int, **settings: str) -> AbstractContextManager[Server]:
         """Start a container of its own with these settings of the server."""
         return serve_container(major, self._reaping(), settings=settings)
+
+    def with_standby(self, primary: Server, **settings: str) -> AbstractContextManager[Server]:
+        """Start a streaming standby, in a container of its own, of a server in one."""
+        return serve_standby(primary, self._reaping(), settings)
 
     def _reaping(self) -> Reaper:
         if self._reaper is None:
