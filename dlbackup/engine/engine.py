@@ -162,8 +162,8 @@ def _is_older_than_1_5(engine: Engine) -> bool:
 
 
 def never_migrating(engine: Engine) -> dict[str, Option]:
-    """Return the options with which ATTACH never migrates: 1.4 does so unless told otherwise."""
-    return {"MIGRATE_IF_REQUIRED": False} if _is_older_than_1_5(engine) else {}
+    """Return the options with which ATTACH never migrates: 1.4 does so unless told otherwise, 1.3 has no such option."""
+    return {"MIGRATE_IF_REQUIRED": False} if engine.duckdb_version.startswith("1.4.") else {}
 
 
 def check_opens(

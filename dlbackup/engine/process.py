@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from dlbackup.engine import child as program
+from dlbackup.engine.errors import reason_first
 from dlbackup.errors import AttachFailed
 from dlbackup.runtime.child import start_file
 
@@ -90,7 +91,7 @@ class EngineProcess:
                     self._is_ready = True
                     return results
                 case {"error": {"type": str(kind), "message": str(message)}}:
-                    raise AttachFailed(" ".join(f"{kind}: {message}".split()))
+                    raise AttachFailed(" ".join(f"{kind}: {reason_first(message)}".split()))
         raise AttachFailed(f"the engine {self._child.ended()}")
 
     def _said(self, until: float) -> Iterator[object]:

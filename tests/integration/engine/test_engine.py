@@ -2,18 +2,19 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.engines.engines import ENGINES, engine
 from support.faults.faults import MIGRATES, children, engine_that, nothing_left
-from support.lakes.lakes import LakeFactory
+from support.lakes.lakes import Lake, LakeFactory
 
 from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.prover import prove
 from dlbackup.engine.engine import Engine, attach_migrating, check_opens, probe
 from dlbackup.engine.statements import Target, attach_statement
-from dlbackup.errors import EngineError
+from dlbackup.errors import AttachFailed, EngineError
 from dlbackup.verbs.dump import dump
 
 
@@ -141,3 +142,19 @@ def test_engine_that_migrated_has_let_go(lake: LakeFactory, tmp_path: Path) -> N
         nothing_left(made)
         check_opens(migrator, target, (1, 2), 60)
         nothing_left(made)
+
+
+@pytest.mark.parametrize("version", ENGINES)
+def test_reason_of_an_engine_s_error_comes_first(plain: Lake, version: str) -> None:
+    """What the server said comes first, and neither the connection string nor a long query after it."""
+    missing = replace(parse_address(plain.url), parameters=parse_address(plain.url).parameters | {"dbname": "nowhere"})
+    targets = {
+        'database "nowhere" does not exist': Target(address=missing, schema="public", name="n", lock_timeout_ms=1000),
+        "does not exist": Target(address=parse_address(plain.url), schema="elsewhere", name="n", lock_timeout_ms=1000),
+    }
+    for said, target in targets.items():
+        with probe(engine(version).python) as opener, pytest.raises(AttachFailed) as caught:
+            check_opens(opener, target, (1,), 60)
+        assert said.lower() in caught.value.message[:200].lower()
+        assert "application_name" not in caught.value.message
+        assert "lock_timeout" not in caught.value.message

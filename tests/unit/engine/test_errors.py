@@ -12,7 +12,7 @@ from support.backups import write_backup
 from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.loaded_backup import LoadedBackup, load
-from dlbackup.engine.errors import translated
+from dlbackup.engine.errors import reason_first, translated
 from dlbackup.errors import EngineError, StorageError
 from dlbackup.stores.folder import local
 
@@ -49,6 +49,43 @@ def test_every_error_is_translated(kind: type[duckdb.Error]) -> None:
 
     assert caught.value.message == f"attaching: {kind.__name__}: password=*** is wrong"
     assert caught.value.__suppress_context__
+
+
+_CONNINFO = "host=/run/x dbname=lake password=hunter2 options='-c lock_timeout=7 -c x=\\'y\\'' application_name=x"
+_LONG = "SELECT 1;\n" * 90
+_ATTACH = f'Failed to attach DuckLake MetaData "__ducklake_metadata_lake" at path + "postgres:{_CONNINFO}"'
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            f'IO Error: {_ATTACH}Unable to connect to Postgres at "{_CONNINFO}": connection failed: FATAL: too many\n',
+            "IO Error: can't connect: connection failed: FATAL: too many",
+        ),
+        (f"{_ATTACH}Unable to connect to Postgres at {_CONNINFO}: timeout expired", "can't connect: timeout expired"),
+        (
+            'Failed to execute query "CREATE TABLE "public"."a"("k" VARCHAR);": ERROR:  relation "x": no',
+            'ERROR:  relation "x": no; in the query CREATE TABLE "public"."a"("k" VARCHAR);',
+        ),
+        (
+            f'Failed to migrate: Failed to execute query "{_LONG}": ERROR:  disk full\n',
+            f"Failed to migrate: ERROR:  disk full; in the query {('SELECT 1; ' * 90)[:120]}...",
+        ),
+        (
+            'Failed to attach DuckLake MetaData "m" at path + "/a/lake.ducklake": IO Error: no such file',
+            'Failed to attach DuckLake MetaData "m" at path + "/a/lake.ducklake": IO Error: no such file',
+        ),
+        (
+            f'Existing DuckLake at metadata catalog "postgres:{_CONNINFO}" does not exist',
+            "Existing DuckLake at metadata catalog the address does not exist",
+        ),
+        ("Binder Error: Referenced column x not found", "Binder Error: Referenced column x not found"),
+    ],
+)
+def test_reason_comes_first(said: str, reason: str) -> None:
+    """What a server said is not hidden behind a connection string or a query; a file that can't be read is named."""
+    assert reason_first(said) == reason
 
 
 @pytest.mark.parametrize("kind", EVERY)
