@@ -20,8 +20,9 @@ from pathlib import Path
 from types import FrameType
 
 from dlbackup.demo import reader
-from dlbackup.demo.server import DemoError, Server, embedded_server
+from dlbackup.demo.reader import DemoError
 from dlbackup.errors import DlbackupError, Interrupted
+from dlbackup.servers.embedded import Server, embedded_server
 
 _DATABASE = "demo"
 _ADDRESS = f"postgres:dbname={_DATABASE}"
@@ -113,7 +114,7 @@ def _show(keep_folder: Path | None) -> None:
     reader.find_extensions()
     folder = _make_folder(keep_folder)
     try:
-        with embedded_server(folder) as server:
+        with embedded_server(folder, user="demo", extra="demo") as server:
             print(f"The demo works in {folder},")
             print(f"on a PostgreSQL {server.major} of its own at port {server.port} of {server.host}.")
             _take_steps(folder, server)

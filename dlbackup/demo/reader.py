@@ -13,7 +13,11 @@ from importlib.resources.abc import Traversable
 
 import duckdb
 
-from dlbackup.demo.server import DemoError
+from dlbackup.errors import DlbackupError
+
+
+class DemoError(DlbackupError):
+    """The demo can't be shown on this machine."""
 
 
 def find_extensions() -> list[Traversable]:

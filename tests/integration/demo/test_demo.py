@@ -15,8 +15,8 @@ import pytest
 from support.waiting import wait_until
 
 from dlbackup.demo.__main__ import Walk
-from dlbackup.demo.server import Server
 from dlbackup.errors import DlbackupError
+from dlbackup.servers.embedded import Server
 
 DEMO = (sys.executable, "-m", "dlbackup.demo")
 WITHOUT_WHEEL = """

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from dlbackup.demo.server import Server, embedded_server
+from dlbackup.servers.embedded import Server, embedded_server
 from support.engines.engines import engine_of
 
 LAKE = Path(__file__).parents[3] / "dlbackup" / "demo" / "lake"
@@ -91,7 +91,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="dlbackup-demo-lake-") as name:
         new_lake = Path(name) / "lake"
         new_lake.mkdir()
-        with embedded_server(Path(name)) as server:
+        with embedded_server(Path(name), user="demo", extra="demo") as server:
             server.create_database("demo")
             write_lake(server, new_lake)
             dump_catalog(server, new_lake)

