@@ -4,13 +4,10 @@ The image is named by PG_TEST_IMAGE, with {major} in it: the official one unless
 reaper clears up after a killed run, so no second container is needed for that.
 """
 
-import contextlib
-import gc
 import io
 import os
 import secrets
 import tarfile
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
+from dlbackup.servers.container import container_of
 from support.servers.postgres import FAST, PASSWORD, USER, Server
 from support.servers.reaper import LABEL, Reaper
 from support.waiting import wait_until
@@ -26,28 +24,12 @@ from support.waiting import wait_until
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
-__all__ = ["docker_answers", "serve_container", "serve_standby"]
+__all__ = ["serve_container", "serve_standby"]
 
 _RUN = secrets.token_hex(6)
 _MEMORY = "/memory"
 # These are read when testcontainers is imported; its 120 tries are 12 s, too few for a busy machine.
 _SETTINGS = {"TESTCONTAINERS_RYUK_DISABLED": "true", "TC_POOLING_INTERVAL": "0.1", "TC_MAX_TRIES": "600"}
-
-
-def docker_answers() -> bool:
-    """Say whether a Docker engine answers here."""
-    import docker
-
-    with warnings.catch_warnings():
-        # docker leaves the socket of an engine that doesn't answer to the garbage collector.
-        warnings.simplefilter("ignore", ResourceWarning)
-        try:
-            with contextlib.closing(docker.from_env(timeout=5)) as engine:
-                return bool(engine.ping())
-        except (docker.errors.DockerException, OSError):
-            return False
-        finally:
-            gc.collect()
 
 
 @contextmanager
@@ -107,13 +89,8 @@ def _answers(url: str) -> bool:
 def _postgres_container(major: int, tmpfs: Mapping[str, str] | None, settings: Mapping[str, str]) -> Any:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    try:
-        from testcontainers.community.postgres import PostgresContainer
-    except ModuleNotFoundError:  # before 4.15
-        from testcontainers.postgres import PostgresContainer
-
     image = os.environ.get("PG_TEST_IMAGE", "postgres:{major}").format(major=major)
-    postgres = PostgresContainer(image, driver=None, username=USER, password=PASSWORD, dbname="tests")
+    postgres = container_of(image, username=USER, password=PASSWORD, dbname="tests")
     postgres.with_env("POSTGRES_INITDB_ARGS", "--no-sync")
     # A database is made of 300 files: in memory that takes a third of the time, and most tests make one or two.
     postgres.with_env("PGDATA", f"{_MEMORY}/data")
