@@ -3,7 +3,7 @@ Connection strings of libpq, both forms: read, written, and with their secrets m
 """
 
 import re
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from dlbackup.errors import UsageError
 
@@ -37,6 +37,19 @@ def quoted(value: str) -> str:
     if value and re.fullmatch(r"[^\s'\\]+", value):
         return value
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def uri(parameters: dict[str, str]) -> str:
+    """Return libpq's URI form, in which other programs understand user, password, one host and port, and database."""
+    rest = dict(parameters)
+    place = {"user": "", "password": "", "host": "", "port": "", "dbname": ""}
+    plain = re.fullmatch(r"[\w.-]*", rest.get("host", "")) and re.fullmatch(r"\d*", rest.get("port", ""))
+    for name in place if plain else ("user", "password", "dbname"):
+        place[name] = quote(rest.pop(name, ""), safe="")
+    who = place["user"] + (f":{place['password']}" if place["password"] else "")
+    where = place["host"] + (f":{place['port']}" if place["port"] else "")
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in rest.items())
+    return f"postgresql://{who}{'@' * bool(who)}{where}/{place['dbname']}{'?' * bool(query)}{query}"
 
 
 # As libpq reads it: no fragment, `+` is a plus sign, and the first `/` ends user and password.

@@ -46,6 +46,11 @@ class Server:
     password: str = field(repr=False)
     programs: Path
 
+    @property
+    def address(self) -> str:
+        """The address of its first database, as a URI with the password."""
+        return f"postgresql://{self.user}:{self.password}@{self.host}:{self.port}/postgres"
+
     def environment(self) -> dict[str, str]:
         """Return this process's environment, with libpq's variables for this server and no others."""
         return _without_libpq_variables() | {

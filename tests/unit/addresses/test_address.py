@@ -7,7 +7,7 @@ from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
 
 from dlbackup.addresses.address import Address, parse_address, scrub
-from dlbackup.addresses.libpq import conninfo
+from dlbackup.addresses.libpq import conninfo, parse_uri, uri
 from dlbackup.errors import UsageError
 
 FORMS = (
@@ -218,3 +218,20 @@ def test_a_password_may_hold_an_at_sign() -> None:
         "host": "h",
         "dbname": "db",
     }
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["host", "port", "user", "password", "dbname", "sslmode", "application_name"]),
+        st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1),
+    ),
+    st.sampled_from(["", "db", "db.example.org", "::1", "/run/postgresql", "a,b"]),
+    st.sampled_from(["", "5432", "1,2"]),
+)
+def test_uris_are_read_as_they_were_written(parameters: dict[str, str], host: str, port: str) -> None:
+    """Whatever stands in a parameter, the URI has it for us and for libpq."""
+    place = {name: value for name, value in {"host": host, "port": port}.items() if value}
+    meant = {name: value for name, value in parameters.items() if name not in ("host", "port")} | place
+
+    assert parse_uri(uri(meant)) == meant
+    assert conninfo_to_dict(uri(meant)) == meant
