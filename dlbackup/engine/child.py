@@ -3,7 +3,8 @@ The program that runs a DuckDB engine in a process of its own, so that nothing i
 
 It needs nothing but the standard library and duckdb, so it also runs in another environment's Python.
 Lines of JSON come on standard input: `{"extensions": [...]}`, on which it makes itself ready and says
-`{"ready": true}`, and then, each maybe much later, jobs: `{"environment": {...}, "statements": [...]}`. The answer is
+`{"ready": true}`, and then, each maybe much later, jobs: `{"extensions": [...], "environment": {...},
+"statements": [...]}`, of which the extensions are those that it needs beside the first ones. The answer is
 `{"results": [...]}`, and nothing is attached then and no secret kept, or `{"error": {"type": ..., "message": ...}}`,
 which is its last. When standard input closes, the parent is gone and so is this.
 """
@@ -17,7 +18,12 @@ from pathlib import Path
 from typing import Any
 
 sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).resolve().parent]
-WHEELS = {"ducklake": "duckdb_extension_ducklake", "postgres": "duckdb_extension_postgres_scanner"}
+WHEELS = {
+    "ducklake": "duckdb_extension_ducklake",
+    "postgres": "duckdb_extension_postgres_scanner",
+    "httpfs": "duckdb_extension_httpfs",
+    "azure": "duckdb_extension_azure",
+}
 _ATTACHED = "SELECT database_name FROM duckdb_databases() WHERE NOT internal AND database_name <> 'memory'"
 
 
@@ -37,7 +43,8 @@ def load(connection: Any, name: str) -> None:
 def _ready(extensions: list[str]) -> Any:
     import duckdb
 
-    connection = duckdb.connect(config={"threads": "1"})
+    # What is needed is loaded by name: no statement is to wait for an extension server that can't be reached.
+    connection = duckdb.connect(config={"threads": "1", "autoinstall_known_extensions": "false"})
     for name in extensions:
         load(connection, name)
     connection.execute("SET TimeZone = 'UTC'")
@@ -48,6 +55,8 @@ def _run(connection: Any, job: dict[str, Any]) -> list[list[Any]]:
     """Do a job; nothing of it is left for the next one: not what it attached, not its environment."""
     import duckdb
 
+    for name in job["extensions"]:
+        load(connection, name)
     before = {name: os.environ.get(name) for name in job["environment"]}
     os.environ.update(job["environment"])
     try:

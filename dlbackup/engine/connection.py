@@ -11,7 +11,7 @@ import secrets
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,13 +22,15 @@ from dlbackup.engine import child
 from dlbackup.engine.engine import Engine, never_migrating
 from dlbackup.engine.errors import translated
 from dlbackup.engine.statements import Opening, Option, attach_statement, probe_statements
+from dlbackup.engine.storage import extensions_for, installing
 from dlbackup.errors import AliasTaken, EngineError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-_EXTENSIONS = {"ducklake": "ducklake", "postgres": "postgres_scanner"}
+_EXTENSIONS = {"postgres": "postgres_scanner"}
+"""What duckdb_extensions() calls an extension that has another name there."""
 _UNCOMPARED = frozenset(
     {"busy_timeout", "create_if_not_exists", "meta_schema", "meta_secret", "migrate_if_required", "read_only"}
 )
@@ -62,7 +64,7 @@ def engine_of(connection: "DuckDBPyConnection", kind: Kind) -> Engine:
 def _extension(cursor: "DuckDBPyConnection", name: str) -> tuple[str, str, bool]:
     row = cursor.execute(
         "SELECT version(), coalesce(extension_version, ''), loaded FROM duckdb_extensions() WHERE extension_name = $1",
-        [_EXTENSIONS[name]],
+        [_EXTENSIONS.get(name, name)],
     ).fetchone()
     return row or ("", "", False)
 
@@ -138,10 +140,14 @@ def open_lake(
     options: Mapping[str, Option],
     engine: Engine,
     *,
+    data_paths: Iterable[str] = (),
     create: bool = False,
 ) -> None:
     """
     Attach the lake under a name; nothing happens where it stands there already with the same options.
+
+    Args:
+        data_paths: where its data files are; what the connection lacks for that is loaded.
 
     Raises:
         AliasTaken: something else stands there.
@@ -149,6 +155,7 @@ def open_lake(
     """
     options = {**never_migrating(engine), **options}
     if (found := attachment(connection, alias)) is None:
+        _load_storage(connection, data_paths, engine)
         try:
             _attach(connection, opening, alias, options, create=create)
         except EngineError:
@@ -160,6 +167,17 @@ def open_lake(
             f"the name {alias} is taken: something else, or the same lake with other options, is attached as {alias}",
             "detach it, or choose another alias",
         )
+
+
+def _load_storage(connection: "DuckDBPyConnection", data_paths: Iterable[str], engine: Engine) -> None:
+    for name in extensions_for(data_paths):
+        try:
+            with _loading, translated(f"loading the extension {name}"), closing(connection.cursor()) as cursor:
+                if not _extension(cursor, name)[-1]:
+                    child.load(cursor, name)
+        except EngineError as exc:
+            exc.hint = installing(name, engine.duckdb_version)
+            raise
 
 
 def _attach(

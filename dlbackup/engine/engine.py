@@ -10,6 +10,7 @@ list or error. Only `attach_migrating` lets DuckLake migrate, and it asks for a 
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from dlbackup.addresses.address import Address, scrub
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.engine.process import EngineProcess
 from dlbackup.engine.statements import Option, Target, attach_statement, literal, probe_statements
+from dlbackup.engine.storage import extensions_for, installing
 from dlbackup.errors import AttachFailed, EngineError, NotALake
 
 PROBE_TIMEOUT_S = 60.0
@@ -46,6 +48,7 @@ class Engine:
     duckdb_version: str
     spec_version: str
     _process: EngineProcess | None = field(default=None, repr=False, compare=False)
+    _extensions: tuple[str, ...] = field(default=_EXTENSIONS, repr=False, compare=False)
 
     def __enter__(self) -> "Engine":
         return self
@@ -65,6 +68,26 @@ class Engine:
         with suppress(AttachFailed):
             self._there().wait_until_ready(time.monotonic() + PROBE_TIMEOUT_S)
 
+    def reach(self, data_paths: Iterable[str]) -> None:
+        """
+        Load what a lake with these data paths takes to be attached, also in processes that are started later.
+
+        Raises:
+            EngineError: an extension can't be had.
+        """
+        for name in extensions_for(data_paths):
+            if name in self._extensions:
+                continue
+            try:
+                self._there().run(_job({}, [], (name,)), PROBE_TIMEOUT_S)
+            except AttachFailed as exc:
+                raise EngineError(
+                    f"data files of this lake are where DuckDB {self.duckdb_version} needs its extension {name}, which"
+                    f" {self.python} does not have: {exc.message}",
+                    installing(name, self.duckdb_version),
+                ) from exc
+            self._extensions += (name,)
+
     def run(self, target: Target, statements: list[str], deadline_s: float) -> list[Any]:
         """
         Do a job in the process that waits, or in a new one where that is gone.
@@ -82,7 +105,7 @@ class Engine:
             return self._process
         if self._process is not None:
             self._process.end()
-        self._process = EngineProcess(self.python, _EXTENSIONS)
+        self._process = EngineProcess(self.python, self._extensions)
         return self._process
 
 
@@ -112,9 +135,11 @@ def probe(python: str | Path | None = None) -> Engine:
     return engine
 
 
-def file_versions(address: Address) -> tuple[str, ...]:
+def file_metadata(address: Address) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
-    Return what a catalog in a DuckDB file names as its spec version, read by a plain DuckDB in a process of its own.
+    Return what a catalog in a DuckDB file names as its spec version and as its data path.
+
+    They are read by a plain DuckDB in a process of its own.
 
     Not in this process: closing a file would give up the locks that an engine in it holds on the same file.
 
@@ -126,12 +151,16 @@ def file_versions(address: Address) -> tuple[str, ...]:
         raise NotALake(f"there is no file {address.path}")
     statements = [
         f"ATTACH {literal(address.path)} AS file (READ_ONLY)",
-        "SELECT value FROM file.ducklake_metadata WHERE key = 'version' ORDER BY 1",
+        *(
+            f"SELECT value FROM file.ducklake_metadata WHERE key = '{key}' ORDER BY 1"
+            for key in ("version", "data_path")
+        ),
         "DETACH file",
     ]
     try:
         with EngineProcess(Path(sys.executable), ()) as process:
-            return tuple(row[0] for row in process.run(_job({}, statements), PROBE_TIMEOUT_S)[2])
+            _, _, versions, paths, _ = process.run(_job({}, statements), PROBE_TIMEOUT_S)
+            return tuple(row[0] for row in versions), tuple(row[0] for row in paths)
     except AttachFailed as exc:
         if "ducklake_metadata does not exist" in exc.message:
             raise NotALake(f"the file {address.path} holds no DuckLake catalog") from None
@@ -162,7 +191,7 @@ def _is_older_than_1_5(engine: Engine) -> bool:
 
 
 def never_migrating(engine: Engine) -> dict[str, Option]:
-    """Return the options with which ATTACH never migrates: 1.4 does so unless told otherwise, 1.3 has no such option."""
+    """Return the options with which ATTACH never migrates: 1.4 does unless told otherwise, 1.3 has no such option."""
     return {"MIGRATE_IF_REQUIRED": False} if engine.duckdb_version.startswith("1.4.") else {}
 
 
@@ -190,5 +219,5 @@ def check_opens(
     engine.run(target, statements, deadline_s)
 
 
-def _job(environment: dict[str, str], statements: list[str]) -> dict[str, Any]:
-    return {"environment": environment, "statements": statements}
+def _job(environment: dict[str, str], statements: list[str], extensions: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {"extensions": extensions, "environment": environment, "statements": statements}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from dlbackup.errors import listed
-from dlbackup.lake.answers import Answers
+from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.lake.findings import Finding
 from dlbackup.tables.quoting import quote_literal
 
@@ -25,6 +25,12 @@ COLUMNS = {
     "ducklake_delete_file": ("table_id", "path", "path_is_relative", "file_size_bytes"),
 }
 """The columns that `look` reads, by table; `scope` is not in catalogs of 0.1."""
+
+
+def data_paths(answers: Answers) -> tuple[str, ...]:
+    """Return the data path that the catalog names; several where it is at odds with itself."""
+    found = rows_of(answers, "select distinct value from {s}.ducklake_metadata where key = 'data_path' order by 1")
+    return tuple(path for (path,) in found if path)
 
 
 # A schema or table that was renamed has several rows; its files stay where they are.

@@ -68,11 +68,13 @@ class Found:
     Args:
         schema: None in a file.
         versions: what it names as its spec version.
+        data_paths: what it names as its data path.
         cut_off: whether a migration to that version was killed before what the engine loses was mended.
     """
 
     schema: str | None
     versions: tuple[str, ...]
+    data_paths: tuple[str, ...] = ()
     cut_off: bool = False
 
 
@@ -82,12 +84,12 @@ def look(wish: Wish) -> Found | None:
 
     While somebody migrates the catalog, or a restore puts another in its place, that is waited for.
     """
-    from dlbackup.engine.engine import file_versions
+    from dlbackup.engine.engine import file_metadata
 
     while True:
         try:
             if wish.address.kind == "duckdb":
-                return Found(wish.schema, file_versions(wish.address))
+                return Found(wish.schema, *file_metadata(wish.address))
             return _look_at_server(wish)
         except NotALake as exc:
             if wish.create:
@@ -109,14 +111,18 @@ def _look_at_server(wish: Wish) -> Found:
     with open_postgres(wish.address, wish.schema) as catalog, translated(wish.address, "reading the catalog's version"):
         _wait_for_migrator(wish, catalog.session, catalog.schema)
         metadata = qualified(catalog.schema, "ducklake_metadata")
-        query = f"select value from {metadata} m where key = 'version' and to_jsonb(m) ->> 'scope' is null order by 1"
+        query = (
+            f"select key, value from {metadata} m where key in ('version', 'data_path')"
+            " and to_jsonb(m) ->> 'scope' is null order by 1, 2"
+        )
         with catalog.session.transaction():
             catalog.session.execute(LOCAL_SETTINGS.encode())
             rows = catalog.session.execute(query.encode()).fetchall()
-        versions = tuple(row[0] for row in rows)
+        versions = tuple(value for key, value in rows if key == "version")
+        paths = tuple(value for key, value in rows if key == "data_path")
         folder = Path(wish.migration.backup_dir if wish.migration else os.devnull)
         left = left_behind(catalog.mark, folder)
-        return Found(catalog.schema, versions, left is not None and versions != (left.from_version,))
+        return Found(catalog.schema, versions, paths, left is not None and versions != (left.from_version,))
 
 
 def _wait_for_migrator(wish: Wish, session: "Session", schema: str) -> None:

@@ -35,6 +35,7 @@ from dlbackup.errors import (
     RolledBack,
     StorageError,
 )
+from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration import journal, leftovers
 from dlbackup.migration.comparison import state_of, strangers
 from dlbackup.migration.journal import Journal, Log
@@ -115,6 +116,8 @@ def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) 
                     catalog.mark.take_away()
             with catalog.snapshot() as snapshot:
                 steps = route(snapshot, engine, options)
+                if steps:
+                    _reach_data(engine, snapshot)
         if not steps:
             return run.result("current", engine.spec_version, engine.spec_version, snapshot.head.snapshot_id)
         with catalog.turn():
@@ -148,6 +151,8 @@ def _finish(
             f" writes {engine.spec_version}: it can't finish that",
             "name an environment with the DuckDB of that migration with --engine",
         )
+    with catalog.snapshot() as snapshot:
+        _reach_data(engine, snapshot)
     passage = Passage(
         engine=engine,
         step=Step(entry.from_version, entry.to_version, engine.duckdb_version),
@@ -161,6 +166,12 @@ def _finish(
     return _Pipeline(
         catalog=catalog, engine=engine, steps=(passage.step,), options=options, run=run, losses=passage.mends, log=log
     ).finish(passage)
+
+
+def _reach_data(engine: Engine, snapshot: Snapshot) -> None:
+    """Have the engine loaded with what the lake's data path takes, before anything costs writers time."""
+    with snapshot.answers() as answers:
+        engine.reach(data_paths(answers))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from dlbackup.engine.engine import Engine, attach_migrating, check_opens
 from dlbackup.errors import CatalogError, DlbackupError, Refused, RehearsalFailed
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
 from dlbackup.health.rules.rule import Rule
+from dlbackup.lake.datafiles import data_paths
 from dlbackup.lake.findings import Finding
 from dlbackup.lake.fingerprint import kept_tables
 from dlbackup.migration.losses.known import known_losses
@@ -75,6 +76,8 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
             except Refused as exc:
                 text = f"restored, but not opened: {exc.message}"
                 return [*said, Finding(severity="warning", rule="not-opened", message=text)]
+            with snapshot.answers() as answers:
+                engine.reach(data_paths(answers))
             losses = known_losses(snapshot, step) if step else ()
             span = snapshot_span(snapshot)
         mends = tuple(loss for loss in losses if loss.mendable)

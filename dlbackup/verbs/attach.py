@@ -220,7 +220,10 @@ def _open(
     from dlbackup.engine.connection import open_lake
     from dlbackup.engine.statements import Opening
 
-    open_lake(connection, Opening(wish.address, found.schema), wish.alias, wish.options, engine, create=create)
+    given = wish.options.get("DATA_PATH")
+    paths = found.data_paths if given is None else (*found.data_paths, str(given))
+    opening = Opening(wish.address, found.schema)
+    open_lake(connection, opening, wish.alias, wish.options, engine, data_paths=paths, create=create)
     return Attached(alias=wish.alias, schema=found.schema or "", spec_version=found.versions[0], created=create)
 
 

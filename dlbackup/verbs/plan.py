@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from dlbackup.addresses.address import parse_address
 from dlbackup.catalogs.contract import Client, Locks, Snapshot, clients_connected
 from dlbackup.catalogs.open import open_catalog
-from dlbackup.errors import CannotMigrate, DlbackupError, Pooled, UnknownVersion
+from dlbackup.errors import CannotMigrate, DlbackupError, EngineError, Pooled, UnknownVersion
 from dlbackup.lake import spec
+from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.obstacles import obstacles
 from dlbackup.migration.options import MigrateOptions
@@ -130,6 +131,11 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             if way:
                 found, losses = obstacles(snapshot, way, options)
                 errors += found
+                try:
+                    with snapshot.answers() as answers:
+                        engine.reach(data_paths(answers))
+                except EngineError as exc:
+                    errors.append(exc)
             rows = sum(snapshot.counts().values())
             seconds = _FIXED_SECONDS + rows * _SECONDS_PER_ROW + _throttled_s(snapshot, options)
         left = left_behind(catalog.mark, Path(options.backup_dir))

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 import pytest
 from support.engines.engines import Engine, engine_of
 from support.lakes.lakes import Lake, LakeFactory, LakeKind, Lakes
+from support.servers.object_store import ObjectStore, object_store
 from support.servers.servers import Server, Servers, majors, middle_major
 
 
@@ -19,6 +20,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def servers() -> Iterator[Servers]:
     """One server per major, started when first asked for."""
     with Servers() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[ObjectStore]:
+    """An object store with one bucket, started when first asked for."""
+    with object_store() as running:
         yield running
 
 

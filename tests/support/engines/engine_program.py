@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from importlib import resources
+from importlib.util import find_spec
 from typing import Any
 
 import duckdb
@@ -29,7 +30,7 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 1}
     )
-    for name in _EXTENSIONS:
+    for name in (*_EXTENSIONS, *(["httpfs"] if find_spec("duckdb_extension_httpfs") else [])):
         folder = resources.files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}"
         connection.execute(f"LOAD {text_literal(str(folder / f'{name}.duckdb_extension'))}")
     connection.execute("SET TimeZone = 'UTC'")

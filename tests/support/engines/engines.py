@@ -6,18 +6,19 @@ a child process: a crash of the engine, or its own idea of a library, never reac
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from support.cache import made_once, private_cache
 from support.engines.quoting import text_literal
 
-__all__ = ["ENGINES", "Engine", "EngineError", "Options", "Step", "engine", "engine_of"]
+__all__ = ["ENGINES", "Engine", "EngineError", "Options", "Step", "engine", "engine_of", "with_httpfs"]
 
 # DuckDB version: the spec version that it writes.
 ENGINES = {"1.3.2": "0.2", "1.4.4": "0.3", "1.5.1": "0.4", "1.5.5": "1.0"}
@@ -149,6 +150,23 @@ def engine_of(spec: str) -> Engine:
     """Return the engine that writes that spec version."""
     (version,) = (version for version, written in ENGINES.items() if written == spec)
     return engine(version)
+
+
+def with_httpfs(plain: Engine) -> Engine:
+    """Return an engine with the extension for object storage too, which the plain one lacks; fetched once."""
+    place = f"httpfs-{plain.version}"
+    return replace(plain, python=made_once(private_cache() / "engines" / place, partial(_add_httpfs, plain)) / "python")
+
+
+def _add_httpfs(plain: Engine, target: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--only-binary=:all:"]
+    _must_run(*pip, "--target", str(target), f"duckdb-extension-httpfs=={plain.version}")
+    wrapper = target / "python"
+    wrapper.write_text(
+        "#!/bin/sh\n"
+        f'PYTHONPATH="$(dirname "$0")${{PYTHONPATH:+:$PYTHONPATH}}" exec {shlex.quote(str(plain.python))} "$@"\n'
+    )
+    wrapper.chmod(0o755)
 
 
 def _python(folder: Path) -> Path:

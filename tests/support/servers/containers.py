@@ -9,7 +9,7 @@ import os
 import secrets
 import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -56,7 +56,7 @@ def serve_standby(primary: Server, reaper: Reaper, settings: Mapping[str, str]) 
     host = primary.run("hostname", "-i").decode().split()[0]
     words = " ".join(f"-c {name}={value}" for name, value in {"listen_addresses": "'*'", **settings}.items())
     copy = f"pg_basebackup -h {host} -U {USER} -D {_MEMORY}/data -R -X stream -c fast"
-    with contextlib.closing(docker.from_env()) as engine:
+    with closing(docker.from_env()) as engine:
         container = engine.containers.run(
             os.environ.get("PG_TEST_IMAGE", "postgres:{major}").format(major=primary.major),
             ["-c", f"{copy} && exec postgres -D {_MEMORY}/data {words}"],

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from dlbackup.servers.container import docker_answers
-from support.servers.containers import docker_answers, serve_container, serve_standby
+from support.servers.containers import serve_container, serve_standby
 from support.servers.embedded import serve_embedded
 from support.servers.postgres import Kind, Server
 from support.servers.reaper import Reaper
