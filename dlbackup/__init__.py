@@ -59,6 +59,7 @@ if typing.TYPE_CHECKING:
     from dlbackup.backupfile.prover import Verification
     from dlbackup.catalogs.contract import Client, Copy
     from dlbackup.health.checkup import Check
+    from dlbackup.lake.extent import Extent
     from dlbackup.lake.findings import Finding
     from dlbackup.migration.options import MigrateOptions
     from dlbackup.migration.outcome import Mend, Migration, Stage
@@ -95,6 +96,7 @@ __all__ = [
     "DlbackupError",
     "EngineError",
     "Event",
+    "Extent",
     "Finding",
     "HasDependents",
     "Info",
@@ -161,6 +163,7 @@ _MODULES = {
     "Client": "catalogs.contract",
     "Copy": "catalogs.contract",
     "Event": "runtime.progress",
+    "Extent": "lake.extent",
     "Finding": "lake.findings",
     "Info": "verbs.info",
     "Mend": "migration.outcome",
