@@ -16,7 +16,9 @@ from dlbackup.lake.findings import Finding
 from dlbackup.tables.quoting import quote_literal
 
 _SHOWN = 3
-_REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://")
+_REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://|[A-Za-z]:[\\/]")
+"""A URL, or a drive of Windows, where dlbackup doesn't run."""
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 COLUMNS = {
     "ducklake_metadata": ("key", "value", "scope"),
     "ducklake_schema": ("schema_id", "begin_snapshot", "path", "path_is_relative"),
@@ -90,6 +92,16 @@ from files f
 join tables l on l.table_id = f.table_id
 where not (f.path is not null and coalesce(f.path_is_relative, true))
 """
+
+
+def stored(path: str) -> str:
+    """
+    Return a data path as engines store it in a catalog: it ends in one `/`, and has no other separator on Windows.
+
+    A relative one stays as it is: it is relative to the folder that a client works in.
+    """
+    path = path.replace("\\", "/") if _WINDOWS.match(path) else path
+    return path.rstrip("/") + "/"
 
 
 @dataclass(slots=True)

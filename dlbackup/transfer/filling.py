@@ -23,7 +23,7 @@ from dlbackup.errors import (
     listed,
 )
 from dlbackup.lake.answers import rows_of
-from dlbackup.lake.datafiles import COLUMNS, look
+from dlbackup.lake.datafiles import COLUMNS, look, stored
 from dlbackup.lake.lineage import Known, Lineage, missing
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent
@@ -422,5 +422,5 @@ def _needed(place: Place, restored: Sequence[Table], files: Sequence[int]) -> in
 def _move_data(place: Place, path: str) -> None:
     if not path:
         raise UsageError("--data-path is empty")
-    if place.set_data_path(path if path.endswith("/") else path + "/") != 1:
+    if place.set_data_path(stored(path)) != 1:
         raise CatalogError("the catalog has no data_path of its own to be changed")

@@ -94,6 +94,24 @@ def test_data_path_is_changed(lake: LakeFactory, server: Server, cli: Cli, tmp_p
         assert server_digests(url) == {}
 
 
+@pytest.mark.parametrize(
+    ("given", "stored"), [("D:\\lake", "D:/lake/"), ("moved", "moved/"), ("../moved//", "../moved/")]
+)
+def test_data_path_of_elsewhere_survives(lake: LakeFactory, cli: Cli, tmp_path: Path, given: str, stored: str) -> None:
+    """A path of Windows, or a relative one, is stored as its clients read it, also in the place of a catalog."""
+    made = lake("plain", "0.3")
+    shutil.copytree(made.data_path, tmp_path / "at" / "moved")
+    shutil.copytree(made.data_path, tmp_path / "moved")
+    path = Path(dump(made.url, tmp_path).path).absolute()
+    there = Cli(tmp_path / "at")
+
+    done = there("restore", path, made.url, "--replace", "--drop-replaced", "--data-path", given, "--json")
+
+    assert done.exit_code == 0, done
+    assert done.json()["missing_data_files"] == 0
+    assert execute(made.url, "select value from ducklake_metadata where key = 'data_path'") == [(stored,)]
+
+
 @pytest.mark.parametrize("spec", ["0.3", "1.0"])
 def test_writers_commit_to_a_restored_lake(lake: LakeFactory, server: Server, tmp_path: Path, spec: str) -> None:
     """Several engines of its own version commit to a restored lake at once, and nothing is lost or doubled."""

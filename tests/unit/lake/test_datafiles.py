@@ -7,7 +7,7 @@ import duckdb
 import pytest
 
 from dlbackup.catalogs.loaded_backup import LoadedBackup
-from dlbackup.lake.datafiles import COLUMNS, look
+from dlbackup.lake.datafiles import COLUMNS, look, stored
 
 HOSTILE = "1') or true; drop table ducklake_metadata; --"
 _TYPES = {"begin_snapshot": "bigint", "path_is_relative": "boolean", "file_size_bytes": "bigint"}
@@ -67,3 +67,33 @@ def test_more_than_a_few_are_counted(lake: duckdb.DuckDBPyConnection, tmp_path: 
     assert found(lake) == {
         "missing-data-files": f"15 of 15 data files are missing or can't be reached from here: {where}; and 9 more"
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("/lake", "/lake/"),
+        ("/lake//", "/lake/"),
+        ("/", "/"),
+        ("s3://bucket/lake", "s3://bucket/lake/"),
+        ("lake/files", "lake/files/"),
+        ("./lake", "./lake/"),
+        ("D:\\lake", "D:/lake/"),
+        ("D:\\lake\\new\\", "D:/lake/new/"),
+        ("d:/lake", "d:/lake/"),
+        ("\\\\server\\share", "//server/share/"),
+        ("/odd\\name", "/odd\\name/"),
+    ],
+)
+def test_a_data_path_is_stored_as_engines_do(given: str, wanted: str) -> None:
+    """With one slash at its end, and as it was given where that is no path of Windows."""
+    assert stored(given) == wanted
+
+
+@pytest.mark.parametrize("path", ["D:/lake/", "d:\\lake\\"])
+def test_a_drive_of_windows_is_out_of_reach(lake: duckdb.DuckDBPyConnection, path: str) -> None:
+    """Files there are neither there nor missing: nobody here can look."""
+    lake.execute("update ducklake_metadata set value = ?", [path])
+    add(lake, "1", "t/", "a", "b")
+
+    assert found(lake).keys() == {"remote-data-files"}
