@@ -40,7 +40,7 @@ from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Rows
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
-from dlbackup.transfer.way_back import restoring, to_backup
+from dlbackup.transfer.way_back import in_schema, restoring, to_backup
 
 ENDS: dict[tuple[bool, bool, bool], type[MigrationError]] = {
     (True, True, True): Unchanged,
@@ -66,7 +66,7 @@ def state(catalog: PostgresCatalog) -> tuple[tuple[Table, ...], dict[str, Rows]]
 
 def needs_person(catalog: PostgresCatalog, run: Run, what: str, why: str) -> NeedsPerson:
     """Return the error that says what is known and what somebody has to do."""
-    looking = shlex.join(["dlbackup", "info", catalog.address.without_secrets(), "--metadata-schema", catalog.schema])
+    looking = shlex.join(["dlbackup", "info", catalog.address.without_secrets(), *in_schema(catalog.schema)])
     return NeedsPerson(
         f"{what} and could not be undone: {why}",
         f"keep all clients away; look at the catalog: {looking}; then {_by_hand(catalog, run)}",

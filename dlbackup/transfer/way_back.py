@@ -42,8 +42,13 @@ class WayBack:
 def restoring(backup: str, address: Address, schema: str, options: Iterable[str] = ()) -> str:
     """Return the command that puts a backup in the place of a catalog."""
     path = backup if backup == "-" else str(Path(backup).absolute())
-    words = ["dlbackup", "restore", path, address.without_secrets(), "--metadata-schema", schema, "--replace"]
+    words = ["dlbackup", "restore", path, address.without_secrets(), *in_schema(schema), "--replace"]
     return shlex.join([*words, *options])
+
+
+def in_schema(schema: str) -> list[str]:
+    """Return the words of a command that name a schema, also one whose name looks like an option."""
+    return [f"--metadata-schema={schema}"] if schema.startswith("-") else ["--metadata-schema", schema]
 
 
 def to_backup(catalog: Catalog, backup: str, *, barred: bool) -> WayBack:
@@ -71,7 +76,7 @@ def to_kept(catalog: Catalog, kept: str, *, barred: bool) -> WayBack:
         with before.looked_at() as stands:
             lineage = stands.lineage()
         need = _needed(catalog, lineage, before, barred=barred)
-    dumping = ["dlbackup", "dump", catalog.address.without_secrets(), "--metadata-schema", kept, "-o", "-"]
+    dumping = ["dlbackup", "dump", catalog.address.without_secrets(), *in_schema(kept), "-o", "-"]
     command = f"{shlex.join(dumping)} | {restoring('-', catalog.address, catalog.schema, need.options)}"
     return _way(command, need, catalog.address)
 
@@ -111,8 +116,9 @@ def _needed(catalog: Catalog, lineage: Lineage, before: Catalog, *, barred: bool
     with catalog.looked_at() as there:
         options, loses = _lost(there, lineage)
         in_the_way = there.left_out
-    if catalog.clients():
-        options.append("--terminate-clients")
+    with catalog.doing("looking for other clients"):
+        if catalog.clients():
+            options.append("--terminate-clients")
     if barred:
         options.append("--bar-stale-clients")
     with before.snapshot() as snapshot, snapshot.answers() as answers:
