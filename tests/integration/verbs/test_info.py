@@ -298,8 +298,7 @@ def one_lake(lakes: Lakes, servers: Servers) -> Iterator[Lake]:
 @pytest.fixture
 def wrong_files(one_lake: Lake, tmp_path: Path) -> None:
     """Put a backup into the test's folder, and files that look like one."""
-    path = tmp_path / "good"
-    dump(one_lake.url, path)
+    path = Path(dump(one_lake.url, tmp_path / "good.zst").path).rename(tmp_path / "good")
     good = path.read_bytes()
     (tmp_path / "text").write_text("SELECT 1;\n" * 1000)
     (tmp_path / "compressed").write_bytes(zstandard.compress(b"SELECT 1;\n" * 1000))
