@@ -168,7 +168,7 @@ def test_without_an_image_the_server_of_the_wheel_is_taken(session: Session) -> 
     ("where", "said"),
     [
         ("lake.ducklake", "tests need a PostgreSQL"),
-        ("dokcer", "the address can't be understood"),
+        ("containers", "the address can't be understood"),
         ("postgres:host=/nonexistent user=u", "can't connect"),
     ],
 )
