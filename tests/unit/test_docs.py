@@ -5,7 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+from support.reference import REFERENCE, python_api, with_python_api
 
+import dlbackup
 from dlbackup.cli.command import main
 from dlbackup.lake import spec
 from dlbackup.migration.losses.known import RULES
@@ -25,6 +27,15 @@ def test_every_option_is_in_the_reference(command: str, capsys: pytest.CaptureFi
     assert len(options) >= 3
     assert f"## {command} " in reference
     assert {option for option in options if f"`{option}" not in reference} == set()
+
+
+def test_the_python_api_is_in_the_reference_as_it_is() -> None:
+    """Signatures, fields and errors in docs/reference.md are those of the code."""
+    text = REFERENCE.read_text()
+
+    assert text == with_python_api(text), "write it anew: python tests/support/reference.py"
+    for name in dlbackup.__all__:
+        assert re.search(rf"\b{name}\b", python_api())
 
 
 def test_every_loss_is_explained() -> None:
