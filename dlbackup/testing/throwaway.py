@@ -26,6 +26,17 @@ _FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """Nothing here outlives a test run: no waiting for the disk."""
 
 
+class Address(str):
+    """An address with its password, which is not in its repr: pytest shows that of what a failing test was given."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        from dlbackup.addresses.libpq import masked
+
+        return repr(masked(self))
+
+
 class Restore(Protocol):
     """What the fixture `dlbackup_restored` is: restores a backup into a database of its own."""
 
@@ -48,7 +59,7 @@ def postgres(where: str | None = None) -> Iterator[str]:
         UsageError: `where` is nothing of that.
     """
     with ExitStack() as stack:
-        yield _started(where or os.environ.get(SERVER) or "auto", stack)
+        yield Address(_started(where or os.environ.get(SERVER) or "auto", stack))
 
 
 def _started(where: str, stack: ExitStack) -> str:
@@ -104,7 +115,7 @@ def database(server: str) -> Iterator[str]:
     name = f"dlbackup_test_{secrets.token_hex(6)}"
     _execute(server, f"CREATE DATABASE {name}")
     try:
-        yield uri(parse_address(server).parameters | {"dbname": name})
+        yield Address(uri(parse_address(server).parameters | {"dbname": name}))
     finally:
         _execute(server, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 

@@ -67,6 +67,14 @@ def test_the_wheel_holds_the_package_and_its_schemas(wheel: Path) -> None:
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"dlbackup"}
 
 
+def test_the_wheel_has_the_plugin_for_pytest(wheel: Path) -> None:
+    """pytest finds it by its entry point."""
+    with zipfile.ZipFile(wheel) as archive:
+        (points,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+
+        assert "[pytest11]\ndlbackup = dlbackup.testing.plugin" in archive.read(points).decode()
+
+
 def test_every_module_is_in_the_wheel(wheel: Path) -> None:
     """No module of the package was forgotten."""
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "dlbackup").rglob("*.py")}

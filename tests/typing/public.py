@@ -10,6 +10,7 @@ from typing import assert_type
 
 import dlbackup
 from dlbackup import ClientsConnected, DlbackupError, Event, Finding, MigrateOptions, RolledBack
+from dlbackup.testing import Restore, restored
 
 
 def show(event: Event) -> None:
@@ -44,6 +45,14 @@ def upgrade(address: str, folder: Path) -> str | None:
         return str(error.exit_code)
     assert_type(migration.stale_clients, tuple[dlbackup.Client, ...])
     return migration.backup
+
+
+def test_own(dlbackup_postgres: str, dlbackup_restored: Restore, backup: Path) -> None:
+    """A test of another project, with the plugin's fixtures, and a fixture of its own."""
+    options = dlbackup.RestoreOptions(data_path=backup.parent)
+    assert_type(dlbackup_restored(backup, options), str)
+    with restored(backup, dlbackup_postgres) as address:
+        dlbackup.check(address).raise_for_errors()
 
 
 def wrong(address: str, report: dlbackup.Verification) -> None:

