@@ -140,6 +140,7 @@ def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str
         rehearse=options.rehearse,
         engine=engine,
         data_files=options.data_files,
+        secrets=options.secrets,
         jobs=options.jobs,
         on_event=on_event,
     )
@@ -183,7 +184,13 @@ def _migrate(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, st
 
 
 def _check(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, DlbackupError | None]:
-    report = dlbackup.check(options.target, metadata_schema=options.metadata_schema, on_event=on_event)
+    report = dlbackup.check(
+        options.target,
+        metadata_schema=options.metadata_schema,
+        data_files=options.data_files,
+        secrets=options.secrets,
+        on_event=on_event,
+    )
     return report, reports.checked(report), _failure(report, options)
 
 

@@ -116,6 +116,25 @@ def _rate_option(parser: argparse.ArgumentParser, does: str) -> None:
     )
 
 
+def _secrets_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--secrets",
+        metavar="FILE",
+        help="keys to object storage, to look for data files there: a file with DuckDB's CREATE SECRET statements"
+        " (default: $DLBACKUP_SECRETS, else AWS_ACCESS_KEY_ID and the like)",
+    )
+
+
+def _data_files_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-files",
+        action="store_true",
+        help="also look whether every data file is there with its recorded size: on this machine, and with keys in"
+        " object storage",
+    )
+    _secrets_option(parser)
+
+
 def _client_options(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--terminate-clients", action="store_true", help="end the other sessions on the database first")
@@ -165,11 +184,7 @@ def _add_verify(commands: _Commands) -> None:
     more = "Every byte, every statement and every row is checked; without --rehearse no server is needed."
     parser = _command(commands, "verify", "prove a backup good", more)
     parser.add_argument("backup", metavar="BACKUP", help=_BACKUP)
-    parser.add_argument(
-        "--data-files",
-        action="store_true",
-        help="also look whether every data file on this machine is there with its recorded size",
-    )
+    _data_files_option(parser)
     parser.add_argument(
         "--rehearse",
         metavar="ADDRESS",
@@ -223,8 +238,9 @@ def _add_restore(commands: _Commands) -> None:
         "--no-data-files",
         dest="data_files",
         action="store_false",
-        help="do not look whether the data files on this machine are there",
+        help="do not look whether the data files are there",
     )
+    _secrets_option(parser)
     _rate_option(parser, "load, and read back,")
     _client_options(parser)
 
@@ -287,6 +303,7 @@ def _add_check(commands: _Commands) -> None:
     )
     parser = _command(commands, "check", "check a catalog, or the one in a backup, for damage", more)
     parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup: {_BACKUP}; or {_ADDRESS}")
+    _data_files_option(parser)
     _schema_option(parser)
 
 

@@ -23,6 +23,7 @@ WHEELS = {
     "postgres": "duckdb_extension_postgres_scanner",
     "httpfs": "duckdb_extension_httpfs",
     "azure": "duckdb_extension_azure",
+    "aws": "duckdb_extension_aws",
 }
 _ATTACHED = "SELECT database_name FROM duckdb_databases() WHERE NOT internal AND database_name <> 'memory'"
 

@@ -79,7 +79,7 @@ class Engine:
             if name in self._extensions:
                 continue
             try:
-                self._there().run(_job({}, [], (name,)), PROBE_TIMEOUT_S)
+                self._there().run(job({}, [], (name,)), PROBE_TIMEOUT_S)
             except AttachFailed as exc:
                 raise EngineError(
                     f"data files of this lake are where DuckDB {self.duckdb_version} needs its extension {name}, which"
@@ -96,7 +96,7 @@ class Engine:
             AttachFailed: it failed; that process does nothing more.
         """
         try:
-            return self._there().run(_job(target.secrets(), statements), deadline_s)
+            return self._there().run(job(target.secrets(), statements), deadline_s)
         except AttachFailed as exc:
             raise AttachFailed(scrub(exc.message, target.address)) from exc.__cause__
 
@@ -124,7 +124,7 @@ def probe(python: str | Path | None = None) -> Engine:
         statements = [*probe_statements(folder), "DETACH probe"]
         try:
             process = undo.enter_context(EngineProcess(interpreter, _EXTENSIONS))
-            results = process.run(_job({}, statements), PROBE_TIMEOUT_S)
+            results = process.run(job({}, statements), PROBE_TIMEOUT_S)
         except AttachFailed as exc:
             raise EngineError(
                 f"no usable DuckLake engine at {interpreter}: {exc.message}",
@@ -159,7 +159,7 @@ def file_metadata(address: Address) -> tuple[tuple[str, ...], tuple[str, ...]]:
     ]
     try:
         with EngineProcess(Path(sys.executable), ()) as process:
-            _, _, versions, paths, _ = process.run(_job({}, statements), PROBE_TIMEOUT_S)
+            _, _, versions, paths, _ = process.run(job({}, statements), PROBE_TIMEOUT_S)
             return tuple(row[0] for row in versions), tuple(row[0] for row in paths)
     except AttachFailed as exc:
         if "ducklake_metadata does not exist" in exc.message:
@@ -219,5 +219,6 @@ def check_opens(
     engine.run(target, statements, deadline_s)
 
 
-def _job(environment: dict[str, str], statements: list[str], extensions: tuple[str, ...] = ()) -> dict[str, Any]:
+def job(environment: dict[str, str], statements: list[str], extensions: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return a job as `child` takes it."""
     return {"extensions": extensions, "environment": environment, "statements": statements}

@@ -2,20 +2,23 @@
 The data files that a catalog refers to: where they should be, and what is there.
 
 A catalog is worth what its files are. Paths are stored relative to a table's, that to a schema's, that to the
-lake's `data_path`. Only files of this machine are looked at; what is in object storage is counted.
+lake's `data_path`. Files of this machine are looked at here, those in object storage by who is given for that;
+what nobody can look at is counted.
 """
 
 import os
 import re
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Protocol
 
 from dlbackup.errors import listed
 from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.lake.findings import Finding
 from dlbackup.tables.quoting import quote_literal
 
-_SHOWN = 3
+SHOWN = 3
+"""How many of each kind are named."""
 _REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://|[A-Za-z]:[\\/]")
 """A URL, or a drive of Windows, where dlbackup doesn't run."""
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
@@ -114,13 +117,20 @@ class _Several:
 
     def add(self, text: str, count: int = 1) -> None:
         self.count += count
-        if len(self.shown) < _SHOWN:
+        if len(self.shown) < SHOWN:
             self.shown.append(text)
         else:
             self.more += count
 
+    def add_first(self, texts: list[str], count: int) -> None:
+        """Add as many as `count`, of which these are the first."""
+        for text in texts:
+            self.add(text)
+        self.count += count - len(texts)
+        self.more += count - len(texts)
+
     def __str__(self) -> str:
-        return listed(self.shown, _SHOWN, more=self.more)
+        return listed(self.shown, SHOWN, more=self.more)
 
 
 def _is_missing(folder: str) -> bool:
@@ -133,24 +143,56 @@ def _is_missing(folder: str) -> bool:
     return False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What a listing says of files: how many, and the first of them in words; `failed` says why there is none."""
+
+    missing: int = 0
+    missing_first: list[str] = field(default_factory=list)
+    other_size: int = 0
+    other_size_first: list[str] = field(default_factory=list)
+    failed: str = ""
+
+
+class Elsewhere(Protocol):
+    """Who can look where this machine can't."""
+
+    def lists(self, path: str) -> bool:
+        """Tell whether files at such a path can be looked for."""
+
+    def expect(self, path: str, size: int | None) -> bool:
+        """Note a file that should be there; False where it can't be looked for."""
+
+    def compare(self) -> Compared:
+        """Look for all that was noted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What a look for data files has found; `missing` counts those that are missing or can't be reached."""
+    """
+    What a look for data files has found.
+
+    Args:
+        missing: how many are missing or can't be reached; None where none could be looked for.
+    """
 
     findings: list[Finding]
-    missing: int
+    missing: int | None
 
 
-def look(answers: Answers) -> Looked:
+def look(answers: Answers, elsewhere: Elsewhere | None = None) -> Looked:
     """
     Compare files on this machine with what a catalog says of them.
 
     Files in a table's folder that is missing or not on this machine are counted by the catalog's database: that
     takes a seventh of the time of asking for each.
 
+    Args:
+        elsewhere: looks for files in object storage.
+
     Findings are errors for files that are missing or have another size; a warning for those that can't be looked at.
     """
-    missing, sizes, remote, total = _Several(), _Several(), _Several(), 0
+    missing, sizes, remote, total, noted = _Several(), _Several(), _Several(), 0, _Several()
     is_missing = cache(_is_missing)  # where a folder is missing, its files need no look
 
     def out_of_reach(path: str | None, text: str, count: int = 1) -> bool:
@@ -162,9 +204,14 @@ def look(answers: Answers) -> Looked:
             return False
         return True
 
+    def is_listed(path: str | None) -> bool:
+        return path is not None and elsewhere is not None and bool(_REMOTE.match(path)) and elsewhere.lists(path)
+
     near = []
     for table, folder, count in answers.stream(_FOLDERS.replace("{s}", answers.schema)):
-        if out_of_reach(folder, f"{count} in {folder or 'no known folder'}", count):
+        if is_listed(folder):
+            near.append(table)
+        elif out_of_reach(folder, f"{count} in {folder or 'no known folder'}", count):
             total += count
         else:
             near.append(table)
@@ -173,6 +220,9 @@ def look(answers: Answers) -> Looked:
         files += f" or f.table_id::text in ({', '.join(map(quote_literal, near))})"
     for path, size in answers.stream(files):
         total += 1
+        if is_listed(path) and elsewhere is not None and elsewhere.expect(path, size):
+            noted.add(path)
+            continue
         if out_of_reach(path, path or "without a path"):
             continue
         try:
@@ -182,6 +232,14 @@ def look(answers: Answers) -> Looked:
             continue
         if size is not None and there != size:
             sizes.add(f"{path} has {there} bytes, not {size}")
+    unlooked = ""
+    if noted.count and elsewhere is not None:
+        compared = elsewhere.compare()
+        missing.add_first(compared.missing_first, compared.missing)
+        sizes.add_first(compared.other_size_first, compared.other_size)
+        if compared.failed:
+            remote.add_first(noted.shown, noted.count)
+            unlooked = f" ({compared.failed})"
     findings = []
     if missing.count:
         text = f"{missing.count} of {total} data files are missing or can't be reached from here: {missing}"
@@ -190,6 +248,9 @@ def look(answers: Answers) -> Looked:
         text = f"{sizes.count} of {total} data files have another size than the catalog says: {sizes}"
         findings.append(Finding(severity="error", rule="data-file-sizes", message=text))
     if remote.count:
-        text = f"{remote.count} of {total} data files are not on this machine and were not looked at: {remote}"
+        text = (
+            f"{remote.count} of {total} data files are not on this machine and were not looked at: {remote}{unlooked}"
+        )
         findings.append(Finding(severity="warning", rule="remote-data-files", message=text))
-    return Looked(findings, missing.count)
+    nothing_seen = 0 < remote.count == total
+    return Looked(findings, None if nothing_seen else missing.count)

@@ -23,7 +23,7 @@ from dlbackup.errors import (
     listed,
 )
 from dlbackup.lake.answers import rows_of
-from dlbackup.lake.datafiles import COLUMNS, look, stored
+from dlbackup.lake.datafiles import COLUMNS, stored
 from dlbackup.lake.lineage import Known, Lineage, missing
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent
@@ -60,7 +60,9 @@ class RestoreOptions:
         data_path: where the data files are now; None leaves what the backup says.
         read_back: read every row again before the commit.
         max_rate: bytes of SQL text a second that are loaded, and then read back, at most.
-        data_files: look whether the data files on this machine are there, and warn if not.
+        data_files: look whether the data files are there, and warn if not: those on this machine, and with keys those
+            in object storage.
+        secrets: a file with the keys, as CREATE SECRET statements; else those of the cloud's own variables count.
         missing_data_files: a catalog may be replaced by one whose data files are gone.
         bar_stale_clients: clients that attached to another catalog in this place are kept from writing to this one.
     """
@@ -75,6 +77,7 @@ class RestoreOptions:
     data_path: str | Path | None = None
     read_back: bool = True
     data_files: bool = True
+    secrets: str | Path | None = None
     missing_data_files: bool = False
     terminate_clients: bool = False
     ignore_clients: bool = False
@@ -390,15 +393,16 @@ def _difference(wanted: Table, found: Table | None) -> str:
 
 def _look_for_data_files(place: Place, job: Job, scheduled: list[tuple[int, str]]) -> None:
     """Warn of data files that are not there, and of those that will soon be gone; count the former."""
+    from dlbackup.engine.listing import LISTING_TIMEOUT_LOCKED_S, look_everywhere
+
     restored, on_event = job.tables, job.on_event
     tables = by_name(restored)
     if all(name in tables and set(columns) <= set(tables[name].column_names) for name, columns in COLUMNS.items()):
         with collector_paused(), place.answers(restored) as answers:
-            looked = look(answers)
+            looked = look_everywhere(answers, job.options.secrets, LISTING_TIMEOUT_LOCKED_S)
         job.missing_data_files = looked.missing
         for finding in looked.findings:
-            if finding.severity == "error":
-                on_event(Event(stage="data-files", message=finding.message, warning=True))
+            on_event(Event(stage="data-files", message=finding.message, warning=finding.severity == "error"))
     if scheduled and (needed := _needed(place, restored, [file for file, _ in scheduled])):
         were = "was" if needed == 1 else "were"
         text = (

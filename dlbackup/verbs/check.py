@@ -8,25 +8,58 @@ from pathlib import Path
 from dlbackup.addresses.address import names_backup, parse_address
 from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.loaded_backup import load
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
 from dlbackup.health.copies import shared_data_files
-from dlbackup.runtime.progress import OnEvent, ignore
+from dlbackup.lake.answers import Answers
+from dlbackup.lake.datafiles import COLUMNS
+from dlbackup.runtime.progress import Event, OnEvent, ignore
 
 
-def check(target: str | Path | Backup, *, metadata_schema: str | None = None, on_event: OnEvent = ignore) -> Check:
+def check(
+    target: str | Path | Backup,
+    *,
+    metadata_schema: str | None = None,
+    data_files: bool = False,
+    secrets: str | Path | None = None,
+    on_event: OnEvent = ignore,
+) -> Check:
     """
     Check the catalog at an address, or in a backup if `target` is an existing file that isn't a catalog, or `-`.
 
+    Args:
+        data_files: also look whether the data files are there with their recorded sizes: those on this machine, and
+            with keys those in object storage.
+        secrets: a file with the keys, as CREATE SECRET statements; else those of the cloud's own variables count.
+
     Raises:
         CatalogError, BackupError, UsageError: as for reading either.
+        StorageError: the file with the keys can't be read.
     """
     if isinstance(target, Backup) or names_backup(target):
         with where_of(target) as where, BackupReader(where) as reader:
-            return check_backup(reader, on_event=on_event)
+            checked = check_backup(reader, on_event=on_event)
+            if not data_files:
+                return checked
+            with load(reader, lambda table: COLUMNS.get(table.name, ())) as content:
+                return _with_files(checked, content, secrets, on_event)
     with open_catalog(parse_address(target), metadata_schema) as catalog:
         copies = catalog.copies()
         with catalog.snapshot() as snapshot:
             checked = check_snapshot(snapshot, on_event=on_event)
             shared = shared_data_files(copies, snapshot.head.snapshot_id)
-        return replace(checked, findings=checked.findings + shared)
+            checked = replace(checked, findings=checked.findings + shared)
+            if not data_files:
+                return checked
+            with snapshot.answers() as content:
+                return _with_files(checked, content, secrets, on_event)
+
+
+def _with_files(checked: Check, content: Answers, secrets: str | Path | None, on_event: OnEvent) -> Check:
+    from dlbackup.engine.listing import LISTING_TIMEOUT_S, look_everywhere
+
+    on_event(Event(stage="data-files", message="looking for the data files"))
+    found = look_everywhere(content, secrets, LISTING_TIMEOUT_S).findings
+    findings = sorted((*checked.findings, *found), key=lambda finding: finding.severity)
+    return replace(checked, ok=all(finding.severity != "error" for finding in findings), findings=tuple(findings))

@@ -24,6 +24,7 @@ def verify(
     rehearse: str | None = None,
     engine: str | Path | None = None,
     data_files: bool = False,
+    secrets: str | Path | None = None,
     jobs: int = JOBS,
     on_event: OnEvent = ignore,
 ) -> Verification:
@@ -35,7 +36,9 @@ def verify(
         rehearse: the address of a server on which a good backup is also restored into a scratch schema,
             migrated if need be, and opened.
         engine: the Python of the environment whose DuckDB opens it; by default this one.
-        data_files: also look whether the data files on this machine are there with their recorded sizes.
+        data_files: also look whether the data files are there with their recorded sizes: those on this machine, and
+            with keys those in object storage.
+        secrets: a file with the keys, as CREATE SECRET statements; else those of the cloud's own variables count.
         jobs: how many processes decompress and prove.
 
     Raises:
@@ -46,7 +49,7 @@ def verify(
         raise UsageError(f"{jobs} jobs can't do anything")
     begun = time.monotonic()
     with where_of(backup) as where:
-        return _verified(where, begun, rehearse, engine, jobs, on_event, data_files=data_files)
+        return _verified(where, begun, rehearse, engine, jobs, on_event, data_files=data_files, secrets=secrets)
 
 
 def _verified(
@@ -58,12 +61,13 @@ def _verified(
     on_event: OnEvent,
     *,
     data_files: bool,
+    secrets: str | Path | None,
 ) -> Verification:
     try:
         proof, report = examine(where, begun, jobs, on_event)
         found: list[Finding] = []
         if data_files and proof is not None:
-            found += _data_files(proof, on_event)
+            found += _data_files(proof, secrets, on_event)
         if rehearse is not None and proof is not None:
             found += _rehearsed(proof, rehearse, engine, on_event)
     except BackupError as exc:
@@ -86,12 +90,13 @@ def _verified(
     return replace(report, ok=ok, findings=tuple(findings), seconds=round(time.monotonic() - begun, 3))
 
 
-def _data_files(backup: VerifiedBackup, on_event: OnEvent) -> list[Finding]:
+def _data_files(backup: VerifiedBackup, secrets: str | Path | None, on_event: OnEvent) -> list[Finding]:
     from dlbackup.catalogs.loaded_backup import load
+    from dlbackup.engine.listing import LISTING_TIMEOUT_S, look_everywhere
 
     on_event(Event(stage="data-files", message="looking for the data files"))
     with backup.open() as reader, load(reader, lambda table: datafiles.COLUMNS.get(table.name, ())) as content:
-        return datafiles.look(content).findings
+        return look_everywhere(content, secrets, LISTING_TIMEOUT_S).findings
 
 
 def _rehearsed(backup: VerifiedBackup, server: str, engine: str | Path | None, on_event: OnEvent) -> list[Finding]:

@@ -25,6 +25,9 @@ from support.waiting import PATIENCE_S
 __all__ = ["Cli", "Finished"]
 
 
+_FOREIGN = ("PG", "AWS_", "AZURE_", "DLBACKUP_SECRETS")
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """How a command ended and what it wrote."""
@@ -49,7 +52,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Cli:
-    """Runs commands in a folder, without the PG* variables of whoever runs the tests."""
+    """Runs commands in a folder, without the variables for servers and stores of whoever runs the tests."""
 
     cwd: Path
 
@@ -66,7 +69,7 @@ class Cli:
         Variables that an interpreter reads when it starts, and threads, which no signal reaches, need one of their own.
         """
         alone = threading.current_thread() is threading.main_thread()
-        if not alone or not all(name.startswith("PG") for name in env or ()):
+        if not alone or not all(name.startswith(_FOREIGN) for name in env or ()):
             return self.apart(*arguments, env=env, timeout_s=timeout_s, stdin=stdin)
         output, errors = io.BytesIO(), io.BytesIO()
         with _in_place(self.cwd, _environment(env), stdin), _texts(output, errors):
@@ -122,7 +125,7 @@ def _command(arguments: tuple[str | Path, ...]) -> list[str]:
 
 
 def _environment(changes: Mapping[str, str | None] | None) -> dict[str, str]:
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
     merged = {**inherited, **(changes or {})}
     return {name: value for name, value in merged.items() if value is not None}
 

@@ -30,9 +30,6 @@ _PACKAGE = "pip install duckdb-extension-httpfs==1.5.5"
 OFFLINE = {
     "HTTP_PROXY": "http://127.0.0.1:9",
     "HOME": "/nonexistent",
-    "AWS_ACCESS_KEY_ID": None,
-    "AWS_SECRET_ACCESS_KEY": None,
-    "AWS_PROFILE": None,
 }
 """No extension server answers, nor any other; no extension was installed before, and nobody has keys."""
 

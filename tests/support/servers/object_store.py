@@ -93,7 +93,7 @@ def object_store() -> Iterator[ObjectStore]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     store = ObjectStore(port, folder, "lakekeeper", secrets.token_hex(16))
-    command = [str(rclone), "serve", "s3", str(folder), "--addr", store.endpoint, "--vfs-cache-mode", "off"]
+    command = [str(rclone), "serve", "s3", str(folder), "--addr", store.endpoint, "--dir-cache-time", "0s"]
     configured = {"RCLONE_AUTH_KEY": f'"{store.key_id},{store.key}"', "RCLONE_CONFIG": "/dev/null"}
     with Reaper() as reaper:
         process = subprocess.Popen(command, env=configured, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
