@@ -26,6 +26,8 @@ from dlbackup.tables.quoting import quote_identifier
 
 MENDED_TABLES = 100
 """For how many inlined tables a mend is spelled out; the next check names the others."""
+MENDED_COLUMNS = 1000
+"""For how many columns of tables."""
 _NO_MEND = "dump what is there, then restore a backup from before the damage, or put the rows right by hand"
 
 
@@ -234,7 +236,7 @@ class _Run:
 
     def _finding(self, rule: Rule, broken: Broken) -> Finding:
         more = f" (and {broken.count - 1} more)" if broken.count > 1 else ""
-        mend = self._conversions(rule) if rule.name == "inlined-types" else filled(rule.mend, {"s": self._schema})
+        mend = self._conversions(rule) if rule.name == "inlined-types" else self._mend(rule)
         message = f"{rule.what}: {broken.evidence[0]}{more}"
         evidence = tuple(broken.evidence)
         return Finding(
@@ -247,6 +249,30 @@ class _Run:
             mend=mend,
             advice=rule.advice,
         )
+
+    def _mend(self, rule: Rule) -> str:
+        """Return a rule's mend; where it names columns or inlined tables, for those that break the rule."""
+        if "{found}" in rule.mend:
+            query = filled(rule.sql(self._layout), self._names)
+            rows = self._content.ask(
+                f"select distinct table_id, column_id from ({query}) q order by 1, 2 limit {MENDED_COLUMNS}"
+            ).rows
+            found = ", ".join(f"({integer(table)}, {integer(column)})" for table, column in rows)
+            return filled(rule.mend, {"s": self._schema, "found": found})
+        if "{table}" in rule.mend:
+            names = self._inlined_that_break(rule)[:MENDED_TABLES]
+            return "\n".join(filled(rule.mend, {"s": self._schema, "table": quote_identifier(name)}) for name in names)
+        return filled(rule.mend, {"s": self._schema})
+
+    def _inlined_that_break(self, rule: Rule) -> list[str]:
+        """Return the names of the tables of inlined deletes that break a rule about them."""
+        tables = [table for table in self._inlined if table.kind == "inlined-delete"]
+        found: list[str] = []
+        for rows in self._content.inlined(tables, frozenset()):
+            query = filled(rule.sql(self._layout), self._names | {"deletes": "inlined"})
+            asked = f"with inlined as ({rows}) select distinct table_id, name from ({query}) q order by 1"
+            found += (str(name) for _, name in self._content.ask(asked).rows)
+        return found
 
     def _conversions(self, rule: Rule) -> str:
         """Return the statements that give old inlined tables the column types of DuckDB 1.5."""

@@ -38,8 +38,7 @@ def data_paths(answers: Answers) -> tuple[str, ...]:
     return tuple(path for (path,) in found if path)
 
 
-# A schema or table that was renamed has several rows; its files stay where they are.
-_PLACES = """
+PLACES = """\
 with lake as (
     select value as path
     from {s}.ducklake_metadata
@@ -64,19 +63,24 @@ tables as (
     join (select table_id, max(begin_snapshot) as begin_snapshot from {s}.ducklake_table group by 1) n
       on n.table_id = c.table_id and n.begin_snapshot = c.begin_snapshot
     join schemas l on l.schema_id = c.schema_id
-),
+)"""
+"""
+The folders of tables, as the beginning of a query: `tables`, and `lake`, which relative paths without a table begin at.
+
+A schema or table that was renamed has several rows; its files stay where they are.
+"""
+_FILES_AND_PLACES = f"""{PLACES},
 files as (
-    select table_id, path, path_is_relative, file_size_bytes from {s}.ducklake_data_file
+    select table_id, path, path_is_relative, file_size_bytes from {{s}}.ducklake_data_file
     union all
-    select table_id, path, path_is_relative, file_size_bytes from {s}.ducklake_delete_file
+    select table_id, path, path_is_relative, file_size_bytes from {{s}}.ducklake_delete_file
 )
 """
 
 
 # Both run on PostgreSQL and DuckDB; `{s}` is the quoted schema. The first counts the files that are in their tables'
 # folders, the second gives those that aren't, one by one.
-_FOLDERS = f"""{_PLACES}
-select l.table_id::text, l.path, f.files
+_FOLDERS = f"""{_FILES_AND_PLACES}select l.table_id::text, l.path, f.files
 from (
     select f.table_id, count(*) as files
     from files f
@@ -86,8 +90,7 @@ from (
 join tables l on l.table_id = f.table_id
 order by l.table_id
 """
-_FILES = f"""{_PLACES}
-select case when f.path is null then l.path
+_FILES = f"""{_FILES_AND_PLACES}select case when f.path is null then l.path
             when coalesce(f.path_is_relative, true) then l.path || f.path
             else f.path end,
        f.file_size_bytes

@@ -131,7 +131,7 @@ RULES = (
         name="part-once",
         severity="error",
         what="a partition key, partition value or mapped name is there several times",
-        why="reads fail, or find rows twice",
+        why="reads of the table fail, or find rows twice or not at all",
         query=union(
             """
             select 'partition' as kind, partition_id as id, partition_key_index as part
@@ -140,9 +140,11 @@ RULES = (
             having count(*) > 1
             """,
             """
-            select 'data file', data_file_id, partition_key_index
-            from {s}.ducklake_file_partition_value
-            group by data_file_id, partition_key_index
+            select 'data file', v.data_file_id, v.partition_key_index
+            from {s}.ducklake_file_partition_value v
+            left join {s}.ducklake_data_file f on f.data_file_id = v.data_file_id
+            where f.mapping_id is null
+            group by v.data_file_id, v.partition_key_index
             having count(*) > 1
             """,
             """
@@ -152,6 +154,20 @@ RULES = (
             having count(*) > 1
             """,
         ),
+    ),
+    Rule(
+        name="partition-key-of-added-file",
+        severity="warning",
+        what="partition values of an added file are numbered alike",
+        why="harmless; DuckDB up to 1.5.5 gives them one number when a table is partitioned by several functions of"
+        " one column, and reads them right",
+        query="""
+        select v.data_file_id, v.partition_key_index, count(*) as found
+        from {s}.ducklake_file_partition_value v
+        join {s}.ducklake_data_file f on f.data_file_id = v.data_file_id and f.mapping_id is not null
+        group by v.data_file_id, v.partition_key_index
+        having count(*) > 1
+        """,
     ),
     Rule(
         name="macro-part-once",

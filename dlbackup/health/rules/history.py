@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dlbackup.health.rules.rule import HEAD, Rule, union
+from dlbackup.health.rules.rule import HEAD, Rule, folded, union
 
 
 def _ranges(tables: Sequence[tuple[str, str, str]]) -> str:
@@ -152,26 +152,27 @@ RULES = (
         name="name-once",
         severity="error",
         what="two living objects of one place have the same name",
-        why="DuckDB compares names without case: the lake or the table does not load, or one of them can't be reached",
+        why="DuckDB doesn't tell A from a, only such letters: the lake or the table does not load, or one of them can't"
+        " be reached",
         query=union(
-            """
-            select 'schema' as kind, min(schema_id) as id, lower(schema_name) as name
-            from {s}.ducklake_schema
+            f"""
+            select 'schema' as kind, min(schema_id) as id, {folded("schema_name")} as name
+            from {{s}}.ducklake_schema
             where end_snapshot is null
-            group by lower(schema_name)
+            group by {folded("schema_name")}
             having count(*) > 1
             """,
             f"""
-            select 'table or view', min(id), lower(name)
+            select 'table or view', min(id), {folded("name")}
             from ({_NAMED}) x
-            group by schema_id, lower(name)
+            group by schema_id, {folded("name")}
             having count(*) > 1
             """,
-            """
-            select 'column of table', table_id, lower(column_name)
-            from {s}.ducklake_column
+            f"""
+            select 'column of table', table_id, {folded("column_name")}
+            from {{s}}.ducklake_column
             where end_snapshot is null
-            group by table_id, parent_column, lower(column_name)
+            group by table_id, parent_column, {folded("column_name")}
             having count(*) > 1
             """,
         ),
@@ -179,13 +180,14 @@ RULES = (
     Rule(
         name="macro-name-once",
         severity="error",
-        what="two living macros of one schema have the same name",
-        why="the lake does not load, or one of them can't be reached",
-        query="""
-        select min(macro_id) as macro_id, lower(macro_name) as name
-        from {s}.ducklake_macro
-        where end_snapshot is null
-        group by schema_id, lower(macro_name)
+        what="two living macros of one schema and kind have the same name",
+        why="the lake does not load, or one of them can't be reached; a scalar and a table macro of one name are fine",
+        query=f"""
+        select min(m.macro_id) as macro_id, {folded("m.macro_name")} as name
+        from {{s}}.ducklake_macro m
+        left join (select distinct macro_id, type from {{s}}.ducklake_macro_impl) i on i.macro_id = m.macro_id
+        where m.end_snapshot is null
+        group by m.schema_id, i.type, {folded("m.macro_name")}
         having count(*) > 1
         """,
         since="0.4",

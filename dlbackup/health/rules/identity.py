@@ -67,7 +67,7 @@ RULES = (
         what="an option is set twice in one place, or in a place that does not exist",
         why="which of the rows an engine takes is chance, and it refuses to attach when the scope is unknown",
         query="""
-        select key, scope, scope_id, count(*) as found
+        select key collate "C" as key, scope collate "C" as scope, scope_id, count(*) as found
         from {s}.ducklake_metadata
         where key <> 'version'
         group by key, scope, scope_id

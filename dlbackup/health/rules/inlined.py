@@ -4,7 +4,7 @@ Rules about rows and deletes that live in the catalog itself, and the registry o
 Rules of the scopes `rows` and `deletes` return five columns, the table's id and name first.
 """
 
-from dlbackup.health.rules.rule import HEAD, Rule, union
+from dlbackup.health.rules.rule import HEAD, NEXT_FILE_ID, Rule, union
 from dlbackup.lake.inlined import CONVERSIONS
 
 _CONVERTIBLE = " or ".join(f"(c.column_type = '{lake}' and u.type = '{stored}')" for lake, stored in CONVERSIONS)
@@ -155,14 +155,17 @@ RULES = (
     Rule(
         name="inlined-delete",
         severity="error",
-        what="an inlined delete points to no row of a data file of its table, is there twice, or lies in the future",
+        what="an inlined delete points to no row of its data file or to another table's file, is there twice, or lies"
+        " in the future",
         why="a deleted row comes back, or a living one is missing",
         query=union(
             f"""
             select d.table_id, d.name, d.file_id, d.row_id, d.begin_snapshot
             from {{deletes}} d
-            left join {{s}}.ducklake_data_file f on f.data_file_id = d.file_id and f.table_id = d.table_id
-            where f.data_file_id is null
+            left join {{s}}.ducklake_data_file f on f.data_file_id = d.file_id
+            where d.file_id is null
+              or d.file_id >= {NEXT_FILE_ID}
+              or f.table_id <> d.table_id
               or d.row_id is null
               or d.row_id < 0
               or d.row_id >= f.record_count
@@ -178,6 +181,24 @@ RULES = (
         ),
         since="0.4",
         scope="deletes",
+    ),
+    Rule(
+        name="inlined-delete-without-file",
+        severity="warning",
+        what="an inlined delete points to a data file that is gone",
+        why="harmless; DuckDB 1.5 leaves them behind when a file has been rewritten and its snapshots expire",
+        query=f"""
+        select d.table_id, d.name, d.file_id, d.row_id, d.begin_snapshot
+        from {{deletes}} d
+        where d.file_id < {NEXT_FILE_ID}
+          and not exists (select 1 from {{s}}.ducklake_data_file f where f.data_file_id = d.file_id)
+        """,
+        since="0.4",
+        scope="deletes",
+        mend="""
+        DELETE FROM {s}.{table} d WHERE NOT EXISTS
+          (SELECT FROM {s}.ducklake_data_file f WHERE f.data_file_id = d.file_id);
+        """,
     ),
     Rule(
         name="inlined-deletes-of-dropped-table",

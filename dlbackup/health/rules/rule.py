@@ -11,6 +11,7 @@ relation of the inlined tables that exist, `{suspects}` that of columns in them 
 import re
 from dataclasses import dataclass
 from inspect import cleandoc
+from string import ascii_lowercase, ascii_uppercase
 from typing import Literal
 
 from dlbackup.lake import spec
@@ -100,6 +101,11 @@ def missing(kind: str, what: str, table: str, condition: str, target: str) -> st
         from {{s}}.ducklake_{table} x
         where not exists (select 1 from {{s}}.ducklake_{target} y where {condition})
     """
+
+
+def folded(name: str) -> str:
+    """Return what DuckDB compares of a name, whatever the database's locale: it knows A to Z, and not that Ä is ä."""
+    return f"translate({name}, '{ascii_uppercase}', '{ascii_lowercase}') collate \"C\""
 
 
 def in_order(*statements: str) -> str:

@@ -221,7 +221,7 @@ def test_statistics_that_a_migration_made_narrow_are_found_with_a_mend(
     newest.run(database, "public", ["select 1"], options=MIGRATING)
     assert _counts(check(database)) == {"unknown-statistics": 5}
     insert = "insert into lake.t select {0}, {0}, 'z', '2024-01-01', '2024-01-01 00:00:00+00', 9 from range(20)"
-    wanted = ("i = 1", "s = 'a'", "d = '2020-01-01'", "t < '2024-01-01 00:00:00+00'")
+    wanted = ("i = 1", "s = 'a'", "d = '2020-01-01'", "t < '2024-01-01 00:00:00+00'", "f = 1")
     queries = [f"select count(*) from lake.t where {condition}" for condition in wanted]
 
     rows = newest.run(database, "public", [insert.format(10), *queries])
@@ -230,8 +230,8 @@ def test_statistics_that_a_migration_made_narrow_are_found_with_a_mend(
     execute(database, mend)
     after = newest.run(database, "public", [*queries, insert.format(20), *queries])
 
-    assert (rows[1:], found.ok, _counts(found)) == ([[[0]]] * 4, False, {"narrow-statistics": 4})
-    assert after[:4] == after[5:] == [[[1]]] * 4
+    assert (rows[1:], found.ok, _counts(found)) == ([[[0]]] * 5, False, {"narrow-statistics": 5})
+    assert after[:5] == after[6:] == [[[1]]] * 5
     assert check(database).findings == ()
 
 

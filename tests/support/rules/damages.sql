@@ -84,7 +84,7 @@ update ducklake_table set table_name = 'T_LAST' where table_name = 't_rec' and e
 --@ name-once | 1.0 | two columns of one name
 update ducklake_column set column_name = 'same' where table_id = :table and end_snapshot is null;
 --@ macro-name-once | 0.4 1.0 | two macros of one name
-update ducklake_macro set macro_name = 'same';
+update ducklake_macro set macro_name = 'same', schema_id = 0;
 --@ name-missing | 0.2 0.3 1.0 | type lost
 update ducklake_column set column_type = null where :column;
 --@ name-missing | 1.0 | view text lost
@@ -161,6 +161,10 @@ delete from ducklake_sort_expression where sort_id = :sort;
 insert into ducklake_name_mapping select * from ducklake_name_mapping;
 --@ part-once | 1.0 | partition key doubled
 insert into ducklake_partition_column select * from ducklake_partition_column;
+--@ partition-key-of-added-file | 0.2 0.3 1.0 | values of an added file numbered alike
+update ducklake_data_file set mapping_id = (select min(mapping_id) from ducklake_column_mapping) where data_file_id =
+  :split; insert into ducklake_file_partition_value select * from ducklake_file_partition_value where data_file_id =
+  :split;
 --@ macro-part-once | 0.4 1.0 | body doubled
 insert into ducklake_macro_impl select * from ducklake_macro_impl;
 --@ table-statistics | 0.2 0.3 1.0 | statistics lost
@@ -223,6 +227,10 @@ update ducklake_delete_file set format = 'csv';
 update ducklake_delete_file set delete_count = 1000000 where delete_file_id = :deleted;
 --@ path-once | 0.2 0.3 1.0 | two files of one path
 update ducklake_data_file set path = 'same' where table_id = :table and path_is_relative;
+--@ file-of-two-tables | 0.2 0.3 1.0 | one path in two tables
+update ducklake_data_file set path = '/one', path_is_relative = false where data_file_id in (:file, (select
+  max(data_file_id) from ducklake_data_file where table_id <> (select table_id from ducklake_data_file where
+  data_file_id = :file)));
 --@ row-id-counter | 0.2 0.3 1.0 | counter set back
 update ducklake_table_stats set next_row_id = 1;
 --@ row-id-overlap | 0.2 0.3 1.0 | row ids moved
@@ -235,6 +243,14 @@ update ducklake_table_stats set record_count = 0;
 update ducklake_metadata set value = 'true' where key = 'encrypted';
 --@ file-key | 1.0 | key on a plain file
 update ducklake_data_file set encryption_key = 'x' where data_file_id = :file;
+--@ plain-file-in-encrypted-lake | 0.2 0.3 | flag changed where files were added
+update ducklake_metadata set value = 'true' where key = 'encrypted';
+--@ plain-file-among-encrypted | 1.0 | flag changed where files were added
+update ducklake_metadata set value = 'true' where key = 'encrypted';
+--@ scheduled-file-in-use | 0.2 0.3 1.0 | path of a living file scheduled under another number
+insert into ducklake_files_scheduled_for_deletion select 99999, p.value || s.path || t.path || f.path, false, now()
+  from ducklake_metadata p, ducklake_data_file f join ducklake_table t using (table_id) join ducklake_schema s using
+  (schema_id) where p.key = 'data_path' and f.path_is_relative and f.end_snapshot is null limit 1;
 --@ scheduled-file-in-use | 0.2 0.3 1.0 | living file scheduled
 insert into ducklake_files_scheduled_for_deletion select data_file_id, path, true, now() from ducklake_data_file where
   data_file_id = :file;
@@ -263,6 +279,9 @@ insert into :rows select (jsonb_populate_record(r, jsonb_build_object('begin_sna
   :rows r where end_snapshot is null;
 --@ inlined-delete | 0.4 1.0 | delete of no file
 update :deletes set file_id = 99999;
+--@ inlined-delete-without-file | 0.4 1.0 | delete of a file that is gone
+update :deletes set file_id = (select min(id) from generate_series(0, 1000) id where not exists (select from
+  ducklake_data_file f where f.data_file_id = id));
 --@ inlined-delete | 1.0 | delete of no row
 update :deletes set row_id = 1000000;
 --@ inlined-delete | 1.0 | deletes doubled

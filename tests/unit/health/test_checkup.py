@@ -305,7 +305,7 @@ def test_inlined_rows_without_a_registry_are_not_read(tmp_path: Path) -> None:
     tables += [(_inlined("ducklake_inlined_data_5_1"), [row(1, 9, None)]), (deletes, [row(1, 1, 1)])]
 
     rules = {finding.rule for finding in _check(tmp_path, tables).findings}
-    assert rules == {"missing-table", "inlined-delete", "inlined-deletes-of-dropped-table"}
+    assert rules == {"missing-table", "inlined-delete-without-file", "inlined-deletes-of-dropped-table"}
 
 
 def test_inlined_table_of_another_layout_is_left_out(tmp_path: Path) -> None:

@@ -68,7 +68,10 @@ def test_queries_are_one_select_in_both_dialects(version: str) -> None:
 def test_mends_are_statements_that_can_be_run() -> None:
     """Every mend consists of INSERT, UPDATE and DELETE statements over the catalog's own tables."""
     for rule in RULES:
-        trees = sqlglot.parse(rule.mend.replace("{s}", '"s"'), read="postgres") if rule.mend else []
+        mend = rule.mend
+        for name, sql in {"s": '"s"', "found": "(1, 2)", "table": "ducklake_inlined_delete_1"}.items():
+            mend = mend.replace("{" + name + "}", sql)
+        trees = sqlglot.parse(mend, read="postgres") if mend else []
         for tree in trees:
             assert isinstance(tree, exp.Insert | exp.Update | exp.Delete), rule.name
             named = [table for table in tree.find_all(exp.Table) if table.name.startswith("ducklake_")]
@@ -154,7 +157,8 @@ def test_every_rule_is_documented(rule: Rule) -> None:
     sections = re.split(r"^### ", DOCUMENT, flags=re.MULTILINE)
     (section,) = (text for text in sections if text.startswith(f"{rule.name}\n"))
     assert f"{rule.severity}, " in section
-    for line in rule.mend.replace("{s}.", "").split("\n"):
+    mend = rule.mend.replace("{s}.", "").replace("{found}", "...").replace("{table}", "ducklake_inlined_delete_1")
+    for line in mend.split("\n"):
         assert line in section
 
 

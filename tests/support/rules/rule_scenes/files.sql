@@ -53,11 +53,49 @@ insert into ducklake_delete_file (delete_file_id, data_file_id, delete_count) va
 --@ path-once | 0.2 1.0
 insert into ducklake_data_file (data_file_id, table_id, end_snapshot, path, path_is_relative) values
   (1, 1, null, 'a', true), (2, 1, 4, 'a', true), (3, 2, null, 'a', true), (4, 1, null, 'b', true),
-  (5, 1, null, '/a', false), (6, 1, 5, '/a', false), (7, 1, null, 'b', false),
+  (5, 1, null, '/a', false), (6, 1, 5, '/a', false), (7, 1, null, 'b', false), (8, 2, null, '/same', false),
   (50, 3, null, 'same', true), (51, 3, null, 'same', true), (52, 1, null, '/same', false),
-  (53, 2, null, '/same', false);
+  (53, 1, null, '/same', false);
 --= data_file_id 50, found 2
 --= data_file_id 52, found 2
+
+--@ path-once | 0.2 1.0
+-- the same file by its place in the table's folder and by its whole path; 8 and 9 end, 10 is of another table
+insert into ducklake_schema (schema_id, begin_snapshot, path, path_is_relative) values (0, 0, 'main/', true);
+insert into ducklake_table (table_id, begin_snapshot, schema_id, path, path_is_relative) values (1, 1, 0, 't/', true),
+  (2, 1, 0, 'u/', true);
+insert into ducklake_data_file (data_file_id, table_id, end_snapshot, path, path_is_relative) values
+  (1, 1, null, 'a', true), (2, 1, null, 'b', true), (3, 1, null, 'c', true), (8, 1, 4, 'lake/main/t/b', false),
+  (9, 1, 4, 'd', true), (10, 2, null, 'lake/main/t/c', false), (11, 1, null, 'lake/main/t/d', false),
+  (12, 1, null, 'a', false), (50, 1, null, 'lake/main/t/a', false);
+--= data_file_id 50, found 2
+
+--@ file-of-two-tables | 0.2 1.0
+-- in t/ and u/: 1 and 11 have like names; 2 and 12 are one file, 13 and 14, and 5 (ended) and 15
+insert into ducklake_schema (schema_id, begin_snapshot, path, path_is_relative) values (0, 0, 'main/', true);
+insert into ducklake_table (table_id, begin_snapshot, schema_id, path, path_is_relative) values (1, 1, 0, 't/', true),
+  (2, 1, 0, 'u/', true);
+insert into ducklake_data_file (data_file_id, table_id, end_snapshot, path, path_is_relative) values
+  (1, 1, null, 'a', true), (2, 1, null, 'b', true), (13, 1, null, '/x', false), (5, 1, 4, 'e', true),
+  (6, 1, null, '/y', false), (7, 1, null, '/y', false), (11, 2, null, 'a', true),
+  (12, 2, null, 'lake/main/t/b', false), (14, 2, null, '/x', false), (15, 2, null, 'lake/main/t/e', false);
+--= data_file_id 2, other_file_id 12, path lake/main/t/b
+--= data_file_id 5, other_file_id 15, path lake/main/t/e
+--= data_file_id 13, other_file_id 14, path /x
+
+--@ file-of-two-tables | 0.2 1.0
+-- tables whose folders are one, or the schema's, or the lake's; 4 has a folder of its own; 5 was renamed
+insert into ducklake_schema (schema_id, begin_snapshot, path, path_is_relative) values (0, 0, 'main/', true);
+insert into ducklake_table (table_id, begin_snapshot, end_snapshot, schema_id, path, path_is_relative) values
+  (1, 1, null, 0, 'one/', true), (2, 1, null, 0, 'lake/main/one/', false), (3, 1, null, 0, '', true),
+  (4, 1, null, 0, 'four/', true), (5, 1, 2, 0, 'one/', true), (5, 2, null, 0, 'five/', true),
+  (6, 1, null, 0, 'lake/', false);
+insert into ducklake_data_file (data_file_id, table_id, path, path_is_relative) values
+  (11, 1, 'a', true), (12, 2, 'a', true), (13, 3, 'four/b', true), (14, 4, 'b', true), (15, 5, 'a', true),
+  (16, 6, 'main/four/c', true), (17, 4, 'c', true), (18, 3, 'b', true);
+--= data_file_id 11, other_file_id 12, path lake/main/one/a
+--= data_file_id 13, other_file_id 14, path lake/main/four/b
+--= data_file_id 16, other_file_id 17, path lake/main/four/c
 
 --@ row-id-counter | 0.2 1.0
 insert into ducklake_table_stats (table_id, next_row_id) values (1, 10), (2, 20), (4, 100);
@@ -124,17 +162,37 @@ insert into ducklake_delete_file (delete_file_id, data_file_id, delete_count, en
 --@ file-key | 0.2 1.0
 -- a plain lake, whatever is said of single tables
 insert into ducklake_metadata values ('encrypted', 'true', 'table', 1), ('other', 'true', null, null);
-insert into ducklake_data_file (data_file_id, encryption_key) values (1, null), (50, 'k');
+insert into ducklake_data_file (data_file_id, encryption_key, mapping_id) values (1, null, null), (50, 'k', null),
+  (52, 'k', 7);
 insert into ducklake_delete_file (delete_file_id, encryption_key) values (2, null), (51, 'k');
 --= data file, id 50
+--= data file, id 52
 --= delete file, id 51
 
 --@ file-key | 0.2 1.0
+-- 3 was added from outside, plain
 update ducklake_metadata set value = 'true' where key = 'encrypted';
-insert into ducklake_data_file (data_file_id, encryption_key) values (1, 'k'), (50, null);
+insert into ducklake_data_file (data_file_id, encryption_key, mapping_id) values (1, 'k', null), (3, null, 7),
+  (50, null, null);
 insert into ducklake_delete_file (delete_file_id, encryption_key) values (2, 'k'), (51, null);
 --= data file, id 50
 --= delete file, id 51
+
+--@ plain-file-in-encrypted-lake | 0.2 0.4
+update ducklake_metadata set value = 'true' where key = 'encrypted';
+insert into ducklake_data_file (data_file_id, encryption_key, mapping_id, end_snapshot) values (1, 'k', null, null),
+  (2, 'k', 7, null), (3, null, null, null), (4, null, 7, 5), (50, null, 7, null);
+--= data_file_id 50
+
+--@ plain-file-in-encrypted-lake | 0.2 0.4
+-- a plain lake
+insert into ducklake_data_file (data_file_id, mapping_id) values (1, 7);
+
+--@ plain-file-among-encrypted | 1.0
+update ducklake_metadata set value = 'true' where key = 'encrypted';
+insert into ducklake_data_file (data_file_id, encryption_key, mapping_id, end_snapshot) values (1, 'k', null, null),
+  (2, 'k', 7, null), (3, null, null, null), (4, null, 7, 5), (50, null, 7, null);
+--= data_file_id 50
 
 --@ scheduled-file-in-use | 0.2 1.0
 insert into ducklake_data_file (data_file_id) values (1), (50);
@@ -147,3 +205,26 @@ insert into ducklake_files_scheduled_for_deletion (data_file_id, path) values (3
 --? select data_file_id from ducklake_files_scheduled_for_deletion order by 1
 --> 3
 --> 52
+
+--@ scheduled-file-in-use | 0.2 1.0
+-- by its path, of data files that live or ended and of delete files, from the lake's folder or whole
+insert into ducklake_schema (schema_id, begin_snapshot, path, path_is_relative) values (0, 0, 'main/', true);
+insert into ducklake_table (table_id, begin_snapshot, schema_id, path, path_is_relative) values (1, 1, 0, 't/', true);
+insert into ducklake_data_file (data_file_id, table_id, end_snapshot, path, path_is_relative) values
+  (1, 1, null, 'a', true), (2, 1, 4, 'b', true), (3, 1, null, '/c', false), (4, 9, null, '/d', false);
+insert into ducklake_delete_file (delete_file_id, table_id, path, path_is_relative) values (5, 1, 'e', true),
+  (6, 1, '/f', false);
+insert into ducklake_files_scheduled_for_deletion (data_file_id, path, path_is_relative) values
+  (10, 'a', true), (11, 'main/t/a', false), (12, 't/a', true), (13, '/a', false), (14, 'c', true),
+  (50, 'main/t/a', true), (51, 'lake/main/t/b', false), (52, '/c', false), (53, '/d', false), (54, 'main/t/e', true);
+--= data_file_id 50, path main/t/a
+--= data_file_id 51, path lake/main/t/b
+--= data_file_id 52, path /c
+--= data_file_id 53, path /d
+--= data_file_id 54, path main/t/e
+--? select data_file_id from ducklake_files_scheduled_for_deletion order by 1
+--> 10
+--> 11
+--> 12
+--> 13
+--> 14

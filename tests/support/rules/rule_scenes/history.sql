@@ -113,10 +113,32 @@ insert into ducklake_column (table_id, column_id, column_name, parent_column, en
 --= table or view, id 52, name same
 --= table or view, id 54, name v
 
+--@ name-once | 0.2 1.0
+-- only A to Z are the same as a to z, in every database
+insert into ducklake_schema (schema_id, schema_name) values (0, 'main'), (1, 'Ö'), (2, 'ö'), (50, 'isi'), (51, 'ISI');
+insert into ducklake_table (table_id, schema_id, table_name) values (3, 0, 'Ä'), (4, 0, 'ä'), (5, 0, 'I'), (6, 0, 'ı'),
+  (7, 0, 'İ'), (8, 0, 'STRASSE'), (9, 0, 'straße'), (10, 0, 'Σ'), (11, 0, 'σ'), (12, 0, 'ς'), (13, 1, 'i'),
+  (52, 0, 'Äi'), (53, 0, 'ÄI');
+insert into ducklake_view (view_id, schema_id, view_name) values (14, 0, 'É'), (15, 0, 'é'), (54, 1, 'I');
+insert into ducklake_column (table_id, column_id, column_name) values (3, 1, 'Ü'), (3, 2, 'ü'), (3, 3, 'İ'), (3, 4, 'i'),
+  (55, 1, 'üI'), (55, 2, 'üi');
+--= column of table, id 55, name üi
+--= schema, id 50, name isi
+--= table or view, id 13, name i
+--= table or view, id 52, name Äi
+
 --@ macro-name-once | 0.4 1.0
 insert into ducklake_macro (macro_id, schema_id, macro_name, end_snapshot) values (1, 0, 'm', null), (2, 0, 'M', 4),
   (3, 1, 'm', null), (50, 0, 'n', null), (51, 0, 'N', null);
 --= macro_id 50, name n
+
+--@ macro-name-once | 0.4 1.0
+-- a scalar and a table macro may share a name; several bodies of one macro are one
+insert into ducklake_macro (macro_id, schema_id, macro_name) values (1, 0, 'both'), (2, 0, 'BOTH'), (3, 0, 'many'),
+  (4, 0, 'Ä'), (5, 0, 'ä'), (50, 0, 'twice'), (51, 0, 'twice'), (52, 0, 'twice');
+insert into ducklake_macro_impl (macro_id, impl_id, type) values (1, 0, 'scalar'), (2, 0, 'table'), (3, 0, 'scalar'),
+  (3, 1, 'scalar'), (4, 0, 'scalar'), (5, 0, 'scalar'), (50, 0, 'table'), (51, 0, 'scalar'), (52, 0, 'table');
+--= macro_id 50, name twice
 
 --@ name-missing | 0.2 1.0
 insert into ducklake_schema (schema_id, schema_name) values (1, ''), (50, null);

@@ -118,13 +118,13 @@ insert into ducklake_inlined_data_tables (table_id, schema_version, table_name) 
 create table ducklake_inlined_delete_1 (file_id bigint, row_id bigint, begin_snapshot bigint);
 insert into ducklake_inlined_delete_1 values (11, 0, 1), (11, 9, 9), (50, 0, 1), (11, null, 1), (11, -1, 1),
   (11, 10, 1),
-  (12, 3, 1);
+  (12, 3, 1), (100, 0, 1);
 insert into ducklake_data_file (data_file_id, table_id, record_count) values (11, 1, 10), (12, 2, 10);
 --= table_id 1, name ducklake_inlined_delete_1, file_id 11, row_id -1, begin_snapshot 1
 --= table_id 1, name ducklake_inlined_delete_1, file_id 11, row_id 10, begin_snapshot 1
 --= table_id 1, name ducklake_inlined_delete_1, file_id 11, row_id NULL, begin_snapshot 1
 --= table_id 1, name ducklake_inlined_delete_1, file_id 12, row_id 3, begin_snapshot 1
---= table_id 1, name ducklake_inlined_delete_1, file_id 50, row_id 0, begin_snapshot 1
+--= table_id 1, name ducklake_inlined_delete_1, file_id 100, row_id 0, begin_snapshot 1
 
 --@ inlined-delete | 0.4 1.0
 create table ducklake_inlined_delete_1 (file_id bigint, row_id bigint, begin_snapshot bigint);
@@ -136,6 +136,22 @@ insert into ducklake_data_file (data_file_id, table_id, record_count) values (11
 --= table_id 1, name ducklake_inlined_delete_1, file_id 11, row_id 1, begin_snapshot NULL
 --= table_id 1, name ducklake_inlined_delete_1, file_id 11, row_id 2, begin_snapshot 10
 --= table_id 1, name ducklake_inlined_delete_1, file_id 11, row_id 3, begin_snapshot 4
+
+--@ inlined-delete-without-file | 0.4 1.0
+-- 11 is there, 12 is of another table, 100 never was; 50 and 51 are gone
+create table ducklake_inlined_delete_1 (file_id bigint, row_id bigint, begin_snapshot bigint);
+insert into ducklake_inlined_delete_1 values (11, 0, 1), (12, 1, 1), (50, 2, 3), (99, 3, 4), (100, 0, 1), (null, 0, 1);
+create table ducklake_inlined_delete_2 (file_id bigint, row_id bigint, begin_snapshot bigint);
+insert into ducklake_inlined_delete_2 values (12, 0, 1);
+create table ducklake_inlined_delete_3 (file_id bigint, row_id bigint, begin_snapshot bigint);
+insert into ducklake_inlined_delete_3 values (51, 0, 1);
+insert into ducklake_data_file (data_file_id, table_id, record_count) values (11, 1, 10), (12, 2, 10);
+--= table_id 1, name ducklake_inlined_delete_1, file_id 50, row_id 2, begin_snapshot 3
+--= table_id 1, name ducklake_inlined_delete_1, file_id 99, row_id 3, begin_snapshot 4
+--= table_id 3, name ducklake_inlined_delete_3, file_id 51, row_id 0, begin_snapshot 1
+--? select 1, file_id from ducklake_inlined_delete_1 where file_id <> 100 union all select 3, file_id from ducklake_inlined_delete_3 order by 1, 2
+--> 1, 11
+--> 1, 12
 
 --@ inlined-deletes-of-dropped-table | 0.4 1.0
 create table ducklake_inlined_data_51_1 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);

@@ -234,10 +234,18 @@ insert into ducklake_partition_column (partition_id, partition_key_index) values
 insert into ducklake_file_partition_value (data_file_id, partition_key_index) values (11, 0), (11, 1), (12, 0),
   (51, 1),
   (51, 1);
+insert into ducklake_data_file (data_file_id, mapping_id) values (13, 1);
+insert into ducklake_file_partition_value (data_file_id, partition_key_index) values (13, 1), (13, 1);
 insert into ducklake_name_mapping (mapping_id, column_id) values (1, 1), (1, 2), (2, 1), (52, 1), (52, 1);
 --= data file, id 51, part 1
 --= mapping, id 52, part 1
 --= partition, id 50, part 0
+
+--@ partition-key-of-added-file | 0.2 1.0
+insert into ducklake_data_file (data_file_id, mapping_id) values (11, null), (12, 1), (50, 1);
+insert into ducklake_file_partition_value (data_file_id, partition_key_index) values (11, 1), (11, 1), (12, 0), (12, 1),
+  (13, 0), (13, 0), (50, 1), (50, 1);
+--= data_file_id 50, partition_key_index 1, found 2
 
 --@ macro-part-once | 0.4 1.0
 insert into ducklake_macro_impl (macro_id, impl_id) values (1, 0), (1, 1), (2, 0), (50, 0), (50, 0);
