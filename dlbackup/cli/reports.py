@@ -122,6 +122,8 @@ def checked(report: "Check") -> str:
     if report.ok:
         warnings = f", {counted(len(report.findings), 'warning')}" if report.findings else ""
         lines.append(f"healthy: DuckLake {report.spec_version or 'without a version'}{warnings}")
+    lines += [f"looked at: {what}" for what in report.looked_at]
+    lines += [f"not looked at: {what}" for what in report.not_looked_at]
     return "\n".join(lines)
 
 

@@ -11,11 +11,12 @@ from typing import Self
 
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Snapshot
+from dlbackup.engine.texts import Texts
 from dlbackup.errors import Unhealthy
 from dlbackup.health.evidence import Broken, evidence_of, integer
-from dlbackup.health.questions import filled, first_rows, present, suspects
+from dlbackup.health.questions import cut, filled, first_rows, present, suspects
 from dlbackup.health.rules import rules_for
-from dlbackup.health.rules.rule import Rule, Scope
+from dlbackup.health.rules.rule import Breaks, Rule, Scope
 from dlbackup.lake import conformance, spec
 from dlbackup.lake.answers import Answer, Answers
 from dlbackup.lake.findings import Finding, first_error
@@ -39,11 +40,15 @@ class Check:
     Args:
         ok: no finding is an error.
         findings: errors first.
+        looked_at: what was looked at, in words.
+        not_looked_at: what was not, and why or how it can be.
     """
 
     ok: bool
     spec_version: str
     findings: tuple[Finding, ...]
+    looked_at: tuple[str, ...] = ()
+    not_looked_at: tuple[str, ...] = ()
 
     def raise_for_errors(self) -> Self:
         """
@@ -112,8 +117,12 @@ def _check(
     settled: Callable[[Rule], bool] = lambda rule: False,
 ) -> Check:
     findings = _structure(version, content.tables, schema)
+    looked_at: tuple[str, ...] = ()
+    not_looked_at: tuple[str, ...] = ()
     if layout := _layout(version, content.tables):
-        findings += _Run(content, layout, schema, on_event, settled).findings()
+        run = _Run(content, layout, schema, on_event, settled)
+        findings += run.findings()
+        looked_at, not_looked_at = run.looked_at, run.not_looked_at
     findings = [
         replace(
             finding,
@@ -122,7 +131,8 @@ def _check(
         for finding in findings
     ]
     findings.sort(key=lambda finding: finding.severity)
-    return Check(all(finding.severity != "error" for finding in findings), version, tuple(findings))
+    ok = all(finding.severity != "error" for finding in findings)
+    return Check(ok, version, tuple(findings), looked_at, not_looked_at)
 
 
 def _structure(version: str, tables: tuple[Table, ...], schema: str) -> list[Finding]:
@@ -178,13 +188,16 @@ class _Run:
     ) -> None:
         self._content, self._layout, self._schema, self._on_event = content, layout, schema, on_event
         self._sound = _sound(layout, content.tables)
-        rules = (rule for rule in rules_for(layout) if rule.tables(layout) <= self._sound)
-        self._rules = [rule for rule in rules if not settled(rule)]
+        rules = rules_for(layout)
+        self._unsound = [rule.name for rule in rules if not rule.tables(layout) <= self._sound]
+        self._rules = [rule for rule in rules if rule.tables(layout) <= self._sound and not settled(rule)]
         self._inlined = sorted(
             filter(begins_right, content.tables), key=lambda table: (lake_table_id(table), table.name)
         )
-        self._names = {"s": content.schema, "present": present(content.tables)}
+        self._names = {"s": content.schema, "present": present(content.tables), "cut": cut(content.tables)}
         self._broken: dict[str, Broken] = {}
+        self._untold: dict[str, int] = {}
+        self._texts = Texts()
 
     def findings(self) -> list[Finding]:
         registered = self._asked_names("select distinct table_name from {s}.ducklake_inlined_data_tables")
@@ -192,13 +205,45 @@ class _Run:
         self._names["suspects"] = suspects([table for table in self._inlined if table.name in current])
         for number, rule in enumerate(self._rules):
             self._on_event(Event(stage="check", message=rule.name, done=number, total=len(self._rules)))
-            if rule.scope == "catalog":
+            if rule.breaks is not None:
+                self._judge(rule, rule.breaks)
+            elif rule.scope == "catalog":
                 self._take(self._content.ask(first_rows(filled(rule.sql(self._layout), self._names))), [rule])
         if self._registry_is_sound:
             self._ask_inlined("rows", "inlined-data", registered)
         self._ask_inlined("deletes", "inlined-delete", frozenset())
         self._on_event(Event(stage="check", message="all rules", done=len(self._rules), total=len(self._rules)))
         return [self._finding(rule, self._broken[rule.name]) for rule in self._rules if rule.name in self._broken]
+
+    @property
+    def looked_at(self) -> tuple[str, ...]:
+        """What was asked, in words; once it has been."""
+        judged = any(rule.breaks is not None for rule in self._rules)
+        texts = (f"its texts, types and defaults, as DuckDB {self._texts.duckdb_version} reads them",) if judged else ()
+        return (f"every row of the catalog, by {len(self._rules)} rules", *texts)
+
+    @property
+    def not_looked_at(self) -> tuple[str, ...]:
+        """What could not be asked, in words; once the others have been."""
+        unsound = (f"rules whose tables are damaged: {', '.join(self._unsound)}",) if self._unsound else ()
+        untold = (
+            f"{rule}: {count} of its texts, of which DuckDB {self._texts.duckdb_version} can't tell"
+            for rule, count in self._untold.items()
+        )
+        return (*unsound, *untold)
+
+    def _judge(self, rule: Rule, breaks: Breaks) -> None:
+        """Ask of each row that a rule's query returns whether it breaks the rule."""
+        query = f"select * from ({filled(rule.sql(self._layout), self._names)}) q"
+        columns = self._content.ask(f"{query} limit 0").columns
+        for row in self._content.stream(f"{query} order by q"):
+            values = dict(zip(columns, row, strict=True))
+            answer = breaks(values, self._layout, self._texts)
+            if answer is None:
+                self._untold[rule.name] = self._untold.get(rule.name, 0) + 1
+            elif answer:
+                number = integer(values[rule.ids]) if rule.ids else None
+                self._broken.setdefault(rule.name, Broken()).add(1, evidence_of(columns, row), number)
 
     @property
     def _registry_is_sound(self) -> bool:
@@ -236,7 +281,7 @@ class _Run:
 
     def _finding(self, rule: Rule, broken: Broken) -> Finding:
         more = f" (and {broken.count - 1} more)" if broken.count > 1 else ""
-        mend = self._conversions(rule) if rule.name == "inlined-types" else self._mend(rule)
+        mend = self._conversions(rule) if rule.name == "inlined-types" else self._mend(rule, broken)
         message = f"{rule.what}: {broken.evidence[0]}{more}"
         evidence = tuple(broken.evidence)
         return Finding(
@@ -250,7 +295,7 @@ class _Run:
             advice=rule.advice,
         )
 
-    def _mend(self, rule: Rule) -> str:
+    def _mend(self, rule: Rule, broken: Broken) -> str:
         """Return a rule's mend; where it names columns or inlined tables, for those that break the rule."""
         if "{found}" in rule.mend:
             query = filled(rule.sql(self._layout), self._names)
@@ -262,7 +307,7 @@ class _Run:
         if "{table}" in rule.mend:
             names = self._inlined_that_break(rule)[:MENDED_TABLES]
             return "\n".join(filled(rule.mend, {"s": self._schema, "table": quote_identifier(name)}) for name in names)
-        return filled(rule.mend, {"s": self._schema})
+        return filled(rule.mend, {"s": self._schema, "ids": ", ".join(map(str, sorted(broken.ids)))})
 
     def _inlined_that_break(self, rule: Rule) -> list[str]:
         """Return the names of the tables of inlined deletes that break a rule about them."""

@@ -14,10 +14,13 @@ class Broken:
 
     count: int = 0
     evidence: list[str] = field(default_factory=list)
+    ids: set[int] = field(default_factory=set)
 
-    def add(self, count: int, row: str) -> None:
-        """Count findings, and keep the first rows that show them."""
+    def add(self, count: int, row: str, number: int | None = None) -> None:
+        """Count findings, and keep the first rows that show them, and the number of each for the mend."""
         self.count += count
+        if number is not None:
+            self.ids.add(number)
         if len(self.evidence) < EVIDENCE:
             self.evidence.append(row)
 

@@ -8,6 +8,8 @@ from dlbackup.lake.inlined import INLINED_COLUMNS, SUSPECT_TYPES, lake_table_id
 from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import quote_literal
 
+_SHORTEST_CUT = 60
+"""Names are cut to 63 bytes, before the character that would be cut through; one has up to four bytes."""
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -37,6 +39,17 @@ def suspects(tables: Iterable[Table]) -> str:
         if column.type in SUSPECT_TYPES
     ]
     return _relation(("table_id", "name", "column_name", "type"), rows)
+
+
+def cut(tables: Iterable[Table]) -> str:
+    """Return a relation of the inlined columns with names so long that the server may have cut them."""
+    rows = [
+        (str(lake_table_id(table)), table.name, column.name)
+        for table in tables
+        for column in table.columns[len(INLINED_COLUMNS["inlined-data"]) :]
+        if table.kind == "inlined-data" and len(column.name.encode()) >= _SHORTEST_CUT
+    ]
+    return _relation(("table_id", "name", "column_name"), rows)
 
 
 def _relation(columns: Sequence[str], rows: Sequence[tuple[str, ...]]) -> str:

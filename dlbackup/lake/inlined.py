@@ -38,6 +38,9 @@ INLINED_COLUMNS: dict[Kind, tuple[str, ...]] = {
 }
 """The columns that DuckLake puts first; from 1.1 on those of rows have the prefix `_ducklake_`."""
 
+MOST_COLUMNS = 1600 - len(INLINED_COLUMNS["inlined-data"])
+"""How many columns of a lake's table go into an inlined one: PostgreSQL takes 1600."""
+
 
 def begins_right(table: Table) -> bool:
     """Tell whether it is an inlined table that begins with DuckLake's own columns; rules can't read another."""

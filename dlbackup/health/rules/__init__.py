@@ -4,7 +4,17 @@ The rules of a healthy DuckLake catalog: named, with severity, meaning, query an
 Pure: records and SQL texts; `health.checkup` asks them. docs/rules.md describes each.
 """
 
-from dlbackup.health.rules import attached, files, history, identity, inlined, references, statistics, versions
+from dlbackup.health.rules import (
+    attached,
+    files,
+    history,
+    identity,
+    inlined,
+    readable,
+    references,
+    statistics,
+    versions,
+)
 from dlbackup.health.rules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
@@ -16,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     *files.RULES,
     *statistics.RULES,
     *inlined.RULES,
+    *readable.RULES,
 )
 
 

@@ -5,14 +5,18 @@ A query returns the rows that break the rule. It runs unchanged on PostgreSQL an
 hashing (no correlated counts), and names tables as `{s}.ducklake_...`, where `{s}` is the schema. Other
 placeholders: `{stats}` and `{partial}` are names that changed with the spec version; `{present}` is the
 relation of the inlined tables that exist, `{suspects}` that of columns in them that may be of an old kind;
-`{rows}` and `{deletes}` are the inlined rows and deletes of many tables, or of all.
+`{cut}` that of columns in them whose name may have been cut by the server; `{rows}` and `{deletes}` are the inlined
+rows and deletes of many tables, or of all. In a mend, `{ids}` are the numbers of what breaks the rule.
+
+What SQL can't tell of a row, such as whether a text parses, its rule's `breaks` does.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from inspect import cleandoc
 from string import ascii_lowercase, ascii_uppercase
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 from dlbackup.lake import spec
 
@@ -20,11 +24,30 @@ Severity = Literal["error", "warning"]
 Scope = Literal["catalog", "rows", "deletes"]
 """What a query runs over: the fixed tables only, or also inlined rows or inlined deletes, many tables at a time."""
 _TABLE = re.compile(r"\{s\}\.(ducklake_\w+)")
-_INLINED = re.compile(r"\{(?:present|suspects|rows|deletes)\}")
+_INLINED = re.compile(r"\{(?:present|suspects|cut|rows|deletes)\}")
 _RENAMED = {
     "{stats}": (("0.2", "ducklake_file_column_statistics"), ("0.3", "ducklake_file_column_stats")),
     "{partial}": (("0.2", "partial_file_info"), ("0.4", "partial_max")),
 }
+
+
+class Reading(Protocol):
+    """What a DuckDB makes of a text; None where this one can't tell."""
+
+    def is_expression(self, text: str, /) -> bool | None:
+        """Tell whether it is one expression."""
+
+    def is_query(self, text: str, /) -> bool | None:
+        """Tell whether it is one SELECT statement."""
+
+    def casts(self, text: str, type_: str, /) -> bool | None:
+        """Tell whether it is a value of a type of DuckLake's."""
+
+
+Values = Mapping[str, Any]
+"""A row that a query returned, by the names of its columns."""
+Breaks = Callable[[Values, str, Reading], bool | None]
+"""Tells whether a row breaks its rule in a catalog of a spec version; None where nobody here can tell."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +63,9 @@ class Rule:
         since, until: the first and the last spec version that it holds for; no `until` means all later ones.
         mend: exact SQL that puts it right, where that is known.
         advice: what to do where there is no such SQL.
+        breaks: tells which of the rows that the query returns break the rule; by default all do.
+        ids: the column whose numbers the mend's `{ids}` stands for.
+        unreadable: with such a row, DuckDB loads nothing of the lake, whatever is asked.
     """
 
     name: str
@@ -52,6 +78,9 @@ class Rule:
     mend: str = ""
     advice: str = ""
     scope: Scope = "catalog"
+    breaks: Breaks | None = None
+    ids: str = ""
+    unreadable: bool = False
 
     def __post_init__(self) -> None:
         """Take away the indentation that the statements have in the code."""
@@ -70,6 +99,7 @@ class Rule:
         """Tell whether catalogs of two spec versions answer alike if these tables hold the same in both."""
         return (
             self.scope == "catalog"
+            and self.breaks is None
             and not _INLINED.search(self.query)
             and self.holds_for(before)
             and self.sql(before) == self.sql(after)

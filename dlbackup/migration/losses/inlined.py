@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from dlbackup.lake.answers import Answers, rows_of
-from dlbackup.lake.inlined import CONVERSIONS, CURRENT
+from dlbackup.lake.inlined import CONVERSIONS, CURRENT, MOST_COLUMNS
 from dlbackup.tables.definition import by_name, inlined_table_id
 from dlbackup.tables.quoting import quote_identifier
 
@@ -37,10 +37,6 @@ def old_inlined_tables(answers: Answers) -> list[Any]:
     return found
 
 
-_MOST_COLUMNS = 1600 - 3
-"""How many columns of a lake's table go into an inlined table: PostgreSQL takes 1600, three are DuckLake's own."""
-
-
 def wide_tables(answers: Answers) -> list[Any]:
     """Return the tables that are too wide to be inlined, and whose lake, schema and own options don't forbid it."""
     return rows_of(
@@ -49,7 +45,7 @@ def wide_tables(answers: Answers) -> list[Any]:
         select t.table_id
         from {{s}}.ducklake_table t
         where t.end_snapshot is null
-          and {_MOST_COLUMNS} < (
+          and {MOST_COLUMNS} < (
               select count(*) from {{s}}.ducklake_column c
               where c.table_id = t.table_id and c.end_snapshot is null and c.parent_column is null
           )

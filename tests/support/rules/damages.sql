@@ -331,3 +331,52 @@ update ducklake_metadata set value = '0.1' where key = 'version';
 update ducklake_metadata set value = '1.1-dev1' where key = 'version'; delete from ducklake_table where table_id = :table;
 --@ column-without-table | 0.2 0.3 1.0 | table lost, and the version
 delete from ducklake_metadata where key = 'version'; delete from ducklake_table where table_id = :table;
+--@ column-type | 0.2 0.3 1.0 | a type that nobody has
+update ducklake_column set column_type = 'nosuch' where :column;
+--@ column-type | 0.2 0.3 1.0 | a decimal beyond its limits
+update ducklake_column set column_type = 'decimal(99,3)' where :column;
+--@ nested-column-parts | 0.2 0.3 1.0 | the element of a list lost
+delete from ducklake_column where end_snapshot is null and parent_column in (select column_id from ducklake_column p
+  where p.table_id = ducklake_column.table_id and p.column_type = 'list' and p.end_snapshot is null);
+--@ initial-default | 0.2 0.3 1.0 | no value of the type
+update ducklake_column set initial_default = 'x', column_type = 'date' where :column;
+--@ column-default | 0.2 0.3 | no value of the type
+update ducklake_column set default_value = 'x', column_type = 'date' where :column;
+--@ default-literal | 0.4 1.0 | no value of the type
+update ducklake_column set default_value = 'x', default_value_type = 'literal', column_type = 'date' where :column;
+--@ default-expression | 0.4 1.0 | no expression
+update ducklake_column set default_value = '(', default_value_type = 'expression' where :column;
+--@ macro-type | 0.4 1.0 | a parameter of a type that nobody has
+update ducklake_macro_parameters set parameter_type = 'nosuch' where macro_id in (select macro_id from ducklake_macro where
+  end_snapshot is null);
+--@ macro-default | 0.4 1.0 | NULL as a date
+update ducklake_macro_parameters set default_value = 'NULL', default_value_type = 'date' where macro_id in (select macro_id from
+  ducklake_macro where end_snapshot is null);
+--@ macro-text | 0.4 1.0 | no expression
+update ducklake_macro_impl set sql = '(' where macro_id in (select macro_id from ducklake_macro where
+  end_snapshot is null);
+--@ macro-null-default | 0.4 1.0 | NULL as text
+update ducklake_macro_parameters set default_value = 'NULL', default_value_type = 'varchar' where macro_id in (select macro_id from ducklake_macro where
+  end_snapshot is null);
+--@ view-aliases | 0.2 0.3 1.0 | no names in quotes
+update ducklake_view set column_aliases = 'a' where end_snapshot is null;
+--@ view-text | 0.4 1.0 | no statement
+update ducklake_view set sql = 'SELEC' where end_snapshot is null;
+--@ sort-key-text | 0.4 1.0 | no expression
+update ducklake_sort_info set end_snapshot = null; update ducklake_sort_expression set expression = '(';
+--@ column-comment-key | 0.2 0.3 1.0 | another tag
+insert into ducklake_column_tag select table_id, column_id, begin_snapshot, null, 'unit', 'm' from ducklake_column
+  where :column;
+--@ cut-column-name | 0.2 0.3 1.0 | a name of more than 63 bytes
+do $$ begin execute format('alter table :rows rename %I to %I', (select attname from pg_attribute where attrelid =
+  ':rows'::regclass and attnum = 4), repeat('a', 63)); end $$; update ducklake_column set column_name = repeat('a', 70)
+  where table_id = (select table_id from ducklake_inlined_data_tables where table_name = ':rows') and column_id = 1;
+--@ float-bounds | 0.2 0.3 1.0 | a FLOAT that has become DOUBLE
+update ducklake_column set column_type = 'float64', begin_snapshot = :head where :column; insert into ducklake_column
+  (table_id, column_id, begin_snapshot, end_snapshot, column_order, column_name, column_type, nulls_allowed)
+  select table_id, column_id, 1, :head, column_order, column_name, 'float32', true from ducklake_column where :column;
+  update :stats set min_value = '0.1', max_value = '0.1' where column_id = 1 and table_id = :table;
+--@ wide-table | 0.4 1.0 | more columns than PostgreSQL has
+insert into ducklake_column (table_id, column_id, begin_snapshot, column_order, column_name, column_type, nulls_allowed,
+  default_value_type) select :table, 1000 + n, :head, 1000 + n, 'c' || n, 'int32', true, 'literal' from
+  generate_series(1, 1600) n;

@@ -19,7 +19,14 @@ from dlbackup.tables.definition import Column, Table
 
 BY_NAME = {rule.name: rule for rule in RULES}
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "rules.md").read_text("utf-8")
-_STANDING = {"s": "main", "present": "main.present", "suspects": "main.suspects", "rows": "rows", "deletes": "deletes"}
+_STANDING = {
+    "s": "main",
+    "present": "main.present",
+    "suspects": "main.suspects",
+    "cut": "main.cut",
+    "rows": "rows",
+    "deletes": "deletes",
+}
 
 
 def _filled(sql: str) -> str:
@@ -69,7 +76,7 @@ def test_mends_are_statements_that_can_be_run() -> None:
     """Every mend consists of INSERT, UPDATE and DELETE statements over the catalog's own tables."""
     for rule in RULES:
         mend = rule.mend
-        for name, sql in {"s": '"s"', "found": "(1, 2)", "table": "ducklake_inlined_delete_1"}.items():
+        for name, sql in {"s": '"s"', "ids": "1", "found": "(1, 2)", "table": "ducklake_inlined_delete_1"}.items():
             mend = mend.replace("{" + name + "}", sql)
         trees = sqlglot.parse(mend, read="postgres") if mend else []
         for tree in trees:
