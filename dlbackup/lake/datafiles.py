@@ -177,10 +177,20 @@ class Looked:
 
     Args:
         missing: how many are missing or can't be reached; None where none could be looked for.
+        total: how many the catalog names.
+        remote: how many of them are out of reach, and were not looked at.
     """
 
     findings: list[Finding]
     missing: int | None
+    total: int
+    remote: int
+
+
+def can_look(answers: Answers) -> bool:
+    """Tell whether a catalog has what `look` reads."""
+    there = {table.name: frozenset(table.column_names) for table in answers.tables}
+    return all(there.get(table, frozenset()) >= set(columns) for table, columns in COLUMNS.items())
 
 
 def look(answers: Answers, elsewhere: Elsewhere | None = None) -> Looked:
@@ -256,4 +266,4 @@ def look(answers: Answers, elsewhere: Elsewhere | None = None) -> Looked:
         )
         findings.append(Finding(severity="warning", rule="remote-data-files", message=text))
     nothing_seen = 0 < remote.count == total
-    return Looked(findings, None if nothing_seen else missing.count)
+    return Looked(findings, None if nothing_seen else missing.count, total, remote.count)

@@ -13,8 +13,11 @@ from dlbackup.catalogs.open import open_catalog
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
 from dlbackup.health.copies import shared_data_files
 from dlbackup.lake.answers import Answers
-from dlbackup.lake.datafiles import COLUMNS
+from dlbackup.lake.datafiles import COLUMNS, can_look
 from dlbackup.runtime.progress import Event, OnEvent, ignore
+
+_NOT_ASKED = "data files: not asked for; --data-files looks whether they are there with their sizes"
+_CONTENTS = "what is in data files"
 
 
 def check(
@@ -41,7 +44,7 @@ def check(
         with where_of(target) as where, BackupReader(where) as reader:
             checked = check_backup(reader, on_event=on_event)
             if not data_files:
-                return checked
+                return _without_files(checked)
             with load(reader, lambda table: COLUMNS.get(table.name, ())) as content:
                 return _with_files(checked, content, secrets, on_event)
     with open_catalog(parse_address(target), metadata_schema) as catalog:
@@ -51,15 +54,31 @@ def check(
             shared = shared_data_files(copies, snapshot.head.snapshot_id)
             checked = replace(checked, findings=checked.findings + shared)
             if not data_files:
-                return checked
+                return _without_files(checked)
             with snapshot.answers() as content:
                 return _with_files(checked, content, secrets, on_event)
 
 
+def _without_files(checked: Check) -> Check:
+    return replace(checked, not_looked_at=(*checked.not_looked_at, _NOT_ASKED))
+
+
 def _with_files(checked: Check, content: Answers, secrets: str | Path | None, on_event: OnEvent) -> Check:
+    """Add what a look for the data files finds, and how many were looked at."""
     from dlbackup.engine.listing import LISTING_TIMEOUT_S, look_everywhere
 
     on_event(Event(stage="data-files", message="looking for the data files"))
-    found = look_everywhere(content, secrets, LISTING_TIMEOUT_S).findings
-    findings = sorted((*checked.findings, *found), key=lambda finding: finding.severity)
-    return replace(checked, ok=all(finding.severity != "error" for finding in findings), findings=tuple(findings))
+    if not can_look(content):
+        damaged = "data files: the tables that name them are damaged"
+        return replace(checked, not_looked_at=(*checked.not_looked_at, damaged))
+    looked = look_everywhere(content, secrets, LISTING_TIMEOUT_S)
+    seen = f"{looked.total - looked.remote} of {looked.total} data files: whether they are there, and their sizes"
+    remote = (f"{looked.remote} data files that are out of reach",) if looked.remote else ()
+    findings = sorted((*checked.findings, *looked.findings), key=lambda finding: finding.severity)
+    return replace(
+        checked,
+        ok=all(finding.severity != "error" for finding in findings),
+        findings=tuple(findings),
+        looked_at=(*checked.looked_at, seen),
+        not_looked_at=(*checked.not_looked_at, *remote, _CONTENTS),
+    )

@@ -56,6 +56,36 @@ def test_missing_and_changed_files_are_found(private: Lake, cli: Cli) -> None:
     assert cli("verify", backup).exit_code == 0
 
 
+@pytest.mark.parametrize("of_backup", [False, True])
+def test_check_looks_at_files_when_asked(private: Lake, cli: Cli, of_backup: bool) -> None:
+    """`check --data-files` finds them too, of a catalog and of a backup; without it, it says that it didn't look."""
+    target = cli("dump", private.url, "--json").json()["path"] if of_backup else private.url
+    whole = cli("check", target, "--data-files", "--json").json()
+    _parquet(private)[0].unlink()
+
+    unasked = cli("check", target, "--json").json()
+    broken = cli("check", target, "--data-files", "--json")
+
+    assert whole["ok"]
+    assert any(text.startswith("data files: not asked for") for text in unasked["not_looked_at"])
+    assert (unasked["ok"], broken.exit_code, broken.json()["ok"]) == (True, 3, False)
+    assert _rules(broken.json()).keys() == {"missing-data-files"}
+    assert any(" data files: whether they are there" in text for text in broken.json()["looked_at"])
+    assert "what is in data files" in whole["not_looked_at"]
+
+
+def test_check_says_which_files_it_did_not_look_at(lake: LakeFactory, cli: Cli) -> None:
+    """Files in object storage are a warning, and named in the text beside the verdict."""
+    made = lake("plain", "1.0")
+    execute(made.url, "update ducklake_metadata set value = 's3://bucket/lake/' where key = 'data_path'")
+
+    done = cli("check", made.url, "--data-files")
+
+    assert done.exit_code == 0
+    assert "healthy: DuckLake 1.0, 1 warning" in done.stdout
+    assert f"not looked at: {len(_parquet(made))} data files that are not on this machine" in done.stdout
+
+
 def test_files_in_object_storage_are_not_looked_at(lake: LakeFactory, cli: Cli) -> None:
     """Files at a URL are a warning: nothing is said of them, good or bad."""
     made = lake("plain", "1.0")
