@@ -421,6 +421,9 @@ class Catalog(Protocol):
     def clients(self) -> tuple["Client", ...]:
         """Return who else is connected, oldest first, without other processes of dlbackup's."""
 
+    def may_end(self, clients: Sequence["Client"]) -> bool:
+        """Tell whether the user may end all of these."""
+
     def locks(self, tables: int) -> Locks:
         """Return what restoring so many tables in one transaction needs, and what there is."""
 

@@ -69,7 +69,7 @@ def needs_person(catalog: PostgresCatalog, run: Run, what: str, why: str) -> Nee
     looking = shlex.join(["dlbackup", "info", catalog.address.without_secrets(), *in_schema(catalog.schema)])
     return NeedsPerson(
         f"{what} and could not be undone: {why}",
-        f"keep all clients away; look at the catalog: {looking}; then {_by_hand(catalog, run)}",
+        f"keep all clients away; look at the catalog: {looking}; {_by_hand(catalog, run)}",
     )
 
 
@@ -79,15 +79,15 @@ def _by_hand(catalog: PostgresCatalog, run: Run) -> str:
     if backup is None:
         return (
             f"find the backup that was verified, of snapshot {run.snapshot_id}, whose seal begins with {run.seal[:12]}:"
-            f" {run.backup} is gone or another one, which must not be restored; with BACKUP as its name: cat BACKUP |"
-            f" {restoring('-', catalog.address, catalog.schema)}"
+            f" {run.backup} is gone or another one, which must not be restored; with BACKUP for its name, then"
+            f" cat BACKUP | {restoring('-', catalog.address, catalog.schema)}"
         )
     try:
         with catalog.doing("looking for the way back"):
             way = to_backup(catalog, str(backup), barred=False)
     except DlbackupError:
-        return restoring(str(backup), catalog.address, catalog.schema)
-    return f"{way.command} ({way.loses})"
+        return f"then {restoring(str(backup), catalog.address, catalog.schema)}"
+    return f"to put the backup back ({way.loses}), then {way.command}"
 
 
 def fenced(

@@ -117,8 +117,8 @@ def _needed(catalog: Catalog, lineage: Lineage, before: Catalog, *, barred: bool
         options, loses = _lost(there, lineage)
         in_the_way = there.left_out
     with catalog.doing("looking for other clients"):
-        if catalog.clients():
-            options.append("--terminate-clients")
+        if clients := catalog.clients():
+            options.append("--terminate-clients" if catalog.may_end(clients) else "--ignore-clients")
     if barred:
         options.append("--bar-stale-clients")
     with before.snapshot() as snapshot, snapshot.answers() as answers:

@@ -1,12 +1,12 @@
 """An open catalog on PostgreSQL: its session, its schema, and snapshots of it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.contract import Client, Copy, Existing, Locks, Replacement, Terms
 from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator, refuse_pooler
-from dlbackup.catalogs.postgres.clients.connected import other_clients, settle_clients
+from dlbackup.catalogs.postgres.clients.connected import may_end, other_clients, settle_clients
 from dlbackup.catalogs.postgres.clients.guard import making_way
 from dlbackup.catalogs.postgres.copies import copies
 from dlbackup.catalogs.postgres.existing import look_at
@@ -154,6 +154,10 @@ class PostgresCatalog:
     def clients(self) -> tuple[Client, ...]:
         """Return the client sessions on the database, oldest first."""
         return other_clients(self.session, self.schema, frozenset())
+
+    def may_end(self, clients: Sequence[Client]) -> bool:
+        """Tell whether the role may end all of these sessions."""
+        return may_end(self.session, [client.pid for client in clients])
 
     def locks(self, tables: int) -> Locks:
         """Return what restoring so many tables in one transaction needs, and what the server's settings promise."""

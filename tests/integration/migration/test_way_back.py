@@ -13,7 +13,7 @@ import pytest
 from support.cli import Cli
 from support.comparison import execute
 from support.engines.engines import Engine
-from support.faults.faults import engine_that, failed, sql_commits, state
+from support.faults.faults import engine_that, failed, new_role, sql_commits, state
 from support.lakes.lakes import Lake, LakeFactory
 
 from dlbackup.addresses.address import parse_address
@@ -136,6 +136,24 @@ def test_who_is_connected_would_be_in_the_way(plain: Lake, cli: Cli, shell: Shel
     assert cli("unbar", plain.url, "--json").json()["removed"]
 
 
+def test_who_may_not_end_them_goes_on_beside_them(
+    plain: Lake, cli: Cli, shell: Shell, client: psycopg.Connection
+) -> None:
+    """A role that may not end the others' sessions gets the option that it may use, and the command works."""
+    with new_role(plain, plain.server.password, owner=True) as url:
+        before = state(plain.url)
+        done = cli("migrate", url, "--no-rehearsal", "--ignore-clients", "--json")
+        assert done.exit_code == 0, done
+        way = done.json()["way_back"]
+        assert _options(way["command"]) == {"--replace", "--ignore-clients"}
+
+        pasted = shell(way["command"])
+
+        assert pasted.returncode == 0, pasted
+        assert state(plain.url) == before
+    assert client.execute("select 1").fetchone() == (1,)
+
+
 def test_data_files_that_are_gone_must_be_named(plain: Lake, cli: Cli, shell: Shell) -> None:
     """Where data files are missing, a restore is refused unless that is accepted, so the command accepts it."""
     execute(plain.url, "update ducklake_metadata set value = '/no/such/folder/' where key = 'data_path'")
@@ -220,13 +238,13 @@ if {moved!r} == "gone": path.with_name("renamed.zst").unlink()
     failed(done, 7, "NeedsPerson", "needs-person")
     hint = done.json()["error"]["hint"]
     _password_is_hidden(plain, done.stdout + done.stderr)
-    looking = hint.partition("look at the catalog: ")[2].partition("; then")[0]
+    looking = hint.partition("look at the catalog: ")[2].partition("; ")[0]
     assert shell(looking).returncode == 0
     if moved == "gone":
         assert "must not be restored" in hint
         assert f"dlbackup restore {other}" not in hint
         return
-    command = hint.partition("; then ")[2].rpartition(" (it loses")[0]
+    command = hint.partition(", then ")[2]
     assert ("renamed.zst" in command) == bool(moved)
     assert "--discard-newer" in command
     assert "after snapshot" in hint

@@ -12,7 +12,7 @@ import xxhash
 from psycopg.rows import TupleRow
 
 from dlbackup.catalogs.contract import Client, clients_connected
-from dlbackup.catalogs.postgres.sessions import Session
+from dlbackup.catalogs.postgres.sessions import Session, one
 from dlbackup.errors import CatalogError, Locked, listed
 
 _POLL_S = 0.05
@@ -136,6 +136,25 @@ def end_clients(session: Session, pids: list[int], timeout_s: float = 10.0) -> N
         if pids and time.monotonic() > until:
             raise CatalogError(f"the sessions {', '.join(map(str, pids))} do not end")
         time.sleep(_POLL_S if pids else 0)
+
+
+def may_end(session: Session, pids: Sequence[int]) -> bool:
+    """Tell whether the session's role may end all of these sessions: a superuser's only another one ends."""
+    (may,) = one(
+        session,
+        """
+        select coalesce(bool_and(
+            me.rolsuper
+            or not theirs.rolsuper and (pg_has_role(theirs.oid, 'usage') or pg_has_role('pg_signal_backend', 'usage'))
+        ), true)
+        from pg_stat_activity a
+        join pg_roles theirs on theirs.oid = a.usesysid
+        join pg_roles me on me.rolname = current_user
+        where a.pid = any(%s)
+        """,
+        list(pids),
+    )
+    return bool(may)
 
 
 def terminate(session: Session, pids: list[int]) -> None:
