@@ -13,6 +13,8 @@ from typing import Any
 
 from dlbackup.servers.embedded import NoServer
 
+_HINT = "start a Docker engine that has the image or can pull it, and pip install 'dlbackup[testing]'"
+
 
 def docker_answers() -> bool:
     """Say whether a Docker engine answers here, and its client is installed."""
@@ -48,14 +50,16 @@ def container_server(image: str, *, user: str, settings: Mapping[str, str]) -> I
     Run a PostgreSQL in a container, which ends with the block; yield its address.
 
     Raises:
-        NoServer: testcontainers isn't installed, or the container doesn't start.
+        NoServer: no Docker engine answers, testcontainers isn't installed, or the container doesn't start.
     """
-    try:
-        from docker.errors import DockerException
+    if not docker_answers():
+        raise NoServer("no Docker engine answers here, or its client is not installed", _HINT)
+    from docker.errors import DockerException
 
+    try:
         postgres = container_of(image, username=user, password=secrets.token_urlsafe(24), dbname="postgres")
-    except ModuleNotFoundError as exc:
-        raise NoServer(f"{exc.name} is not installed", "pip install 'dlbackup[testing]'") from None
+    except ModuleNotFoundError:
+        raise NoServer("testcontainers is not installed", _HINT) from None
     postgres.with_env("POSTGRES_INITDB_ARGS", "--no-sync")
     postgres.with_command([word for name, value in settings.items() for word in ("-c", f"{name}={value}")])
     try:
@@ -63,7 +67,7 @@ def container_server(image: str, *, user: str, settings: Mapping[str, str]) -> I
             postgres.start()
         except (DockerException, OSError) as exc:
             reason = str(exc).strip() or type(exc).__name__
-            raise NoServer(f"a container of {image} does not start: {reason}") from exc
+            raise NoServer(f"a container of {image} does not start: {reason}", _HINT) from exc
         yield postgres.get_connection_url()
     finally:
         postgres.stop()

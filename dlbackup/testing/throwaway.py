@@ -63,21 +63,18 @@ def postgres(where: str | None = None) -> Iterator[str]:
 
 
 def _started(where: str, stack: ExitStack) -> str:
-    if where in ("auto", "container"):
-        from dlbackup.servers.container import container_server, docker_answers
-        from dlbackup.servers.embedded import NoServer
+    from dlbackup.servers.container import container_server, docker_answers
+    from dlbackup.servers.embedded import NoServer, embedded_server
 
+    if where == "container" or (where == "auto" and docker_answers()):
         image = os.environ.get(IMAGE) or _DEFAULT_IMAGE
-        if where == "container" or docker_answers():
-            try:
-                return stack.enter_context(container_server(image, user=_USER, settings=_FAST))
-            except NoServer as exc:
-                if where == "container":
-                    raise
-                warnings.warn(f"{exc.message}; {SERVER}=embedded asks for no container", stacklevel=2)
+        try:
+            return stack.enter_context(container_server(image, user=_USER, settings=_FAST))
+        except NoServer as exc:
+            if where == "container":
+                raise
+            warnings.warn(f"{exc.message}; {SERVER}=embedded asks for no container", stacklevel=2)
     if where in ("auto", "embedded"):
-        from dlbackup.servers.embedded import embedded_server
-
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dlbackup-testing-")))
         return stack.enter_context(embedded_server(folder, user=_USER, extra="testing", settings=_FAST)).address
     return _given(where)

@@ -162,6 +162,22 @@ def test_without_an_image_the_server_of_the_wheel_is_taken(session: Session) -> 
 
     assert "DLBACKUP_TEST_POSTGRES=embedded" in taken
     assert f"a container of {NO_IMAGE} does not start" in refused
+    assert "hint: start a Docker engine" in refused
+
+
+def test_without_an_engine_a_container_is_an_error_and_auto_is_the_wheel(session: Session) -> None:
+    """Where no Docker engine answers, who asked for a container is told so, and who didn't is served."""
+    nowhere = "unix:///nonexistent/docker.sock"
+    refused = session(
+        "def test_it(dlbackup_postgres): pass",
+        code=1,
+        DOCKER_HOST=nowhere,
+        DLBACKUP_TEST_POSTGRES="container",
+    )
+    served = session("def test_it(dlbackup_postgres): pass", DOCKER_HOST=nowhere)
+
+    assert "hint: start a Docker engine" in refused
+    assert "1 passed" in served
 
 
 @pytest.mark.parametrize(
