@@ -76,6 +76,18 @@ def keys_at_hand(file: str | Path | None, scheme: str, variables: Mapping[str, s
     return _of_aws(variables) if scheme in ("s3", "s3a", "s3n") else None
 
 
+def check_secrets(file: str | Path | None) -> None:
+    """
+    See that the file that somebody named can be used, before anything is done that takes long.
+
+    Raises:
+        UsageError: it holds something else than secrets.
+        StorageError: it can't be read.
+    """
+    if file is not None:
+        _of_file(Path(file))
+
+
 def _of_file(path: Path) -> Keys:
     import duckdb
 

@@ -11,7 +11,6 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -21,7 +20,7 @@ from dlbackup.engine.keys import Keys, keys_at_hand
 from dlbackup.engine.process import EngineProcess
 from dlbackup.engine.statements import literal
 from dlbackup.engine.storage import extensions_for, installing
-from dlbackup.errors import AttachFailed
+from dlbackup.errors import AttachFailed, DlbackupError, StorageError, UsageError
 from dlbackup.lake.answers import Answers
 from dlbackup.lake.datafiles import SHOWN, Compared, Looked, data_paths, look
 
@@ -33,7 +32,6 @@ FROM expected e JOIN there t USING (path)
 WHERE e.size >= 0 AND e.size <> t.size
 """
 LISTING_TIMEOUT_S = 600.0
-"""Enough for some 10 million objects."""
 LISTING_TIMEOUT_LOCKED_S = 60.0
 """Where others wait for locks that are held meanwhile."""
 _READY_S = 30.0
@@ -49,8 +47,7 @@ def look_everywhere(answers: Answers, secrets: str | Path | None, deadline_s: fl
         secrets: a file with CREATE SECRET statements; without it, the cloud's own variables are looked at.
         deadline_s: for listing what is in object storage.
 
-    Raises:
-        UsageError, StorageError: that file is not what it should be.
+    A file of secrets that can't be used is one more reason why there was no look; `check_secrets` asks beforehand.
     """
     with ObjectStorage(secrets, data_paths(answers), deadline_s) as elsewhere:
         return look(answers, elsewhere)
@@ -67,7 +64,8 @@ class ObjectStorage:
     """
 
     def __init__(self, secrets: str | Path | None, data_paths: Iterable[str], deadline_s: float) -> None:
-        self._keys = cache(lambda scheme: keys_at_hand(secrets, scheme))
+        self._secrets = secrets
+        self._keys: dict[str, Keys | DlbackupError | None] = {}
         self._roots = tuple(path for path in data_paths if _LISTED.match(path))
         self._deadline_s = deadline_s
         self._places: dict[str, None] = {}
@@ -83,7 +81,7 @@ class ObjectStorage:
         self._undo.close()
 
     def lists(self, path: str) -> bool:
-        """Tell whether there is a listing of that place, and keys for it."""
+        """Tell whether there is a listing of that place, and keys for it or a reason why they can't be had."""
         return _LISTED.match(path) is not None and self._keys_for(path) is not None
 
     def expect(self, path: str, size: int | None) -> bool:
@@ -108,7 +106,11 @@ class ObjectStorage:
         """Return what is missing or has another size; `failed` says why there was no listing."""
         expected = self._written()
         expected.flush()
-        keys = [found for found in {self._keys_for(place) for place in self._places} if found]
+        found_keys = {self._keys_for(place) for place in self._places}
+        for found in found_keys:
+            if isinstance(found, DlbackupError):
+                return Compared(failed=found.message)
+        keys = [found for found in found_keys if isinstance(found, Keys)]
         needed = (*extensions_for(self._places), *(name for found in keys for name in found.extensions))
         process = EngineProcess(Path(sys.executable), ())
         with process:
@@ -131,8 +133,14 @@ class ObjectStorage:
             other_size_first=[row[0] for row in first_other],
         )
 
-    def _keys_for(self, path: str) -> Keys | None:
-        return self._keys(path.partition("://")[0].lower())
+    def _keys_for(self, path: str) -> Keys | DlbackupError | None:
+        scheme = path.partition("://")[0].lower()
+        if scheme not in self._keys:
+            try:
+                self._keys[scheme] = keys_at_hand(self._secrets, scheme)
+            except (UsageError, StorageError) as exc:
+                self._keys[scheme] = exc
+        return self._keys[scheme]
 
     def _statements(self, expected: str) -> list[str]:
         listed = ", ".join(dict.fromkeys(literal(_pattern(place)) for place in self._places))

@@ -10,6 +10,7 @@ from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.loaded_backup import load
 from dlbackup.catalogs.open import open_catalog
+from dlbackup.engine.keys import check_secrets
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
 from dlbackup.health.copies import shared_data_files
 from dlbackup.lake.answers import Answers
@@ -40,6 +41,8 @@ def check(
         CatalogError, BackupError, UsageError: as for reading either.
         StorageError: the file with the keys can't be read.
     """
+    if data_files:
+        check_secrets(secrets)
     if isinstance(target, Backup) or names_backup(target):
         with where_of(target) as where, BackupReader(where) as reader:
             checked = check_backup(reader, on_event=on_event)

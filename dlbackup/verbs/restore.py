@@ -16,6 +16,7 @@ from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Catalog, Client
 from dlbackup.catalogs.open import open_for_restore, rewrite_for
+from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.tables.bars import BAR_PREFIX
@@ -68,9 +69,11 @@ def restore(
         BackupError: the backup is damaged or holds what dlbackup would not have written.
         Refused: a catalog stands there, has newer snapshots, dependents or clients, and no option accepts that.
         CatalogError: the server can't be reached or does not take it.
+        UsageError, StorageError: the file with the keys to object storage is not what it should be.
     """
     begun = time.monotonic()
     options = options or RestoreOptions()
+    check_secrets(options.secrets)
     named, where = where_of(backup), parse_address(address)
     rewrite = rewrite_for(where)
     # The feed reads while drivers are being imported.

@@ -10,6 +10,7 @@ from pathlib import Path
 from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.backup import Backup, VerifiedBackup, where_of
 from dlbackup.backupfile.prover import Verification, examine
+from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import BackupError, CatalogError, EngineError, Unreachable, UsageError
 from dlbackup.lake import datafiles
 from dlbackup.lake.findings import Finding
@@ -42,11 +43,13 @@ def verify(
         jobs: how many processes decompress and prove.
 
     Raises:
-        StorageError: the file can't be read.
+        StorageError: the file, or the one with the keys, can't be read.
         UsageError, Unreachable, EngineError: the rehearsal has no server or no engine.
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
+    if data_files:
+        check_secrets(secrets)
     begun = time.monotonic()
     with where_of(backup) as where:
         return _verified(where, begun, rehearse, engine, jobs, on_event, data_files=data_files, secrets=secrets)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.cli import Cli, Finished
 from support.faults.failures import failure
+from support.faults.faults import state
 from support.lakes.lakes import Lake
 from support.servers.object_store import BUCKET, ObjectStore
 from support.servers.servers import Servers, middle_major
@@ -165,3 +166,17 @@ def test_file_of_something_else_is_wrong_usage(remote: Lake, cli: Cli) -> None:
     done = cli("verify", _backup(remote, cli), "--data-files", "--secrets", keys)
 
     assert "s3cr3tS3cr3t" not in failure(done, 2, f"{keys} holds something else than secrets", hint="CREATE SECRET")
+
+
+def test_missing_file_of_secrets_is_said_at_once(remote: Lake, database: str, cli: Cli) -> None:
+    """One that was named stops the command before it begins; one that a variable names is a reason not to look."""
+    backup, missing = _backup(remote, cli), "/nonexistent/keys.sql"
+
+    for words in (["check", remote.url], ["verify", backup], ["restore", backup, database]):
+        looking = [] if words[0] == "restore" else ["--data-files"]
+        failure(cli(*words, *looking, "--secrets", missing), 1, f"{missing}: No such file")
+    done = cli("restore", backup, database, env={"DLBACKUP_SECRETS": missing})
+
+    assert done.exit_code == 0, done.stderr
+    assert f"can't read the secrets in {missing}" in done.stderr
+    assert state(database)[1:] == state(remote.url)[1:]
