@@ -9,7 +9,7 @@ minimum and maximum from a table.
 
 from dlbackup.health.rules.rule import Rule
 
-_WITHOUT_RANGE = "('boolean', 'int128', 'uint128', 'interval', 'blob')"
+_WITHOUT_RANGE = "('boolean', 'int128', 'uint128', 'interval', 'blob', 'timetz', 'variant', 'geometry')"
 """Types of which DuckLake keeps no minimum and maximum, or uses none."""
 _KIND = """\
 case when c.column_type in ('int8', 'int16', 'int32', 'int64', 'uint8', 'uint16', 'uint32', 'uint64') then 'integer'

@@ -1,0 +1,219 @@
+"""
+`check` says nothing of an error about lakes that the engine reads rightly, in databases of any locale.
+
+Lakes are random: `support.healthy` says what happens to them. DLBACKUP_HISTORIES and `--seed`, or `--long`, make
+them more and others.
+"""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from support.comparison import execute
+from support.engines.engines import engine_of
+from support.healthy.healthy_steps import VALUES, WIDER, healthy_steps
+from support.histories.histories import examples
+from support.servers.servers import Server
+
+from dlbackup.health.checkup import Check
+from dlbackup.verbs.check import check
+
+PROGRAM = Path(__file__).parents[2] / "support" / "engines" / "healthy_program.py"
+_TIMEOUT_S = 300
+LOCALES = {
+    "C": "locale 'C'",
+    "C.UTF-8": "locale 'C.UTF-8'",
+    "en_US": "locale 'en_US.UTF-8'",
+    "builtin": "locale_provider builtin builtin_locale 'C.UTF-8' locale 'C.UTF-8'",
+    "ICU": "locale_provider icu icu_locale 'und' locale 'C.UTF-8'",
+    "Turkish": "locale_provider icu icu_locale 'tr-TR' locale 'C.UTF-8'",
+}
+"""How a database of each locale is made; not every server knows every one."""
+NAMES = ("I", "ı", "İ", "Ä", "ä", "STRASSE", "straße", "Σ", "σ", "ς", "É", "é")
+"""Names that are different ones for DuckDB, and in some locale the same but for their case."""
+ONE_FILE = (
+    "copy (select 42 as i) to '{folder}/shared.parquet'",
+    "create table lake.one (i integer)",
+    "create table lake.other (i integer)",
+    "call ducklake_add_data_files('lake', 'one', '{folder}/shared.parquet')",
+    "call ducklake_add_data_files('lake', 'other', '{folder}/shared.parquet')",
+)
+LEFT_BEHIND = (
+    "create table lake.t (i integer)",
+    "insert into lake.t select range from range(8)",
+    "call ducklake_flush_inlined_data('lake')",
+    "delete from lake.t where i = 3",
+    "insert into lake.t select range from range(100, 200)",
+    "delete from lake.t where i = 150",
+    "call ducklake_rewrite_data_files('lake', delete_threshold => 0)",
+    "call ducklake_expire_snapshots('lake', older_than => now())",
+)
+
+
+@pytest.fixture(params=LOCALES)
+def localized(request: pytest.FixtureRequest, server: Server) -> Iterator[str]:
+    """The URL of a new database of a locale; skips where the server doesn't know it."""
+    with _localized(server, str(request.param)) as url:
+        yield url
+
+
+@contextmanager
+def _localized(server: Server, locale: str) -> Iterator[str]:
+    name = f"t_{secrets.token_hex(6)}"
+    try:
+        execute(server.url, f"create database {name} template template0 encoding 'UTF8' {LOCALES[locale]}")
+    except psycopg.Error as error:
+        pytest.skip(f"this server makes no database of the locale {locale}: {error.diag.message_primary}")
+    try:
+        yield server.url_of(name)
+    finally:
+        server.drop_database(name)
+
+
+def _run(url: str, folder: Path, *statements: str, limit: int = 10) -> None:
+    # What has a time zone in its answer needs a module that the engines' Python lacks.
+    shown = [
+        f"create temp table shown_{n} as from {text[5:]}" if text[:5] == "call " else text
+        for n, text in enumerate(statements)
+    ]
+    options = {"DATA_INLINING_ROW_LIMIT": limit}
+    engine_of("1.0").run(url, "public", shown, data_path=folder / "data", options=options, timeout_s=_TIMEOUT_S)
+
+
+def _rules(found: Check, severity: str) -> set[str]:
+    return {finding.rule for finding in found.findings if finding.severity == severity}
+
+
+def _mend(found: Check, rule: str) -> str:
+    (mend,) = (finding.mend for finding in found.findings if finding.rule == rule)
+    return mend
+
+
+def test_names_are_those_of_duckdb_in_every_locale(localized: str, tmp_path: Path) -> None:
+    """What DuckDB takes for different names are no doubled ones; what it takes for one is, in every locale."""
+    columns = ", ".join(f'"{name}" integer' for name in NAMES)
+    statements = [f"create table lake.columns ({columns})", f"create table lake.nested (s struct({columns}))"]
+    for name in NAMES:
+        statements += [
+            f'create table lake."{name}" as select 1 as i',
+            f'create view lake."v{name}" as select 1 as i',
+            f'create schema lake."s{name}"',
+            f'create macro lake."m{name}"(x) as x',
+            f'create macro lake."m{name}"(x) as table select x as y',
+        ]
+    _run(localized, tmp_path, *statements)
+    assert check(localized).findings == ()
+
+    execute(
+        localized,
+        "update ducklake_table set table_name = 'strasse' where table_name = 'straße'",
+        "update ducklake_macro set macro_name = 'Mi' where macro_name = 'mı'",
+        "update ducklake_column set column_name = 'i' where column_name = 'ı'",
+    )
+    found = {finding.rule: finding.evidence for finding in check(localized).findings}
+    assert found.keys() == {"name-once", "macro-name-once"}
+    assert [text.rpartition(" ")[2] for text in found["name-once"]] == ["i", "i", "strasse"]
+    assert [text.rpartition(" ")[2] for text in found["macro-name-once"]] == ["mi", "mi"]
+
+
+@pytest.mark.timeout(_TIMEOUT_S * (examples() + 1))
+def test_lakes_that_are_read_rightly_have_no_error(localized: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """Widened, renamed, partitioned, added to, compacted and expired: what the engine reads rightly isn't damage."""
+    engine, read_rightly = engine_of("1.0"), 0
+    for number in range(examples()):
+        seed, schema = pytestconfig.option.seed * 1000 + number, f"lake{number}"
+        folder = tmp_path / schema
+        folder.mkdir()
+        execute(localized, f"create schema {schema}")
+        options = {"DATA_INLINING_ROW_LIMIT": 10 * (number % 2)}
+        attach = engine.attach_statement(localized, schema, data_path=folder / "data", options=options)
+        job = {"attach": attach, "statements": healthy_steps(seed, str(folder))}
+        answer = engine.job("take", job, _TIMEOUT_S, child=PROGRAM)
+        found = check(localized, metadata_schema=schema)
+        if not answer["misread"]:
+            read_rightly += 1
+            assert (seed, [finding for finding in found.findings if finding.severity == "error"]) == (seed, [])
+        shutil.rmtree(folder)
+        execute(localized, f"drop schema {schema} cascade")
+    assert read_rightly
+
+
+def test_statistics_of_every_widening(database: str, tmp_path: Path) -> None:
+    """No widening makes statistics look narrow, and one that is narrow is found after it."""
+    create, insert, widen, more = [], [], [], []
+    for before, wider in WIDER.items():
+        columns = {f"c{number}": after for number, after in enumerate(wider)}
+        table = f'lake."{before}"'
+        create.append(f"create table {table} ({', '.join(f'{name} {before}' for name in columns)})")
+        low, *_, high = [value for value in VALUES[before] if value != "null"]
+        insert += [f"insert into {table} values ({', '.join([value] * len(columns))})" for value in (low, high)]
+        widen += [f"alter table {table} alter {name} type {after}" for name, after in columns.items()]
+        values = [VALUES.get(after, ("9",))[0] for after in columns.values()]
+        more.append(f"insert into {table} values ({', '.join(values)})")
+    _run(database, tmp_path, "begin", *create, "commit", *insert, "begin", *widen, "commit", *more, limit=0)
+    assert check(database).findings == ()
+
+    compared = execute(
+        database,
+        "delete from ducklake_table_column_stats where min_value is null or max_value is null or exists (select from"
+        " ducklake_column c where c.table_id = ducklake_table_column_stats.table_id and c.column_id ="
+        " ducklake_table_column_stats.column_id and c.end_snapshot is null and c.column_type ~ '128|variant|float')",
+        "update ducklake_table_column_stats s set min_value = case when c.column_type ~ '^(date|timestamp)' then"
+        " '12000-01-01' else '99999999999999999999' end from ducklake_column c where c.table_id = s.table_id"
+        " and c.column_id = s.column_id and c.end_snapshot is null returning s.table_id, s.column_id",
+    )
+    (narrow,) = (finding for finding in check(database).findings if finding.rule == "narrow-statistics")
+    assert narrow.count == len(compared) > 40
+
+
+def test_one_file_in_two_tables(database: str, tmp_path: Path) -> None:
+    """A file in two tables is a warning; scheduled with one of them an error, whose mend keeps it for the other."""
+    _run(database, tmp_path, *(statement.format(folder=tmp_path) for statement in ONE_FILE))
+    shared = check(database)
+    assert (shared.ok, _rules(shared, "warning")) == (True, {"file-of-two-tables"})
+
+    _run(database, tmp_path, "drop table lake.one", "call ducklake_expire_snapshots('lake', older_than => now())")
+    scheduled = check(database)
+    assert (_rules(scheduled, "error"), _rules(scheduled, "warning")) == ({"scheduled-file-in-use"}, set())
+
+    execute(database, _mend(scheduled, "scheduled-file-in-use"))
+    assert check(database).findings == ()
+    clean = "call ducklake_cleanup_old_files('lake', cleanup_all => true)"
+    rows = engine_of("1.0").run(database, "public", [clean, "from lake.other"])
+    assert rows == [[], [[42]]]
+
+
+def test_inlined_deletes_of_an_expired_file_are_left_over(database: str, tmp_path: Path) -> None:
+    """What a rewrite and an expiry leave of inlined deletes is a warning, and its mend takes it away."""
+    _run(database, tmp_path, *LEFT_BEHIND)
+    found = check(database)
+    assert (found.ok, _rules(found, "warning")) == (True, {"inlined-delete-without-file"})
+
+    execute(database, _mend(found, "inlined-delete-without-file"))
+    assert check(database).findings == ()
+    assert engine_of("1.0").run(database, "public", ["select count(*) from lake.t"]) == [[[106]]]
+
+
+def test_added_file_of_a_table_that_is_partitioned_by_several_functions(database: str, tmp_path: Path) -> None:
+    """DuckDB numbers the values of such a file alike and reads it right: a warning."""
+    _run(
+        database,
+        tmp_path,
+        "create table lake.t (i integer, ts timestamp)",
+        "alter table lake.t set partitioned by (year(ts), month(ts))",
+        "insert into lake.t values (1, '2023-05-06'), (2, '2024-03-05')",
+        "copy (select 3 as i, timestamp '2024-03-05' as ts, 2024 as year, 3 as month) to"
+        f" '{tmp_path}/added' (format parquet, partition_by (year, month))",
+        f"call ducklake_add_data_files('lake', 't', '{tmp_path}/added/**/*.parquet', hive_partitioning => true,"
+        " ignore_extra_columns => true)",
+    )
+    found = check(database)
+    assert (found.ok, _rules(found, "warning")) == (True, {"partition-key-of-added-file"})
+    queries = [
+        f"select i from lake.t where {it} order by i" for it in ("year(ts) = 2024", "ts = '2024-03-05'", "i > 0")
+    ]
+    assert engine_of("1.0").run(database, "public", queries) == [[[2], [3]], [[2], [3]], [[1], [2], [3]]]
