@@ -98,6 +98,11 @@ def check_backup(reader: BackupReader, *, on_event: OnEvent = ignore) -> Check:
         return _check(content, header.spec_version, quote_identifier(header.source.schema), on_event)
 
 
+def findings_of(content: Answers, version: str, wanted: Callable[[Rule], bool]) -> list[Finding]:
+    """Ask only some of the rules that catalogs of a spec version must keep."""
+    return _Run(content, version, content.schema, ignore, lambda rule: not wanted(rule)).findings()
+
+
 class _Wanted:
     """Which columns of a backup's table the rules read."""
 

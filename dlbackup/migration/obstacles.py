@@ -13,9 +13,14 @@ from dlbackup.migration.steps import Step
 
 
 def obstacles(
-    snapshot: Snapshot, steps: Sequence[Step], options: MigrateOptions
+    snapshot: Snapshot, steps: Sequence[Step], options: MigrateOptions, *, unreadable: bool = True
 ) -> tuple[list[DlbackupError], list[tuple[Loss, ...]]]:
-    """Return what a migration has to be refused for before its first step, and the losses that each would bring."""
+    """
+    Return what a migration has to be refused for before its first step, and the losses that each would bring.
+
+    Args:
+        unreadable: look for what engines can't read, too; that reads all that a lake's schema is.
+    """
     errors = snapshot.missing_rights(rehearsal=options.rehearsal)
     if snapshot.dependents:
         errors.append(
@@ -28,18 +33,29 @@ def obstacles(
     errors += snapshot.updates_refused()
     if any(finding.severity == "error" for finding in conformance.differences(steps[0].from_version, snapshot.tables)):
         return errors, [() for _ in steps]  # no lake that could be looked into: verify refuses it, and says why
-    losses = [known_losses(snapshot, step) for step in steps]
+    losses = [known_losses(snapshot, step, unreadable=unreadable) for step in steps]
     blocking = [
         loss
         for loss in chain.from_iterable(losses)
-        if not (loss.mendable and options.mend) and loss.rule not in options.accept_loss
+        if not (loss.mendable and options.mend) and (loss.unreadable or loss.rule not in options.accept_loss)
     ]
     if blocking:
         errors.append(
             WouldLose(
-                "the engine's migration would lose something: "
+                "the engine's migration would lose something, or leave it unreadable: "
                 + "; ".join(f"{loss.rule}: {loss.message}" for loss in blocking),
-                "accept it by name with " + " ".join(f"--accept-loss {loss.rule}" for loss in blocking),
+                "; ".join(_ways_out(blocking)),
             )
         )
     return errors, losses
+
+
+def _ways_out(blocking: list[Loss]) -> list[str]:
+    """Say what can be accepted, and what can't, because no DuckDB would open the lake afterwards."""
+    accepted = [f"--accept-loss {loss.rule}" for loss in blocking if not loss.unreadable]
+    mended = [loss.rule for loss in blocking if loss.unreadable and loss.mendable]
+    first = [loss.rule for loss in blocking if loss.unreadable and not loss.mendable]
+    ways = [f"accept it by name with {' '.join(accepted)}"] if accepted else []
+    ways += [f"{', '.join(mended)} can't be accepted, but is mended without --no-mend"] if mended else []
+    ways += [f"{', '.join(first)} can't be accepted: mend it first, dlbackup check says how"] if first else []
+    return ways

@@ -39,6 +39,7 @@ from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration import journal, leftovers
 from dlbackup.migration.comparison import state_of, strangers
 from dlbackup.migration.journal import Journal, Log
+from dlbackup.migration.losses.known import refuse_unknown
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.obstacles import obstacles
 from dlbackup.migration.options import MigrateOptions
@@ -63,6 +64,7 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
     A catalog that only an engine of 0.3 can bring forward is migrated by the engine that the user named, and
     then on by this environment's own.
     """
+    refuse_unknown(options.accept_loss)
     first = _migrate_once(address, options, on_event)
     if first.outcome != "migrated" or not goes_on(Step(first.from_version, first.to_version, ""), options):
         return first
@@ -267,8 +269,8 @@ class _Pipeline:
             for text in self.catalog.surroundings()[0]:
                 self.run.on_event(Event(stage="check", message=text, warning=True))
 
-    def _refuse_obstacles(self, snapshot: Snapshot) -> None:
-        errors, (self.losses, *_) = obstacles(snapshot, self.steps, self.options)
+    def _refuse_obstacles(self, snapshot: Snapshot, *, unreadable: bool = True) -> None:
+        errors, (self.losses, *_) = obstacles(snapshot, self.steps, self.options, unreadable=unreadable)
         if errors:
             raise errors[0]
 
@@ -355,8 +357,8 @@ class _Pipeline:
             fence.hold(strangers(backup))
             if state(self.catalog) != state_of(backup):
                 backup = self._back_up()
-            with self.catalog.snapshot() as snapshot:
-                self._refuse_obstacles(snapshot)
+            with self.catalog.snapshot() as snapshot:  # what can't be read, the engine's own opening says too
+                self._refuse_obstacles(snapshot, unreadable=False)
         passage = self._passage()
         self.log = self._new_log(passage, backup)
         return self._attempt(fence, passage, backup, held).make(attach=True)

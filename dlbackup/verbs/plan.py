@@ -15,6 +15,7 @@ from dlbackup.catalogs.open import open_catalog
 from dlbackup.errors import CannotMigrate, DlbackupError, EngineError, Pooled, UnknownVersion
 from dlbackup.lake import spec
 from dlbackup.lake.datafiles import data_paths
+from dlbackup.migration.losses.known import refuse_unknown
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.obstacles import obstacles
 from dlbackup.migration.options import MigrateOptions
@@ -115,6 +116,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     from dlbackup.migration.route import route
 
     options = options or MigrateOptions()
+    refuse_unknown(options.accept_loss)
     with open_catalog(parse_address(address), options.metadata_schema) as catalog, probe(options.engine) as engine:
         errors: list[DlbackupError] = []
         try:

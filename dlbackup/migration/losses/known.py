@@ -6,12 +6,16 @@ engine is done, so that doing it again changes nothing more. What can't be mende
 until the user accepts that loss by name. The facts are in docs/losses.md; each rule was reproduced with real engines.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dlbackup.catalogs.contract import Snapshot
+from dlbackup.errors import UsageError
+from dlbackup.health.checkup import findings_of
+from dlbackup.health.rules.rule import Rule
 from dlbackup.lake.answers import Answers
+from dlbackup.lake.findings import Finding
 from dlbackup.migration.losses.files import (
     lists_with_flushed_files,
     lists_with_rewritten_files,
@@ -30,6 +34,9 @@ from dlbackup.migration.losses.versions import (
     fill_schema_versions,
     null_as_text,
     quote_null_as_text,
+    schema_versions,
+    set_beginnings,
+    set_default_types,
 )
 from dlbackup.migration.steps import Step
 
@@ -37,23 +44,63 @@ if TYPE_CHECKING:
     from dlbackup.catalogs.postgres.sessions import Session
 
 
-def known_losses(snapshot: Snapshot, step: Step) -> tuple[Loss, ...]:
-    """Return what this step would lose of this catalog, which may have to take another one before."""
+def known_losses(snapshot: Snapshot, step: Step, *, unreadable: bool = True) -> tuple[Loss, ...]:
+    """
+    Return what this step would lose of this catalog, which may have to take another one before, or leave unreadable.
+
+    Args:
+        unreadable: look for what engines can't read, too; that reads all that a lake's schema is. Only for the first
+            step: what no engine can read doesn't come to a second one.
+    """
     with snapshot.answers() as plain:
         early = snapshot.head.spec_version == "0.2" and step.from_version == "0.3"
         answers: Answers = AsOf03(plain) if early else plain
-        return tuple(
+        left = findings_of(plain, step.from_version, _is_left_unreadable) if unreadable and not early else []
+        lost = tuple(
             Loss(
                 rule=rule.name,
                 rows=len(found),
-                message=rule.message.format(rows=len(found)),
+                message=rule.message.format(count=f"{len(found)} {rule.what}{'' if len(found) == 1 else 's'}"),
                 part=rule.part,
                 mendable=rule.mend is not None,
                 before=found,
+                unreadable=rule.unreadable,
             )
             for rule in RULES
             if rule.applies(step) and (found := rule.find(answers))
         )
+        return lost + tuple(_unmended(finding) for finding in left)
+
+
+def _is_left_unreadable(rule: Rule) -> bool:
+    return rule.unreadable or rule.name == _CUT_NAMES
+
+
+def _unmended(finding: Finding) -> Loss:
+    return Loss(
+        rule=finding.rule,
+        rows=finding.count,
+        message=f"{finding.message}: {finding.why}",
+        part="",
+        mendable=False,
+        before=[],
+        unreadable=finding.rule != _CUT_NAMES,
+    )
+
+
+def refuse_unknown(names: Iterable[str]) -> None:
+    """
+    Refuse names of losses that there are not, which would accept nothing.
+
+    Raises:
+        UsageError: one is no loss that can be accepted.
+    """
+    known = sorted((*_RULES, _CUT_NAMES))
+    for name in names:
+        if name not in known:
+            raise UsageError(
+                f"--accept-loss: there is no loss {name!r} that can be accepted", f"those are: {', '.join(known)}"
+            )
 
 
 def batches(losses: tuple[Loss, ...], tables: int) -> Iterator[tuple[Loss, ...]]:
@@ -78,12 +125,16 @@ def mend(session: "Session", schema: str, losses: tuple[Loss, ...]) -> list[tupl
     return done
 
 
+_CUT_NAMES = "cut-column-name"
+"""The rule of `health` for a table that is unreadable, while the rest of the lake is not."""
+_FIRST_1_5 = ("1.5.0", "1.5.1")
 RULES = (
     KnownLoss(
         name="partial-file-lists",
         applies=lambda step: step.crosses("0.4"),
         find=plain_lists,
-        message="{rows} compacted data files would lose the list of their snapshots: time travel shows too many rows",
+        what="compacted data file",
+        message="{count} would lose the list of the snapshots in it: time travel shows too many rows",
         part="ducklake_data_file",
         mend=set_partial_max,
     ),
@@ -91,24 +142,27 @@ RULES = (
         name="unordered-partial-files",
         applies=lambda step: step.crosses("0.4"),
         find=unordered_lists,
-        message="{rows} compacted data files have lists of snapshots that the new layout can't express: time travel"
-        " over them shows too many rows, or rows twice",
+        what="compacted data file",
+        message="{count} would lose a list of snapshots that the new layout can't express: time travel over them"
+        " shows too many rows, or rows twice",
         part="ducklake_data_file",
     ),
     KnownLoss(
         name="rewritten-partial-files",
         applies=lambda step: step.crosses("0.4"),
         find=lists_with_rewritten_files,
-        message="{rows} compacted data files may hold rewritten files: in the new layout snapshots from before the"
-        " rewrite show their rows twice",
+        what="compacted data file",
+        message="{count} may hold rewritten files: in the new layout snapshots from before the rewrite show their"
+        " rows twice",
         part="ducklake_data_file",
     ),
     KnownLoss(
         name="flushed-partial-files",
         applies=lambda step: step.crosses("0.4"),
         find=lists_with_flushed_files,
-        message="{rows} compacted data files would lose the list of their snapshots, and may hold flushed rows that"
-        " DuckDB 1.4 shows before they were inserted: mended, they show from their insert on",
+        what="compacted data file",
+        message="{count} would lose the list of the snapshots in it, and may hold flushed rows that DuckDB 1.4 shows"
+        " before they were inserted: mended, they show from their insert on",
         part="ducklake_data_file",
         mend=set_partial_max,
     ),
@@ -116,8 +170,9 @@ RULES = (
         name="inlined-types",
         applies=lambda step: step.crosses("0.4"),
         find=old_inlined_tables,
-        message="{rows} inlined tables keep column types that the new engine misuses: new text comes back as \\x...,"
-        " new dates are refused",
+        what="inlined table",
+        message="{count} would keep column types that the new engine misuses: new text comes back as \\x..., new"
+        " dates are refused",
         mend=convert_inlined,
         by_table=True,
     ),
@@ -125,25 +180,36 @@ RULES = (
         name="wide-tables",
         applies=lambda step: step.crosses("0.4"),
         find=wide_tables,
-        message="{rows} tables have more columns than can be inlined, which the new engine does unasked: they can't be"
-        " altered any more and take no small inserts, unless data_inlining_row_limit is 0 for them, which"
-        " CALL lake.set_option('data_inlining_row_limit', 0, table_name => '...') says, also before the migration",
+        what="table",
+        message="{count} with more columns than can be inlined, which the new engine does unasked, could not be"
+        " altered any more, nor take small inserts, unless data_inlining_row_limit is 0, which CALL"
+        " lake.set_option('data_inlining_row_limit', 0, table_name => '...') says, also before the migration",
     ),
     KnownLoss(
         name="name-mapping-partition",
         applies=lambda step: step.crosses("0.3"),
         find=mapped_files,
-        message=(
-            "{rows} columns of added files would not be marked as no partitions: reading their tables ends the client"
-        ),
+        what="column",
+        message="{count} of added files would not be marked as no partition: reading the table ends the client",
         part="ducklake_name_mapping",
         mend=set_is_partition,
+    ),
+    KnownLoss(
+        name="schema-versions-at-one-snapshot",
+        applies=lambda step: step.crosses("0.4") and step.duckdb_version in _FIRST_1_5,
+        find=schema_versions,
+        what="schema version",
+        message="DuckDB 1.5.0 and 1.5.1 let {count} begin where a table does: compaction reads files by the wrong"
+        " columns",
+        part="ducklake_schema_versions",
+        mend=set_beginnings,
     ),
     KnownLoss(
         name="schema-version-holes",
         applies=lambda step: step.crosses("0.4"),
         find=expired_beginnings,
-        message="{rows} tables would have no schema version from their begin on: compaction crashes",
+        what="table",
+        message="{count} would have no schema version from the begin on: compaction crashes",
         part="ducklake_schema_versions",
         mend=fill_schema_versions,
     ),
@@ -151,7 +217,8 @@ RULES = (
         name="unknown-statistics",
         applies=lambda step: step.crosses("1.0"),
         find=unknown_statistics,
-        message="{rows} columns have statistics without minimum and maximum, which the new engine takes for no values"
+        what="column",
+        message="{count} would keep statistics without minimum and maximum, which the new engine takes for no values"
         " at all: after the next insert, queries with a filter miss the older rows",
         mend=forget_statistics,
     ),
@@ -159,16 +226,20 @@ RULES = (
         name="null-text-defaults",
         applies=lambda step: step.crosses("0.4"),
         find=null_as_text,
-        message="{rows} columns would lose the text NULL as their default: the new engine takes it for none",
+        what="column",
+        message="{count} would lose the text NULL as the default: the new engine takes it for none",
         part="ducklake_column",
         mend=quote_null_as_text,
     ),
     KnownLoss(
         name="unreadable-defaults",
-        applies=lambda step: step.crosses("0.4") and step.duckdb_version in ("1.5.0", "1.5.1"),
+        applies=lambda step: step.crosses("0.4") and step.duckdb_version in _FIRST_1_5,
         find=all_columns,
-        message="DuckDB 1.5.0 and 1.5.1 leave {rows} columns without a default type: every read fails afterwards",
+        what="column",
+        message="DuckDB 1.5.0 and 1.5.1 leave {count} without the type of a default: every read fails afterwards",
         part="ducklake_column",
+        mend=set_default_types,
+        unreadable=True,
     ),
 )
 _RULES = {rule.name: rule for rule in RULES}

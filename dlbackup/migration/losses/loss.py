@@ -20,6 +20,7 @@ class Loss:
         rows: how many rows or tables it is about.
         part: the part of the fingerprint that it changes; empty when it shows in none.
         mendable: whether `mend` puts it right.
+        unreadable: DuckDB loads nothing of such a lake: that can't be accepted.
         before: what the mend needs from the catalog as it was before.
     """
 
@@ -29,6 +30,7 @@ class Loss:
     part: str
     mendable: bool
     before: Any
+    unreadable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +39,20 @@ class KnownLoss:
     One known loss.
 
     Args:
+        what: what it is about, in the singular; the message has the number of it as `{count}`.
         find: returns what is affected in a catalog before the migration: one item for each row or table.
         mend: puts it right in a migrated catalog, given a session, the schema and what was found; returns
             how many rows or tables it touched. None where nothing can. Done twice, it changes nothing more.
+        unreadable: unmended, DuckDB loads nothing of the lake afterwards.
         by_table: what is found are tables, each of which the mend has to lock.
     """
 
     name: str
     applies: Callable[[Step], bool]
     find: Callable[[Answers], list[Any]]
+    what: str
     message: str
     part: str = ""
     mend: Callable[["Session", str, list[Any]], int] | None = None
     by_table: bool = False
+    unreadable: bool = False

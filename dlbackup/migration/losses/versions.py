@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.lake.canonical import NULL_TEXT_DEFAULT
-from dlbackup.tables.quoting import quote_identifier, quote_literal
+from dlbackup.tables.quoting import quote_identifier, quote_literal, quote_numbers
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.postgres.sessions import Session
@@ -66,6 +66,43 @@ def quote_null_as_text(session: "Session", schema: str, found: list[Any]) -> int
             default_value_type = 'expression',
             default_value_dialect = 'duckdb'
         where {_NULL_AS_TEXT}
+        """.encode()
+    ).rowcount
+
+
+def schema_versions(answers: Answers) -> list[Any]:
+    """Return (first snapshot, schema version) for all versions of the lake."""
+    return rows_of(
+        answers,
+        """
+        select min(begin_snapshot), schema_version
+        from {s}.ducklake_schema_versions
+        group by schema_version
+        order by schema_version
+        """,
+    )
+
+
+def set_beginnings(session: "Session", schema: str, found: list[Any]) -> int:
+    """Let each schema version of each table begin where the lake's does."""
+    begins, versions = quote_numbers(item[0] for item in found), quote_numbers(item[1] for item in found)
+    return session.execute(
+        f"""
+        update {quote_identifier(schema)}.ducklake_schema_versions v
+        set begin_snapshot = x.begins
+        from unnest({begins}, {versions}) as x (begins, version)
+        where v.schema_version = x.version and v.begin_snapshot <> x.begins
+        """.encode()
+    ).rowcount
+
+
+def set_default_types(session: "Session", schema: str, found: list[Any]) -> int:
+    """Say of defaults from before 0.4, all of them literals, that they are."""
+    return session.execute(
+        f"""
+        update {quote_identifier(schema)}.ducklake_column
+        set default_value_type = 'literal'
+        where default_value_type is null
         """.encode()
     ).rowcount
 

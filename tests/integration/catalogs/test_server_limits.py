@@ -230,7 +230,7 @@ def test_full_disk_of_the_server_changes_nothing(small_disk: Server, cli: Cli, t
         before = everything(made)
 
         done = [cli("restore", backup, made.url, *words) for words in (_REPLACE, ("--metadata-schema", "new"))]
-        rehearsed = cli("migrate", made.url, "--accept-loss", "none")
+        rehearsed = cli("migrate", made.url)
 
         for each in done:
             failure(each, 1, "No space left on device", hint="the server's disk is full")

@@ -324,10 +324,10 @@ def test_inlined_tables_of_1_4_are_mended(database: str, cli: Cli, newest: Engin
 
 
 def test_1_5_1_leaves_columns_that_can_t_be_read(lake: LakeFactory, cli: Cli) -> None:
-    """The migration by DuckDB 1.5.1 succeeds by its own account; every read then fails, so it is refused."""
+    """The migration by DuckDB 1.5.1 succeeds by its own account; every read then fails, so it is refused unmended."""
     made = lake("plain", "0.3")
     old = engine("1.5.1")
-    words = ("--engine", str(old.python))
+    words = ("--engine", str(old.python), "--no-mend")
     assert "unreadable-defaults" in _refused(cli, made.url, *words)
 
     old.run(made.url, made.schema, [], options={"AUTOMATIC_MIGRATION": True})
@@ -336,16 +336,95 @@ def test_1_5_1_leaves_columns_that_can_t_be_read(lake: LakeFactory, cli: Cli) ->
         old.run(made.url, made.schema, ["select * from lake.sales.customers"])
 
 
-def test_accepted_1_5_1_still_has_to_pass(lake: LakeFactory, cli: Cli) -> None:
-    """Accepting that loss doesn't switch the proof off: an engine that can't open the result is stopped."""
+def test_what_can_t_be_read_can_t_be_accepted(lake: LakeFactory, cli: Cli) -> None:
+    """Unmended, no engine opens the result: that is refused beforehand, whatever is accepted."""
     made = lake("plain", "0.3")
-    before = state(made.url)
-    words = ("--engine", str(engine("1.5.1").python), "--accept-loss", "unreadable-defaults")
+    accepted = ("--accept-loss", "unreadable-defaults", "--accept-loss", "schema-versions-at-one-snapshot")
 
-    done = cli("migrate", made.url, "--json", *words)
+    said = _refused(cli, made.url, "--engine", str(engine("1.5.1").python), "--no-mend", *accepted)
 
-    assert (done.exit_code, done.json()["error"]["type"]) == (1, "RehearsalFailed")
-    assert state(made.url) == before
+    assert said.endswith("unreadable-defaults can't be accepted, but is mended without --no-mend")
+
+
+@pytest.mark.parametrize("kind", ["plain", "zoo"])
+def test_what_1_5_1_loses_is_mended(lake: LakeFactory, cli: Cli, kind: LakeKind) -> None:
+    """With the mends its result means the same as before, can be read and compacted, and check finds no error."""
+    made = lake(kind, "0.3")
+    old = engine("1.5.1")
+
+    answer = migrated(cli, made.url, "--engine", str(old.python))
+
+    assert answer["to_version"] == "0.4"
+    assert {"unreadable-defaults", "schema-versions-at-one-snapshot"} <= {mend["rule"] for mend in answer["mends"]}
+    assert cli("check", made.url).exit_code == 0
+    table = "sales.customers" if kind == "plain" else "t_basic"
+    old.run(made.url, made.schema, [f"select * from lake.{table}", "call ducklake_merge_adjacent_files('lake')"])
+
+
+_LONG = "a_column_name_that_has_so_many_bytes_that_postgresql_cuts_it_at_63_of_them"
+_NAMED = [f"create table lake.t (i integer, {_LONG} varchar)", "insert into lake.t values (1, 'x')"]
+
+
+def test_names_that_the_server_cut_are_refused(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
+    """Accepted, a read of such a table ends the client's DuckDB: refused until then, and `plan` says it too."""
+    _made(database, tmp_path / "data", _NAMED)
+    assert [loss["rule"] for loss in cli("plan", database, "--json").json()["losses"]] == ["cut-column-name"]
+    assert "accept it by name with --accept-loss cut-column-name" in _refused(cli, database)
+
+    migrated(cli, database, "--accept-loss", "cut-column-name")
+
+    with pytest.raises(EngineError, match="INTERNAL Error"):
+        _read(newest, database, ["select * from lake.t"])
+
+
+def test_way_out_of_names_that_the_server_cut(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
+    """The way that docs/rules.md says keeps every row, and the migration is refused no longer."""
+    old = _made(database, tmp_path / "data", _NAMED)
+    rename = "update ducklake_column set column_name = '{}' where column_name = '{}'"
+    execute(database, rename.format(_LONG[:63], _LONG))
+    old.run(database, "public", [_FLUSH, "call lake.set_option('data_inlining_row_limit', 0, table_name => 't')"])
+    execute(
+        database,
+        rename.format(_LONG, _LONG[:63]),
+        "delete from ducklake_inlined_data_tables where table_name = 'ducklake_inlined_data_1_1'",
+        "drop table ducklake_inlined_data_1_1",
+    )
+
+    migrated(cli, database)
+
+    assert newest.run(database, "public", [f"select i, {_LONG} from lake.t"]) == [[[1, "x"]]]
+    assert cli("check", database).exit_code == 0
+
+
+def test_lake_that_no_engine_loads_is_refused(database: str, cli: Cli, tmp_path: Path) -> None:
+    """A macro's default that no client can cast is named before anything is done, and its mend opens the way."""
+    statements = ["create table lake.t as select 1 as i", "create macro lake.m(d date := null::date) as (select 1)"]
+    engine_of("0.4").run(database, "public", statements, data_path=tmp_path / "data")
+    planned = cli("plan", database, "--json").json()
+    assert [(loss["rule"], loss["mended"]) for loss in planned["losses"]] == [("macro-default", False)]
+    assert "macro-default can't be accepted: mend it first" in _refused(cli, database)
+
+    (finding,) = cli("check", database, "--json").json()["findings"]
+    execute(database, finding["mend"])
+
+    assert migrated(cli, database)["to_version"] == "1.0"
+
+
+@pytest.mark.parametrize("verb", ["plan", "migrate"])
+def test_losses_that_there_are_not_are_wrong_usage(lake: LakeFactory, cli: Cli, verb: str) -> None:
+    """A misspelt name would accept nothing: it is told which names there are."""
+    done = cli(verb, lake("plain", "0.3").url, "--accept-loss", "nonsense")
+
+    assert done.exit_code == 2
+    assert "no loss 'nonsense'" in done.stderr
+    assert "partial-file-lists" in done.stderr
+
+
+def test_one_is_told_in_the_singular(database: str, cli: Cli, tmp_path: Path) -> None:
+    """One file is one file."""
+    _made(database, tmp_path / "data", _COMPACTED)
+
+    assert "partial-file-lists: 1 compacted data file would lose" in _refused(cli, database, "--no-mend")
 
 
 def _readable(readings: dict[Any, str]) -> dict[Any, str]:
@@ -491,6 +570,7 @@ def test_every_known_loss_has_tests_here() -> None:
         "inlined-types",
         "wide-tables",
         "name-mapping-partition",
+        "schema-versions-at-one-snapshot",
         "schema-version-holes",
         "unknown-statistics",
         "null-text-defaults",
