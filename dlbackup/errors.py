@@ -2,7 +2,7 @@
 The error tree: everything that dlbackup refuses or fails at, with exit code and hint.
 
     DlbackupError 1 ─┬─ UsageError 2
-                     ├─ CatalogError 1 (Unreachable, NotALake, UnknownVersion, Ambiguous, Unsupported, Unhealthy 3)
+                     ├─ CatalogError 1 (Unreachable, NoRight, NotALake, UnknownVersion, Ambiguous, ..., Unhealthy 3)
                      ├─ BackupError 3 (Unfinished, Corrupt, UnknownFormat, UnsafeStatement, NotVerified)
                      ├─ Refused 4 (NotEmpty, NewerSnapshots, ClientsConnected, NotOwner, ...)
                      ├─ StorageError 1
@@ -59,6 +59,10 @@ class CatalogError(DlbackupError):
 
 class Unreachable(CatalogError):
     """The server, the database or the right to connect is missing."""
+
+
+class NoRight(CatalogError):
+    """The server refused it to this role."""
 
 
 class NotALake(CatalogError):
@@ -187,8 +191,16 @@ class WouldLose(Refused):
     """The engine's migration is known to lose something that this lake has."""
 
 
+class RestoredOtherwise(CatalogError):
+    """What a server gives back of a backup is not what it was given."""
+
+
+class MigratedOtherwise(CatalogError):
+    """What a migration made of a catalog is not what it should be."""
+
+
 class RehearsalFailed(CatalogError):
-    """The migration failed on a copy of the catalog; the catalog itself was not touched."""
+    """A copy of the catalog could not be made or migrated; the catalog itself was not touched."""
 
 
 class StorageError(DlbackupError):

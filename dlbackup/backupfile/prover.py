@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Literal, Self
 
 from dlbackup.backupfile.backup import VERIFIER, Backup, VerifiedBackup
 from dlbackup.backupfile.frames import FRAME_BYTES, Frame
@@ -36,6 +36,7 @@ FRAMES_AT_ONCE = 6
 """Frames of 2 MiB of text that are proved at once."""
 FRAMES_A_HELPER = 24
 """Frames that are worth the start of one more process."""
+Rehearsed = Literal["passed", "blocked", "not-opened", "not-made", "failed"]
 _LOOKED_AT = ("ducklake_metadata", "ducklake_snapshot")
 
 
@@ -47,6 +48,9 @@ class Verification:
     Args:
         ok: no finding is an error.
         row_shapes: distinct shapes of rows that were parsed.
+        rehearsal: how it ended; None where none was asked for or the backup isn't good. `passed`; `blocked`: a
+            migration would be refused; `not-opened`: restored, but not one for this engine; `not-made`: no fault of
+            the backup's; `failed`: what was restored is not what the backup holds.
     """
 
     path: str
@@ -58,6 +62,12 @@ class Verification:
     row_shapes: int
     findings: tuple[Finding, ...]
     seconds: float
+    rehearsal: Rehearsed | None = None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a migration of what the backup holds would be refused."""
+        return self.rehearsal == "blocked"
 
     def raise_for_errors(self) -> Self:
         """

@@ -22,7 +22,7 @@ from dlbackup.addresses.libpq import masked
 from dlbackup.cli import reports
 from dlbackup.cli.options import command_line
 from dlbackup.cli.terminal import Output, Screen, is_one_place, say
-from dlbackup.errors import DlbackupError, Interrupted, UsageError
+from dlbackup.errors import DlbackupError, Interrupted, Refused, UsageError
 from dlbackup.lake.findings import first_error
 from dlbackup.records import encode
 from dlbackup.runtime.progress import OnEvent
@@ -111,7 +111,7 @@ def _run(options: argparse.Namespace) -> int:
         print(json.dumps(_public(record), ensure_ascii=False), file=answers)
     elif text:
         say(text, answers)
-    return 0
+    return Refused.exit_code if getattr(record, "blocked", False) else 0
 
 
 def _public(record: object) -> Any:
@@ -135,15 +135,22 @@ def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
 
 def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, DlbackupError | None]:
     engine = Path(options.engine) if options.engine else None
-    report = dlbackup.verify(
-        options.backup,
-        rehearse=options.rehearse,
-        engine=engine,
-        data_files=options.data_files,
-        secrets=options.secrets,
-        jobs=options.jobs,
-        on_event=on_event,
-    )
+    try:
+        report = dlbackup.verify(
+            options.backup,
+            rehearse=options.rehearse,
+            engine=engine,
+            data_files=options.data_files,
+            secrets=options.secrets,
+            jobs=options.jobs,
+            on_event=on_event,
+        )
+    except DlbackupError as exc:
+        if not isinstance(exc.result, dlbackup.Verification):
+            raise
+        report = exc.result
+        if report.ok:
+            return report, reports.verified(report), exc
     return report, reports.verified(report), _failure(report, options)
 
 

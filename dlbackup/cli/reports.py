@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from dlbackup.verbs.restore import Restored
     from dlbackup.verbs.unbar import Unbarred
 
+_ABOUT = 60
+"""So many signs of a finding stand in the line of the error."""
+
 
 def dumped(backup: "Backup") -> str:
     """Say what `dump` wrote."""
@@ -49,6 +52,8 @@ def verified(report: "Verification") -> str:
         held = f"{counted(report.tables, 'table')}, {counted(report.rows, 'row')}"
         shapes = counted(report.row_shapes, "shape")
         lines.append(f"{report.path}: good: {lake}, {held} in {shapes}, {report.seconds:.1f} s")
+        if report.blocked:
+            lines.append("blocked: migrate would refuse what the rehearsal found")
     return "\n".join(lines)
 
 
@@ -95,16 +100,19 @@ def unbarred(result: "Unbarred") -> str:
 
 def planned(plan: "Plan") -> str:
     """Say what `plan` found."""
-    if not plan.needed:
+    if not (plan.needed or plan.blocked):
         return f"nothing to do: the catalog has spec version {plan.to_version} already"
     held = f"{counted(plan.tables, 'table')}, {counted(plan.rows, 'row')}"
     way = f"from {plan.from_version or 'no version'} to {plan.to_version} by {plan.engine}"
     locks = f"about {plan.locks_needed:,} locks; the server's settings promise {plan.locks_available:,}"
-    lines = [
-        f"{way}; {held}, about {plan.estimate_seconds:.0f} s",
-        f"afterwards only {plan.opened_by} opens the lake; the way back is a restore",
-        f"restoring it in one transaction takes {locks}",
-    ]
+    if plan.blocked:
+        lines = [f"blocked: as things are, migrate refuses to go {way}; {held}"]
+    else:
+        lines = [
+            f"{way}; {held}, about {plan.estimate_seconds or 0:.0f} s",
+            f"afterwards only {plan.opened_by} opens the lake; the way back is a restore",
+            f"restoring it in one transaction takes {locks}",
+        ]
     lines += [f"step {number}: {step}" for number, step in enumerate(plan.steps, 1)]
     lines += [f"{'mends' if loss.mended else 'loses'} {loss.rule}: {loss.message}" for loss in plan.losses]
     lines += [f"warning: {text}" for text in plan.warnings]

@@ -10,6 +10,7 @@ import os
 import re
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Protocol
 
 from dlbackup.errors import listed
@@ -19,8 +20,7 @@ from dlbackup.tables.quoting import quote_literal
 
 SHOWN = 3
 """How many of each kind are named."""
-_REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://|[A-Za-z]:[\\/]")
-"""A URL, or a drive of Windows, where dlbackup doesn't run."""
+_REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 COLUMNS = {
     "ducklake_metadata": ("key", "value", "scope"),
@@ -203,16 +203,20 @@ def look(answers: Answers, elsewhere: Elsewhere | None = None) -> Looked:
     Args:
         elsewhere: looks for files in object storage.
 
-    Findings are errors for files that are missing or have another size; a warning for those that can't be looked at.
+    Findings are errors for files that are missing or have another size; a warning for those that can't be looked at
+    from here.
     """
-    missing, sizes, remote, total, noted = _Several(), _Several(), _Several(), 0, _Several()
+    missing, sizes, remote, closed, noted = _Several(), _Several(), _Several(), _Several(), _Several()
+    total = 0
     is_missing = cache(_is_missing)  # where a folder is missing, its files need no look
 
     def out_of_reach(path: str | None, text: str, count: int = 1) -> bool:
         if path is None or _REMOTE.match(path):
             remote.add(text, count)
+        elif _WINDOWS.match(path):
+            closed.add(text, count)
         elif is_missing(path.rpartition("/")[0]):
-            missing.add(text, count)
+            (missing if path.startswith(("/", "file:")) else closed).add(text, count)
         else:
             return False
         return True
@@ -240,6 +244,9 @@ def look(answers: Answers, elsewhere: Elsewhere | None = None) -> Looked:
             continue
         try:
             there = os.stat(path.removeprefix("file://")).st_size  # noqa: PTH116 - a Path for each costs twice the look
+        except PermissionError as exc:
+            closed.add(f"{path} ({exc.strerror})")
+            continue
         except OSError as exc:
             missing.add(path if isinstance(exc, FileNotFoundError) else f"{path} ({exc.strerror})")
             continue
@@ -265,5 +272,13 @@ def look(answers: Answers, elsewhere: Elsewhere | None = None) -> Looked:
             f"{remote.count} of {total} data files are not on this machine and were not looked at: {remote}{unlooked}"
         )
         findings.append(Finding(severity="warning", rule="remote-data-files", message=text))
+    if closed.count:
+        text = (
+            f"{closed.count} of {total} data files are out of reach, and nothing is known of them: their paths are"
+            " of Windows, closed to this user, or relative to a folder that the catalog doesn't name; looked for from"
+            f" {Path.cwd()}: {closed}"
+        )
+        findings.append(Finding(severity="warning", rule="data-files-out-of-reach", message=text))
     nothing_seen = 0 < remote.count == total
-    return Looked(findings, None if nothing_seen else missing.count, total, remote.count)
+    unseen = missing.count + closed.count
+    return Looked(findings, None if nothing_seen else unseen, total, remote.count + closed.count)

@@ -16,6 +16,7 @@ class Finding:
         why: what it does to the lake.
         mend: exact SQL that puts it right, where that is known.
         advice: what else to do.
+        mended: whether a migration puts it right by itself.
     """
 
     severity: Literal["error", "warning"]
@@ -26,6 +27,7 @@ class Finding:
     why: str = ""
     mend: str = ""
     advice: str = ""
+    mended: bool = False
 
 
 def first_error(findings: Sequence[Finding]) -> str:

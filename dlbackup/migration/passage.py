@@ -20,7 +20,7 @@ from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, translated
 from dlbackup.catalogs.reading import meaning
 from dlbackup.engine.engine import Engine, check_opens
 from dlbackup.engine.statements import Target
-from dlbackup.errors import CatalogError, listed
+from dlbackup.errors import MigratedOtherwise, listed
 from dlbackup.lake import conformance
 from dlbackup.lake.answers import rows_of
 from dlbackup.lake.differences import differing_rows
@@ -99,12 +99,12 @@ def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, 
         What the lake means now.
 
     Raises:
-        CatalogError: it isn't what it should be; AttachFailed: the engine can't open it.
+        MigratedOtherwise: it isn't what it should be; AttachFailed: the engine can't open it.
     """
     version = passage.step.to_version
     with catalog.snapshot() as snapshot:
         if snapshot.head.spec_version != version:
-            raise CatalogError(f"the engine left spec version {snapshot.head.spec_version!r} behind")
+            raise MigratedOtherwise(f"the engine left spec version {snapshot.head.spec_version!r} behind")
         contents, fingerprint = meaning(snapshot)
         problems = lost_rows(backup, snapshot.tables, contents)
         if changed := changed_meaning(backup, fingerprint, passage.accepted):
@@ -113,7 +113,7 @@ def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, 
         findings = conformance.differences(version, snapshot.tables)
         problems += [finding.message for finding in findings if finding.severity == "error"]
         if problems:
-            raise CatalogError(f"the migrated catalog is not what it should be: {listed(problems)}")
+            raise MigratedOtherwise(f"the migrated catalog is not what it should be: {listed(problems)}")
         span = snapshot_span(snapshot)
     check_opens(passage.engine, target, span)
     return fingerprint

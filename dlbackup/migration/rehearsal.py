@@ -8,16 +8,37 @@ catalog fails there first. No data file is written or read.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
+from dlbackup.backupfile.prover import Rehearsed
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.connected import end_by_name
 from dlbackup.catalogs.postgres.schemas import analyze, claimed, drop_left, drop_schema, own_name
 from dlbackup.catalogs.postgres.sessions import Session, connect, translated
 from dlbackup.engine.engine import Engine, attach_migrating, check_opens
-from dlbackup.errors import CatalogError, DlbackupError, Refused, RehearsalFailed
+from dlbackup.errors import (
+    AttachFailed,
+    BackupError,
+    CatalogError,
+    DlbackupError,
+    EngineError,
+    Interrupted,
+    Locked,
+    MigratedOtherwise,
+    MigratorRuns,
+    MovedOn,
+    NoRight,
+    NotVerified,
+    Refused,
+    RehearsalFailed,
+    RestoredOtherwise,
+    StorageError,
+    Unreachable,
+    listed,
+)
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
 from dlbackup.health.rules.rule import Rule
 from dlbackup.lake.datafiles import data_paths
@@ -44,22 +65,56 @@ def rehearse(passage: Passage, address: Address, backup: VerifiedBackup) -> None
     try:
         with _copied(address, passage.schema, backup, read_back=False) as copy:  # the proof afterwards reads all rows
             _walk(passage, copy, backup)
+    except Interrupted:
+        raise
+    except RestoredOtherwise as exc:
+        raise NotVerified(
+            f"the backup can't be restored, so the catalog was not touched: {exc.message}",
+            exc.hint or "do not rely on this backup; take another one, and look into the server's log",
+        ) from exc
     except DlbackupError as exc:
         raise RehearsalFailed(
-            f"the rehearsal failed, so the catalog was not touched: {exc.message}",
+            f"the rehearsal failed, so the catalog was not touched; {blamed(exc)}: {exc.message}",
             exc.hint or "the backup is good and kept; --no-rehearsal would try the same on the catalog itself",
         ) from exc
 
 
-def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) -> list[Finding]:
+_TO_BLAME: tuple[tuple[type[DlbackupError], str], ...] = (
+    (Unreachable, "the connection failed"),
+    (NoRight, "the role lacks a right"),
+    (Locked, "other sessions were in the way"),
+    (MigratorRuns, "other sessions were in the way"),
+    (MovedOn, "other sessions were in the way"),
+    (EngineError, "the engine failed"),
+    (MigratedOtherwise, "the engine's migration is not what it should be"),
+    (BackupError, "the backup's file failed"),
+    (StorageError, "this machine failed"),
+)
+
+
+def blamed(error: DlbackupError) -> str:
+    """Say whose fault it is that a rehearsal failed."""
+    return next((whose for kind, whose in _TO_BLAME if isinstance(error, kind)), "the server refused something")
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """How the rehearsal of a backup ended, and what there is to say: warnings."""
+
+    outcome: Rehearsed
+    findings: tuple[Finding, ...]
+
+
+def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) -> Rehearsal:
     """
     Restore a backup into a scratch schema and let an engine open it, after a migration if it needs one.
 
     Returns:
-        Warnings: what this server can't restore as it was, what a migration would lose, or why this engine can't open
-        the catalog.
+        With warnings: what this server can't restore as it was, what a migration would lose or change, or why this
+        engine can't open the catalog.
 
     Raises:
+        RestoredOtherwise: the server gives back something else than the backup holds.
         DlbackupError: it can't be restored, migrated or opened.
     """
     schema = backup.manifest.header.source.schema
@@ -75,7 +130,8 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
                 step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, None)
             except Refused as exc:
                 text = f"restored, but not opened: {exc.message}"
-                return [*said, Finding(severity="warning", rule="not-opened", message=text)]
+                said.append(Finding(severity="warning", rule="not-opened", message=text))
+                return Rehearsal("not-opened", tuple(said))
             with snapshot.answers() as answers:
                 engine.reach(data_paths(answers))
             losses = known_losses(snapshot, step) if step else ()
@@ -95,18 +151,31 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
             lock_timeout_s=defaults.lock_timeout_s,
             attach_timeout_s=defaults.attach_timeout_s,
         )
-        if step is None:
-            check_opens(engine, passage.target(address, copy.schema), span)
-        else:
-            _walk(passage, copy, backup)
-    return said + [
-        Finding(
-            severity="warning",
-            rule=loss.rule,
-            message=f"a migration {'would mend' if loss.mendable else 'is refused'}: {loss.message}",
-        )
-        for loss in losses
-    ]
+        said += [
+            Finding(
+                severity="warning",
+                rule=loss.rule,
+                message=f"a migration {'would mend' if loss.mendable else 'is refused'}: {loss.message}",
+                mended=loss.mendable,
+            )
+            for loss in losses
+        ]
+        blocked = len(mends) < len(losses)
+        try:
+            if step is None:
+                check_opens(engine, passage.target(address, copy.schema), span)
+            else:
+                _walk(passage, copy, backup)
+        except MigratedOtherwise as exc:
+            blocked = True
+            text = f"a migration is refused, since it fails on a copy: {exc.message}"
+            said.append(Finding(severity="warning", rule="migrated-otherwise", message=text))
+        except AttachFailed as exc:
+            if not blocked:
+                raise
+            text = f"with that loss, the engine fails: {exc.message}"
+            said.append(Finding(severity="warning", rule="migrated-otherwise", message=text))
+    return Rehearsal("blocked" if blocked else "passed", tuple(said))
 
 
 @contextmanager
@@ -116,16 +185,42 @@ def _copied(
     """Restore a backup into a scratch schema, which is dropped at the end."""
     session = connect(address, "dlbackup-rehearsal")
     try:
-        with translated(address, "rehearsing in a scratch schema"), _scratch(session, schema) as scratch:
+        with translated(address, "rehearsing in a scratch schema"), _scratch(address, session, schema) as scratch:
             copy = PostgresCatalog(address, session, scratch)
             with backup.open() as reader:
                 options = RestoreOptions(owner=False, privileges=False, data_files=False, read_back=read_back)
-                restore_into(copy, reader, options, on_event, scratch=True)
+                with _server_blamed(address, session, reader.manifest.header.source.server_version):
+                    restore_into(copy, reader, options, on_event, scratch=True)
                 fixed = [entry.table.name for entry in reader.manifest.tables if entry.kind == "fixed"]
             analyze(session, scratch, fixed)
             yield copy
     finally:
         session.close()
+
+
+@contextmanager
+def _server_blamed(address: Address, session: Session, version: str) -> Iterator[None]:
+    """
+    Where tables come to be others by the server's doing, say so: then it is no fault of the backup's.
+
+    Args:
+        version: of the server that the backup is from.
+    """
+    try:
+        yield
+    except RestoredOtherwise as exc:
+        was = version.partition(".")[0]
+        with _usable(address, session) as own:
+            major = str(own.info.server_version // 10000)
+            rows = own.execute("select evtname from pg_event_trigger where evtenabled <> 'D' order by 1").fetchall()
+        if major != was:
+            hint = f"rehearse on PostgreSQL {was}, which the backup is from"
+            raise CatalogError(f"PostgreSQL {major} makes other tables: {exc.message}", hint) from exc
+        if not rows:
+            raise
+        names = listed([name for (name,) in rows], separator=", ")
+        hint = f"disable them meanwhile (ALTER EVENT TRIGGER ... DISABLE), or rehearse in another database: {names}"
+        raise CatalogError(f"event triggers of the database change new tables: {exc.message}", hint) from exc
 
 
 def _walk(passage: Passage, copy: PostgresCatalog, backup: VerifiedBackup) -> None:
@@ -148,7 +243,8 @@ def _walk(passage: Passage, copy: PostgresCatalog, backup: VerifiedBackup) -> No
                 known = _broken_rules(check_backup(reader))
             broken = {rule: text for rule, text in broken.items() if rule not in known}
         if broken:
-            raise CatalogError(f"the migrated catalog breaks rules that it kept before: {'; '.join(broken.values())}")
+            texts = "; ".join(broken.values())
+            raise MigratedOtherwise(f"the migrated catalog breaks rules that it kept before: {texts}")
     finally:
         end_by_name(copy.session, target.name)
 
@@ -159,7 +255,7 @@ def _broken_rules(checked: Check) -> dict[str, str]:
 
 
 @contextmanager
-def _scratch(session: Session, schema: str) -> Iterator[str]:
+def _scratch(address: Address, session: Session, schema: str) -> Iterator[str]:
     """Name a scratch schema, drop what killed rehearsals of this catalog left, and drop the new one at the end."""
     drop_left(session, schema, [_KIND])
     name = own_name(_KIND, schema)
@@ -167,5 +263,15 @@ def _scratch(session: Session, schema: str) -> Iterator[str]:
         try:
             yield name
         finally:
-            if not session.closed:
-                drop_schema(session, name)
+            with suppress(Unreachable), _usable(address, session) as own:  # what is left, the next rehearsal drops
+                drop_schema(own, name)
+
+
+@contextmanager
+def _usable(address: Address, session: Session) -> Iterator[Session]:
+    """Give a session for what remains to be done; who stops in the middle of a table's rows has closed his own."""
+    if not session.closed:
+        yield session
+        return
+    with closing(connect(address, "dlbackup-rehearsal")) as own:
+        yield own

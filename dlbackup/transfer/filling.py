@@ -18,6 +18,7 @@ from dlbackup.errors import (
     NotEmpty,
     OtherEncoding,
     OtherLake,
+    RestoredOtherwise,
     UsageError,
     counted,
     listed,
@@ -355,13 +356,13 @@ def prove_definitions(place: Place, job: Job) -> None:
         if there not in (table, None) and not job.replaces and there == stricter(table, there):
             hidden.append(table.name)
         elif there != table:
-            raise CatalogError(
+            raise RestoredOtherwise(
                 f"the server made another table {table.name} than the backup has: {_difference(table, there)}",
                 "restore to the PostgreSQL version that the backup is from; disable event triggers that change new"
                 " tables meanwhile",
             )
     if found:
-        raise CatalogError(f"schema {place.schema} holds more catalog tables than the backup: {', '.join(found)}")
+        raise RestoredOtherwise(f"schema {place.schema} holds more catalog tables than the backup: {', '.join(found)}")
     job.warn(*hidden_by_server(hidden))
 
 
@@ -379,7 +380,7 @@ def read_back(place: Place, job: Job, entries: Sequence[Entry]) -> None:
             entry = expected[table.name]
             meter.part(work[table.name], entry.rows)
             if summed(meter.counted(paced(blocks, job.stream.limit))) != entry.content:
-                raise CatalogError(f"table {table.name}: the server gives back other rows than it was given")
+                raise RestoredOtherwise(f"table {table.name}: the server gives back other rows than it was given")
 
 
 def _difference(wanted: Table, found: Table | None) -> str:
@@ -402,7 +403,8 @@ def _look_for_data_files(place: Place, job: Job, scheduled: list[tuple[int, str]
             looked = look_everywhere(answers, job.options.secrets, LISTING_TIMEOUT_LOCKED_S)
         job.missing_data_files = looked.missing
         for finding in looked.findings:
-            on_event(Event(stage="data-files", message=finding.message, warning=finding.severity == "error"))
+            if finding.severity == "error" or finding.rule == "data-files-out-of-reach":
+                on_event(Event(stage="data-files", message=finding.message, warning=True))
     if scheduled and (needed := _needed(place, restored, [file for file, _ in scheduled])):
         were = "was" if needed == 1 else "were"
         text = (

@@ -78,6 +78,8 @@ class Plan:
 
     Args:
         needed: False when the catalog has the version already.
+        blockers: what `migrate` refuses for; nothing of the rest happens while there are any.
+        estimate_seconds: None where nothing would happen.
         clients: other sessions on the database.
         warnings: what `migrate` would do otherwise than one might think, or do to others.
         not_looked_at: what could matter and can't be seen from here, or by this role.
@@ -99,9 +101,14 @@ class Plan:
     locks_needed: int
     locks_available: int
     opened_by: str
-    estimate_seconds: float
+    estimate_seconds: float | None
     warnings: tuple[str, ...] = ()
     not_looked_at: tuple[str, ...] = ()
+
+    @property
+    def blocked(self) -> bool:
+        """Whether `migrate` would refuse."""
+        return bool(self.blockers)
 
 
 def plan(address: str, options: MigrateOptions | None = None) -> Plan:
@@ -170,7 +177,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             locks_needed=locks.needed,
             locks_available=locks.available,
             opened_by=spec.ENGINES.get(to_version, "unknown"),
-            estimate_seconds=round(seconds * len(way), 1),
+            estimate_seconds=None if errors else round(seconds * len(way), 1),
             warnings=(*_unlike(snapshot), *around) if way else (),
             not_looked_at=(*_NEVER_LOOKED_AT, *unseen) if way else (),
         )

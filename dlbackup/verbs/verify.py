@@ -4,19 +4,33 @@ Say whether a backup is good; on request rehearse it, and look for its data file
 
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dlbackup.addresses.address import parse_address
+from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, VerifiedBackup, where_of
-from dlbackup.backupfile.prover import Verification, examine
+from dlbackup.backupfile.prover import Rehearsed, Verification, examine
 from dlbackup.engine.keys import check_secrets
-from dlbackup.errors import BackupError, CatalogError, EngineError, Unreachable, UsageError
+from dlbackup.errors import (
+    BackupError,
+    DlbackupError,
+    Interrupted,
+    OtherEncoding,
+    RehearsalFailed,
+    RestoredOtherwise,
+    Unreachable,
+    UsageError,
+)
 from dlbackup.lake import datafiles
 from dlbackup.lake.findings import Finding
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.contract import Where
+
+if TYPE_CHECKING:
+    from dlbackup.migration.rehearsal import Rehearsal
 
 
 def verify(
@@ -44,21 +58,24 @@ def verify(
 
     Raises:
         StorageError: the file, or the one with the keys, can't be read.
-        UsageError, Unreachable, EngineError: the rehearsal has no server or no engine.
+        UsageError: the rehearsal can't be made there at all; nothing was read.
+        RehearsalFailed, Unreachable, OtherEncoding: the rehearsal could not be made, which is no fault of the
+            backup's; `result` is what verification found.
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
+    server = None if rehearse is None else _server(rehearse)
     if data_files:
         check_secrets(secrets)
     begun = time.monotonic()
     with where_of(backup) as where:
-        return _verified(where, begun, rehearse, engine, jobs, on_event, data_files=data_files, secrets=secrets)
+        return _verified(where, begun, server, engine, jobs, on_event, data_files=data_files, secrets=secrets)
 
 
 def _verified(
     where: Where,
     begun: float,
-    rehearse: str | None,
+    server: Address | None,
     engine: str | Path | None,
     jobs: int,
     on_event: OnEvent,
@@ -71,8 +88,13 @@ def _verified(
         found: list[Finding] = []
         if data_files and proof is not None:
             found += _data_files(proof, secrets, on_event)
-        if rehearse is not None and proof is not None:
-            found += _rehearsed(proof, rehearse, engine, on_event)
+        if server is not None and proof is not None:
+            try:
+                rehearsal = _rehearsed(proof, server, engine, on_event)
+            except DlbackupError as exc:
+                exc.result = _with(report, found, begun, "not-made")
+                raise
+            return _with(report, [*found, *rehearsal.findings], begun, rehearsal.outcome)
     except BackupError as exc:
         rule = re.sub("(?<!^)(?=[A-Z])", "-", type(exc).__name__).lower()
         message = exc.message + (f" ({exc.hint})" if exc.hint else "")
@@ -88,9 +110,24 @@ def _verified(
             findings=damage,
             seconds=round(time.monotonic() - begun, 3),
         )
+    return _with(report, found, begun)
+
+
+def _with(
+    report: Verification, found: Iterable[Finding], begun: float, rehearsal: Rehearsed | None = None
+) -> Verification:
+    """Return what was found with more findings."""
     findings = sorted((*report.findings, *found), key=lambda finding: finding.severity)
     ok = all(finding.severity != "error" for finding in findings)
-    return replace(report, ok=ok, findings=tuple(findings), seconds=round(time.monotonic() - begun, 3))
+    seconds = round(time.monotonic() - begun, 3)
+    return replace(report, ok=ok, findings=tuple(findings), seconds=seconds, rehearsal=rehearsal)
+
+
+def _server(text: str) -> Address:
+    address = parse_address(text)
+    if address.kind != "postgres":
+        raise UsageError(f"a rehearsal needs a PostgreSQL database, not {address}")
+    return address
 
 
 def _data_files(backup: VerifiedBackup, secrets: str | Path | None, on_event: OnEvent) -> list[Finding]:
@@ -102,19 +139,27 @@ def _data_files(backup: VerifiedBackup, secrets: str | Path | None, on_event: On
         return look_everywhere(content, secrets, LISTING_TIMEOUT_S).findings
 
 
-def _rehearsed(backup: VerifiedBackup, server: str, engine: str | Path | None, on_event: OnEvent) -> list[Finding]:
-    from dlbackup.engine.engine import probe
-    from dlbackup.migration.rehearsal import rehearse_backup
+def _rehearsed(backup: VerifiedBackup, address: Address, engine: str | Path | None, on_event: OnEvent) -> "Rehearsal":
+    """
+    Rehearse a good backup.
 
-    address = parse_address(server)
-    if address.kind != "postgres":
-        raise UsageError(f"a rehearsal needs a PostgreSQL database, not {address}")
-    with probe(engine) as opener:
-        how = f"restoring into a scratch schema of {address}, to be opened by DuckDB {opener.duckdb_version}"
-        on_event(Event(stage="rehearsal", message=how))
-        try:
+    Raises:
+        BackupError: it isn't the one that was verified any more.
+        RehearsalFailed, Unreachable, OtherEncoding: it could not be done, with whose fault that is.
+    """
+    from dlbackup.engine.engine import probe
+    from dlbackup.migration.rehearsal import Rehearsal, blamed, rehearse_backup
+
+    try:
+        with probe(engine) as opener:
+            how = f"restoring into a scratch schema of {address}, to be opened by DuckDB {opener.duckdb_version}"
+            on_event(Event(stage="rehearsal", message=how))
             return rehearse_backup(address, backup, opener)
-        except Unreachable:
-            raise
-        except (CatalogError, EngineError) as exc:
-            return [Finding(severity="error", rule="rehearsal", message=exc.message)]
+    except RestoredOtherwise as exc:
+        return Rehearsal("failed", (Finding(severity="error", rule="rehearsal", message=exc.message),))
+    except (BackupError, Interrupted):
+        raise
+    except DlbackupError as exc:
+        message = f"no rehearsal was made, since {blamed(exc)}: {exc.message}; the backup is good as far as it was read"
+        kind = type(exc) if isinstance(exc, Unreachable | OtherEncoding) else RehearsalFailed
+        raise kind(message, exc.hint) from exc

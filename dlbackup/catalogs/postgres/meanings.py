@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from dlbackup.errors import CatalogError, DlbackupError, Locked, MovedOn, OtherEncoding, Unreachable
+from dlbackup.errors import CatalogError, DlbackupError, Locked, MovedOn, NoRight, OtherEncoding, Unreachable
 
 
 class Meaning(NamedTuple):
@@ -87,18 +87,18 @@ _ROWS = (
     _Row("40", MovedOn, "another session was in the way; try again"),
     _Row(
         "42501",
-        CatalogError,
+        NoRight,
         "use a role with BYPASSRLS, or the tables' owner where it is not forced",
         "row-level security",
     ),
-    _Row("42501", CatalogError, "use the role that owns it, or a member of that role", "must be owner"),
+    _Row("42501", NoRight, "use the role that owns it, or a member of that role", "must be owner"),
     _Row(
         "42501",
-        CatalogError,
+        NoRight,
         "use the role that owns it, or have the rights granted by that role, which can also grant them to itself",
         "for (table|view|sequence)",
     ),
-    _Row("42501", CatalogError, "have the rights granted by a superuser, or by who owns what is named"),
+    _Row("42501", NoRight, "have the rights granted by a superuser, or by who owns what is named"),
     _Row("53100", CatalogError, "the server's disk is full"),
     _Row(
         "53200", CatalogError, "the server has no room for more locks: raise max_locks_per_transaction", "shared memory"

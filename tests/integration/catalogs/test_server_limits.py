@@ -151,7 +151,7 @@ def test_read_only_database_is_only_read(plain: Lake, cli: Cli, tmp_path: Path) 
     refused = cli("migrate", plain.url)
     restored = [cli("restore", backup, plain.url, *words) for words in (_REPLACE, ("--metadata-schema", "new"))]
 
-    assert planned.exit_code == 0
+    assert planned.exit_code == 4
     assert "can only read" in planned.json()["blockers"][0]["message"]
     failure(refused, 4, "can only read", "default_transaction_read_only", hint="primary")
     for done in restored:

@@ -2,13 +2,26 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 from support.cli import Cli, Finished
-from support.engines.engines import engine_of
-from support.faults.faults import engine_that, nothing_left, one, state
+from support.comparison import execute
+from support.engines.engines import engine, engine_of
+from support.faults.failures import failure, json_failure
+from support.faults.faults import (
+    MIGRATES,
+    OPENS,
+    engine_that,
+    new_role,
+    nothing_left,
+    one,
+    role_of,
+    sql_commits,
+    state,
+)
 from support.lakes.lakes import Lake, LakeFactory, LakeKind
 
-from dlbackup import dump
+from dlbackup import dump, verify
 from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.prover import prove_file
 from dlbackup.engine.engine import probe
@@ -27,6 +40,14 @@ def _rehearsed(cli: Cli, made: Lake, where: str, *words: str | Path) -> Finished
     assert one(where, _SCHEMAS) == 0
     nothing_left(made)
     assert sorted(path.name for path in made.data_path.rglob("*")) == files
+    return done
+
+
+def _rehearsed_there(cli: Cli, made: Lake, where: str, *words: str | Path) -> Finished:
+    """Dump a lake and rehearse the backup where not everything goes well."""
+    backup = cli("dump", made.url, "--json").json()["path"]
+    done = cli("verify", backup, "--rehearse", where, "--json", *words)
+    nothing_left(made)
     return done
 
 
@@ -73,15 +94,157 @@ def test_older_engine_says_that_it_can_t_open_it(lake: LakeFactory, cli: Cli) ->
     assert [finding["rule"] for finding in done.json()["findings"]] == ["not-opened"]
 
 
-@pytest.mark.parametrize("fault", ["os.abort()", "raise real.IOException('no')"])
-def test_engine_that_fails_is_an_error(lake: LakeFactory, cli: Cli, tmp_path: Path, fault: str) -> None:
-    """What fails in the rehearsal is an error of the verification: exit 3, and the scratch schema is gone."""
+def _not_made(done: Finished, *words: str, error: str = "RehearsalFailed") -> None:
+    """Check that a rehearsal was not made, with the reason, and that the backup is not blamed."""
+    answer = json_failure(done, 1, *words, "the backup is good as far as it was read")
+    assert answer["error"]["type"] == error
+    assert (answer["ok"], answer["rehearsal"]) == (True, "not-made")
+    assert [finding for finding in answer["findings"] if finding["severity"] == "error"] == []
+    assert "do not rely" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("statement", "fault"),
+    [
+        (MIGRATES, "os.abort()"),
+        (MIGRATES, "raise real.IOException('no')"),
+        (OPENS, "raise real.BinderException('a view')"),
+        ("LOAD", "raise real.IOException('not this')"),
+    ],
+)
+def test_engine_that_fails_is_no_bad_backup(
+    lake: LakeFactory, cli: Cli, tmp_path: Path, statement: str, fault: str
+) -> None:
+    """What the engine can't do says nothing about the backup: exit 1, and the scratch schema is gone."""
     made = lake("plain", "0.3")
 
-    done = _rehearsed(cli, made, made.url, "--engine", engine_that(tmp_path, before=fault))
+    done = _rehearsed(cli, made, made.url, "--engine", engine_that(tmp_path, before=fault, statement=statement))
 
-    assert done.exit_code == 3
-    assert [finding["rule"] for finding in done.json()["findings"]] == ["rehearsal"]
+    _not_made(done, "the engine failed")
+
+
+@pytest.mark.parametrize("spec", ["0.3", "1.0"])
+def test_role_without_a_right_is_no_bad_backup(lake: LakeFactory, cli: Cli, spec: str) -> None:
+    """A role that may make no schema is told so; that the backup is good stands on standard output."""
+    made = lake("plain", spec)
+    with new_role(made, "a-pass-word", owner=False) as url:
+        execute(made.url, f"revoke create on database {made.dbname} from public, {role_of(url)}")
+
+        done = _rehearsed(cli, made, url)
+
+        _not_made(done, "the role lacks a right", "permission denied for database")
+        (backup,) = cli.cwd.glob("*.zst")
+        text = cli("verify", backup, "--rehearse", url)
+        failure(text, 1, "permission denied", hint="have the rights granted")
+        assert f"{backup}: good" in text.stdout
+        assert (text.stdout + text.stderr).count("permission denied") == 1
+
+
+def test_server_that_lets_nobody_in_is_no_bad_backup(lake: LakeFactory, cli: Cli) -> None:
+    """Limits of connections, a database that isn't there and a session that is ended are exit 1."""
+    made = lake("plain", "1.0")
+    with new_role(made, "a-pass-word", owner=False) as url:
+        execute(made.url, f"alter role {role_of(url)} connection limit 0")
+        _not_made(_rehearsed_there(cli, made, url), "the connection failed", "too many", error="Unreachable")
+    nowhere = made.server.url_of("nowhere")
+    _not_made(_rehearsed_there(cli, made, nowhere), "the connection failed", "does not exist", error="Unreachable")
+
+
+def test_session_that_is_ended_is_no_bad_backup(lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:
+    """A rehearsal that loses its session says that the connection failed."""
+    made = lake("plain", "1.0")
+    ends = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'dlbackup-rehearsal'"
+    engine = engine_that(tmp_path, before=sql_commits(made.url, ends), statement=OPENS)
+
+    _not_made(_rehearsed_there(cli, made, made.url, "--engine", engine), "administrator command", error="Unreachable")
+
+
+def test_somebody_s_lock_is_no_bad_backup(lake: LakeFactory, cli: Cli) -> None:
+    """A lock timeout is told as one: other sessions were in the way, which may be over the next time."""
+    made = lake("plain", "1.0")
+    backup = cli("dump", made.url, "--json").json()["path"]
+    with psycopg.connect(made.url) as other:
+        other.execute("lock table pg_namespace in share mode")
+        done = cli("verify", backup, "--rehearse", made.url, "--json")
+
+    _not_made(done, "other sessions were in the way", "lock timeout")
+
+
+def test_event_trigger_is_no_bad_backup(lake: LakeFactory, cli: Cli) -> None:
+    """Tables that the database's own event triggers change are the database's doing."""
+    made = lake("plain", "1.0")
+    execute(
+        made.url,
+        "create function adds() returns event_trigger language plpgsql as $$declare it record; begin"
+        " for it in select * from pg_event_trigger_ddl_commands() where command_tag = 'CREATE TABLE' loop"
+        " execute format('alter table %s add extra int', it.object_identity); end loop; end$$",
+        "create event trigger adds on ddl_command_end when tag in ('CREATE TABLE') execute function adds()",
+    )
+
+    done = _rehearsed_there(cli, made, made.url)
+
+    _not_made(done, "event triggers of the database change new tables")
+    assert "adds" in done.json()["error"]["hint"]
+
+
+def test_other_rows_than_the_backup_s_are_a_bad_backup(
+    lake: LakeFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was restored and reads otherwise is an error of the verification, and the only one of a rehearsal."""
+    made = lake("plain", "1.0")
+    backup = dump(made.url, tmp_path).path
+    monkeypatch.setattr("dlbackup.transfer.filling.summed", lambda blocks: sum(1 for _ in blocks))
+
+    report = verify(backup, rehearse=made.url)
+
+    assert (report.ok, report.rehearsal) == (False, "failed")
+    assert [finding.rule for finding in report.findings if finding.severity == "error"] == ["rehearsal"]
+    assert one(made.url, _SCHEMAS) == 0
+
+
+def test_loss_that_is_not_accepted_blocks(lake: LakeFactory, cli: Cli) -> None:
+    """A rehearsal that meets what a migration is refused for is exit 4, with the report of any other."""
+    made = lake("plain", "0.3")
+    good = _rehearsed(cli, made, made.url).json()
+
+    done = _rehearsed(cli, made, made.url, "--engine", engine("1.5.1").python)
+
+    assert (done.exit_code, done.stderr.count("error:")) == (4, 0)
+    assert done.json().keys() == good.keys()
+    assert (good["rehearsal"], done.json()["rehearsal"], done.json()["ok"]) == ("passed", "blocked", True)
+    mended = {finding["rule"]: finding["mended"] for finding in done.json()["findings"]}
+    assert mended["unreadable-defaults"] is False
+
+
+def test_what_is_mended_is_said_to_be(lake: LakeFactory, cli: Cli) -> None:
+    """What a migration puts right by itself blocks nothing."""
+    done = _rehearsed(cli, (made := lake("inlined", "0.3")), made.url)
+
+    assert (done.exit_code, done.json()["rehearsal"]) == (0, "passed")
+    assert [finding["mended"] for finding in done.json()["findings"]] == [True]
+
+
+@pytest.mark.parametrize("spec", ["0.2", "0.3", "1.0"])
+@pytest.mark.parametrize("data_path", ["D:\\\\lake\\\\", "data/"])
+def test_data_path_of_another_machine_is_no_obstacle(lake: LakeFactory, cli: Cli, spec: str, data_path: str) -> None:
+    """A rehearsal needs no data file: a Windows or relative path keeps no engine from opening the copy."""
+    made = lake("plain", spec)
+    execute(made.url, f"update ducklake_metadata set value = E'{data_path}' where key = 'data_path'")
+
+    done = _rehearsed(cli, made, made.url, "--engine", made.engine.python)
+
+    assert (done.exit_code, done.json()["rehearsal"]) == (0, "passed"), done
+    looked = cli("verify", next(cli.cwd.glob("*.zst")), "--data-files", "--json")
+    assert looked.exit_code in (0, 3)
+    assert "data-files-out-of-reach" in [finding["rule"] for finding in looked.json()["findings"]]
+
+
+@pytest.mark.parametrize("where", ["nope", "x.ducklake", "postgres:dbname=x y"])
+def test_wrong_address_is_refused_before_anything_is_read(cli: Cli, where: str) -> None:
+    """Wrong usage is found at once: not even the backup has to be there."""
+    done = cli("verify", "no-such-backup.zst", "--rehearse", where, "--json")
+
+    assert json_failure(done, 2)["error"]["type"] == "UsageError"
 
 
 def test_only_what_was_verified_is_rehearsed(lake: LakeFactory, tmp_path: Path) -> None:

@@ -90,10 +90,31 @@ def test_a_data_path_is_stored_as_engines_do(given: str, wanted: str) -> None:
     assert stored(given) == wanted
 
 
-@pytest.mark.parametrize("path", ["D:/lake/", "d:\\lake\\"])
-def test_a_drive_of_windows_is_out_of_reach(lake: duckdb.DuckDBPyConnection, path: str) -> None:
-    """Files there are neither there nor missing: nobody here can look."""
-    lake.execute("update ducklake_metadata set value = ?", [path])
+@pytest.mark.parametrize("data_path", ["D:\\lake\\", "D:/lake/", "\\\\server\\share\\", "data/", "../x y/"])
+def test_files_out_of_reach_are_no_missing_ones(
+    lake: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_path: str
+) -> None:
+    """A Windows path, or one relative to an unknown folder, says nothing of its files; where they were looked for."""
+    monkeypatch.chdir(tmp_path)
+    lake.execute("update ducklake_metadata set value = ?", [data_path])
     add(lake, "1", "t/", "a", "b")
 
-    assert found(lake).keys() == {"remote-data-files"}
+    looked = look(LoadedBackup(lake, ()))
+
+    (finding,) = looked.findings
+    assert (finding.severity, finding.rule, looked.missing) == ("warning", "data-files-out-of-reach", 2)
+    assert finding.message.startswith("2 of 2 data files are out of reach")
+    assert finding.message.endswith(f"looked for from {tmp_path}: 2 in {data_path}main/t/")
+
+
+def test_relative_files_that_are_there_are_looked_at(
+    lake: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run in the folder that relative paths are relative to, files are found, and missing ones are missing."""
+    monkeypatch.chdir(tmp_path)
+    lake.execute("update ducklake_metadata set value = 'data/'")
+    (tmp_path / "data" / "main" / "t").mkdir(parents=True)
+    (tmp_path / "data" / "main" / "t" / "a").write_bytes(b"abc")
+    add(lake, "1", "t/", "a", "gone")
+
+    assert list(found(lake)) == ["missing-data-files"]
