@@ -38,6 +38,8 @@ class DlbackupError(Exception):
     """Base of all errors that a user can meet; `exit_code` is the process's exit status."""
 
     exit_code = 1
+    transient = False
+    """Whether the same may go well in a while, when others are done: nothing is unsafe about it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -83,6 +85,8 @@ class Unsupported(CatalogError):
 
 class MovedOn(CatalogError):
     """The catalog's tables were changed again and again while they were read."""
+
+    transient = True
 
 
 class Unhealthy(CatalogError):
@@ -154,9 +158,13 @@ class NotOwner(Refused):
 class MigratorRuns(Refused):
     """Another migration or restore of the same catalog is under way."""
 
+    transient = True
+
 
 class Locked(Refused):
     """Somebody holds a lock that the job needs."""
+
+    transient = True
 
 
 class HasDependents(Refused):

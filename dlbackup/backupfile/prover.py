@@ -21,6 +21,7 @@ from dlbackup.backupfile.workload import PROOF_BYTES, of_backup
 from dlbackup.errors import Corrupt, NotVerified, listed
 from dlbackup.lake import conformance
 from dlbackup.lake.canonical import Canonical
+from dlbackup.lake.datafiles import FILE_RULES
 from dlbackup.lake.findings import Finding, first_error
 from dlbackup.lake.fingerprint import Fingerprinter, TablePart
 from dlbackup.runtime.memory import collector_paused
@@ -78,10 +79,10 @@ class Verification:
         """
         if self.ok:
             return self
-        error = NotVerified(
-            f"{self.path} does not verify: {first_error(self.findings)}",
-            "do not rely on this backup; take another one",
-        )
+        hint = "do not rely on this backup; take another one"
+        if all(finding.severity != "error" or finding.rule in FILE_RULES for finding in self.findings):
+            hint = "the backup itself is good: bring the files back, or restore with --data-path where they are"
+        error = NotVerified(f"{self.path} does not verify: {first_error(self.findings)}", hint)
         error.result = self
         raise error
 

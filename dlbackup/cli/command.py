@@ -91,10 +91,10 @@ def _report(error: DlbackupError, answers: TextIO | None) -> int:
     if answers is not None:
         answer = encode(error.result, keep_defaults=True) if error.result else {}
         about = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+        again = {"transient": True} if error.transient else {}
+        said = {**answer, "error": about, "exit_code": error.exit_code, **again}
         with suppress(BrokenPipeError):  # whoever reads only the exit code still gets it
-            print(
-                json.dumps({**answer, "error": about, "exit_code": error.exit_code}, ensure_ascii=False), file=answers
-            )
+            print(json.dumps(said, ensure_ascii=False), file=answers)
     return error.exit_code
 
 

@@ -24,7 +24,8 @@ exit codes:
   1  failed; nothing was changed
   2  wrong usage
   3  a backup is damaged or does not verify; check found errors
-  4  refused because it would be unsafe; the message names the option that accepts the risk
+  4  refused because it would be unsafe; the message names the option that accepts the risk;
+     plan and verify --rehearse: a migration would be refused
   5  migration failed; the catalog is as it was (proved)
   6  migration failed after the catalog had changed; the backup was restored (proved)
   7  migration failed and the state can't be proved: a person is needed

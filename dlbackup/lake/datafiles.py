@@ -20,6 +20,8 @@ from dlbackup.tables.quoting import quote_literal
 
 SHOWN = 3
 """How many of each kind are named."""
+FILE_RULES = ("missing-data-files", "data-file-sizes")
+"""The errors that `look` finds: of files, not of the backup that names them."""
 _REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 COLUMNS = {

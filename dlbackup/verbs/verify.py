@@ -162,4 +162,6 @@ def _rehearsed(backup: VerifiedBackup, address: Address, engine: str | Path | No
     except DlbackupError as exc:
         message = f"no rehearsal was made, since {blamed(exc)}: {exc.message}; the backup is good as far as it was read"
         kind = type(exc) if isinstance(exc, Unreachable | OtherEncoding) else RehearsalFailed
-        raise kind(message, exc.hint) from exc
+        error = kind(message, exc.hint)
+        error.transient = exc.transient
+        raise error from exc

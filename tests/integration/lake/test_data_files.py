@@ -53,6 +53,7 @@ def test_missing_and_changed_files_are_found(private: Lake, cli: Cli) -> None:
     assert found["missing-data-files"].startswith("1 of ")
     assert str(gone) in found["missing-data-files"]
     assert str(longer) in found["data-file-sizes"]
+    assert "do not rely" not in done.stderr
     assert cli("verify", backup).exit_code == 0
 
 

@@ -168,6 +168,7 @@ def test_somebody_s_lock_is_no_bad_backup(lake: LakeFactory, cli: Cli) -> None:
         done = cli("verify", backup, "--rehearse", made.url, "--json")
 
     _not_made(done, "other sessions were in the way", "lock timeout")
+    assert done.json()["transient"] is True
 
 
 def test_event_trigger_is_no_bad_backup(lake: LakeFactory, cli: Cli) -> None:
