@@ -58,7 +58,9 @@ def engine_of(connection: "DuckDBPyConnection", kind: Kind) -> Engine:
         key = (duckdb_version, ducklake_version)
         if key not in _writes:
             _writes[key] = _written(cursor)
-        return Engine(Path(sys.executable), duckdb_version.removeprefix("v"), _writes[key])
+        return Engine(
+            python=Path(sys.executable), duckdb_version=duckdb_version.removeprefix("v"), spec_version=_writes[key]
+        )
 
 
 def _extension(cursor: "DuckDBPyConnection", name: str) -> tuple[str, str, bool]:

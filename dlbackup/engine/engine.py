@@ -33,7 +33,7 @@ deadline, shows before that a lake takes longer.
 _EXTENSIONS = ("ducklake", "postgres")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Engine:
     """
     A DuckDB with its DuckLake extension, and its process, which ends with the block of a `with`.
@@ -130,7 +130,9 @@ def probe(python: str | Path | None = None) -> Engine:
                 f"no usable DuckLake engine at {interpreter}: {exc.message}",
                 "install one that brings its extensions: pip install 'dlbackup[engine]'",
             ) from exc
-        engine = Engine(interpreter, results[0][0], results[2][0][0], process)
+        engine = Engine(
+            python=interpreter, duckdb_version=results[0][0], spec_version=results[2][0][0], _process=process
+        )
         undo.pop_all()
     return engine
 

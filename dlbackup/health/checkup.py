@@ -32,7 +32,7 @@ MENDED_COLUMNS = 1000
 _NO_MEND = "dump what is there, then restore a backup from before the damage, or put the rows right by hand"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """
     What a check found.
@@ -137,7 +137,13 @@ def _check(
     ]
     findings.sort(key=lambda finding: finding.severity)
     ok = all(finding.severity != "error" for finding in findings)
-    return Check(ok, version, tuple(findings), looked_at, not_looked_at)
+    return Check(
+        ok=ok,
+        spec_version=version,
+        findings=tuple(findings),
+        looked_at=looked_at,
+        not_looked_at=not_looked_at,
+    )
 
 
 def _structure(version: str, tables: tuple[Table, ...], schema: str) -> list[Finding]:

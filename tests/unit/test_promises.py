@@ -24,7 +24,7 @@ from dlbackup.stores.folder import local
 
 PACKAGE = Path(dlbackup.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-ENGINE = Engine(Path("/nonexistent/python"), "1.5.5", "1.0")
+ENGINE = Engine(python=Path("/nonexistent/python"), duckdb_version="1.5.5", spec_version="1.0")
 TARGET = Target(
     address=parse_address("postgres:dbname=x password=s3cr3t"),
     schema="public",

@@ -419,7 +419,9 @@ RULES = (
             where o.table_id = i.table_id and o.column_name = u.column_name
         )
         """,
-        advice="docs/rules.md says how to get the rows out of the inlined table",
+        advice="keep all clients away, give ducklake_column.column_name the cut name, let DuckDB flush the inlined data"
+        " (CALL ducklake_flush_inlined_data), then give the column its name again, and drop the empty inlined table"
+        " with its row in ducklake_inlined_data_tables",
         breaks=_is_cut,
     ),
     Rule(

@@ -21,7 +21,7 @@ from dlbackup.verbs.dump import dump
 def test_engine_of_this_environment_writes_1_0() -> None:
     """Without a choice, the engine is the DuckDB of dlbackup's own environment."""
     with probe() as found:
-        assert found == Engine(Path(sys.executable), "1.5.5", "1.0")
+        assert found == Engine(python=Path(sys.executable), duckdb_version="1.5.5", spec_version="1.0")
 
 
 @pytest.mark.parametrize(("version", "spec"), ENGINES.items())
@@ -30,7 +30,7 @@ def test_engine_of_another_environment_says_what_it_writes(version: str, spec: s
     python = engine(version).python
 
     with probe(python) as found:
-        assert found == Engine(python, version, spec)
+        assert found == Engine(python=python, duckdb_version=version, spec_version=spec)
 
 
 def test_python_without_duckdb_is_no_engine(tmp_path: Path) -> None:
@@ -99,8 +99,10 @@ def test_attach_without_a_proven_backup_does_not_run() -> None:
         lock_timeout_ms=1000,
     )
 
+    engine = Engine(python=Path("python"), duckdb_version="1.5.5", spec_version="1.0")
+
     with pytest.raises(TypeError, match="VerifiedBackup"):
-        attach_migrating(Engine(Path("python"), "1.5.5", "1.0"), object(), target, 1.0)  # type: ignore[arg-type]
+        attach_migrating(engine, object(), target, 1.0)  # type: ignore[arg-type]
 
 
 def test_attach_statement_holds_no_password() -> None:

@@ -30,7 +30,7 @@ def _engine(folder: Path, *lines: str) -> Engine:
     script = folder / "python"
     script.write_text("\n".join(["#!/bin/sh", f"echo $$ >> {folder}/started", "read extensions", *lines, ""]))
     script.chmod(0o755)
-    return Engine(script, "1.5.5", "1.0")
+    return Engine(python=script, duckdb_version="1.5.5", spec_version="1.0")
 
 
 def _started(folder: Path) -> list[int]:
@@ -127,7 +127,7 @@ def test_engine_that_can_not_get_ready_fails_with_its_reason_at_its_job(tmp_path
 
 def test_missing_python_is_told_at_the_job() -> None:
     """Nothing can stand by where there is no Python, and nothing is raised for it."""
-    with Engine(Path("/nonexistent/python"), "1.5.5", "1.0") as engine:
+    with Engine(python=Path("/nonexistent/python"), duckdb_version="1.5.5", spec_version="1.0") as engine:
         engine.stand_by()
         with pytest.raises(AttachFailed, match="can't start /nonexistent/python"):
             check_opens(engine, _TARGET, (1,), 10)
@@ -171,7 +171,7 @@ def _engine_with_a_false_duckdb(folder: Path) -> Engine:
     words = f"echo $$ >> {folder}/started; PYTHONPATH={folder} exec {sys.executable}"
     script.write_text(f'#!/bin/sh\n{words} "$@"\n')
     script.chmod(0o755)
-    return Engine(script, "1.5.5", "1.0")
+    return Engine(python=script, duckdb_version="1.5.5", spec_version="1.0")
 
 
 def test_password_is_known_for_one_job_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
