@@ -256,15 +256,15 @@ def pieces(path: Path) -> tuple[list[bytes], bytes]:
     return [file[frame.offset : frame.offset + frame.size] for frame in frames], file[end:]
 
 
-def test_a_thousand_places_of_a_large_backup(large: Path, tmp_path: Path) -> None:
-    """A flipped bit at a thousand random places of a file of several frames is found each time."""
+def test_random_places_of_a_large_backup(large: Path, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """A flipped bit at random places of a file of several frames is found each time; with --long at a thousand."""
     file = large.read_bytes()
-    dice = random.Random(1)
+    dice = random.Random(pytestconfig.option.seed)
     path = tmp_path / "flipped"
     path.write_bytes(file)
     unnoticed = []
     with path.open("r+b", buffering=0) as flipped:
-        for _ in range(1000):
+        for _ in range(1000 if pytestconfig.option.long else 100):
             place, bit = dice.randrange(len(file)), dice.randrange(8)
             flipped.seek(place)
             flipped.write(bytes([file[place] ^ 1 << bit]))
