@@ -281,6 +281,5 @@ def look(answers: Answers, elsewhere: Elsewhere | None = None) -> Looked:
             f" {Path.cwd()}: {closed}"
         )
         findings.append(Finding(severity="warning", rule="data-files-out-of-reach", message=text))
-    nothing_seen = 0 < remote.count == total
-    unseen = missing.count + closed.count
-    return Looked(findings, None if nothing_seen else unseen, total, remote.count + closed.count)
+    unseen = remote.count + closed.count
+    return Looked(findings, None if 0 < unseen == total else missing.count, total, unseen)

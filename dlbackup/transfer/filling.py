@@ -403,8 +403,8 @@ def _look_for_data_files(place: Place, job: Job, scheduled: list[tuple[int, str]
             looked = look_everywhere(answers, job.options.secrets, LISTING_TIMEOUT_LOCKED_S)
         job.missing_data_files = looked.missing
         for finding in looked.findings:
-            if finding.severity == "error" or finding.rule == "data-files-out-of-reach":
-                on_event(Event(stage="data-files", message=finding.message, warning=True))
+            warning = finding.severity == "error" or finding.rule == "data-files-out-of-reach"
+            on_event(Event(stage="data-files", message=finding.message, warning=warning))
     if scheduled and (needed := _needed(place, restored, [file for file, _ in scheduled])):
         were = "was" if needed == 1 else "were"
         text = (

@@ -18,12 +18,13 @@ select d.refobjid as table, a.attname as column, c.oid, c.relname as name,
        obj_description(c.oid, 'pg_class') as comment,
        c.relacl is null or c.relacl = acldefault('s', c.relowner) as never_granted,
        has_sequence_privilege(c.oid, 'SELECT') as readable,
-       (c.relpersistence = 'p' or c.relnamespace::regnamespace::text like 'dlbackup\_rehearsal\_%%') and case d.deptype
+       (c.relpersistence = 'p' or n.nspname like 'dlbackup\_rehearsal\_%%') and case d.deptype
            when 'i' then s.seqtypid = a.atttypid
            else pg_get_expr(f.adbin, f.adrelid) = format('nextval(%%L::regclass)', c.oid::regclass::text)
        end is true as simple
 from pg_depend d
 join pg_class c on c.oid = d.objid and c.relkind = 'S'
+join pg_namespace n on n.oid = c.relnamespace
 join pg_sequence s on s.seqrelid = c.oid
 join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
 left join pg_attrdef f on f.adrelid = a.attrelid and f.adnum = a.attnum

@@ -106,23 +106,23 @@ def test_server_with_broken_files_is_not_a_lost_connection(
     execute(own.url, _LARGE)
     broken(own)
 
-    done = cli("dump", own.url, "-o", "backup", "--jobs", "1")
+    done = cli("dump", own.url, "-o", "backup.zst", "--jobs", "1")
 
     failure(done, 1, said, hint=hint)
-    assert not (cli.cwd / "backup").exists()
+    assert not (cli.cwd / "backup.zst").exists()
 
 
 def test_server_that_stops_says_so(own: Lake, cli: Cli) -> None:
     """A server that is being shut down ends a dump with that reason."""
     execute(own.url, _LARGE)
-    with started(cli, "dump", own.url, "-o", "backup", "--max-rate", "1M") as running:
+    with started(cli, "dump", own.url, "-o", "backup.zst", "--max-rate", "1M") as running:
         wait_until(lambda: _busy(own))
         with suppress(Exception):  # the container ends with its server
             own.server.run("sh", "-c", 'kill -INT "$(head -1 "$PGDATA/postmaster.pid")"')
         done = running.end()
 
     failure(done, 1, "due to administrator command", hint="the server is being stopped")
-    assert not (cli.cwd / "backup").exists()
+    assert not (cli.cwd / "backup.zst").exists()
 
 
 def _busy(made: Lake) -> bool:
@@ -181,18 +181,24 @@ def pair(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 )
 def test_dump_of_a_standby_begins_again(pair: _Pair, cli: Cli, tmp_path: Path, change: str, jobs: str) -> None:
     """What the primary does in the middle ends the reader on the standby; the dump begins again and is good."""
-    pair.catch_up()
     rate = ("--max-rate", "6M") if jobs == "1" else ()
-    with started(cli, "dump", pair.url, "-o", "backup", "--jobs", jobs, *rate) as running:
-        wait_until(lambda: _is_read(pair))
-        execute(pair.made.url, change)
-        done = running.end()
+    said = ""
+    for number in range(8):  # two processes may be done before the change is replayed
+        backup = cli.cwd / f"backup{number}.zst"
+        pair.catch_up()
+        with started(cli, "dump", pair.url, "-o", backup.name, "--jobs", jobs, *rate) as running:
+            wait_until(lambda: _is_read(pair))
+            execute(pair.made.url, change)
+            done = running.end()
+        assert done.exit_code == 0, done
+        assert verify(backup).ok
+        pair.catch_up()
+        assert contents(backup) == contents(dump(pair.made.url, tmp_path).path)
+        said += done.stderr
+        if "beginning again" in said:
+            break
 
-    assert done.exit_code == 0, done
-    assert "beginning again" in done.stderr
-    assert verify(cli.cwd / "backup").ok
-    pair.catch_up()
-    assert contents(cli.cwd / "backup") == contents(dump(pair.made.url, tmp_path).path)
+    assert "beginning again" in said
 
 
 def test_dump_of_a_standby_gives_up_after_some_tries(pair: _Pair, cli: Cli) -> None:
@@ -206,14 +212,14 @@ def test_dump_of_a_standby_gives_up_after_some_tries(pair: _Pair, cli: Cli) -> N
     thread = threading.Thread(target=change)
     thread.start()
     try:
-        done = cli("dump", pair.url, "-o", "backup", "--max-rate", "2M")
+        done = cli("dump", pair.url, "-o", "backup.zst", "--max-rate", "2M")
     finally:
         over.set()
         thread.join()
 
     failure(done, 1, "reading the catalog in schema public", hint="max_standby_streaming_delay")
     assert done.stderr.count("beginning again") == 2
-    assert not (cli.cwd / "backup").exists()
+    assert not (cli.cwd / "backup.zst").exists()
 
 
 def test_standby_is_read_and_not_written(pair: _Pair, tmp_path: Path, cli: Cli) -> None:

@@ -84,7 +84,7 @@ def test_check_says_which_files_it_did_not_look_at(lake: LakeFactory, cli: Cli) 
 
     assert done.exit_code == 0
     assert "healthy: DuckLake 1.0, 1 warning" in done.stdout
-    assert f"not looked at: {len(_parquet(made))} data files that are not on this machine" in done.stdout
+    assert f"not looked at: {len(_parquet(made))} data files that are out of reach" in done.stdout
 
 
 def test_files_in_object_storage_are_not_looked_at(lake: LakeFactory, cli: Cli) -> None:

@@ -116,7 +116,7 @@ def test_restore_looks_where_there_are_keys(
     files[0].unlink()
     words = ("restore", backup, database, "--replace", "--drop-replaced", "--secrets", keys, "--json")
 
-    failure(cli(*words), 4, "1 data files that the backup needs are missing", hint="--missing-data-files")
+    failure(cli(*words), 4, "1 data file that the backup needs ", hint="--missing-data-files")
     accepted = cli(*words, "--missing-data-files")
 
     assert accepted.json()["missing_data_files"] == 1

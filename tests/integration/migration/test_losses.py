@@ -484,7 +484,7 @@ _UPDATED = [
     "call ducklake_merge_adjacent_files('lake')",
 ]
 _WIDE = [f"create table lake.wide ({', '.join(f'c{number} integer' for number in range(1598))})"]
-_NULL_TEXT = ["create table lake.d (i integer, s varchar default 'NULL')"]
+_NULL_DEFAULT = ["create table lake.d (i integer, s varchar default 'NULL')"]
 
 
 @pytest.mark.parametrize(
@@ -492,7 +492,7 @@ _NULL_TEXT = ["create table lake.d (i integer, s varchar default 'NULL')"]
     [
         (_UPDATED, (), "rewritten-partial-files"),
         (_WIDE, (), "wide-tables"),
-        (_NULL_TEXT, ("--no-mend",), "null-text-defaults"),
+        (_NULL_DEFAULT, ("--no-mend",), "null-text-defaults"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

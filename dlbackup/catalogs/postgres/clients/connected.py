@@ -116,7 +116,7 @@ def lock_all(session: Session, schema: str, tables: Sequence[str]) -> None:
             session.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE".encode())
     except psycopg.errors.LockNotAvailable as exc:
         raise Locked(
-            f"the catalog in schema {schema} is in use{named(holders(session, tables))}",
+            f"the catalog in schema {schema} is in use, and its locks can't be had{named(holders(session, tables))}",
             "try again when they are done, or end them with --terminate-clients",
         ) from exc
 
