@@ -203,6 +203,10 @@ class RestoredOtherwise(CatalogError):
     """What a server gives back of a backup is not what it was given."""
 
 
+class OtherRows(RestoredOtherwise):
+    """The server gives back other rows than it was given."""
+
+
 class MigratedOtherwise(CatalogError):
     """What a migration made of a catalog is not what it should be."""
 

@@ -127,7 +127,7 @@ def parameters_for(address: Address, name: str = "dlbackup") -> dict[str, str]:
 
 def names_postgres(target: str | Path) -> bool:
     """Tell whether what a user named, wherever, is meant as the address of a PostgreSQL database."""
-    return re.match(r"\s*(ducklake:)?postgres(ql)?:", str(target)) is not None
+    return re.match(r"\s*(ducklake:)?postgres(ql)?(\+\w+)?:|.*\bpassword\s*=", str(target), re.IGNORECASE) is not None
 
 
 def names_backup(target: str | Path) -> bool:

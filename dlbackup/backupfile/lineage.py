@@ -23,15 +23,21 @@ def lineage_of(where: Where) -> Lineage:
     return Lineage(uuid, next(paths, None), _Snapshots(where))
 
 
+_MOST_FILES = 100_000
+"""Of a backup of more data files nobody waits to hear of them: that takes about 20 s for a million."""
+
+
 def extent_of(where: Where) -> Extent | None:
     """
-    Return how large the lake in a backup is; None where it hasn't the tables to tell.
+    Return how large the lake in a backup is; None where it hasn't the tables to tell, or too many data files.
 
     Raises:
         BackupError: the part that holds these tables is damaged; StorageError: it can't be read.
     """
     with BackupReader(where) as reader:
-        if not tells(entry.table for entry in reader.manifest.tables):
+        tables = reader.manifest.tables
+        rows = sum(entry.rows for entry in tables if entry.table.name == "ducklake_data_file")
+        if rows > _MOST_FILES or not tells(entry.table for entry in tables):
             return None
     files = size = 0
     for row in _rows(where, "ducklake_data_file"):

@@ -149,8 +149,11 @@ def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str
         if not isinstance(exc.result, dlbackup.Verification):
             raise
         report = exc.result
-        if report.ok:
+        failure = None if isinstance(exc, Interrupted) else _failure(report, options)
+        if failure is None:
             return report, reports.verified(report), exc
+        failure.hint += f"; {exc.message}"
+        return report, reports.verified(report), failure
     return report, reports.verified(report), _failure(report, options)
 
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dlbackup.addresses.address import Address, scrub
 from dlbackup.errors import EngineError
 
-_PAIRS = r"""(?:\w+=(?:'(?:[^'\\]|\\.)*'|[^\s'"]*)\s*)+"""
+_PAIR = r"""\w+=(?:'(?:[^'\\]|\\.)*'|[^\s'"]*)"""
+_PAIRS = rf"{_PAIR}(?:\s+{_PAIR})*\s*"
 _AT_PATH = re.compile(rf'Failed to attach DuckLake MetaData "[^"]*" at path \+ ?"postgres:{_PAIRS}"')
 _AT_SERVER = re.compile(rf'Unable to connect to Postgres at "?{_PAIRS}"?: ')
 _ADDRESS = re.compile(rf'"?(?:ducklake:)?postgres:{_PAIRS}"?')

@@ -17,7 +17,9 @@ from dlbackup.errors import StorageError, UsageError
 VARIABLE = "DLBACKUP_SECRETS"
 _ONLY_SECRETS = "it may hold CREATE SECRET statements, none of them PERSISTENT, and nothing else"
 _CREATES = re.compile(
-    r"(\s|--[^\n]*\n|/\*.*?\*/)*create\s+(or\s+replace\s+)?(temporary\s+|temp\s+)?secret\b", re.IGNORECASE | re.DOTALL
+    r"(\s|--[^\n]*\n|/\*.*?\*/)*create\s+(or\s+replace\s+)?(temporary\s+|temp\s+)?secret\b"
+    r"""(?!\s*(\w+|"[^"]*")?\s*in\b)""",  # IN a storage: that would be written to a file
+    re.IGNORECASE | re.DOTALL,
 )
 _VALUES = re.compile(r"(?:(\w+)(?:\s*:?=\s*|\s+))?'((?:[^']|'')*)'|(\w+)(?:\s*:?=\s*|\s+)([^\s,()'{}]+)")
 _TELLABLE = {"account_name", "chain", "endpoint", "provider", "region", "scope", "type", "url_style", "use_ssl"}

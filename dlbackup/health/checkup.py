@@ -100,7 +100,9 @@ def check_backup(reader: BackupReader, *, on_event: OnEvent = ignore) -> Check:
 
 def findings_of(content: Answers, version: str, wanted: Callable[[Rule], bool]) -> list[Finding]:
     """Ask only some of the rules that catalogs of a spec version must keep."""
-    return _Run(content, version, content.schema, ignore, lambda rule: not wanted(rule)).findings()
+    return _Run(
+        content, _layout(version, content.tables), content.schema, ignore, lambda rule: not wanted(rule)
+    ).findings()
 
 
 class _Wanted:

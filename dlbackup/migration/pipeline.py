@@ -80,8 +80,12 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
         exc.hint = f"{exc.hint}; {done}" if exc.hint else done
         exc.result = _joined(first, exc.result) if isinstance(exc.result, Migration) else first
         raise
-    with open_postgres(address, options.metadata_schema) as catalog:
-        return replace(_joined(first, second), way_back=_way_back(catalog, first, on_event))
+
+    def way_back() -> WayBack:
+        with open_postgres(address, options.metadata_schema) as catalog:
+            return to_backup(catalog, str(first.backup), barred=second.barred)
+
+    return replace(_joined(first, second), way_back=found(way_back, on_event))
 
 
 def _joined(first: Migration, second: Migration) -> Migration:

@@ -32,6 +32,7 @@ from dlbackup.errors import (
     MovedOn,
     NoRight,
     NotVerified,
+    OtherRows,
     Refused,
     RehearsalFailed,
     RestoredOtherwise,
@@ -73,10 +74,12 @@ def rehearse(passage: Passage, address: Address, backup: VerifiedBackup) -> None
             exc.hint or "do not rely on this backup; take another one, and look into the server's log",
         ) from exc
     except DlbackupError as exc:
-        raise RehearsalFailed(
+        failure = RehearsalFailed(
             f"the rehearsal failed, so the catalog was not touched; {blamed(exc)}: {exc.message}",
             exc.hint or "the backup is good and kept; --no-rehearsal would try the same on the catalog itself",
-        ) from exc
+        )
+        failure.transient = exc.transient
+        raise failure from exc
 
 
 _TO_BLAME: tuple[tuple[type[DlbackupError], str], ...] = (
@@ -208,6 +211,8 @@ def _server_blamed(address: Address, session: Session, version: str) -> Iterator
     """
     try:
         yield
+    except OtherRows:
+        raise
     except RestoredOtherwise as exc:
         was = version.partition(".")[0]
         with _usable(address, session) as own:

@@ -18,6 +18,7 @@ from dlbackup.errors import (
     NotEmpty,
     OtherEncoding,
     OtherLake,
+    OtherRows,
     RestoredOtherwise,
     UsageError,
     counted,
@@ -380,7 +381,7 @@ def read_back(place: Place, job: Job, entries: Sequence[Entry]) -> None:
             entry = expected[table.name]
             meter.part(work[table.name], entry.rows)
             if summed(meter.counted(paced(blocks, job.stream.limit))) != entry.content:
-                raise RestoredOtherwise(f"table {table.name}: the server gives back other rows than it was given")
+                raise OtherRows(f"table {table.name}: the server gives back other rows than it was given")
 
 
 def _difference(wanted: Table, found: Table | None) -> str:

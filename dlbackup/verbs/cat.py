@@ -18,6 +18,7 @@ from dlbackup.errors import BackupError, UsageError, listed
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.stores.contract import Sink, Where
 from dlbackup.stores.folder import local
+from dlbackup.stores.given import STANDARD_INPUT
 from dlbackup.tables.definition import PREFIX
 from dlbackup.tables.formats import Format, Value, render, values
 
@@ -58,6 +59,8 @@ def cat(backup: str | Path | Backup, table: str) -> TableRows:
         BackupError: it is no finished backup; while iterating: the part that holds the table is damaged.
         UsageError: there is no such table.
     """
+    if str(backup) == STANDARD_INPUT:
+        raise UsageError("rows are read again each time, and standard input can't be", "write it to a file first")
     with where_of(backup) as where, _found(where, table) as (_, entry):
         return TableRows(str(where), table, entry.table.column_names, entry.rows)
 

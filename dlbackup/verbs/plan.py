@@ -126,10 +126,11 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     refuse_unknown(options.accept_loss)
     with open_catalog(parse_address(address), options.metadata_schema) as catalog, probe(options.engine) as engine:
         errors: list[DlbackupError] = []
+        pooled: list[DlbackupError] = []
         try:
             catalog.refuse_pooler()
         except Pooled as exc:
-            errors.append(exc)
+            pooled.append(exc)
         with catalog.snapshot() as snapshot:
             losses: list[tuple[Loss, ...]] = []
             way: tuple[Step, ...] = ()
@@ -150,6 +151,8 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
         left = left_behind(catalog.mark, Path(options.backup_dir))
         if left is not None and left.journal is None and snapshot.head.spec_version != left.from_version:
             errors.append(cut_off(catalog.mark, left))
+        if way or left is not None:  # what is current already, migrate leaves alone
+            errors += pooled
         needed = bool(way) or left is not None or bool(errors)
         clients = catalog.clients()
         if way and clients and not (options.ignore_clients or options.terminate_clients):
