@@ -126,11 +126,6 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     refuse_unknown(options.accept_loss)
     with open_catalog(parse_address(address), options.metadata_schema) as catalog, probe(options.engine) as engine:
         errors: list[DlbackupError] = []
-        pooled: list[DlbackupError] = []
-        try:
-            catalog.refuse_pooler()
-        except Pooled as exc:
-            pooled.append(exc)
         with catalog.snapshot() as snapshot:
             losses: list[tuple[Loss, ...]] = []
             way: tuple[Step, ...] = ()
@@ -152,12 +147,15 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
         if left is not None and left.journal is None and snapshot.head.spec_version != left.from_version:
             errors.append(cut_off(catalog.mark, left))
         if way or left is not None:  # what is current already, migrate leaves alone
-            errors += pooled
+            try:
+                catalog.refuse_pooler()
+            except Pooled as exc:
+                errors.append(exc)
         needed = bool(way) or left is not None or bool(errors)
         clients = catalog.clients()
         if way and clients and not (options.ignore_clients or options.terminate_clients):
             errors.append(clients_connected(clients))
-        around, unseen = catalog.surroundings()
+        around, unseen = catalog.surroundings() if way else ([], [])
         locks = catalog.locks(len(snapshot.tables))
         to_version = way[-1].to_version if way else engine.spec_version
         few = _few_locks(catalog.locks(2 * len(snapshot.tables))) if way else ()
