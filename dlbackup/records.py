@@ -1,6 +1,8 @@
 """
 Records to JSON and back, strictly: what comes back is exactly what the record's annotations say.
 
+Where a record has `IGNORES_LATER_KEYS`, keys that it doesn't know are those of a version to come, and don't matter.
+
 Fields that have their default value are left out of the JSON, which keeps manifests of catalogs with
 thousands of tables small.
 """
@@ -44,7 +46,8 @@ def decode(record: type[T], value: object) -> T:
     Return the record that `value` (from `json.loads`) describes.
 
     Raises:
-        ValueError: a key is missing or unknown, or a value has another type than annotated.
+        ValueError: a key is missing or unknown, or a value has another type than annotated. Unknown keys that are to
+            be ignored are taken out of `value`.
     """
     try:
         return typing.cast("T", _decoder(typing.cast("Any", record))(value))
@@ -109,7 +112,10 @@ def _record_decoder(kind: Any) -> _Decoder:
         if not isinstance(value, dict):
             raise _Wrong("an object expected")
         if unknown := value.keys() - decoders.keys():
-            raise _Wrong(f"unknown keys {sorted(unknown)}")
+            if not getattr(kind, "IGNORES_LATER_KEYS", False):
+                raise _Wrong(f"unknown keys {sorted(unknown)}")
+            for name in unknown:
+                del value[name]
         for name in required:
             if name not in value:
                 raise _Wrong(f"{name} is missing")

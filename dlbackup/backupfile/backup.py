@@ -80,6 +80,8 @@ class Backup:
         sha256: of the file.
         left_out: what belongs to the tables but can't be carried, by name.
         fingerprint: what the lake means, whatever its spec version.
+        base: the backup whose frames were taken over where PostgreSQL proved the rows unchanged; None where none was.
+        reused_rows, reused_bytes: how much of the file that is.
         lake: how large it is, as opposed to its catalog; None where that doesn't say.
     """
 
@@ -96,6 +98,9 @@ class Backup:
     left_out: tuple[str, ...] = ()
     fingerprint: str = ""
     lake: Extent | None = None
+    base: str | None = None
+    reused_rows: int = 0
+    reused_bytes: int = 0
     contents: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
 
 

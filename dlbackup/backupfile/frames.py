@@ -55,6 +55,11 @@ class PackedFrame:
     rows: int
 
 
+def packed_by(level: int) -> str:
+    """Return what decides about the bytes of a frame beside its text: the same gives the same."""
+    return f"zstd {'.'.join(map(str, zstandard.ZSTD_VERSION))} level {level}"
+
+
 class Packer:
     """
     Packs statements into frames of about `FRAME_BYTES`, cut between statements.

@@ -2,8 +2,10 @@
 
 import json
 from dataclasses import dataclass
+from typing import ClassVar
 
 from dlbackup.backupfile.frames import Frame
+from dlbackup.backupfile.origin import Moment, Origin
 from dlbackup.lake.fingerprint import Fingerprint
 from dlbackup.records import encode
 from dlbackup.tables.definition import Kind, SchemaRights, Table
@@ -40,8 +42,11 @@ class Header:
         spec_version: empty where the catalog names none, or several.
         snapshot_id: the newest snapshot, None where there is none.
         created: UTC, ISO 8601.
+        moment: what later snapshots of the server can be held against; None where nothing could be proved from it.
+        packed: by what, and how: the same text gives the same frames only by the same.
     """
 
+    IGNORES_LATER_KEYS: ClassVar = True
     format: int
     spec_version: str
     snapshot_id: int | None
@@ -49,18 +54,27 @@ class Header:
     created: str
     tool: str
     source: Source
+    moment: Moment | None = None
+    packed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """One table in the manifest: its definition, what it holds, and the frames that its statements are in."""
+    """
+    One table in the manifest: its definition, what it holds, and the frames that its statements are in.
 
+    Args:
+        origin: None where nothing could be proved later of its rows.
+    """
+
+    IGNORES_LATER_KEYS: ClassVar = True
     table: Table
     kind: Kind
     rows: int
     digest: str
     first_frame: int
     last_frame: int
+    origin: Origin | None = None
 
     @property
     def content(self) -> Rows:
@@ -72,6 +86,7 @@ class Entry:
 class Manifest:
     """What a backup holds and means. `left_out` names what belongs to the tables but can't be carried."""
 
+    IGNORES_LATER_KEYS: ClassVar = True
     header: Header
     tables: tuple[Entry, ...]
     frames: tuple[Frame, ...]

@@ -74,11 +74,14 @@ class BackupReader:
                     f"the backup has format {found!r}; this dlbackup reads format {FORMAT}",
                     "use a newer dlbackup",
                 )
+            self._header_json = as_json(value["header"])
             manifest = decode(Manifest, value)
             for entry in manifest.tables:
                 if not re.fullmatch("[0-9a-f]{16}", entry.digest):
                     raise ValueError(f"{entry.digest!r} is not a digest")
             written = as_json(manifest)
+            if written == as_json(value):  # what is left of it without the keys that a later dlbackup added
+                written = as_json(json.loads(lines[1][3:]))
         except (ValueError, KeyError, TypeError, RecursionError) as exc:
             raise Corrupt(f"the manifest is malformed: {exc}") from exc
         if lines[1] != b"-- " + written:
@@ -133,7 +136,7 @@ class BackupReader:
             check_table(entry.table)
         text = TextCursor(self._file, self.manifest.frames, numbers)
         if numbers.start == 0:
-            for statement in prologue(self.manifest.header):
+            for statement in prologue(self.manifest.header, self._header_json):
                 text.expect(statement)
         for entry in tables:
             if entry.first_frame >= numbers.start:

@@ -10,12 +10,18 @@ _FIRST_LINE = b"-- dlbackup 1\n"
 MANIFEST_LINE = b"-- dlbackup manifest\n"
 
 
-def prologue(header: Header) -> list[bytes]:
-    """Return what comes before the tables."""
+def prologue(header: Header, header_json: bytes | None = None) -> list[bytes]:
+    """
+    Return what comes before the tables.
+
+    Args:
+        header_json: the header as it stands in the file, with what a later version may have added; the record's own by
+            default.
+    """
     # With SQL_ASCII what was stored is stored again as it is, or refused, whatever the database's encoding.
     encoding = "SQL_ASCII" if header.source.encoding and not header.source.converted else "UTF8"
     settings = f"SET client_encoding = '{encoding}';\n{SETTINGS}"
-    return [_FIRST_LINE, b"-- " + as_json(header) + b"\n", settings.encode(), b"BEGIN;\n"]
+    return [_FIRST_LINE, b"-- " + (header_json or as_json(header)) + b"\n", settings.encode(), b"BEGIN;\n"]
 
 
 def epilogue(tables: Sequence[Table]) -> Iterator[bytes]:

@@ -1,11 +1,12 @@
 """Tables written into a backup, one after the other; its bytes depend on nothing but rows."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 
 from dlbackup.backupfile.frames import LEVEL, FrameWriter, PackedFrame, Packer
 from dlbackup.backupfile.manifest import Entry, Header, Manifest, as_json
+from dlbackup.backupfile.origin import Origin, Stretch
 from dlbackup.backupfile.script import MANIFEST_LINE, epilogue, prologue
 from dlbackup.lake.canonical import Canonical
 from dlbackup.lake.fingerprint import Fingerprint, TablePart
@@ -72,20 +73,31 @@ class BackupWriter:
         """Bytes of text so far."""
         return self._out.text_bytes
 
-    def write_table(self, table: Table, parts: Iterable[Block | Piece], fingerprint: TablePart | None = None) -> Rows:
+    def write_table(
+        self,
+        table: Table,
+        parts: Iterable[Block | Piece],
+        fingerprint: TablePart | None = None,
+        origin: Origin | None = None,
+    ) -> Rows:
         """
         Write a table and its rows, some of which may have been packed elsewhere. Returns what was written.
 
         Args:
             parts: each block becomes one INSERT.
             fingerprint: takes the rows' meaning.
+            origin: what the table is beyond its definition; its stretches are the pieces.
         """
+        stretches: list[Stretch] = []
         first = last = self._out.index
         self._out.write(definition(table).encode())
         header = insert_header(table)
         rows = Rows(0, 0)
         for part in parts:
             if isinstance(part, Piece):
+                if part.frames:
+                    self._out.settle()
+                stretches.append(Stretch.of(part.rows, part.meaning, self._out.index, len(part.frames)))
                 for frame in part.frames:
                     self._out.append(frame)
                     last = self._out.index - 1
@@ -107,6 +119,7 @@ class BackupWriter:
                 digest=f"{rows.digest:016x}",
                 first_frame=first,
                 last_frame=last,
+                origin=replace(origin, stretches=tuple(stretches)) if origin else None,
             )
         )
         return rows

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Entry, Source
+from dlbackup.backupfile.origin import Moment, Origin
 from dlbackup.errors import ClientsConnected, DlbackupError, listed
 from dlbackup.lake.answers import Answers
 from dlbackup.lake.lineage import Lineage
@@ -55,6 +56,38 @@ class Pages:
 
     first: int
     end: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """
+    That a table holds the rows that an earlier snapshot saw, to be proved.
+
+    Args:
+        table: as it is now.
+        origin: what it was then.
+        rows: how many there were then, on these pages.
+        pages: None for the whole table.
+        may_have_more_columns: columns that were added at the end since, with NULL for those rows, don't matter.
+    """
+
+    table: Table
+    origin: Origin
+    rows: int
+    pages: Pages | None = None
+    may_have_more_columns: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """How many rows came and went at most since an earlier snapshot; one that was updated did both."""
+
+    added: int
+    removed: int
+
+    def __bool__(self) -> bool:
+        """Tell whether anything may have changed."""
+        return bool(self.added or self.removed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +150,20 @@ class Snapshot(Protocol):
 
     def updates_refused(self) -> list[DlbackupError]:
         """Return why rows that an engine's migration updates can't be, as errors to raise."""
+
+    def moment(self) -> Moment | None:
+        """Return what a later snapshot can be held against; None where nothing could be proved from it."""
+
+    def origins(self) -> dict[str, Origin]:
+        """Return, by name, what tables are beyond their definitions, of those of which anything can be proved later."""
+
+    def since(self, then: Moment, claims: Sequence[Claim]) -> list[Change | None]:
+        """
+        Return what became of rows that an earlier snapshot saw, without reading them.
+
+        None where that can't be told: another history of the server, another table, a table that was written anew.
+        A change may be told that is none; that there is none is always true.
+        """
 
     def joinable(self, tables: Sequence[Table]) -> "Joinable | None":
         """

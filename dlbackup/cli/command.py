@@ -128,6 +128,7 @@ def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
         level=options.level,
         jobs=options.jobs,
         max_rate=options.max_rate,
+        base=options.base,
         on_event=on_event,
     )
     return backup, reports.dumped(backup), None

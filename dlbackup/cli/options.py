@@ -176,6 +176,12 @@ def _add_dump(commands: _Commands) -> None:
     parser.add_argument(
         "--level", type=whole(1, 22), default=LEVEL, metavar="N", help="zstd level, 1 to 22 (default: %(default)s)"
     )
+    parser.add_argument(
+        "--base",
+        metavar="BACKUP",
+        help="an earlier backup of the same catalog: what PostgreSQL proves unchanged since is taken over from there"
+        " and not read again; auto: the newest in the folder where the new one goes. The file is as without",
+    )
     _jobs_option(parser, "read and compress, each on a connection of its own; the file is the same")
     _rate_option(parser, "read")
     _schema_option(parser)

@@ -35,6 +35,9 @@ def dumped(backup: "Backup") -> str:
         f"  {_lake(backup.spec_version, backup.snapshot_id)}, {held}, {size}, {backup.seconds:.1f} s",
         f"  sha256 {backup.sha256}",
     ]
+    if backup.base is not None:
+        taken = f"{counted(backup.reused_rows, 'row')} ({_size(backup.reused_bytes)})"
+        lines.append(f"  taken over from {backup.base}: {taken}")
     lines += [f"  not in it, the lake's own files: {_extent(backup.lake)}"] if backup.lake else []
     return "\n".join(lines)
 

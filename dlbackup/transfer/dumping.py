@@ -8,7 +8,7 @@ stands between the parentheses of a VALUES list.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -17,10 +17,11 @@ from pathlib import Path
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import Backup
-from dlbackup.backupfile.frames import LEVEL
+from dlbackup.backupfile.frames import LEVEL, packed_by
 from dlbackup.backupfile.manifest import FORMAT, Header, Manifest
+from dlbackup.backupfile.origin import Moment, Origin
 from dlbackup.backupfile.writer import BackupWriter, Piece, pack
-from dlbackup.catalogs.contract import Joinable, Pages, Snapshot
+from dlbackup.catalogs.contract import Claim, Joinable, Pages, Snapshot
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.errors import MovedOn, counted
 from dlbackup.lake.canonical import Canonical
@@ -34,6 +35,7 @@ from dlbackup.tables.allowlist import check_table
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.rows import statements_of
+from dlbackup.transfer.base import Base, opened
 from dlbackup.transfer.destination import destination
 
 ATTEMPTS = 3
@@ -53,12 +55,13 @@ def dump_catalog(
     on_event: OnEvent = ignore,
     *,
     max_rate: float | None = None,
+    base: str | Path | None = None,
 ) -> Backup:
-    """Write one backup; begin again when the tables change under it."""
+    """Write one backup; begin again when the tables change under it. `base` as for `base.opened`."""
     limit = throttle(max_rate)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _dump_once(address, to, schema, level, jobs if limit is None else 1, limit, on_event)
+            return _dump_once(address, to, schema, level, jobs if limit is None else 1, limit, on_event, base)
         except MovedOn as exc:
             if attempt == ATTEMPTS or to == "-":
                 raise
@@ -74,6 +77,7 @@ def _dump_once(
     jobs: int,
     limit: Throttle | None,
     on_event: OnEvent,
+    base: str | Path | None,
 ) -> Backup:
     begun = time.monotonic()
     with open_catalog(address, schema) as catalog, catalog.snapshot(share=jobs > 1) as snapshot:
@@ -87,13 +91,15 @@ def _dump_once(
         with snapshot.answers() as answers:
             lake = extent_of(answers)
         begun_ns = time.time_ns()
-        header = _header(snapshot, begun_ns)
+        header = _header(snapshot, begun_ns, level)
         with (
+            opened(base, to, header, on_event) as found,
             destination(to, header, begun_ns) as (path, sink),
             BackupWriter(sink, header, level) as writer,
             collector_paused(),
         ):
-            manifest = _write(writer, _Reading.begin(snapshot, level, jobs, limit, on_event), on_event)
+            reading = _Reading.begin(snapshot, level, jobs, limit, on_event, found)
+            manifest = _write(writer, reading, on_event)
         return Backup(
             path=path,
             format=FORMAT,
@@ -108,11 +114,14 @@ def _dump_once(
             left_out=manifest.left_out,
             fingerprint=manifest.fingerprint.value if manifest.fingerprint else "",
             lake=lake,
+            base=str(found.where) if found else None,
+            reused_rows=found.reused_rows if found else 0,
+            reused_bytes=found.reused_bytes if found else 0,
             contents=manifest.contents,
         )
 
 
-def _header(snapshot: Snapshot, begun_ns: int) -> Header:
+def _header(snapshot: Snapshot, begun_ns: int, level: int) -> Header:
     head = snapshot.head
     created = datetime.fromtimestamp(begun_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Header(
@@ -123,6 +132,8 @@ def _header(snapshot: Snapshot, begun_ns: int) -> Header:
         created=created,
         tool=_tool(),
         source=snapshot.source,
+        moment=snapshot.moment(),
+        packed=packed_by(level),
     )
 
 
@@ -135,18 +146,21 @@ def _tool() -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """Some pages of a table, to be packed."""
+    """Some pages of a table, to be packed unless it can be proved that the base has their rows."""
 
     table: Table
     pages: Pages
     canonical: Canonical
+    claim: Claim | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reading:
-    """How a snapshot is read: on how many sessions, how fast, and packed at which level of zstd."""
+    """How a snapshot is read: on how many sessions, how fast, packed at which level of zstd, and what need not be."""
 
     snapshot: Snapshot
+    base: Base | None
+    origins: dict[str, Origin]
     level: int
     jobs: int
     limit: Throttle | None
@@ -162,12 +176,21 @@ class _Reading:
         jobs: int,
         limit: Throttle | None,
         on_event: OnEvent,
+        base: Base | None,
     ) -> "_Reading":
         sizes, densities = snapshot.pages(), snapshot.densities()
         work = sum(sizes.values()) + DUMP_PAGES * len(sizes)
         meter = Meter("dump", on_event, work, guessed_rows(sizes, densities), guessed=True)
         return cls(
-            snapshot=snapshot, level=level, jobs=jobs, limit=limit, sizes=sizes, densities=densities, meter=meter
+            snapshot=snapshot,
+            base=base,
+            origins=snapshot.origins(),
+            level=level,
+            jobs=jobs,
+            limit=limit,
+            sizes=sizes,
+            densities=densities,
+            meter=meter,
         )
 
     def each(self, tables: Sequence[Table]) -> Iterator[tuple[Table, Iterator[Block]]]:
@@ -176,11 +199,15 @@ class _Reading:
             self.part(table)
             yield table, statements_of(self.meter.counted(paced(blocks, self.limit)))
 
-    def packed(self, table: Table, pieces: Mapping[int, Pages], crew: Crew[_Task, Piece]) -> Iterator[Piece]:
-        """Wait for the pieces of a table, by the numbers of their tasks."""
-        for number, pages in pieces.items():
-            self.part(table, pages)
+    def packed(self, pieces: Mapping[int, _Task], crew: Crew[_Task, Piece | None]) -> Iterator[Piece]:
+        """Wait for the pieces of a table, by the numbers of their tasks; take from the base those that are proved."""
+        for place, (number, task) in enumerate(pieces.items()):
+            self.part(task.table, task.pages)
             piece = crew.result(number)
+            if piece is None and self.base is not None:
+                piece = self.base.piece(task.table, place)
+            if piece is None:
+                piece = _read_piece(self.rows, self.level, task)
             if self.jobs > 1:
                 self.meter.add(piece.rows.count, crew.ahead * PIECE_PAGES)
             yield piece
@@ -200,27 +227,54 @@ class _Reading:
         count = (end or self.sizes[table.name]) - first
         self.meter.part(count + (0 if first else DUMP_PAGES), count * self.densities.get(table.name, 0.0))
 
-    def pack(self, task: _Task) -> Piece:
-        return _pack(self.rows, self.level, task)
+    def tasks(self, table: Table, pieces: Sequence[Pages], canonical: Canonical) -> list[_Task]:
+        """Return the tasks for the pieces of a table."""
+        none = [None] * len(pieces)
+        claims = self.base.claims(table, canonical, pieces, PIECE_PAGES) if self.base is not None else none
+        return [_Task(table, pages, canonical, claim) for pages, claim in zip(pieces, claims, strict=True)]
 
-    def crew(self, divided: Mapping[str, Sequence[Pages]]) -> Crew[_Task, Piece]:
+    def origin(self, table: Table, pieces: Sequence[Pages]) -> Origin | None:
+        """Return what to remember of a table that is read in these pieces, or whole."""
+        origin = self.origins.get(table.name)
+        return replace(origin, stretch_pages=PIECE_PAGES) if origin is not None and pieces else origin
+
+    @property
+    def _then(self) -> Moment | None:
+        return self.base.moment if self.base is not None else None
+
+    def pack(self, task: _Task) -> Piece | None:
+        return _pack(self.snapshot, self.rows, self._then, self.level, task)
+
+    def crew(self, divided: Mapping[str, Sequence[Pages]]) -> Crew[_Task, Piece | None]:
         """Return those who pack the pieces of divided tables; helpers are no gain for few."""
         tables = [table for table in self.snapshot.tables if table.name in divided]
         pieces = sum(map(len, divided.values()))
         joinable = self.snapshot.joinable(tables)
         helpers = min(self.jobs - 1, pieces // PIECES_A_HELPER) if joinable is not None else 0
-        return Crew(_packing, (joinable, self.level), self.pack, helpers)
+        return Crew(_packing, (joinable, self._then, self.level), self.pack, helpers)
 
 
 @contextmanager
-def _packing(argument: tuple[Joinable, int]) -> Iterator[Callable[[_Task], Piece]]:
+def _packing(argument: tuple[Joinable, Moment | None, int]) -> Iterator[Callable[[_Task], Piece | None]]:
     """Join a snapshot in a helper."""
-    joinable, level = argument
+    joinable, then, level = argument
     with joinable.join() as snapshot, collector_paused():
-        yield partial(_pack, snapshot.rows, level)
+        yield partial(_pack, snapshot, snapshot.rows, then, level)
 
 
-def _pack(rows: Callable[[Table, Pages], Iterator[Block]], level: int, task: _Task) -> Piece:
+_Rows = Callable[[Table, Pages], Iterator[Block]]
+
+
+def _pack(snapshot: Snapshot, rows: _Rows, then: Moment | None, level: int, task: _Task) -> Piece | None:
+    """Read and pack a piece; None where it is proved that the base has it."""
+    if then is not None and task.claim is not None:
+        (change,) = snapshot.since(then, [task.claim])
+        if change is not None and not change:
+            return None
+    return _read_piece(rows, level, task)
+
+
+def _read_piece(rows: _Rows, level: int, task: _Task) -> Piece:
     return pack(task.table, statements_of(rows(task.table, task.pages)), task.canonical, level)
 
 
@@ -241,7 +295,8 @@ def _write(writer: BackupWriter, reading: _Reading, on_event: OnEvent) -> Manife
     }
     with reading.crew(divided) as crew:
         for table, parts in _read(reading, divided, crew, fingerprint):
-            rows += writer.write_table(table, parts, fingerprint.of(table)).count
+            origin = reading.origin(table, divided.get(table.name, ()))
+            rows += writer.write_table(table, parts, fingerprint.of(table), origin).count
     on_event(
         Event(stage="dump", message=f"{counted(len(snapshot.tables), 'table')}, {counted(rows, 'row')} read", done=rows)
     )
@@ -249,13 +304,16 @@ def _write(writer: BackupWriter, reading: _Reading, on_event: OnEvent) -> Manife
 
 
 def _read(
-    reading: _Reading, divided: Mapping[str, Sequence[Pages]], crew: Crew[_Task, Piece], fingerprint: Fingerprinter
+    reading: _Reading,
+    divided: Mapping[str, Sequence[Pages]],
+    crew: Crew[_Task, Piece | None],
+    fingerprint: Fingerprinter,
 ) -> Iterator[tuple[Table, Iterator[Block | Piece]]]:
     """Yield all tables in their order, with their rows: in blocks, those of divided ones in the crew's pieces."""
 
-    def give(table: Table) -> dict[int, Pages]:
-        canonical, pieces = fingerprint.of(table).canonical, divided[table.name]
-        return dict(zip(crew.add(_Task(table, pages, canonical) for pages in pieces), pieces, strict=True))
+    def give(table: Table) -> dict[int, _Task]:
+        tasks = reading.tasks(table, divided[table.name], fingerprint.of(table).canonical)
+        return dict(zip(crew.add(tasks), tasks, strict=True))
 
     tables = reading.snapshot.tables
     # Of inlined tables, the meaning is known only when the rows before theirs are read.
@@ -263,7 +321,7 @@ def _read(
     for is_divided, run in groupby(tables, lambda table: table.name in divided):
         if is_divided:
             for table in run:
-                yield table, reading.packed(table, given.get(table.name) or give(table), crew)
+                yield table, reading.packed(given.get(table.name) or give(table), crew)
         else:
             yield from reading.each(list(run))
 

@@ -10,6 +10,7 @@ from dlbackup.backupfile.frames import LEVEL
 from dlbackup.errors import UsageError
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
+from dlbackup.transfer.base import refuse_nowhere
 from dlbackup.transfer.destination import names_folder
 from dlbackup.transfer.dumping import dump_catalog
 
@@ -22,6 +23,7 @@ def dump(
     level: int = LEVEL,
     jobs: int = JOBS,
     max_rate: float | None = None,
+    base: str | Path | None = None,
     on_event: OnEvent = ignore,
 ) -> Backup:
     """
@@ -34,15 +36,20 @@ def dump(
         level: of zstd, 1 to 22.
         jobs: how many processes read and compress, each on a connection of its own; the same bytes come out.
         max_rate: bytes of SQL text a second that are read at most, in one process whatever `jobs` is.
+        base: an earlier backup of the same catalog, whose frames are taken over where PostgreSQL proves that the rows
+            are the same; `auto` for the newest in the folder that `to` means. The same file comes out, sooner.
 
     Raises:
-        UsageError: `to` is none of these.
+        UsageError: `to` is none of these, or means no folder for `base` to be looked for in.
         CatalogError: nothing was read; StorageError: nothing was left under the final name.
     """
     if not 1 <= level <= 22:
         raise UsageError(f"zstd level {level} is not between 1 and 22")
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
+    refuse_nowhere(base, to)
     if to != "-":
         names_folder(to)  # what can't be meant is said before anything is read
-    return dump_catalog(parse_address(address), to, metadata_schema, level, jobs, on_event, max_rate=max_rate)
+    return dump_catalog(
+        parse_address(address), to, metadata_schema, level, jobs, on_event, max_rate=max_rate, base=base
+    )

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Source
-from dlbackup.catalogs.contract import Head, Pages
+from dlbackup.backupfile.origin import Moment, Origin
+from dlbackup.catalogs.contract import Change, Claim, Head, Pages
 from dlbackup.catalogs.postgres.answers import PostgresAnswers, answering
 from dlbackup.catalogs.postgres.bulk.copy_out import Copies, copy_query
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available, refuse_shared
 from dlbackup.catalogs.postgres.rights import missing_rights, schema_rights
 from dlbackup.catalogs.postgres.sessions import AS_STORED, LOCAL_SETTINGS, Session, connect, one, translated
+from dlbackup.catalogs.postgres.unchanged import changes_since, moment_of, origins_of
 from dlbackup.errors import CannotMigrate, CatalogError, DlbackupError, MovedOn, TooManyLocks, Unsupported, listed
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
@@ -187,6 +189,21 @@ class PostgresSnapshot:
         found: dict[int, float] = dict(self.session.execute(query.encode(), [list(oids.values())]).fetchall())
         self.session.execute("ROLLBACK TO SAVEPOINT dlbackup")
         return {name: found[oid] for name, oid in oids.items() if oid in found}
+
+    def moment(self) -> Moment | None:
+        """Return what a later snapshot can be held against."""
+        return moment_of(self.session)
+
+    def origins(self) -> dict[str, Origin]:
+        """Return, by name, what tables are beyond their definitions."""
+        return origins_of(self.session, self.tables, self.definitions.oids, self.definitions.filenodes)
+
+    def since(self, then: Moment, claims: Sequence[Claim]) -> list[Change | None]:
+        """Return what became of rows that an earlier snapshot saw; see the contract, and `unchanged`."""
+        named = {claim.table.name: claim.table for claim in claims if claim.table.name in self.definitions.oids}
+        oids = {name: self.definitions.oids[name] for name in named}
+        present = origins_of(self.session, tuple(named.values()), oids, self.definitions.filenodes)
+        return changes_since(self.session, self.schema, present, then, claims)
 
     def joinable(self, tables: Sequence[Table]) -> "SharedSnapshot | None":
         """Return what another session needs to read these tables; None where the snapshot was not exported."""

@@ -46,8 +46,10 @@ def serve_container(
 
 
 @contextmanager
-def serve_standby(primary: Server, reaper: Reaper, settings: Mapping[str, str]) -> Iterator[Server]:
-    """Start a streaming standby of a server in a container, stopped at the end."""
+def serve_standby(
+    primary: Server, reaper: Reaper, settings: Mapping[str, str], *, follows: bool = True
+) -> Iterator[Server]:
+    """Start a streaming standby of a server in a container, or one that doesn't follow it, stopped at the end."""
     import docker
 
     reaper.watch_containers(_RUN)
@@ -55,7 +57,7 @@ def serve_standby(primary: Server, reaper: Reaper, settings: Mapping[str, str]) 
     primary.run("sh", "-c", f"{trusted} && psql -d {primary.dbname} -c 'select pg_reload_conf()'")
     host = primary.run("hostname", "-i").decode().split()[0]
     words = " ".join(f"-c {name}={value}" for name, value in {"listen_addresses": "'*'", **settings}.items())
-    copy = f"pg_basebackup -h {host} -U {USER} -D {_MEMORY}/data -R -X stream -c fast"
+    copy = f"pg_basebackup -h {host} -U {USER} -D {_MEMORY}/data {'-R' if follows else ''} -X stream -c fast"
     with closing(docker.from_env()) as engine:
         container = engine.containers.run(
             os.environ.get("PG_TEST_IMAGE", "postgres:{major}").format(major=primary.major),

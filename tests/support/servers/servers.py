@@ -85,6 +85,10 @@ class Servers:
         """Start a streaming standby, in a container of its own, of a server in one."""
         return serve_standby(primary, self._reaping(), settings)
 
+    def with_copy(self, primary: Server, **settings: str) -> AbstractContextManager[Server]:
+        """Start a base backup of a server, as of this moment and on the same timeline, in a container of its own."""
+        return serve_standby(primary, self._reaping(), settings, follows=False)
+
     def _reaping(self) -> Reaper:
         if self._reaper is None:
             self._reaper = self._stack.enter_context(Reaper())

@@ -224,7 +224,7 @@ def set_in(value: object, *keys: str | int) -> Callable[[Json], object]:
 
 
 MANIFESTS: dict[str, Callable[[Json], object]] = {
-    "an unknown key": set_in(1, "more"),
+    "an unknown key in a source": set_in(1, "header", "source", "more"),
     "an unknown key in a table": set_in("x", "tables", 0, "table", "trigger"),
     "a default value written out": set_in(None, "tables", 0, "table", "comment"),
     "no tables": set_in([], "tables"),
@@ -269,6 +269,23 @@ def test_manifests_that_are_not_ours_are_refused(backup: Path, change: Callable[
     forge(backup, manifest=change)
 
     refusal(backup)
+
+
+def test_keys_of_a_later_dlbackup_are_ignored_where_they_lose_nothing(backup: Path) -> None:
+    """In the header, in the manifest itself and in its entries."""
+    (text,), manifest = take_apart(backup)
+    for place in (manifest, manifest["header"], manifest["tables"][0]):
+        place["later"] = {"what": ["nobody", 4]}
+    header = json.dumps(manifest["header"], ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
+    first, _, rest = text.split(b"\n", 2)
+    backup.write_bytes(assemble([b"\n".join([first, b"-- " + header, rest])], manifest))
+
+    report = verify(backup)
+    assert report.ok, report.findings
+
+    manifest["tables"][0]["later"] = "another"
+    backup.write_bytes(assemble([text], manifest))
+    refusal(backup)  # the header in the text lacks the key
 
 
 def replace_manifest(path: Path, change: Callable[[bytes], bytes]) -> None:

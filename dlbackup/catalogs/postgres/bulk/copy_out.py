@@ -86,12 +86,13 @@ def copy_query(schema: str, table: Table, pages: Pages | None = None) -> str:
             forced.append(name)
     force = f", FORCE_QUOTE ({', '.join(forced)})" if forced else ""
     return (
-        f"COPY (SELECT {', '.join(columns)} FROM {qualified(schema, table.name)}{_on(pages)}) TO STDOUT"
+        f"COPY (SELECT {', '.join(columns)} FROM {qualified(schema, table.name)}{on_pages(pages)}) TO STDOUT"
         f" (FORMAT csv, QUOTE '''', NULL 'NULL'{force})"
     )
 
 
-def _on(pages: Pages | None) -> str:
+def on_pages(pages: Pages | None) -> str:
+    """Return the condition that finds the rows on some pages; nothing for all."""
     if pages is None:
         return ""
     end = "" if pages.end is None else f" AND ctid < '({pages.end},0)'"
