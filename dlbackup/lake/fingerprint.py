@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dlbackup.lake import spec
-from dlbackup.lake.canonical import RENAMED, Canonical, canonical_of, is_regular, newest_layout
+from dlbackup.lake.canonical import RENAMED, REWORDED, Canonical, canonical_of, is_regular, newest_layout
 from dlbackup.tables.definition import Table, inlined_table_id
 from dlbackup.tables.digest import Block, Rows, add_digests, digest, total
 from dlbackup.tables.rows import parse
@@ -22,9 +22,6 @@ Seen = Callable[[Table, bytes, bytes], None]
 """Is told a row: its table, its canonical text, and its text as it is."""
 _SCHEMA_VERSIONS = "ducklake_schema_versions"
 
-
-# Equal parts of these don't say that the columns hold the same values: rows are left out, derived or reworded.
-_REWORDED = frozenset({"ducklake_column", "ducklake_metadata", "ducklake_table_column_stats", _SCHEMA_VERSIONS})
 _DERIVED_FROM = frozenset({_SCHEMA_VERSIONS, "ducklake_snapshot", "ducklake_table"})
 
 
@@ -59,7 +56,7 @@ def kept_tables(before: Fingerprint, after: Fingerprint) -> frozenset[str]:
     """Return the fixed tables in which each column that both layouts have holds the same values as before."""
     changed = {name for name, _ in before.differences(after)}
     return frozenset(RENAMED.get(name, name) for version in spec.described() for name in spec.load(version)) - (
-        changed | _REWORDED
+        changed | REWORDED
     )
 
 

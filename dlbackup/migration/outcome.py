@@ -11,10 +11,16 @@ Outcome = Literal["migrated", "current", "unchanged", "rolled-back", "needs-pers
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage and how long it took."""
+    """
+    One stage and how long it took.
+
+    Args:
+        rows_read: of the catalog, where the stage compares them; the others were proved unchanged.
+    """
 
     stage: str
     seconds: float
+    rows_read: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

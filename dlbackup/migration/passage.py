@@ -30,6 +30,7 @@ from dlbackup.migration.losses.known import batches, mend
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.outcome import Mend
 from dlbackup.migration.steps import Step
+from dlbackup.migration.unchanged import OnCompared, meaning_after, unheard
 from dlbackup.runtime.memory import collector_paused
 
 _GUARD_FIRST_S = 2.0
@@ -91,7 +92,13 @@ def put_right(passage: Passage, catalog: PostgresCatalog) -> tuple[Mend, ...]:
     return tuple(Mend(rule, rows) for rule, rows in mended.items())
 
 
-def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, target: Target) -> Fingerprint:
+def examine(
+    passage: Passage,
+    catalog: PostgresCatalog,
+    backup: VerifiedBackup,
+    target: Target,
+    on_compared: OnCompared = unheard,
+) -> Fingerprint:
     """
     Prove a migrated catalog: version, layout, rows, meaning, and that the engine opens it old and new.
 
@@ -105,7 +112,7 @@ def examine(passage: Passage, catalog: PostgresCatalog, backup: VerifiedBackup, 
     with catalog.snapshot() as snapshot:
         if snapshot.head.spec_version != version:
             raise MigratedOtherwise(f"the engine left spec version {snapshot.head.spec_version!r} behind")
-        contents, fingerprint = meaning(snapshot)
+        contents, fingerprint = meaning_after(snapshot, backup, on_compared)
         problems = lost_rows(backup, snapshot.tables, contents)
         if changed := changed_meaning(backup, fingerprint, passage.accepted):
             rows = _first_rows(backup, snapshot, changed)

@@ -37,7 +37,7 @@ from dlbackup.errors import (
 )
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration import journal, leftovers
-from dlbackup.migration.comparison import state_of, strangers
+from dlbackup.migration.comparison import strangers
 from dlbackup.migration.journal import Journal, Log
 from dlbackup.migration.losses.known import refuse_unknown
 from dlbackup.migration.losses.loss import Loss
@@ -49,10 +49,12 @@ from dlbackup.migration.rehearsal import rehearse
 from dlbackup.migration.route import goes_on, route
 from dlbackup.migration.run import OUTCOMES, Run
 from dlbackup.migration.steps import Step
-from dlbackup.migration.under_fence import Attempt, fenced, needs_person, state
+from dlbackup.migration.unchanged import is_as_in
+from dlbackup.migration.under_fence import Attempt, fenced, needs_person
 from dlbackup.records import encode
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.folder import local
+from dlbackup.transfer.base import AUTO
 from dlbackup.transfer.dumping import dump_catalog
 from dlbackup.transfer.way_back import WayBack, found, to_backup
 
@@ -336,6 +338,7 @@ class _Pipeline:
                 self.catalog.schema,
                 on_event=self.run.on_event,
                 max_rate=max_rate,
+                base=AUTO,
             )
             self.run.backup, self.run.snapshot_id = backup.path, backup.snapshot_id
         with self.run.stage("verify"):
@@ -359,7 +362,7 @@ class _Pipeline:
         with self.run.stage("same-state"):
             self._settle_clients(fence.session)  # who came while the backup was made and rehearsed
             fence.hold(strangers(backup))
-            if state(self.catalog) != state_of(backup):
+            if not is_as_in(self.catalog, backup, self.run.compared):
                 backup = self._back_up()
             with self.catalog.snapshot() as snapshot:  # what can't be read, the engine's own opening says too
                 self._refuse_obstacles(snapshot, unreadable=False)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dlbackup.catalogs.contract import Client
-from dlbackup.errors import MigrationError, NeedsPerson, RolledBack, Unchanged
+from dlbackup.errors import MigrationError, NeedsPerson, RolledBack, Unchanged, counted
 from dlbackup.migration.outcome import Mend, Migration, Outcome, Stage
 from dlbackup.runtime.progress import Event, OnEvent
 
@@ -42,16 +42,27 @@ class Run:
         self.stale: tuple[Client, ...] = ()
         self.mends: tuple[Mend, ...] = ()
         self.barred = False
+        self._open: list[tuple[str, list[int]]] = []
+        """Stages that are under way, the innermost last, each with how many rows were read to compare them."""
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time a stage and tell the user of it; it counts also when it fails."""
         self.on_event(Event(stage=name, message=_DOING[name]))
         begun = time.monotonic()
+        self._open.append((name, []))
         try:
             yield
         finally:
-            self.stages.append(Stage(name, round(time.monotonic() - begun, 3)))
+            _, read = self._open.pop()
+            self.stages.append(Stage(name, round(time.monotonic() - begun, 3), sum(read) if read else None))
+
+    def compared(self, tables: int, rows: int) -> None:
+        """Tell the user how many tables had to be read to compare them, and remember how many rows they have."""
+        stage, read = self._open[-1]
+        read.append(rows)
+        text = f"{counted(tables, 'table')} with {counted(rows, 'row')} read, the others proved unchanged"
+        self.on_event(Event(stage=stage, message=text))
 
     def result(self, outcome: Outcome, before: str, after: str, snapshot_id: int | None) -> Migration:
         """Return how the run ended."""

@@ -17,7 +17,6 @@ from dlbackup.catalogs.postgres.clients.connected import end_by_name, end_client
 from dlbackup.catalogs.postgres.clients.fence import Fence, raise_fence
 from dlbackup.catalogs.postgres.clients.guard import Guard, guarded
 from dlbackup.catalogs.postgres.sessions import Session, answers, backend_pid, connect
-from dlbackup.catalogs.reading import contents
 from dlbackup.engine.engine import attach_migrating
 from dlbackup.engine.statements import Target
 from dlbackup.errors import (
@@ -29,15 +28,13 @@ from dlbackup.errors import (
     RolledBack,
     Unchanged,
 )
-from dlbackup.migration.comparison import state_of
 from dlbackup.migration.journal import Log
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.passage import Passage, examine, put_right
 from dlbackup.migration.run import Run
+from dlbackup.migration.unchanged import is_as_in
 from dlbackup.runtime.progress import Event
 from dlbackup.runtime.signals import signals_held
-from dlbackup.tables.definition import Table
-from dlbackup.tables.digest import Rows
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
 from dlbackup.transfer.way_back import in_schema, restoring, to_backup
@@ -56,12 +53,6 @@ ENDS: dict[tuple[bool, bool, bool], type[MigrationError]] = {
 How a failed attempt ends, by what was proved: the catalog is as before it; the fence stood all the time; the backup
 was restored and read back. What could not be found out counts as no.
 """
-
-
-def state(catalog: PostgresCatalog) -> tuple[tuple[Table, ...], dict[str, Rows]]:
-    """Return every definition, and what the rows of each table are."""
-    with catalog.snapshot() as snapshot:
-        return snapshot.tables, contents(snapshot)
 
 
 def needs_person(catalog: PostgresCatalog, run: Run, what: str, why: str) -> NeedsPerson:
@@ -179,7 +170,7 @@ class Attempt:
                 self.run.on_event(Event(stage="mend", message=what, warning=True))
             self.log.note("mended")
         with self.run.stage("post-check"):
-            examine(self.passage, self.catalog, self.backup, target)
+            examine(self.passage, self.catalog, self.backup, target, self.run.compared)
 
     def _release(self) -> None:
         """End the commits that wait, for they were made for the old catalog, and note who else is still connected."""
@@ -208,7 +199,7 @@ class Attempt:
         why = ""
         try:
             end_by_name(self.catalog.session, target.name)
-            as_before = state(self.catalog) == state_of(self.backup)
+            as_before = is_as_in(self.catalog, self.backup, self.run.compared)
             stands = as_before or self.fence.stands()
             if stands and not as_before:
                 self.log.note("undoing")

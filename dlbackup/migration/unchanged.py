@@ -1,0 +1,86 @@
+"""
+What of a catalog need not be read, since its server proves that it is as in the backup.
+
+Commits wait while this is asked, so it must not cost what reading all rows costs. Where the proof can't be had, rows
+are read: of every table for which it can't.
+"""
+
+from collections.abc import Callable
+
+from dlbackup.backupfile.backup import VerifiedBackup
+from dlbackup.backupfile.manifest import Entry, Manifest
+from dlbackup.catalogs.contract import Catalog, Claim, Snapshot
+from dlbackup.catalogs.reading import contents, meaning
+from dlbackup.lake.canonical import RENAMED, reads_alike
+from dlbackup.lake.fingerprint import Fingerprint, part_of
+from dlbackup.migration.comparison import state_of
+from dlbackup.tables.definition import Table
+from dlbackup.tables.digest import Rows
+
+OnCompared = Callable[[int, int], None]
+"""Is told how many tables had to be read, and how many rows they have."""
+
+
+def unheard(tables: int, rows: int) -> None:
+    """Take no notice of what was read."""
+
+
+def is_as_in(catalog: Catalog, backup: VerifiedBackup, on_compared: OnCompared) -> bool:
+    """Tell whether every definition and every row of a catalog is that of a backup."""
+    tables, rows = state_of(backup)
+    with catalog.snapshot() as snapshot:
+        if snapshot.tables != tables:
+            return False
+        known = _proved(snapshot, backup.manifest)
+        unknown = [table for table in tables if table.name not in known]
+        found = contents(snapshot, unknown)
+    on_compared(len(found), sum(table.count for table in found.values()))
+    return all(rows[name] == read for name, read in found.items())
+
+
+def meaning_after(
+    snapshot: Snapshot, backup: VerifiedBackup, on_compared: OnCompared
+) -> tuple[dict[str, Rows], Fingerprint]:
+    """Return what `reading.meaning` does of a migrated catalog; of tables that were not touched, as the backup says."""
+    version, later = backup.manifest.header.spec_version, snapshot.head.spec_version
+    proved = _proved(snapshot, backup.manifest)
+    known = {
+        table.name: (entry.content, meant)
+        for table in snapshot.tables
+        if (entry := proved.get(table.name)) is not None
+        and reads_alike(entry.table, version, table, later)
+        and (meant := _meaning_of(entry, backup.manifest.fingerprint)) is not None
+    }
+    found, fingerprint = meaning(snapshot, known=known)
+    on_compared(len(found.keys() - known), sum(rows.count for name, rows in found.items() if name not in known))
+    return found, fingerprint
+
+
+def _meaning_of(entry: Entry, fingerprint: Fingerprint | None) -> Rows | None:
+    """Return what a table that `reads_alike` gave to a backup's fingerprint; None where that is not known."""
+    if entry.kind != "fixed":  # inlined rows that read alike are what they mean
+        return entry.content
+    if fingerprint is None:
+        return None
+    name = part_of(entry.table)
+    return next((Rows(part.rows, int(part.digest, 16)) for part in fingerprint.parts if part.name == name), Rows(0, 0))
+
+
+def _proved(snapshot: Snapshot, manifest: Manifest) -> dict[str, Entry]:
+    """Return, by the names of the tables now, the entries of a backup whose rows are proved to be there unchanged."""
+    if manifest.header.moment is None:
+        return {}
+    present: dict[str, Table] = {table.name: table for table in snapshot.tables}
+    entries: list[Entry] = []
+    claims: list[Claim] = []
+    for entry in manifest.tables:
+        table = present.get(RENAMED.get(entry.table.name, entry.table.name))
+        if table is not None and entry.origin is not None:
+            entries.append(entry)
+            claims.append(Claim(table=table, origin=entry.origin, rows=entry.rows, may_have_more_columns=True))
+    changes = snapshot.since(manifest.header.moment, claims)
+    return {
+        claim.table.name: entry
+        for entry, claim, change in zip(entries, claims, changes, strict=True)
+        if change is not None and not change
+    }

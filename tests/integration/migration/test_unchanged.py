@@ -1,0 +1,84 @@
+"""What a migration doesn't read, since PostgreSQL proves it unchanged; and what is found all the same."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.comparison import execute, text_of
+from support.faults.faults import state
+from support.lakes.divided import ROWS, STATISTICS, many
+from support.lakes.lakes import Lake
+
+import dlbackup
+from dlbackup import Migration, RolledBack
+from dlbackup.runtime.progress import Event
+
+_READ = ("same-state", "post-check")
+
+
+@pytest.fixture
+def large(plain: Lake) -> str:
+    """Return the URL of a lake with many rows that no migration touches."""
+    execute(plain.url, many())
+    return plain.url
+
+
+def _migrate(url: str, folder: Path, at: str = "", does: Callable[[], object] | None = None) -> Migration:
+    """Migrate; as a stage begins, something happens."""
+
+    once = [does] if does else []
+
+    def listen(event: Event) -> None:
+        if event.stage == at and once:
+            once.pop()()
+
+    return dlbackup.migrate(url, dlbackup.MigrateOptions(backup_dir=folder, rehearsal=False), on_event=listen)
+
+
+def _rows_read(done: Migration) -> dict[str, int | None]:
+    return {stage.stage: stage.rows_read for stage in done.stages}
+
+
+def test_only_what_the_engine_touched_is_read(large: str, tmp_path: Path) -> None:
+    """Under the fence nothing is read before the attach, and afterwards what the migration may have changed."""
+    read = _rows_read(_migrate(large, tmp_path))
+
+    assert read["same-state"] == 0
+    assert 0 < (read["post-check"] or 0) < ROWS
+    assert {stage for stage, rows in read.items() if rows is not None} == set(_READ)
+
+
+def test_where_nothing_can_be_proved_all_is_read(large: str, tmp_path: Path) -> None:
+    """A server that begins its statistics anew may have crashed: rows are compared as they always were."""
+    done = _migrate(large, tmp_path, "verify", lambda: execute(large, "select pg_stat_reset_shared('bgwriter')"))
+
+    assert done.outcome == "migrated"
+    assert min(rows or 0 for stage, rows in _rows_read(done).items() if stage in _READ) > ROWS
+
+
+def test_a_change_after_the_dump_is_dumped_again_from_what_is_there(large: str, tmp_path: Path) -> None:
+    """Only the table that changed is read to see it; the backup that counts is the second one, and holds the change."""
+    change = f"update {STATISTICS} set max_value = 'changed' where data_file_id = 1000001"
+    done = _migrate(large, tmp_path, "verify", lambda: execute(large, change))
+
+    assert [stage.stage for stage in done.stages].count("dump") == 2
+    assert ROWS <= (_rows_read(done)["same-state"] or 0) < 2 * ROWS
+    assert b"'changed'" in text_of(Path(str(done.backup)))
+
+
+@pytest.mark.parametrize("what", ["update", "delete", "insert", "swap"])
+def test_a_row_changed_beside_the_engine_is_found(large: str, tmp_path: Path, what: str) -> None:
+    """Whoever changes a row of a table that the engine doesn't touch, with SQL and past the fence, is undone."""
+    change = {
+        "update": f"update {STATISTICS} set max_value = 'x' where data_file_id = 1000001",
+        "delete": f"delete from {STATISTICS} where data_file_id = 1000001",
+        "insert": f"insert into {STATISTICS} (data_file_id) values (1)",
+        "swap": f"with gone as (delete from {STATISTICS} where data_file_id = 1000001 returning *)"
+        f" insert into {STATISTICS} (data_file_id, max_value) select data_file_id, 'x' from gone",
+    }[what]
+    before = state(large)
+
+    with pytest.raises(RolledBack):
+        _migrate(large, tmp_path, "mend", lambda: execute(large, change))
+
+    assert state(large) == before
