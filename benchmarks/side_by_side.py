@@ -3,8 +3,8 @@ Run dlbackup and what people would use instead, in turn, on one catalog, and pri
 
     python benchmarks/side_by_side.py DATABASE FOLDER [--runs 5] [--jobs dump,restore,verify,...] [--json FILE]
 
-Jobs: dump, restore, verify, check, migrate, start, own (dump, verify and restore without most peers), many
-(dump and restore of a catalog of thousands of tables).
+Jobs: dump, base (the next backups), restore, verify, check, migrate, start, own (dump, verify and restore without
+most peers), many (dump and restore of a catalog of thousands of tables).
 libpq's environment says where the server is; DATABASE was made by `benchmarks/catalog.py`, and the scratch
 databases `<DATABASE>_restored` and `<DATABASE>_migrated` are made and dropped here. pg_dump, psql, pg_restore
 and zstd must be on PATH, and pg_dump must not be older than the server.
@@ -70,6 +70,40 @@ def dump_contenders(database: str, folder: Path) -> Iterator[Contender]:
         f"pg_dump --rows-per-insert=1000 {database} | zstd -q -3 -f -o {folder}/insert.sql.zst",
     )
     yield Contender("pg_dump -Fc", f"pg_dump -Fc {database} -f {folder}/custom.dump")
+
+
+def base_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    """The next backup: with nothing changed, one row in a hundred appended, all rows updated; and a first one."""
+    base, out, changed = folder / "base.sql.zst", folder / "next.sql.zst", f"{database}_changed"
+    dump = f"{sys.executable} -m dlbackup dump -q"
+    statistics = "ducklake_file_column_stats"
+    appended = f"insert into {statistics} select * from {statistics} where data_file_id % 100 = 0"
+
+    def fresh(name: str, *changes: str) -> Callable[[], None]:
+        def prepare() -> None:
+            psql("postgres", f"drop database if exists {changed}")
+            psql("postgres", f"create database {changed} template {database}")
+            psql(changed, f"vacuum freeze {statistics}")
+            for path in (base, out):
+                path.unlink(missing_ok=True)
+            subprocess.run(["/bin/sh", "-c", f"{dump} postgres:dbname={name} -o {base}"], check=True)
+            for change in changes:
+                psql(changed, change)
+
+        return prepare
+
+    with_base = f"{dump} postgres:dbname={changed} -o {out} --base {base}"
+    yield Contender("dlbackup dump --base, nothing changed", with_base, fresh(changed))
+    yield Contender("dlbackup dump --base, 1 % appended", with_base, fresh(changed, appended))
+    yield Contender(
+        "dlbackup dump --base, all changed", with_base, fresh(changed, f"update {statistics} set null_count = 1")
+    )
+    yield from list(dump_contenders(database, folder))[:2]
+    yield Contender(
+        "dlbackup info --since",
+        f"{sys.executable} -m dlbackup info postgres:dbname={changed} --since {base}",
+        fresh(changed),
+    )
 
 
 def restore_contenders(database: str, folder: Path) -> Iterator[Contender]:
@@ -153,6 +187,7 @@ def many_contenders(database: str, folder: Path) -> Iterator[Contender]:
 
 JOBS = {
     "dump": dump_contenders,
+    "base": base_contenders,
     "restore": restore_contenders,
     "verify": verify_contenders,
     "check": check_contenders,

@@ -74,7 +74,7 @@ if typing.TYPE_CHECKING:
     from dlbackup.verbs.cat import TableRows, cat
     from dlbackup.verbs.check import check
     from dlbackup.verbs.dump import dump
-    from dlbackup.verbs.info import Info, info
+    from dlbackup.verbs.info import Info, Since, TableChange, info
     from dlbackup.verbs.migrate import migrate
     from dlbackup.verbs.plan import Blocker, Plan, PlannedLoss, plan
     from dlbackup.verbs.restore import Restored, restore
@@ -134,8 +134,10 @@ __all__ = [
     "Restored",
     "RestoredOtherwise",
     "RolledBack",
+    "Since",
     "Stage",
     "StorageError",
+    "TableChange",
     "TableRows",
     "TooManyLocks",
     "Unbarred",
@@ -174,6 +176,8 @@ _MODULES = {
     "Extent": "lake.extent",
     "Finding": "lake.findings",
     "Info": "verbs.info",
+    "Since": "verbs.info",
+    "TableChange": "verbs.info",
     "Mend": "migration.outcome",
     "MigrateOptions": "migration.options",
     "Migration": "migration.outcome",

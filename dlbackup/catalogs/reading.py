@@ -1,8 +1,10 @@
-"""Whole catalogs read, row by row: what is in them, and what they mean."""
+"""Whole catalogs read, row by row: what is in them, and what they mean; or held against a backup unread."""
 
 from collections.abc import Mapping, Sequence
 
-from dlbackup.catalogs.contract import Snapshot
+from dlbackup.backupfile.manifest import Entry, Manifest
+from dlbackup.catalogs.contract import Change, Claim, Snapshot
+from dlbackup.lake.canonical import RENAMED
 from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, Seen
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.tables.definition import Table
@@ -42,3 +44,28 @@ def meaning(
         for table, blocks in snapshot.each(read):
             found[table.name] = summed(blocks, fingerprint.of(table).add)
     return found, fingerprint.result()
+
+
+def changes_since(
+    snapshot: Snapshot, manifest: Manifest, *, may_have_more_columns: bool
+) -> dict[str, tuple[Entry, Change | None]]:
+    """
+    Return, by the names of the tables now, what became of the rows that a backup holds, without reading any.
+
+    None where that can't be proved; see `Snapshot.since` and `Claim`.
+    """
+    present = {table.name: table for table in snapshot.tables}
+    pairs = [
+        (entry, table)
+        for entry in manifest.tables
+        if (table := present.get(RENAMED.get(entry.table.name, entry.table.name))) is not None
+    ]
+    claims = [
+        Claim(table=table, origin=entry.origin, rows=entry.rows, may_have_more_columns=may_have_more_columns)
+        for entry, table in pairs
+        if entry.origin is not None
+    ]
+    moment = manifest.header.moment
+    told = snapshot.since(moment, claims) if moment is not None else [None] * len(claims)
+    changes = {claim.table.name: change for claim, change in zip(claims, told, strict=True)}
+    return {table.name: (entry, changes.get(table.name)) for entry, table in pairs}

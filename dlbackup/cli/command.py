@@ -226,7 +226,12 @@ def _unbar(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
 
 
 def _info(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
-    found = dlbackup.info(options.target, metadata_schema=options.metadata_schema, fingerprint=options.fingerprint)
+    found = dlbackup.info(
+        options.target,
+        metadata_schema=options.metadata_schema,
+        fingerprint=options.fingerprint,
+        since=options.since,
+    )
     return found, reports.found(found), None
 
 

@@ -332,6 +332,11 @@ def _add_info(commands: _Commands) -> None:
     parser = _command(commands, "info", "say what is in a catalog or a backup", more)
     parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup: {_BACKUP}; or {_ADDRESS}")
     parser.add_argument("--fingerprint", action="store_true", help="compute what the lake means; reads all rows")
+    parser.add_argument(
+        "--since",
+        metavar="BACKUP",
+        help="of a catalog: say which tables changed since that backup of it, and by how many rows",
+    )
     _schema_option(parser)
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dlbackup.lake.extent import Extent
     from dlbackup.migration.outcome import Migration
     from dlbackup.transfer.way_back import WayBack
-    from dlbackup.verbs.info import Info
+    from dlbackup.verbs.info import Info, Since
     from dlbackup.verbs.plan import Plan
     from dlbackup.verbs.restore import Restored
     from dlbackup.verbs.unbar import Unbarred
@@ -155,7 +155,20 @@ def found(result: "Info") -> str:
         f"copy      schema {copy.schema}, at snapshot {copy.snapshot_id}: clean up in none of them"
         for copy in result.copies
     ]
-    return "\n".join(lines)
+    return "\n".join(lines + (_since(result.since) if result.since else []))
+
+
+def _since(since: "Since") -> list[str]:
+    """Say what changed since a backup."""
+    rest = f"{counted(since.unchanged_tables, 'table')} unchanged"
+    if not since.changed:
+        return [f"since     {since.created}, {_lake(since.spec_version, since.snapshot_id)}: nothing changed, {rest}"]
+    lines = [f"since     {since.created}, {_lake(since.spec_version, since.snapshot_id)}, {rest}, and:"]
+    for it in since.changed:
+        rows = f"{counted(it.rows_then, 'row')} then, {it.rows} now"
+        at_most = "" if it.added is None else f", at most {it.added} added and {it.removed} removed"
+        lines.append(f"  {it.table}: {it.change}: {rows}{at_most}")
+    return lines
 
 
 def _explained(finding: Finding) -> list[str]:

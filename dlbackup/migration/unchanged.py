@@ -9,12 +9,11 @@ from collections.abc import Callable
 
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.manifest import Entry, Manifest
-from dlbackup.catalogs.contract import Catalog, Claim, Snapshot
-from dlbackup.catalogs.reading import contents, meaning
-from dlbackup.lake.canonical import RENAMED, reads_alike
+from dlbackup.catalogs.contract import Catalog, Snapshot
+from dlbackup.catalogs.reading import changes_since, contents, meaning
+from dlbackup.lake.canonical import reads_alike
 from dlbackup.lake.fingerprint import Fingerprint, part_of
 from dlbackup.migration.comparison import state_of
-from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Rows
 
 OnCompared = Callable[[int, int], None]
@@ -68,19 +67,5 @@ def _meaning_of(entry: Entry, fingerprint: Fingerprint | None) -> Rows | None:
 
 def _proved(snapshot: Snapshot, manifest: Manifest) -> dict[str, Entry]:
     """Return, by the names of the tables now, the entries of a backup whose rows are proved to be there unchanged."""
-    if manifest.header.moment is None:
-        return {}
-    present: dict[str, Table] = {table.name: table for table in snapshot.tables}
-    entries: list[Entry] = []
-    claims: list[Claim] = []
-    for entry in manifest.tables:
-        table = present.get(RENAMED.get(entry.table.name, entry.table.name))
-        if table is not None and entry.origin is not None:
-            entries.append(entry)
-            claims.append(Claim(table=table, origin=entry.origin, rows=entry.rows, may_have_more_columns=True))
-    changes = snapshot.since(manifest.header.moment, claims)
-    return {
-        claim.table.name: entry
-        for entry, claim, change in zip(entries, claims, changes, strict=True)
-        if change is not None and not change
-    }
+    changes = changes_since(snapshot, manifest, may_have_more_columns=True)
+    return {name: entry for name, (entry, change) in changes.items() if change is not None and not change}

@@ -15,11 +15,49 @@ from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Copy, Snapshot
 from dlbackup.catalogs.open import open_catalog
-from dlbackup.catalogs.reading import meaning
-from dlbackup.errors import BackupError
+from dlbackup.catalogs.reading import changes_since, contents, meaning
+from dlbackup.errors import BackupError, UsageError
 from dlbackup.lake import spec
 from dlbackup.lake.extent import Extent, extent_of
 from dlbackup.stores.contract import Where
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableChange:
+    """
+    A table that is not as in a backup.
+
+    Args:
+        change: `changed`, `new`: there is none in the backup, or `gone`: there is none any more.
+        rows, rows_then: how many it has, and has in the backup.
+        added, removed: at most so many rows came and went; one that was updated did both. None where that isn't known.
+    """
+
+    table: str
+    change: Literal["changed", "new", "gone"]
+    rows: int
+    rows_then: int
+    added: int | None = None
+    removed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Since:
+    """
+    What changed in a catalog since a backup.
+
+    Args:
+        created: when the backup was made; UTC, ISO 8601.
+        rows_read: of tables that PostgreSQL could not prove unchanged, and whose changes it could not count.
+    """
+
+    backup: str
+    created: str
+    spec_version: str
+    snapshot_id: int | None
+    changed: tuple[TableChange, ...]
+    unchanged_tables: int
+    rows_read: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +74,7 @@ class Info:
         copies: other catalogs of the same lake in the same database: clean-up in one deletes files of the others.
         lake: how large it is, as opposed to its catalog; None where that doesn't say, or is damaged there.
         fingerprint: what the lake means; of a catalog only when asked for, since it reads all rows.
+        since: what changed since a backup, where one was named.
     """
 
     kind: Literal["catalog", "backup"]
@@ -55,22 +94,35 @@ class Info:
     fingerprint: str | None = None
     encoding: str = ""
     lake: Extent | None = None
+    since: Since | None = None
 
 
-def info(target: str | Path | Backup, *, metadata_schema: str | None = None, fingerprint: bool = False) -> Info:
+def info(
+    target: str | Path | Backup,
+    *,
+    metadata_schema: str | None = None,
+    fingerprint: bool = False,
+    since: str | Path | Backup | None = None,
+) -> Info:
     """
     Say what is at an address, or in a backup if `target` is an existing file that isn't a catalog, or `-`.
 
     Args:
         fingerprint: read all rows of a catalog and compute it.
+        since: a backup of the catalog; say which tables changed since, and by how many rows.
 
     Raises:
         CatalogError, BackupError, UsageError: as for reading either.
     """
     if isinstance(target, Backup) or names_backup(target):
+        if since is not None:
+            raise UsageError("only a catalog changes", "name its address, and the earlier backup with --since")
         with where_of(target) as where:
             return _of_backup(where)
-    return _of_catalog(target, metadata_schema, fingerprint)
+    if since is None:
+        return _of_catalog(target, metadata_schema, fingerprint, None)
+    with where_of(since) as where, BackupReader(where) as reader:
+        return _of_catalog(target, metadata_schema, fingerprint, reader)
 
 
 def _engine(version: str) -> str:
@@ -104,14 +156,14 @@ def _of_backup(where: Where) -> Info:
     )
 
 
-def _of_catalog(target: str | Path, schema: str | None, fingerprint: bool) -> Info:
+def _of_catalog(target: str | Path, schema: str | None, fingerprint: bool, since: BackupReader | None) -> Info:
     with open_catalog(parse_address(target), schema) as catalog:
         copies = catalog.copies()
         with catalog.snapshot() as snapshot:
-            return _of_snapshot(snapshot, copies, fingerprint)
+            return _of_snapshot(snapshot, copies, fingerprint, since)
 
 
-def _of_snapshot(snapshot: Snapshot, copies: tuple[Copy, ...], fingerprint: bool) -> Info:
+def _of_snapshot(snapshot: Snapshot, copies: tuple[Copy, ...], fingerprint: bool, since: BackupReader | None) -> Info:
     head, source = snapshot.head, snapshot.source
     counts = snapshot.counts()
     with snapshot.answers() as answers:
@@ -134,4 +186,50 @@ def _of_snapshot(snapshot: Snapshot, copies: tuple[Copy, ...], fingerprint: bool
         fingerprint=meaning(snapshot)[1].value if fingerprint else None,
         encoding=source.encoding,
         lake=lake,
+        since=_since(snapshot, since, counts) if since is not None else None,
+    )
+
+
+def _since(snapshot: Snapshot, backup: BackupReader, counts: dict[str, int]) -> Since:
+    """Hold a catalog against a backup; `counts` are of the rows that its tables have now."""
+    header = backup.manifest.header
+    changes = changes_since(snapshot, backup.manifest, may_have_more_columns=False)
+    untold = [table for table in snapshot.tables if changes.get(table.name, (None, ...))[1] is None]
+    read = contents(snapshot, untold)
+    changed = [
+        TableChange(table=name, change="new", rows=count, rows_then=0, added=count, removed=0)
+        for name, count in counts.items()
+        if name not in changes
+    ]
+    for name, (entry, change) in changes.items():
+        if change is None and read[name] == entry.content:
+            continue
+        if change is None:
+            changed.append(TableChange(table=name, change="changed", rows=counts[name], rows_then=entry.rows))
+        elif change:
+            changed.append(
+                TableChange(
+                    table=name,
+                    change="changed",
+                    rows=counts[name],
+                    rows_then=entry.rows,
+                    added=change.added,
+                    removed=change.removed,
+                )
+            )
+    held = {id(entry) for entry, _ in changes.values()}
+    changed += [
+        TableChange(table=entry.table.name, change="gone", rows=0, rows_then=entry.rows, added=0, removed=entry.rows)
+        for entry in backup.manifest.tables
+        if id(entry) not in held
+    ]
+    changed.sort(key=lambda it: it.table)
+    return Since(
+        backup=str(backup.where),
+        created=header.created,
+        spec_version=header.spec_version,
+        snapshot_id=header.snapshot_id,
+        changed=tuple(changed),
+        unchanged_tables=len(counts) - sum(it.change != "gone" for it in changed),
+        rows_read=sum(rows.count for rows in read.values()),
     )

@@ -342,3 +342,54 @@ def test_help_of_every_command(cli: Cli) -> None:
         assert (done.exit_code, done.stderr) == (0, "")
         assert done.stdout.startswith("usage: dlbackup")
     assert cli("--version").stdout.startswith("dlbackup ")
+
+
+def test_what_changed_since_a_backup(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+    """Tables that changed, came and went, with how many rows; none was read for that."""
+    backup = dump(plain.url, tmp_path).path
+    assert "nothing changed" in cli("info", plain.url, "--since", backup).stdout
+    counts = "select (select count(*) from ducklake_table), (select count(*) from ducklake_tag), max(snapshot_id)"
+    ((tables, tags, head),) = execute(plain.url, f"{counts} from ducklake_snapshot")
+    execute(
+        plain.url,
+        "insert into ducklake_tag (object_id, key, value) values (1, 'a', 'b'), (1, 'c', 'd')",
+        "update ducklake_table set table_name = table_name || '!'"
+        " where table_id in (select min(table_id) from ducklake_table)",
+        "drop table ducklake_column_tag",
+        "create table ducklake_inlined_data_77_1 (row_id bigint, begin_snapshot bigint, end_snapshot bigint)",
+    )
+
+    told = cli("info", plain.url, "--since", backup, "--json").json()["since"]
+
+    keys = ("change", "rows_then", "rows", "added", "removed")
+    assert {it["table"]: tuple(it[key] for key in keys) for it in told["changed"]} == {
+        "ducklake_column_tag": ("gone", 1, 0, 0, 1),
+        "ducklake_inlined_data_77_1": ("new", 0, 0, 0, 0),
+        "ducklake_table": ("changed", tables, tables, 1, 1),
+        "ducklake_tag": ("changed", tags, tags + 2, 2, 0),
+    }
+    assert (told["rows_read"], told["snapshot_id"]) == (0, head)
+    assert "ducklake_tag: changed:" in cli("info", plain.url, "--since", backup).stdout
+
+
+def test_changes_that_nobody_can_tell_are_read(plain: Lake, lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:
+    """Where the server has begun anew since, or the catalog is another one, rows are compared."""
+    backup = dump(plain.url, tmp_path).path
+    execute(plain.url, "select pg_stat_reset_shared('bgwriter')", "delete from ducklake_snapshot_changes")
+
+    told = cli("info", plain.url, "--since", backup, "--json").json()["since"]
+    assert [(it["table"], it["added"]) for it in told["changed"]] == [("ducklake_snapshot_changes", None)]
+    assert told["rows_read"] > 0
+
+    other = cli("info", lake("plain", "1.0").url, "--since", backup, "--json").json()["since"]
+    assert "ducklake_macro" in {it["table"] for it in other["changed"] if it["change"] == "new"}
+
+
+def test_since_needs_a_catalog_and_a_backup(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+    """A backup doesn't change, and what is no backup tells nothing."""
+    backup = dump(plain.url, tmp_path).path
+    (tmp_path / "x.zst").write_bytes(b"nothing")
+
+    failure(cli("info", backup, "--since", backup), 2, "only a catalog changes")
+    failure(cli("info", plain.url, "--since", str(tmp_path / "x.zst")), 3)
+    failure(cli("info", plain.url, "--since", str(tmp_path / "nowhere.zst")), 1, "nowhere")
