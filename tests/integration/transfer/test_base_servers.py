@@ -62,7 +62,7 @@ def _signal(server: Server, url: str, process: str, name: str) -> None:
     server.run("sh", "-c", f"kill -{name} {pid}")
 
 
-@pytest.mark.parametrize("major", majors())
+@pytest.mark.parametrize("major", sorted({majors()[0], majors()[-1]}))  # they keep statistics in two ways
 def test_a_crash_that_loses_commits(
     servers: Servers, lake_into: Callable[[Server], str], major: int, tmp_path: Path
 ) -> None:
