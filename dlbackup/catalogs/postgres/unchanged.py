@@ -31,7 +31,7 @@ _NOW = """
 select ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int as timeline,
        (pg_current_wal_insert_lsn() - '0/0')::bigint as position,
        to_char(pg_postmaster_start_time() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as started,
-       to_char(pg_stat_get_bgwriter_stat_reset_time() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+       coalesce(to_char(pg_stat_get_bgwriter_stat_reset_time() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), '')
          as counts_from,
        (select oid from pg_database where datname = current_database())::bigint as database,
        pg_snapshot_xmin(pg_current_snapshot())::text::bigint as oldest,
@@ -144,8 +144,10 @@ def changes_since(
         session.execute("ROLLBACK TO SAVEPOINT dlbackup")
         for number, oid, filenode, count, young in rows:
             claim = claims[number]
-            if oid == claim.origin.oid and (claim.pages is None or filenode == claim.origin.filenode):
-                found[number] = Change(added=young, removed=max(0, claim.rows - (count - young)))
+            same_table = oid == claim.origin.oid and (claim.pages is None or filenode == claim.origin.filenode)
+            gone = claim.rows - (count - young)
+            if same_table and gone >= 0:  # more old rows than there were would be another history
+                found[number] = Change(added=young, removed=gone)
     return found
 
 
@@ -175,5 +177,5 @@ def _question(schema: str, number: int, claim: Claim, then: Moment) -> str:
     return (
         f"select {number}, to_regclass({quote_literal(table)})::oid::bigint,"
         f" pg_relation_filenode({claim.origin.oid})::bigint, count(*),"
-        f" count(*) filter (where age(xmin) <= age('{oldest}'::xid)) from {table}{on_pages(claim.pages)}"
+        f" count(*) filter (where age(xmin) <= (select age('{oldest}'::xid))) from {table}{on_pages(claim.pages)}"
     )

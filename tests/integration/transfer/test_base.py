@@ -9,8 +9,13 @@ from support.lakes.lakes import LakeFactory
 from support.servers.servers import Server
 
 from dlbackup import UsageError, dump, verify
+from dlbackup.addresses.address import parse_address
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.contract import Change, Claim
+from dlbackup.catalogs.open import open_catalog
 from dlbackup.errors import StorageError
 from dlbackup.runtime.progress import Event
+from dlbackup.stores.folder import local
 
 
 @pytest.mark.every_major
@@ -99,3 +104,15 @@ def test_a_base_that_is_not_there(divided: str, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="nowhere"):
         dump(divided, tmp_path / "x.zst", base=tmp_path / "nowhere.zst")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_that_can_t_be(divided: str, tmp_path: Path) -> None:
+    """Fewer rows then than there are old ones now would be another history: nothing is said of that table."""
+    with BackupReader(local(dump(divided, tmp_path / "base.zst").path)) as reader:
+        entry = next(entry for entry in reader.manifest.tables if entry.table.name == STATISTICS)
+        moment = reader.manifest.header.moment
+    assert moment is not None
+    assert entry.origin is not None
+    claims = [Claim(table=entry.table, origin=entry.origin, rows=entry.rows + more) for more in (-1, 0, 1)]
+    with open_catalog(parse_address(divided)) as catalog, catalog.snapshot() as snapshot:
+        assert snapshot.since(moment, claims) == [None, Change(0, 0), Change(0, 1)]
