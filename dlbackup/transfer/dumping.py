@@ -297,9 +297,10 @@ def _write(writer: BackupWriter, reading: _Reading, on_event: OnEvent) -> Manife
         for table, parts in _read(reading, divided, crew, fingerprint):
             origin = reading.origin(table, divided.get(table.name, ()))
             rows += writer.write_table(table, parts, fingerprint.of(table), origin).count
-    on_event(
-        Event(stage="dump", message=f"{counted(len(snapshot.tables), 'table')}, {counted(rows, 'row')} read", done=rows)
-    )
+    text = f"{counted(len(snapshot.tables), 'table')}, {counted(rows, 'row')} read"
+    if reading.base is not None:
+        text += f", {reading.base.reused_rows:,} of them from the base"
+    on_event(Event(stage="dump", message=text, done=rows))
     return writer.finish(snapshot.left_out, fingerprint.result())
 
 
