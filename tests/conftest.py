@@ -2,11 +2,13 @@
 
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 from support.cli import Cli
+from support.engines.engines import UNSIGNED
 from support.servers import servers
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -62,6 +64,21 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say which servers the tests run on, and by which seed."""
     return [servers.describe(), f"faults and histories: seed {config.option.seed}"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_engines() -> Iterator[None]:
+    """Engines that tests or commands start don't check the signatures of their extensions, but where `as_shipped`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(UNSIGNED), prepend=os.pathsep)
+        yield
+
+
+@pytest.fixture
+def as_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let engines start as users have them, with the check of their extensions' signatures."""
+    words = os.environ["PYTHONPATH"].split(os.pathsep)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(word for word in words if word != str(UNSIGNED)))
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from support.lakes.lakes import LakeFactory, hash_lake
 from support.servers.postgres import PASSWORD
 from support.servers.servers import Server
 
+pytestmark = pytest.mark.usefixtures("as_shipped")
+
 
 def _well(done: Finished) -> Finished:
     assert done.exit_code == 0, done

@@ -18,12 +18,14 @@ from dlbackup.errors import AttachFailed, EngineError
 from dlbackup.verbs.dump import dump
 
 
+@pytest.mark.usefixtures("as_shipped")
 def test_engine_of_this_environment_writes_1_0() -> None:
     """Without a choice, the engine is the DuckDB of dlbackup's own environment."""
     with probe() as found:
         assert found == Engine(python=Path(sys.executable), duckdb_version="1.5.5", spec_version="1.0")
 
 
+@pytest.mark.usefixtures("as_shipped")
 @pytest.mark.parametrize(("version", "spec"), ENGINES.items())
 def test_engine_of_another_environment_says_what_it_writes(version: str, spec: str) -> None:
     """The spec version comes from the engine itself, whichever environment it is in."""

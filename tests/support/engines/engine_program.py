@@ -27,8 +27,9 @@ Job = dict[str, Any]
 
 def connect() -> duckdb.DuckDBPyConnection:
     """Return a DuckDB with its extensions loaded from their wheels, in UTC, on one thread."""
+    unchecked = {"allow_unsigned_extensions": True}  # as in unsigned/duckdb.py
     connection = duckdb.connect(
-        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 1}
+        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 1, **unchecked}
     )
     for name in (*_EXTENSIONS, *(["httpfs"] if find_spec("duckdb_extension_httpfs") else [])):
         folder = resources.files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}"

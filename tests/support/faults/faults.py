@@ -102,7 +102,7 @@ def engine_that(
     indented = {name: lines.replace("\n", "\n        ") for name, lines in code.items()}
     (here / "duckdb.py").write_text(_MODULE.format(here=str(here), statement=statement, **indented))
     wrapper = here / "python"
-    words = f"PYTHONPATH={shlex.quote(str(here))} exec {shlex.quote(str(python))}"
+    words = f"PYTHONPATH={shlex.quote(str(here))}${{PYTHONPATH:+:$PYTHONPATH}} exec {shlex.quote(str(python))}"
     wrapper.write_text(f'#!/bin/sh\n{words} "$@"\n')
     wrapper.chmod(0o755)
     return wrapper
