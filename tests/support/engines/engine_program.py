@@ -1,15 +1,18 @@
-"""What runs inside an engine's own Python: one job, read as JSON from standard input.
+"""What runs inside an engine's own Python: jobs, read as JSON from standard input, one a line.
 
-    python engine_program.py run|steps|hash|write < job.json
+    python engine_program.py jobs|write|talk
 
 It needs nothing but duckdb, its extension wheels and the files beside it, and works from DuckDB 1.3 on. Scripts started
 by `Engine.script` may import it for `connect`.
 """
 
 import json
+import os
 import sys
 import threading
 import time
+import traceback
+from collections.abc import Callable, Mapping
 from importlib import resources
 from importlib.util import find_spec
 from typing import Any
@@ -183,6 +186,29 @@ def talk(attach: str) -> None:
                 _say({"error": words_of(error)})
 
 
+def do_jobs(kinds: Mapping[str, Callable[[Job], Any]]) -> None:
+    """
+    Do jobs, each in a fork of this process, which has imported DuckDB and never used it.
+
+    So a job begins at once, and knows nothing of those before it. Its answer is a line, and how it ended the next.
+    """
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            kind, job = json.loads(line)
+            try:
+                answer = {"result": kinds[kind](job)}
+            except duckdb.Error as error:
+                answer = {"error": words_of(error)}
+            except Exception:  # noqa: BLE001 - the loop is not for this process to go on with
+                traceback.print_exc()
+                os._exit(1)
+            _say(answer)
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        _say({"ended": os.waitstatus_to_exitcode(status)})
+
+
 def _main() -> None:
     kind = sys.argv[1]
     if kind == "talk":
@@ -194,12 +220,7 @@ def _main() -> None:
         except duckdb.Error as error:
             _say({"error": words_of(error)})
         return
-    jobs = {"run": run, "steps": steps, "hash": hash_tables}
-    try:
-        answer = {"result": jobs[kind](json.load(sys.stdin))}
-    except duckdb.Error as error:
-        answer = {"error": words_of(error)}
-    json.dump(answer, sys.stdout, default=str)
+    do_jobs({"run": run, "steps": steps, "hash": hash_tables})
 
 
 if __name__ == "__main__":

@@ -4,17 +4,22 @@ Each is a virtual environment in a cache folder with duckdb and its extensions f
 a child process: a crash of the engine, or its own idea of a library, never reaches the tests.
 """
 
+import atexit
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from dlbackup.runtime.child import Child
 from support.cache import made_once, private_cache
 from support.engines.quoting import text_literal
 
@@ -117,22 +122,77 @@ class Engine:
 
     def job(self, kind: str, job: Mapping[str, object], timeout_s: float, *, child: Path = CHILD) -> Any:
         """Have `engine_program`, or another program that answers like it, do a job of that kind; return its result."""
-        done = subprocess.run(
-            [str(self.python), str(child), kind],
-            input=json.dumps(job),
-            capture_output=True,
-            text=True,
-            timeout=timeout_s,
-        )
-        if done.returncode:
-            raise EngineError(f"exit status {done.returncode}: {done.stderr[-3000:]}")
-        try:
-            answer = json.loads(done.stdout)
-        except ValueError:
-            raise EngineError(f"no JSON: {done.stdout[-500:]!r}, errors: {done.stderr[-2000:]}") from None
+        with _worker(self.python, child) as worker:
+            return worker.job(kind, job, timeout_s)
+
+
+class _Worker:
+    """A process of an engine's Python that does jobs, each in a fork of its own."""
+
+    def __init__(self, python: Path, program: Path) -> None:
+        self._child = Child([str(python), str(program), "jobs"])
+        self._text = b""
+
+    def job(self, kind: str, job: Mapping[str, object], timeout_s: float) -> Any:
+        """Have it do a job; raise EngineError with the engine's words, or TimeoutExpired."""
+        self._child.say(json.dumps([kind, job]).encode() + b"\n")
+        answer = self._line(kind, timeout_s)
+        if "ended" in answer:
+            raise EngineError(f"exit status {answer['ended']}, without an answer")
+        self._line(kind, timeout_s)
         if "error" in answer:
             raise EngineError(answer["error"])
         return answer["result"]
+
+    def is_there(self) -> bool:
+        """Tell whether it has not ended."""
+        return self._child.is_there()
+
+    def end(self) -> None:
+        """End it and what it is doing."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._child.pid, signal.SIGKILL)
+        self._child.end()
+
+    def _line(self, kind: str, timeout_s: float) -> dict[str, Any]:
+        until = time.monotonic() + timeout_s
+        while b"\n" not in self._text:
+            try:
+                piece = self._child.hear(until, 1 << 20)
+            except TimeoutError:
+                raise subprocess.TimeoutExpired(kind, timeout_s) from None
+            if not piece:
+                raise EngineError(f"the engine {self._child.ended()}")
+            self._text += piece
+        line, _, self._text = self._text.partition(b"\n")
+        said: dict[str, Any] = json.loads(line)
+        return said
+
+
+_idle: dict[tuple[Path, Path], list[_Worker]] = {}
+"""Of each engine and program; several where jobs are done side by side."""
+
+
+@contextmanager
+def _worker(python: Path, program: Path) -> Iterator[_Worker]:
+    """Yield a process that nobody else uses; it is kept for the next job unless one was cut off."""
+    idle = _idle.setdefault((python, program), [])
+    worker = idle.pop() if idle else _Worker(python, program)
+    try:
+        yield worker
+    except BaseException as error:
+        if not isinstance(error, EngineError):
+            worker.end()
+        raise
+    finally:
+        if worker.is_there():
+            idle.append(worker)
+
+
+@atexit.register
+def _end_workers() -> None:
+    for worker in (each for idle in _idle.values() for each in idle):
+        worker.end()
 
 
 def _literal(value: str | int | bool) -> str:

@@ -1,15 +1,13 @@
 """
 What takes the steps of `healthy_steps` inside an engine's own Python, and says what it then reads wrongly.
 
-    python healthy_program.py take < job.json
+    python healthy_program.py jobs
 """
 
-import json
-import sys
 from typing import Any
 
 import duckdb
-from engine_program import DEADLY, connect  # type: ignore[import-not-found]
+from engine_program import DEADLY, connect, do_jobs  # type: ignore[import-not-found]
 from quoting import quoted  # type: ignore[import-not-found]
 
 _OPERATORS = ("=", "<=", ">=")
@@ -78,4 +76,4 @@ def _missed(connection: duckdb.DuckDBPyConnection, place: str, column: str) -> l
 
 
 if __name__ == "__main__":
-    json.dump({"result": take(json.load(sys.stdin))}, sys.stdout)
+    do_jobs({"take": take})

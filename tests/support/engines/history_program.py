@@ -1,17 +1,15 @@
 """What runs inside an engine's Python for random histories: take steps, and read all that a lake shows.
 
-    python history_program.py take|read < job.json
+    python history_program.py jobs
 
 Readings keep whole rows as text, so that a difference can be shown; a reading that the engine refuses
 is its error's first line.
 """
 
-import json
-import sys
 from typing import Any
 
 import duckdb
-from engine_program import DEADLY, connect, visible_tables, words_of  # type: ignore[import-not-found]
+from engine_program import DEADLY, connect, do_jobs, visible_tables  # type: ignore[import-not-found]
 from quoting import quoted, text_literal  # type: ignore[import-not-found]
 
 # What a filter on a column may read other files for; nested types have no statistics to skip files by.
@@ -133,12 +131,7 @@ def _rows(connection: Connection, query: str) -> tuple[list[str], bool]:
 
 
 def _main() -> None:
-    jobs = {"take": take, "read": read}
-    try:
-        answer = {"result": jobs[sys.argv[1]](json.load(sys.stdin))}
-    except duckdb.Error as error:
-        answer = {"error": words_of(error)}
-    json.dump(answer, sys.stdout)
+    do_jobs({"take": take, "read": read})
 
 
 if __name__ == "__main__":
