@@ -1,17 +1,21 @@
 """Lakes for tests, built by the real engines: `plain`, `inlined` and `zoo`.
 
-A lake is built once per server, engine and metadata schema into a template database; tests get
-copies of that. The data files are shared by the copies, and tests only read them.
+A lake is built once on a machine for each engine, major and metadata schema, and kept in the tests' cache: its data
+files, and its catalog as `pg_dump` writes it. A session puts that into a template database, with data files of its
+own; tests get copies of the database. The data files are shared by the copies, and tests only read them.
 """
 
 import hashlib
+import re
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from support.engines.engines import Engine, Options, Step, engine_of
+from support.cache import made_once, private_cache
+from support.engines.engines import CHILD, Engine, Options, Step, engine_of
 from support.lakes import inlined as lake_inlined
 from support.lakes import plain as lake_plain
 from support.lakes import zoo as lake_zoo
@@ -23,6 +27,8 @@ LakeKind = Literal["plain", "inlined", "zoo"]
 
 _BUILD_TIMEOUT_S = 120
 _HASH_TIMEOUT_S = 300
+_DATA_PATH = b"@lake@"
+"""Stands in a kept catalog for where the data files are."""
 _STEPS: Mapping[LakeKind, Callable[[str, Path], Iterable[Step]]] = {
     "plain": lake_plain.steps,
     "inlined": lake_inlined.steps,
@@ -102,10 +108,33 @@ class Lakes:
 
     def _build(self, kind: LakeKind, engine: Engine, server: Server, schema: str) -> Lake:
         words = f"{kind}-{engine.spec}-{server.major}-{hashlib.sha256(schema.encode()).hexdigest()[:6]}"
+        kept = made_once(
+            private_cache() / "lakes" / f"{words}-{_version(engine)}",
+            lambda folder: _keep(kind, engine, server, schema, folder),
+        )
         data_path = self._folder / words
+        for folder in kept.glob("lake*/"):
+            shutil.copytree(folder, self._folder / folder.name.replace("lake", words, 1))
+        catalog = (kept / "catalog.sql").read_bytes().replace(_DATA_PATH, str(data_path).encode())
         with ExitStack() as undo:
             undo.callback(server.drop_database, f"lake-{words}")
             url = server.create_database(f"lake-{words}")
-            build_lake(kind, engine, url, schema, data_path)
+            server.run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", f"lake-{words}", stdin=catalog)
             undo.pop_all()
         return Lake(url, schema, data_path, engine.spec, engine, server)
+
+
+def _version(engine: Engine) -> str:
+    """Return another text for every other way in which lakes may be made."""
+    programs = sorted([CHILD, *Path(__file__).parent.glob("*.py")])
+    made_by = b"".join(program.read_bytes() for program in programs)
+    return f"{engine.version}-{hashlib.sha256(made_by).hexdigest()[:12]}"
+
+
+def _keep(kind: LakeKind, engine: Engine, server: Server, schema: str, folder: Path) -> None:
+    """Build a lake and leave its files in a folder, as `lake` and what begins so, and its catalog beside them."""
+    with server.database() as url:
+        build_lake(kind, engine, url, schema, folder / "lake")
+        catalog = server.run("pg_dump", "-d", url.rpartition("/")[2])
+    catalog = re.sub(rb"(?m)^\\(un)?restrict .*$", b"", catalog)  # what not every minor version's psql knows
+    (folder / "catalog.sql").write_bytes(catalog.replace(str(folder / "lake").encode(), _DATA_PATH))
