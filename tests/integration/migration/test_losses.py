@@ -72,26 +72,31 @@ def _refused(cli: Cli, url: str, *words: str) -> str:
     return f"{error['message']} | {error['hint']}"
 
 
+def _migrated(cli: Cli, url: str, *words: str | Path) -> dict[str, Any]:
+    """Migrate without a rehearsal first, which would do the same twice; two tests here do rehearse."""
+    return migrated(cli, url, "--no-rehearsal", *words)
+
+
 @pytest.mark.parametrize("kind", ["plain", "inlined"])
 def test_nothing_is_lost_between_0_4_and_1_0(lake: LakeFactory, cli: Cli, kind: LakeKind) -> None:
     """Between versions that differ in the number only, --no-mend has nothing to refuse."""
     made = lake(kind, "0.4")
 
-    assert migrated(cli, made.url, "--no-mend", "--no-rehearsal")["mends"] == []
+    assert _migrated(cli, made.url, "--no-mend")["mends"] == []
 
 
 def test_only_statistics_are_lost_between_0_4_and_1_0(lake: LakeFactory, cli: Cli) -> None:
     """Columns of the zoo whose first values were all NULL have statistics that DuckDB 1.5.5 takes otherwise."""
     made = lake("zoo", "0.4")
 
-    assert [mend["rule"] for mend in migrated(cli, made.url, "--no-rehearsal")["mends"]] == ["unknown-statistics"]
+    assert [mend["rule"] for mend in _migrated(cli, made.url)["mends"]] == ["unknown-statistics"]
 
 
 def test_plain_lake_loses_nothing(lake: LakeFactory, cli: Cli) -> None:
     """Files that were never compacted and empty inlined tables of 0.3 are no reason to refuse."""
     made = lake("plain", "0.3")
 
-    assert migrated(cli, made.url, "--no-mend", "--no-rehearsal")["mends"] == []
+    assert _migrated(cli, made.url, "--no-mend")["mends"] == []
 
 
 def test_all_losses_of_a_lake_are_named_at_once(lake: LakeFactory, cli: Cli) -> None:
@@ -116,7 +121,7 @@ def test_time_travel_over_compacted_files_is_lost(database: str, cli: Cli, newes
     assert _read(old, database, _AT) == [10, 20, 30, 40]
     assert "partial-file-lists: 1 compacted" in _refused(cli, database, "--no-mend")
 
-    answer = migrated(cli, database, "--no-mend", "--accept-loss", "partial-file-lists")
+    answer = _migrated(cli, database, "--no-mend", "--accept-loss", "partial-file-lists")
 
     assert answer["mends"] == []
     assert _read(newest, database, _AT) == [40, 40, 40, 40]
@@ -126,7 +131,7 @@ def test_time_travel_over_compacted_files_is_mended(database: str, cli: Cli, new
     """With the mend every snapshot reads as before, and the result says what was mended."""
     _made(database, tmp_path / "data", _COMPACTED)
 
-    answer = migrated(cli, database)
+    answer = _migrated(cli, database)
 
     assert answer["mends"] == [{"rule": "partial-file-lists", "rows": 1}]
     assert _read(newest, database, _AT) == [10, 20, 30, 40]
@@ -143,7 +148,7 @@ def test_list_that_can_t_be_carried_over_is_refused_by_name(database: str, cli: 
     text = _refused(cli, database)
 
     assert "unordered-partial-files: 1 compacted" in text
-    mends = migrated(cli, database, "--accept-loss", "unordered-partial-files")["mends"]
+    mends = _migrated(cli, database, "--accept-loss", "unordered-partial-files")["mends"]
     assert mends == [{"rule": "partial-file-lists", "rows": 1}]
     assert one(database, "select max(partial_max) from ducklake_data_file") == 4
 
@@ -156,7 +161,7 @@ def test_rewritten_rows_would_show_twice(database: str, cli: Cli, newest: Engine
     assert _read(old, database, at) == [20, 35, 30]
     assert "rewritten-partial-files: 1 compacted" in _refused(cli, database)
 
-    answer = migrated(cli, database, "--accept-loss", "rewritten-partial-files")
+    answer = _migrated(cli, database, "--accept-loss", "rewritten-partial-files")
 
     assert answer["mends"] == [{"rule": "partial-file-lists", "rows": 1}]
     assert _read(newest, database, at) == [20, 50, 30]
@@ -166,7 +171,7 @@ def test_expiry_makes_rewritten_files_harmless(database: str, cli: Cli, newest: 
     """Without the snapshots from before the rewrite nothing shows twice, and nothing is refused."""
     _made(database, tmp_path / "data", [*_REWRITTEN, _EXPIRED])
 
-    answer = migrated(cli, database)
+    answer = _migrated(cli, database)
 
     assert answer["mends"] == [{"rule": "partial-file-lists", "rows": 1}]
     assert _read(newest, database, ["select count(*) from lake.t at (version => 4)"]) == [30]
@@ -179,7 +184,7 @@ def test_flushed_rows_show_from_their_insert_on(database: str, cli: Cli, newest:
     assert _read(old, database, at) == [9, 9, 9, 159]
     assert "flushed-partial-files: 1 compacted" in _refused(cli, database, "--no-mend")
 
-    answer = migrated(cli, database)
+    answer = _migrated(cli, database)
 
     assert answer["mends"] == [{"rule": "flushed-partial-files", "rows": 1}]
     assert _read(newest, database, at) == [3, 6, 9, 159]
@@ -190,7 +195,7 @@ def test_flush_of_one_snapshot_is_as_exact_as_a_file(database: str, cli: Cli, tm
     few = [text for text in _FLUSHED if "range(100," not in text and "range(200," not in text]
     _made(database, tmp_path / "data", few)
 
-    assert migrated(cli, database)["mends"] == [{"rule": "partial-file-lists", "rows": 1}]
+    assert _migrated(cli, database)["mends"] == [{"rule": "partial-file-lists", "rows": 1}]
 
 
 def _unknown(database: str, folder: Path, spec: str) -> None:
@@ -219,7 +224,7 @@ def test_filters_miss_older_rows(database: str, cli: Cli, newest: Engine, tmp_pa
     _unknown(database, tmp_path / "data", spec)
     assert "unknown-statistics: 2 columns" in _refused(cli, database, "--no-mend")
 
-    migrated(cli, database, "--no-mend", "--accept-loss", "unknown-statistics")
+    _migrated(cli, database, "--no-mend", "--accept-loss", "unknown-statistics")
 
     assert _read(newest, database, _FILTERS) == [2, 0, 0, 3, 1, 0]
 
@@ -229,7 +234,7 @@ def test_filters_find_older_rows(database: str, cli: Cli, newest: Engine, tmp_pa
     """With the mend the statistics of such columns are gone, and filters find every row, old and new."""
     _unknown(database, tmp_path / "data", spec)
 
-    answer = migrated(cli, database)
+    answer = _migrated(cli, database)
 
     assert answer["mends"] == [{"rule": "unknown-statistics", "rows": 2}]
     assert _read(newest, database, _FILTERS) == [2, 1, 1, 1, 1, 2]
@@ -242,7 +247,7 @@ def test_columns_that_are_all_null_keep_their_statistics(database: str, cli: Cli
         database, "public", statements, data_path=tmp_path / "data", options={"DATA_INLINING_ROW_LIMIT": 0}
     )
 
-    assert migrated(cli, database, "--no-mend")["mends"] == []
+    assert _migrated(cli, database, "--no-mend")["mends"] == []
 
 
 _NULL_TEXT = [
@@ -264,7 +269,7 @@ def test_null_text_is_lost_as_a_default(database: str, cli: Cli, newest: Engine,
     losses = ("null-text-defaults", "inlined-types", "unknown-statistics")
     assert "null-text-defaults: 2 columns" in _refused(cli, database, "--no-mend")
 
-    migrated(cli, database, "--no-mend", *(word for loss in losses for word in ("--accept-loss", loss)))
+    _migrated(cli, database, "--no-mend", *(word for loss in losses for word in ("--accept-loss", loss)))
 
     assert _read(newest, database, _DEFAULTS[:2]) == [1, 1]
     assert _read(newest, database, ["select count(*) from lake.t where s is null and b is null"]) == [1]
@@ -274,7 +279,7 @@ def test_null_text_stays_a_default(database: str, cli: Cli, newest: Engine, tmp_
     """With the mend new rows get the text, also after the column was renamed."""
     _made(database, tmp_path / "data", _NULL_TEXT)
 
-    answer = migrated(cli, database)
+    answer = _migrated(cli, database)
 
     assert {"rule": "null-text-defaults", "rows": 2} in answer["mends"]
     answers = newest.run(database, "public", _DEFAULTS)
@@ -289,7 +294,7 @@ def test_compacted_files_in_the_newer_form_lose_nothing(database: str, cli: Cli,
         "update ducklake_data_file set partial_file_info = 'partial_max:4' where partial_file_info is not null",
     )
 
-    assert migrated(cli, database, "--no-mend")["mends"] == []
+    assert _migrated(cli, database, "--no-mend")["mends"] == []
     assert one(database, "select max(partial_max) from ducklake_data_file") == 4
 
 
@@ -298,7 +303,7 @@ def test_inlined_tables_of_1_4_are_misused(database: str, cli: Cli, newest: Engi
     _made(database, tmp_path / "data", _INLINED)
     assert "inlined-types: 2 inlined tables" in _refused(cli, database, "--no-mend")
 
-    answer = migrated(cli, database, "--no-mend", "--accept-loss", "inlined-types")
+    answer = _migrated(cli, database, "--no-mend", "--accept-loss", "inlined-types")
 
     assert answer["mends"] == []
     text = ["insert into lake.texts values ('def')", "select string_agg(s, ' ' order by s desc) from lake.texts"]
@@ -311,7 +316,7 @@ def test_inlined_tables_of_1_4_are_mended(database: str, cli: Cli, newest: Engin
     """With the mend old rows read as before, and new text and dates come back as they were written."""
     _made(database, tmp_path / "data", _INLINED)
 
-    answer = migrated(cli, database)
+    answer = _migrated(cli, database)
 
     assert answer["mends"] == [{"rule": "inlined-types", "rows": 2}]
     statements = [
@@ -371,7 +376,7 @@ def test_names_that_the_server_cut_are_refused(database: str, cli: Cli, newest: 
     assert [loss["rule"] for loss in cli("plan", database, "--json").json()["losses"]] == ["cut-column-name"]
     assert "accept it by name with --accept-loss cut-column-name" in _refused(cli, database)
 
-    migrated(cli, database, "--accept-loss", "cut-column-name")
+    _migrated(cli, database, "--accept-loss", "cut-column-name")
 
     with pytest.raises(EngineError, match="INTERNAL Error"):
         _read(newest, database, ["select * from lake.t"])
@@ -390,7 +395,7 @@ def test_way_out_of_names_that_the_server_cut(database: str, cli: Cli, newest: E
         "drop table ducklake_inlined_data_1_1",
     )
 
-    migrated(cli, database)
+    _migrated(cli, database)
 
     assert newest.run(database, "public", [f"select i, {_LONG} from lake.t"]) == [[[1, "x"]]]
     assert cli("check", database).exit_code == 0
@@ -407,7 +412,7 @@ def test_lake_that_no_engine_loads_is_refused(database: str, cli: Cli, tmp_path:
     (finding,) = cli("check", database, "--json").json()["findings"]
     execute(database, finding["mend"])
 
-    assert migrated(cli, database)["to_version"] == "1.0"
+    assert _migrated(cli, database)["to_version"] == "1.0"
 
 
 @pytest.mark.parametrize("verb", ["plan", "migrate"])
@@ -508,7 +513,7 @@ def test_what_the_second_step_loses_is_refused_before_the_first(
     assert [loss["rule"] for loss in planned["losses"] if not loss["mended"]] == [rule]
     assert [blocker["type"] for blocker in planned["blockers"]] == ["WouldLose"]
     assert f"--accept-loss {rule}" in _refused(cli, database, *by_both)
-    accepted = migrated(cli, database, *by_both, "--accept-loss", rule)
+    accepted = _migrated(cli, database, *by_both, "--accept-loss", rule)
     assert (accepted["from_version"], accepted["to_version"]) == ("0.2", "1.0")
 
 
@@ -548,7 +553,7 @@ def test_wide_tables_are_refused_until_they_are_not_inlined(
     assert "--accept-loss wide-tables" in said
     backup = cli("dump", database, "--json").json()["path"]
 
-    migrated(cli, database, "--accept-loss", "wide-tables")
+    _migrated(cli, database, "--accept-loss", "wide-tables")
     few, alter = "insert into lake.wide (c0) values (1)", "alter table lake.wide add column more integer"
     for statement in (few, alter):
         with pytest.raises(EngineError, match="at most 1600 columns"):
@@ -556,7 +561,7 @@ def test_wide_tables_are_refused_until_they_are_not_inlined(
 
     assert cli("restore", backup, database, "--replace", "--drop-replaced").exit_code == 0
     old.run(database, None, ["call lake.set_option('data_inlining_row_limit', 0, table_name => 'wide')"])
-    migrated(cli, database)
+    _migrated(cli, database)
     newest.run(database, None, [few, alter, few])
 
 

@@ -20,7 +20,7 @@ ON_EVERY_MAJOR: list[tuple[LakeKind, str]] = [("inlined", "0.3"), ("plain", "1.0
 
 def _goes_round(made_url: str, server: Server, folder: Path) -> None:
     backup = dump(made_url, folder)
-    before = server_digests(made_url)
+    digests, lines, made = server_digests(made_url), schema_lines(server, made_url), dumped(made_url, folder)
     report = verify(backup)
 
     with server.database() as restored, server.database() as replayed:
@@ -29,9 +29,9 @@ def _goes_round(made_url: str, server: Server, folder: Path) -> None:
 
         assert (report.ok, report.findings) == (True, ())
         for url in (restored, replayed):
-            assert dumped(url, folder) == dumped(made_url, folder)
-            assert server_digests(url) == before
-            assert schema_lines(server, url) == schema_lines(server, made_url)
+            assert dumped(url, folder) == made
+            assert server_digests(url) == digests
+            assert schema_lines(server, url) == lines
 
 
 @pytest.mark.parametrize(("kind", "spec"), EVERY_LAKE)
@@ -53,10 +53,15 @@ def test_restored_catalog_is_the_dumped_one_on_every_major(
 
 @pytest.mark.parametrize(
     ("kind", "spec", "at"),
-    [("plain", "0.2", None), ("plain", "0.3", None), ("inlined", "0.3", ["last"]), ("inlined", "1.0", ["last"])],
+    [
+        ("plain", "0.2", [9, 14, 17, "last"]),
+        ("plain", "0.3", [9, 14, 17, "last"]),
+        ("inlined", "0.3", ["last"]),
+        ("inlined", "1.0", ["last"]),
+    ],
 )
 def test_engine_reads_the_same_lake(
-    lake: LakeFactory, server: Server, tmp_path: Path, kind: LakeKind, spec: str, at: list[int | str] | None
+    lake: LakeFactory, server: Server, tmp_path: Path, kind: LakeKind, spec: str, at: list[int | str]
 ) -> None:
     """The engine of its own version reads each table of a restored lake as in the original, old snapshots included."""
     made = lake(kind, spec)
@@ -65,7 +70,7 @@ def test_engine_reads_the_same_lake(
         restore(dump(made.url, tmp_path).path, url)
 
         tables = hash_lake(made.engine, made.url, made.schema, at=at)
-        assert len(tables) > (30 if at is None else 3)
+        assert len(tables) > 2 * len(at)
         assert hash_lake(made.engine, url, made.schema, at=at) == tables
 
 
