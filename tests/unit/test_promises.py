@@ -7,6 +7,7 @@ VerifiedBackup, and only verification makes one.
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ TARGET = Target(
 )
 
 
+@cache
 def parsed(source: Path) -> ast.Module:
     """Return a module's tree without its docstrings."""
     tree = ast.parse(source.read_text("utf-8"))

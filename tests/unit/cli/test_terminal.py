@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from support.backups import row, small, write_backup
+from support.backups import small, write_backup
 from support.clock import Clock
 
 from dlbackup.cli.terminal import Screen
@@ -174,7 +174,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A backup that takes a few seconds to verify."""
     path = tmp_path_factory.mktemp("slow") / "backup"
     table = Table(name="ducklake_many", columns=(Column(name="n", type="bigint"), Column(name="t", type="text")))
-    write_backup(path, [*small(), (table, [row(n, "x" * 50) for n in range(1_500_000)])])
+    write_backup(path, [*small(), (table, [b"%d,'%s'\n" % (n, b"x" * 50) for n in range(1_500_000)])])
     return path
 
 
