@@ -9,8 +9,9 @@ import pytest
 from support.cli import Cli
 from support.comparison import execute
 from support.engines.engines import engine_of
-from support.faults.faults import engine_that, nothing_left, one, pause, started, state
-from support.lakes.lakes import Lake, LakeFactory
+from support.faults.faults import State, engine_that, nothing_left, one, pause, started, state
+from support.lakes.lakes import Lake, LakeFactory, Lakes
+from support.servers.servers import Servers, middle_major
 from support.waiting import wait_until
 
 from dlbackup.addresses.address import parse_address
@@ -40,16 +41,18 @@ def _killed_after_the_engine(cli: Cli, made: Lake, tmp_path: Path) -> Path:
     return journal
 
 
-def _good(cli: Cli, made: Lake, factory: LakeFactory) -> object:
-    """Return the state that an undisturbed migration of the same lake leads to."""
-    other = factory("inlined", "0.3")
-    assert cli("migrate", other.url, "--no-rehearsal").exit_code == 0
-    return state(other.url)
+@pytest.fixture(scope="module")
+def good(lakes: Lakes, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> State:
+    """The state that an undisturbed migration of the same lake leads to."""
+    with lakes.copy("inlined", "0.3", servers[middle_major()], "public") as made:
+        done = Cli(tmp_path_factory.mktemp("good"))("migrate", made.url, "--no-rehearsal")
+        assert done.exit_code == 0, done.stderr
+        return state(made.url)
 
 
 @pytest.mark.parametrize("where", ["same-folder", "another-folder"])
 def test_next_run_mends_what_the_killed_one_did_not(
-    inlined: Lake, lake: LakeFactory, cli: Cli, tmp_path: Path, where: str
+    inlined: Lake, good: State, cli: Cli, tmp_path: Path, where: str
 ) -> None:
     """The next migrate finds the journal, in its folder or by the mark in the database, mends, proves, and says so."""
     journal = _killed_after_the_engine(cli, inlined, tmp_path)
@@ -75,13 +78,11 @@ def test_next_run_mends_what_the_killed_one_did_not(
     )
     assert json.loads(journal.read_text())["progress"] == "migrated"
     assert one(inlined.url, _MARKS) == 0
-    assert state(inlined.url) == _good(cli, inlined, lake)
+    assert state(inlined.url) == good
     assert cli("migrate", inlined.url, "--json").json()["outcome"] == "current"
 
 
-def test_killed_after_its_mends_nothing_is_mended_twice(
-    inlined: Lake, lake: LakeFactory, cli: Cli, tmp_path: Path
-) -> None:
+def test_killed_after_its_mends_nothing_is_mended_twice(inlined: Lake, good: State, cli: Cli, tmp_path: Path) -> None:
     """A run that is killed after its mends were committed is finished without harm: mends are safe to repeat."""
     marker = tmp_path / "marker"
     words = ("--engine", engine_that(tmp_path, before=pause(marker), statement="SNAPSHOT_VERSION"))
@@ -95,7 +96,7 @@ def test_killed_after_its_mends_nothing_is_mended_twice(
     journal.write_text(json.dumps(said | {"progress": "attached"}))  # as if killed before that was on disk
 
     assert cli("migrate", inlined.url, "--json").json()["outcome"] == "migrated"
-    assert state(inlined.url) == _good(cli, inlined, lake)
+    assert state(inlined.url) == good
 
 
 def test_lost_journal_is_refused_with_the_way_on(inlined: Lake, cli: Cli, tmp_path: Path) -> None:

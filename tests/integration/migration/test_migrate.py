@@ -39,8 +39,9 @@ _KEYS = {
 _STAGES = ["look", "check", "dump", "verify", "rehearsal", "same-state", "attach", "mend", "post-check"]
 
 
-def _migrate(cli: Cli, made: Lake, *words: str) -> dict[str, Any]:
-    return migrated(cli, made.url, "--metadata-schema", made.schema, *words)
+def _migrate(cli: Cli, made: Lake, *words: str, rehearsal: bool = False) -> dict[str, Any]:
+    rehearsed = [] if rehearsal else ["--no-rehearsal"]
+    return migrated(cli, made.url, "--metadata-schema", made.schema, *rehearsed, *words)
 
 
 def _stages(answer: dict[str, Any]) -> list[str]:
@@ -54,7 +55,7 @@ def test_migration_goes_dump_verify_attach(lake: LakeFactory, cli: Cli, version:
     made = lake("plain", version)
     before = state(made.url)
 
-    answer = _migrate(cli, made)
+    answer = _migrate(cli, made, rehearsal=True)
 
     assert answer.keys() == _KEYS
     assert (answer["outcome"], answer["from_version"], answer["to_version"]) == ("migrated", version, "1.0")
@@ -104,8 +105,8 @@ def test_every_table_reads_as_before(
     assert {place: after.get(place) for place in before} == before
 
 
-@pytest.mark.parametrize("words", [[], ["--no-rehearsal"]])
-def test_one_process_does_all_jobs_of_an_engine(lake: LakeFactory, cli: Cli, tmp_path: Path, words: list[str]) -> None:
+@pytest.mark.parametrize("rehearsal", [True, False])
+def test_one_process_does_all_jobs_of_an_engine(lake: LakeFactory, cli: Cli, tmp_path: Path, rehearsal: bool) -> None:
     """The process that was asked for its version rehearses, migrates and opens: no commit waits for another's start."""
     made = lake("plain", "0.3")
     fenced = "select count(*) from pg_locks where mode = 'ShareLock' and relation = 'ducklake_snapshot'::regclass"
@@ -121,7 +122,7 @@ with open({str(tmp_path / "fences")!r}, "a") as seen:
     module = engine.with_name("duckdb.py")
     module.write_text(module.read_text() + started_at)
 
-    answer = _migrate(cli, made, *words, "--engine", str(engine))
+    answer = _migrate(cli, made, "--engine", str(engine), rehearsal=rehearsal)
 
     assert answer["outcome"] == "migrated"
     assert (tmp_path / "fences").read_text().split() == ["0"]  # asked for its version, and then waiting
@@ -241,7 +242,7 @@ def test_one_of_two_catalogs_is_migrated(lake: LakeFactory, cli: Cli, newest: En
     before = hash_lake(made.engine, made.url, schema)
     other = state(made.url, "other")
 
-    answer = _migrate(cli, made)
+    answer = _migrate(cli, made, rehearsal=True)
 
     assert answer["outcome"] == "migrated"
     assert state(made.url, schema)[0].spec_version == "1.0"
@@ -280,7 +281,7 @@ def test_writer_at_the_fence_loses_nothing(lake: LakeFactory, cli: Cli, newest: 
 
     with writer(made.engine, made.url, made.schema) as running:
         running.wait_for(5)
-        answer = _migrate(cli, made, "--ignore-clients")
+        answer = _migrate(cli, made, "--ignore-clients", rehearsal=True)
         running.wait_for(3)
 
     assert answer["outcome"] == "migrated"
