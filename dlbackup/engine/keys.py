@@ -78,16 +78,25 @@ def keys_at_hand(file: str | Path | None, scheme: str, variables: Mapping[str, s
     return _of_aws(variables) if scheme in ("s3", "s3a", "s3n") else None
 
 
-def check_secrets(file: str | Path | None) -> None:
+def check_secrets(file: str | Path | None, *, data_files: bool) -> None:
     """
     See that the file that somebody named can be used, before anything is done that takes long.
 
+    Args:
+        data_files: whether data files are looked for, which is all that keys are for.
+
     Raises:
-        UsageError: it holds something else than secrets.
+        UsageError: it holds something else than secrets, or nobody would use them.
         StorageError: it can't be read.
     """
-    if file is not None:
-        _of_file(Path(file))
+    if file is None:
+        return
+    if not data_files:
+        raise UsageError(
+            f"the keys in {file} are for looking for data files, which is not asked for",
+            "ask for it (--data-files; restore looks unless told --no-data-files), or leave --secrets out",
+        )
+    _of_file(Path(file))
 
 
 def _of_file(path: Path) -> Keys:

@@ -9,8 +9,8 @@ import csv
 import re
 import sys
 import tempfile
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -78,7 +78,9 @@ class ObjectStorage:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._undo.close()
+        # What could not be written when it was flushed fails again when the file is closed.
+        with suppress(OSError):
+            self._undo.close()
 
     def lists(self, path: str) -> bool:
         """Tell whether there is a listing of that place, and keys for it or a reason why they can't be had."""
@@ -90,9 +92,10 @@ class ObjectStorage:
         if place not in self._places and len(self._places) >= _MOST_FOLDERS:
             return False
         self._places[place] = None
-        csv.writer(self._written(), lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(
-            (path, -1 if size is None else size)
-        )
+        with _writing():
+            csv.writer(self._written(), lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(
+                (path, -1 if size is None else size)
+            )
         return True
 
     def _written(self) -> TextIO:
@@ -104,8 +107,9 @@ class ObjectStorage:
 
     def compare(self) -> Compared:
         """Return what is missing or has another size; `failed` says why there was no listing."""
-        expected = self._written()
-        expected.flush()
+        with _writing():
+            expected = self._written()
+            expected.flush()
         found_keys = {self._keys_for(place) for place in self._places}
         for found in found_keys:
             if isinstance(found, DlbackupError):
@@ -156,6 +160,18 @@ class ObjectStorage:
             "SELECT count(*) FROM other",
             f"SELECT words FROM other ORDER BY words LIMIT {SHOWN}",
         ]
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Say of a temporary folder that takes no more what it was for, and where it is."""
+    try:
+        yield
+    except OSError as exc:
+        raise StorageError(
+            f"can't write down which data files to look for: {exc.strerror or exc}",
+            f"make room in {tempfile.gettempdir()}, or name another folder by TMPDIR",
+        ) from exc
 
 
 def _pattern(place: str) -> str:

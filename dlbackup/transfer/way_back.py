@@ -14,6 +14,7 @@ from dlbackup.addresses.address import Address
 from dlbackup.backupfile.lineage import lineage_of
 from dlbackup.catalogs.contract import Catalog, Existing
 from dlbackup.catalogs.open import open_catalog
+from dlbackup.engine.listing import LISTING_TIMEOUT_LOCKED_S, look_everywhere
 from dlbackup.errors import DlbackupError, listed
 from dlbackup.lake import datafiles
 from dlbackup.lake.lineage import Known, Lineage, missing
@@ -65,9 +66,12 @@ def to_backup(catalog: Catalog, backup: str, *, barred: bool) -> WayBack:
     return _way(restoring(backup, catalog.address, catalog.schema, need.options), need, catalog.address)
 
 
-def to_kept(catalog: Catalog, kept: str, *, barred: bool) -> WayBack:
+def to_kept(catalog: Catalog, kept: str, *, barred: bool, secrets: str | Path | None = None) -> WayBack:
     """
     Return how to put a catalog back that was replaced and is kept in another schema.
+
+    Args:
+        secrets: the file with the keys that the restore was given; the way back looks with them too.
 
     Raises:
         DlbackupError: one of the catalogs can't be read.
@@ -75,7 +79,7 @@ def to_kept(catalog: Catalog, kept: str, *, barred: bool) -> WayBack:
     with open_catalog(catalog.address, kept) as before:
         with before.looked_at() as stands:
             lineage = stands.lineage()
-        need = _needed(catalog, lineage, before, barred=barred)
+        need = _needed(catalog, lineage, before, barred=barred, secrets=secrets)
     dumping = ["dlbackup", "dump", catalog.address.without_secrets(), *in_schema(kept), "-o", "-"]
     command = f"{shlex.join(dumping)} | {restoring('-', catalog.address, catalog.schema, need.options)}"
     return _way(command, need, catalog.address)
@@ -105,13 +109,16 @@ def _way(command: str, need: _Need, address: Address) -> WayBack:
     return WayBack(command=command, loses=need.loses, needs="; ".join(needs))
 
 
-def _needed(catalog: Catalog, lineage: Lineage, before: Catalog, *, barred: bool) -> _Need:
+def _needed(
+    catalog: Catalog, lineage: Lineage, before: Catalog, *, barred: bool, secrets: str | Path | None = None
+) -> _Need:
     """
     Return what a restore needs as things stand.
 
     Args:
         lineage: of what would be restored.
         before: a catalog with the data files that would be needed.
+        secrets: a file with the keys to them.
     """
     with catalog.looked_at() as there:
         options, loses = _lost(there, lineage)
@@ -122,8 +129,11 @@ def _needed(catalog: Catalog, lineage: Lineage, before: Catalog, *, barred: bool
     if barred:
         options.append("--bar-stale-clients")
     with before.snapshot() as snapshot, snapshot.answers() as answers:
-        if datafiles.look(answers).missing:
-            options.append("--missing-data-files")
+        looked = look_everywhere(answers, secrets, LISTING_TIMEOUT_LOCKED_S) if secrets else datafiles.look(answers)
+    if looked.missing:
+        options.append("--missing-data-files")
+    if secrets:
+        options += ["--secrets", str(Path(secrets).absolute())]
     return _Need(options, loses, in_the_way)
 
 

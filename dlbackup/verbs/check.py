@@ -41,8 +41,7 @@ def check(
         CatalogError, BackupError, UsageError: as for reading either.
         StorageError: the file with the keys can't be read.
     """
-    if data_files:
-        check_secrets(secrets)
+    check_secrets(secrets, data_files=data_files)
     if isinstance(target, Backup) or names_backup(target):
         with where_of(target) as where, BackupReader(where) as reader:
             checked = check_backup(reader, on_event=on_event)

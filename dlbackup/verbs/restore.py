@@ -73,7 +73,7 @@ def restore(
     """
     begun = time.monotonic()
     options = options or RestoreOptions()
-    check_secrets(options.secrets)
+    check_secrets(options.secrets, data_files=options.data_files)
     named, where = where_of(backup), parse_address(address)
     rewrite = rewrite_for(where)
     # The feed reads while drivers are being imported.
@@ -124,7 +124,7 @@ def _restore(
 def _way_back(catalog: Catalog, kept: str | None, options: RestoreOptions, on_event: OnEvent) -> WayBack | None:
     if kept is None:
         return None
-    return found(lambda: to_kept(catalog, kept, barred=options.bar_stale_clients), on_event)
+    return found(lambda: to_kept(catalog, kept, barred=options.bar_stale_clients, secrets=options.secrets), on_event)
 
 
 def _settle_journals(catalog: Catalog, folder: Path, on_event: OnEvent) -> None:

@@ -65,8 +65,7 @@ def verify(
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
     server = None if rehearse is None else _server(rehearse)
-    if data_files:
-        check_secrets(secrets)
+    check_secrets(secrets, data_files=data_files)
     begun = time.monotonic()
     with where_of(backup) as where:
         return _verified(where, begun, server, engine, jobs, on_event, data_files=data_files, secrets=secrets)

@@ -10,10 +10,12 @@ from dlbackup.health.rules import (
     history,
     identity,
     inlined,
+    macros,
     readable,
     references,
     statistics,
     versions,
+    widened,
 )
 from dlbackup.health.rules.rule import Rule
 
@@ -27,6 +29,8 @@ RULES: tuple[Rule, ...] = (
     *statistics.RULES,
     *inlined.RULES,
     *readable.RULES,
+    *macros.RULES,
+    *widened.RULES,
 )
 
 

@@ -3,17 +3,16 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from support.comparison import execute, schema_lines, server_digests
 from support.engines.engines import engine, engine_of
-from support.lakes.lakes import Lake, LakeFactory, LakeKind, Lakes
+from support.lakes.lakes import LakeFactory, LakeKind, Lakes
 from support.rules.damages import DAMAGES, Damage
+from support.rules.patients import Patient, counts, patient_in
 from support.rules.scenes import SCENES, broken, statements_before
 from support.servers.servers import Servers, middle_major
 
@@ -21,9 +20,8 @@ from dlbackup import dump
 from dlbackup.catalogs.postgres.answers import TABLES_AT_ONCE
 from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 from dlbackup.errors import Corrupt, NotALake
-from dlbackup.health.checkup import Check, check_snapshot, findings_of
+from dlbackup.health.checkup import Check, check_snapshot
 from dlbackup.health.rules import RULES
-from dlbackup.lake.findings import Finding
 from dlbackup.runtime.progress import Event
 from dlbackup.verbs.check import check
 
@@ -40,7 +38,6 @@ LEFT_BEHIND = {
     ("zoo", "0.4"): {"variant-statistics-without-file"},
 }
 MIGRATING = {"AUTOMATIC_MIGRATION": True}
-_ASKED = {rule.name for rule in RULES}
 # Attaches, waits until the file `go` is there, and goes on as if nothing had happened to the catalog.
 STALE_CLIENT = """
 import sys, time
@@ -65,70 +62,18 @@ def _rules(found: Check) -> set[str]:
     return {finding.rule for finding in found.findings}
 
 
-def _counts(found: Check) -> dict[str, int]:
-    return {finding.rule: max(finding.count, 1) for finding in found.findings}
-
-
-@dataclass(frozen=True, slots=True)
-class _Patient:
-    """A zoo lake on an open session, to be damaged and checked in transactions that are rolled back."""
-
-    session: "psycopg.Connection[tuple[Any, ...]]"
-    before: dict[str, int]
-    names: dict[str, str]
-
-    def apply(self, statements: str) -> None:
-        """Execute SQL on the lake's schema."""
-        self.session.execute("set local search_path = public")
-        self.session.execute(statements.encode())
-        self.session.execute("set local search_path = ''")
-
-    def check(self) -> Check:
-        """Check the lake as it is in this transaction."""
-        return check_snapshot(PostgresSnapshot.begin(self.session, "public"))
-
-    def findings(self, rule: str) -> list[Finding]:
-        """Check the lake by one rule; by all where it is one of those that compare tables with the spec version."""
-        if rule not in _ASKED:
-            return [finding for finding in self.check().findings if finding.rule == rule]
-        snapshot = PostgresSnapshot.begin(self.session, "public")
-        with snapshot.answers() as content:
-            return findings_of(content, snapshot.head.spec_version, lambda asked: asked.name == rule)
-
-
 @pytest.fixture(scope="module")
-def patients(servers: Servers, lakes: Lakes) -> Iterator[Callable[[str], _Patient]]:
+def patients(servers: Servers, lakes: Lakes) -> Iterator[Callable[[str], Patient]]:
     """The zoo of each spec version, made when first asked for."""
-    made: dict[str, _Patient] = {}
+    made: dict[str, Patient] = {}
     with ExitStack() as open_ones:
 
-        def patient(spec: str) -> _Patient:
+        def patient(spec: str) -> Patient:
             if spec not in made:
                 lake = open_ones.enter_context(lakes.copy("zoo", spec, servers[middle_major()], "public"))
-                made[spec] = open_ones.enter_context(_patient(lake))
+                made[spec] = open_ones.enter_context(patient_in(lake.url, spec))
             return made[spec]
 
-        yield patient
-
-
-@contextmanager
-def _patient(lake: Lake) -> Iterator[_Patient]:
-    with psycopg.connect(lake.url, autocommit=True) as session:
-        inlined = session.execute(
-            "select i.table_name from ducklake_inlined_data_tables i join ducklake_table t using (table_id)"
-            " where t.end_snapshot is null order by 1 desc"
-        ).fetchall()
-        rows = next(
-            name
-            for (name,) in inlined
-            if session.execute(f"select from {name} where end_snapshot is null".encode()).rowcount
-        )
-        deletes = session.execute("select min(relname) from pg_class where relname ~ '^ducklake_inlined_delete_'")
-        stats = "ducklake_file_column_" + ("statistics" if lake.spec == "0.2" else "stats")
-        (names,) = deletes.fetchall()
-        patient = _Patient(session, {}, {":rows": rows, ":deletes": names[0] or "no_table", ":stats": stats})
-        with session.transaction(force_rollback=True):
-            patient.before.update(_counts(patient.check()))
         yield patient
 
 
@@ -229,7 +174,7 @@ def test_statistics_that_a_migration_made_narrow_are_found_with_a_mend(
     old, newest = engine_of(spec), engine_of("1.0")
     old.run(database, "public", statements, data_path=tmp_path, options={"DATA_INLINING_ROW_LIMIT": 0})
     newest.run(database, "public", ["select 1"], options=MIGRATING)
-    assert _counts(check(database)) == {"unknown-statistics": 5}
+    assert counts(check(database)) == {"unknown-statistics": 5}
     insert = "insert into lake.t select {0}, {0}, 'z', '2024-01-01', '2024-01-01 00:00:00+00', 9 from range(20)"
     wanted = ("i = 1", "s = 'a'", "d = '2020-01-01'", "t < '2024-01-01 00:00:00+00'", "f = 1")
     queries = [f"select count(*) from lake.t where {condition}" for condition in wanted]
@@ -240,7 +185,7 @@ def test_statistics_that_a_migration_made_narrow_are_found_with_a_mend(
     execute(database, mend)
     after = newest.run(database, "public", [*queries, insert.format(20), *queries])
 
-    assert (rows[1:], found.ok, _counts(found)) == ([[[0]]] * 5, False, {"narrow-statistics": 5})
+    assert (rows[1:], found.ok, counts(found)) == ([[[0]]] * 5, False, {"narrow-statistics": 5})
     assert after[:5] == after[6:] == [[[1]]] * 5
     assert check(database).findings == ()
 
@@ -273,7 +218,7 @@ def test_flushed_file_is_no_stale_clients(database: str, tmp_path: Path) -> None
     ("damage", "spec"),
     [pytest.param(d, spec, id=f"{d.rule}-{d.what}-{spec}") for d in DAMAGES for spec in d.specs],
 )
-def test_damage_is_found(patients: Callable[[str], _Patient], damage: Damage, spec: str) -> None:
+def test_damage_is_found(patients: Callable[[str], Patient], damage: Damage, spec: str) -> None:
     """
     Each damage is found by its rule, with evidence; where there is a mend, it leaves nothing of it.
 
@@ -309,7 +254,7 @@ def test_scenes_play_alike_on_postgresql(database: str, version: str) -> None:
             session.execute(statement.encode())
         for scene in (scene for scene in SCENES if version in scene.specs):
             with session.transaction(force_rollback=True):
-                patient = _Patient(session, {}, {})
+                patient = Patient(session, {}, {})
                 for statement in scene.statements(version):
                     patient.apply(statement)
                 with PostgresSnapshot.begin(session, "public").answers() as answers:
@@ -337,7 +282,7 @@ def test_every_rule_has_a_damage() -> None:
 def test_backup_gives_the_findings_of_its_catalog(lake: LakeFactory, tmp_path: Path, spec: str) -> None:
     """A catalog with dozens of damages and its backup give the same findings, evidence and mends included."""
     made = lake("zoo", spec)
-    with psycopg.connect(made.url, autocommit=True) as session, _patient(made) as patient:
+    with psycopg.connect(made.url, autocommit=True) as session, patient_in(made.url, spec) as patient:
         for damage in DAMAGES:
             statements = damage.statements(patient.names)
             # Updates only: what is lost or doubled would hide other damages, or keep them from being made.

@@ -1,23 +1,32 @@
 """
-`check` says nothing of an error about lakes that the engine reads rightly, in databases of any locale.
+`check` says nothing of an error about lakes that the engine reads rightly, and finds each damage, in any locale.
 
 Lakes are random: `support.healthy` says what happens to them. DLBACKUP_HISTORIES and `--seed`, or `--long`, make
-them more and others.
+them more and others, and DLBACKUP_LOG names a file for what came of each. Locales that the server doesn't know are
+skipped, unless they are asked for:
+
+    DLBACKUP_LOCALES=C,tr_TR       only these of LOCALES, and none of them may be missing
+    DLBACKUP_LOCALE_SERVER=URL     a running server to make the databases on, as a superuser
 """
 
+import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from support.comparison import execute
-from support.engines.engines import engine_of
+from support.engines.engines import EngineError, engine_of
 from support.healthy.healthy_steps import VALUES, WIDER, healthy_steps
 from support.histories.histories import examples
-from support.servers.servers import Server
+from support.histories.runs import log
+from support.rules.damages import DAMAGES
+from support.rules.patients import Patient, counts, patient_in
 
 from dlbackup.health.checkup import Check
 from dlbackup.verbs.check import check
@@ -31,10 +40,12 @@ LOCALES = {
     "builtin": "locale_provider builtin builtin_locale 'C.UTF-8' locale 'C.UTF-8'",
     "ICU": "locale_provider icu icu_locale 'und' locale 'C.UTF-8'",
     "Turkish": "locale_provider icu icu_locale 'tr-TR' locale 'C.UTF-8'",
+    "tr_TR": "locale 'tr_TR.UTF-8'",
 }
 """How a database of each locale is made; not every server knows every one."""
 NAMES = ("I", "ı", "İ", "Ä", "ä", "STRASSE", "straße", "Σ", "σ", "ς", "É", "é")
 """Names that are different ones for DuckDB, and in some locale the same but for their case."""
+DAMAGES_OF_ANY_LAKE = [damage for damage in DAMAGES if "1.0" in damage.specs]
 ONE_FILE = (
     "copy (select 42 as i) to '{folder}/shared.parquet'",
     "create table lake.one (i integer)",
@@ -54,24 +65,32 @@ LEFT_BEHIND = (
 )
 
 
-@pytest.fixture(params=LOCALES)
-def localized(request: pytest.FixtureRequest, server: Server) -> Iterator[str]:
-    """The URL of a new database of a locale; skips where the server doesn't know it."""
-    with _localized(server, str(request.param)) as url:
+_DAMAGES_OF_A_LAKE = 16
+
+
+@pytest.fixture(params=(os.environ.get("DLBACKUP_LOCALES") or ",".join(LOCALES)).split(","))
+def localized(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a new database of a locale; skips where the server doesn't know it and nobody asked for it."""
+    locale = str(request.param)
+    elsewhere = os.environ.get("DLBACKUP_LOCALE_SERVER")
+    server_url = elsewhere or request.getfixturevalue("server").url
+    with _localized(server_url, locale) as url:
         yield url
 
 
 @contextmanager
-def _localized(server: Server, locale: str) -> Iterator[str]:
+def _localized(server_url: str, locale: str) -> Iterator[str]:
     name = f"t_{secrets.token_hex(6)}"
     try:
-        execute(server.url, f"create database {name} template template0 encoding 'UTF8' {LOCALES[locale]}")
+        execute(server_url, f"create database {name} template template0 encoding 'UTF8' {LOCALES[locale]}")
     except psycopg.Error as error:
+        if os.environ.get("DLBACKUP_LOCALES"):
+            raise
         pytest.skip(f"this server makes no database of the locale {locale}: {error.diag.message_primary}")
     try:
-        yield server.url_of(name)
+        yield urlsplit(server_url)._replace(path=f"/{name}").geturl()
     finally:
-        server.drop_database(name)
+        execute(server_url, f"drop database {name} with (force)")
 
 
 def _run(url: str, folder: Path, *statements: str, limit: int = 10) -> None:
@@ -121,9 +140,11 @@ def test_names_are_those_of_duckdb_in_every_locale(localized: str, tmp_path: Pat
 
 
 @pytest.mark.timeout(_TIMEOUT_S * (examples() + 1))
-def test_lakes_that_are_read_rightly_have_no_error(localized: str, tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    """Widened, renamed, partitioned, added to, compacted and expired: what the engine reads rightly isn't damage."""
-    engine, read_rightly = engine_of("1.0"), 0
+def test_lakes_that_are_read_rightly_have_no_error(
+    localized: str, tmp_path: Path, pytestconfig: pytest.Config, request: pytest.FixtureRequest
+) -> None:
+    """What the engine reads rightly, whatever was done to it, isn't damage; and what is damaged then, is found."""
+    engine, read_rightly, wrong = engine_of("1.0"), 0, []
     for number in range(examples()):
         seed, schema = pytestconfig.option.seed * 1000 + number, f"lake{number}"
         folder = tmp_path / schema
@@ -134,12 +155,37 @@ def test_lakes_that_are_read_rightly_have_no_error(localized: str, tmp_path: Pat
         job = {"attach": attach, "statements": healthy_steps(seed, str(folder))}
         answer = engine.job("take", job, _TIMEOUT_S, child=PROGRAM)
         found = check(localized, metadata_schema=schema)
-        if not answer["misread"]:
-            read_rightly += 1
-            assert (seed, [finding for finding in found.findings if finding.severity == "error"]) == (seed, [])
+        errors = [finding.message for finding in found.findings if finding.severity == "error"]
+        with patient_in(localized, "1.0", schema) as patient:
+            tried, missed = _damage(patient, Random(seed))
+        read_rightly += not answer["misread"]
+        if missed or (errors and not answer["misread"]):
+            wrong.append((seed, errors, missed))
+        locale = request.node.callspec.params["localized"]
+        log({"locale": locale, "seed": seed, "errors": errors, "tried": tried, "missed": missed, **answer})
         shutil.rmtree(folder)
         execute(localized, f"drop schema {schema} cascade")
+    assert wrong == []
     assert read_rightly
+
+
+def _damage(patient: Patient, random: Random) -> tuple[list[str], list[str]]:
+    """Do some damages one by one, where the lake has what they need; return those done, and those not found."""
+    tried: list[str] = []
+    missed: list[str] = []
+    for damage in random.sample(DAMAGES_OF_ANY_LAKE, len(DAMAGES_OF_ANY_LAKE)):
+        if len(tried) == _DAMAGES_OF_A_LAKE:
+            break
+        with patient.session.transaction(force_rollback=True):
+            try:
+                changed = patient.apply(damage.statements(patient.names))
+            except psycopg.Error:
+                continue
+            if changed:
+                tried.append(f"{damage.rule}: {damage.what}")
+                if counts(patient.check()).get(damage.rule, 0) <= patient.before.get(damage.rule, 0):
+                    missed.append(tried[-1])
+    return tried, missed
 
 
 def test_statistics_of_every_widening(database: str, tmp_path: Path) -> None:
@@ -168,6 +214,64 @@ def test_statistics_of_every_widening(database: str, tmp_path: Path) -> None:
     )
     (narrow,) = (finding for finding in check(database).findings if finding.rule == "narrow-statistics")
     assert narrow.count == len(compared) > 40
+
+
+def test_truths_that_became_numbers_are_unreadable_until_they_are_mended(database: str, tmp_path: Path) -> None:
+    """A widened BOOLEAN whose rows are all in the catalog can't be read, which is found; its mend makes it readable."""
+    create = ("create table lake.t (c boolean)", "insert into lake.t values (false), (true)")
+    _run(database, tmp_path, *create, "alter table lake.t alter c type bigint")
+    with pytest.raises(EngineError, match="Could not convert string 'false' to INT64"):
+        engine_of("1.0").run(database, "public", ["from lake.t"])
+    found = check(database)
+    assert _rules(found, "error") == {"truth-statistics"}
+
+    execute(database, _mend(found, "truth-statistics"))
+
+    assert check(database).findings == ()
+    rows = engine_of("1.0").run(database, "public", ["insert into lake.t values (7)", "from lake.t order by c"])
+    assert rows[1] == [[0], [1], [7]]
+
+
+SAME_BUCKETS = (("integer", "bigint"), ("utinyint", "hugeint"), ("float", "double"))
+OTHER_BUCKETS = (
+    ("integer", "double"),
+    ("integer", "hugeint"),
+    ("utinyint", "smallint"),
+    ("decimal(9,2)", "decimal(18,3)"),
+    ("date", "timestamp"),
+)
+_DAYS = "date '2020-01-01' + i::integer"
+
+
+@pytest.mark.parametrize("widened", [SAME_BUCKETS, OTHER_BUCKETS], ids=["same", "other"])
+def test_buckets_of_another_type_lose_rows_until_they_are_written_again(
+    database: str, tmp_path: Path, widened: tuple[tuple[str, str], ...]
+) -> None:
+    """A widening that moves values to other buckets is found, and no other; an UPDATE puts the rows there."""
+    make, ask, again = [], [], []
+    for number, (before, after) in enumerate(widened):
+        make += [
+            f"create table lake.t{number} (c {before})",
+            f"alter table lake.t{number} set partitioned by (bucket(64, c))",
+            f"insert into lake.t{number} select {_DAYS if before == 'date' else 'i'} from range(20) r(i)",
+            f"alter table lake.t{number} alter c type {after}",
+        ]
+        value = "'2020-01-07'" if before == "date" else "6"
+        ask.append(f"select count(*) from lake.t{number} where c = {value}")
+        again.append(f"update lake.t{number} set c = c")
+    _run(database, tmp_path, *make, limit=0)
+    ((files,),) = execute(database, "select count(*) from ducklake_data_file")
+    engine = engine_of("1.0")
+
+    seen = engine.run(database, "public", ask)
+    found = counts(check(database))
+    seen_after = engine.run(database, "public", [*again, *ask], options={"DATA_INLINING_ROW_LIMIT": 0})
+
+    moved = widened is OTHER_BUCKETS
+    assert seen == [[[0 if moved else 1]]] * len(widened)
+    assert found == ({"bucket-of-other-type": files} if moved else {})
+    assert seen_after[len(again) :] == [[[1]]] * len(widened)
+    assert check(database).findings == ()
 
 
 def test_one_file_in_two_tables(database: str, tmp_path: Path) -> None:

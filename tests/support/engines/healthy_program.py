@@ -62,8 +62,10 @@ def _misread(connection: duckdb.DuckDBPyConnection) -> list[str]:
 
 def _missed(connection: duckdb.DuckDBPyConnection, place: str, column: str) -> list[str]:
     wrong = []
+    # The least and the greatest, where bounds would be wrong, and two between them.
     values = connection.execute(
-        f"select distinct {column}::varchar from whole where {column} is not null order by 1 limit 8"
+        f"select v::varchar from (select distinct {column} as v from whole where {column} is not null)"
+        " qualify row_number() over (order by v) in (1, count(*) over () // 3, count(*) over () // 2, count(*) over ())"
     ).fetchall()
     for (value,) in values:
         literal = "'" + str(value).replace("'", "''") + "'"

@@ -85,6 +85,9 @@ class _Lake:
         self._random.shuffle(types)
         for number in range(0, len(types), 6):
             self._create(types[number : number + 6])
+        self._say(
+            "create table lake.nested (k integer, s struct(a tinyint, f float, n struct(x smallint)), l integer[])"
+        )
 
     def step(self) -> None:
         """Do one thing."""
@@ -96,6 +99,9 @@ class _Lake:
             (self._partition, 4),
             (self._add_file, 4),
             (self._name, 4),
+            (self._nest, 4),
+            (self._view, 4),
+            (self._macro, 4),
             (self._maintain, 8),
             (self._drop, 1),
         )
@@ -194,6 +200,68 @@ class _Lake:
                     f'create table lake."s{name}{other}" (s struct("{name}" integer, "{other}" integer))',
                     f'alter table lake."{name}" rename to "{other}"',
                     f"comment on table lake.\"{name}\" is '{other}'",
+                )
+            )
+        )
+
+    def _nest(self) -> None:
+        name, number = self._one(_NAMES), self._random.randint(-100, 100)
+        small, middle, wide = (
+            self._one(("tinyint", "bigint")),
+            self._one(("float", "double")),
+            self._one(("integer", "bigint")),
+        )
+        self._say(
+            self._one(
+                (
+                    f"insert into lake.nested (k, s) select {number}, s from lake.nested limit 1",
+                    f"insert into lake.nested (k, l) values ({number}, [{number}, null])",
+                    f"insert into lake.nested (k, s) values ({number}, row({number}, 0.1, row({number})))",
+                    f"alter table lake.nested alter s type struct(a {small}, f {middle}, n struct(x {wide}))",
+                    f"alter table lake.nested alter l type {self._one(('bigint', 'double'))}[]",
+                    f'alter table lake.nested rename s.{self._one("af")} to "{name}"',
+                    f'alter table lake.nested add column s."{name}" integer',
+                    f'alter table lake.nested drop column s."{name}"',
+                    "alter table lake.nested alter k set default 7",
+                    "alter table lake.nested alter k set not null",
+                    "alter table lake.nested alter k drop not null",
+                    f"alter table lake.nested add column \"{name}\" varchar default 'it''s {number}'",
+                )
+            )
+        )
+
+    def _view(self) -> None:
+        name, other, table = f"v{self._one(_NAMES)}", self._one(_NAMES), self._table()
+        self._say(
+            self._one(
+                (
+                    f'create or replace view lake."{name}" as select * from lake."{table}"',
+                    f'create or replace view lake."over{name}" as from lake."v{other}"',  # never one over itself
+                    f'create view lake."{name}" ("{other}", "a""b,c") as select 1, 2',
+                    f"create view lake.\"{name}\" as select 'it''s; --' as \"{other}\", '\\' as b /* {other} */",
+                    f'create view lake."{name}" as with q as (select count(*) as n from lake."{table}") from q',
+                    f'alter view lake."{name}" rename to "v{other}"',
+                    f"comment on view lake.\"{name}\" is '{other}'",
+                    f'drop view lake."{name}"',
+                )
+            )
+        )
+
+    def _macro(self) -> None:
+        name, type_ = f"m{self._one(_NAMES)}", self._one(VALUES)
+        value = self._one(it for it in VALUES[type_] if it != "null")
+        self._say(
+            self._one(
+                (
+                    f'create or replace macro lake."{name}"(x {type_}) as x',
+                    f'create or replace macro lake."{name}"(x {type_} := {value}) as x',
+                    f'create or replace macro lake."{name}"(x, y := {value}) as x || y',
+                    f'create or replace macro lake."{name}"() as (select max(c0) from lake."{self._table()}")',
+                    f"create or replace macro lake.\"{name}\"(x) as case when x then 'it''s' else '--;' end",
+                    f'create or replace macro lake."{name}"(x := 1) as table with q as (select x as "{name}") from q',
+                    f'create or replace macro lake."{name}"(x integer) as table select range from range(x)',
+                    f'drop macro lake."{name}"',
+                    f'drop macro table lake."{name}"',
                 )
             )
         )

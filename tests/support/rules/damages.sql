@@ -380,3 +380,13 @@ update ducklake_column set column_type = 'float64', begin_snapshot = :head where
 insert into ducklake_column (table_id, column_id, begin_snapshot, column_order, column_name, column_type, nulls_allowed,
   default_value_type) select :table, 1000 + n, :head, 1000 + n, 'c' || n, 'int32', true, 'literal' from
   generate_series(1, 1600) n;
+--@ bucket-of-other-type | 1.0 | a bucketed column that has become a DECIMAL
+update ducklake_partition_column set transform = 'bucket(4)';
+insert into ducklake_column select (jsonb_populate_record(c, jsonb_build_object('begin_snapshot', :head, 'column_type',
+  'decimal(5,1)'))).* from ducklake_column c where end_snapshot is null and (table_id, column_id) in (select table_id,
+  column_id from ducklake_partition_column);
+update ducklake_column set end_snapshot = :head where end_snapshot is null and column_type <> 'decimal(5,1)' and
+  (table_id, column_id) in (select table_id, column_id from ducklake_partition_column);
+--@ truth-statistics | 1.0 | a BOOLEAN that has become a BIGINT
+update ducklake_table_column_stats s set min_value = 'true' from ducklake_column c where c.table_id = s.table_id and
+  c.column_id = s.column_id and c.end_snapshot is null and c.column_type = 'int64';

@@ -1,0 +1,33 @@
+--@ bucket-of-other-type | 1.0
+-- 1: types of one bucket. 50: a file from before the change, from after it, gone, and of no bucket.
+insert into ducklake_column (table_id, column_id, column_type, begin_snapshot, end_snapshot) values
+  (1, 1, 'int8', 1, 3), (1, 1, 'int64', 3, null), (2, 1, 'uint8', 1, 3), (2, 1, 'uint128', 3, null),
+  (3, 1, 'float32', 1, 3), (3, 1, 'float64', 3, null), (4, 1, 'timestamp', 1, 3), (4, 1, 'timestamptz', 3, null),
+  (50, 1, 'int8', 1, 3), (50, 1, 'int128', 3, null), (51, 1, 'decimal(4,1)', 1, 3), (51, 1, 'decimal(9,2)', 3, null),
+  (52, 1, 'int8', 1, 3), (52, 1, 'float64', 3, 5);
+insert into ducklake_partition_column (partition_id, table_id, partition_key_index, column_id, transform) values
+  (1, 1, 0, 1, 'bucket(4)'), (2, 2, 0, 1, 'bucket(4)'), (3, 3, 0, 1, 'bucket(4)'), (4, 4, 0, 1, 'bucket(4)'),
+  (50, 50, 0, 1, 'bucket(16)'), (51, 51, 0, 1, 'bucket(4)'), (52, 52, 0, 1, 'bucket(4)'), (53, 50, 0, 1, 'identity');
+insert into ducklake_data_file (data_file_id, table_id, partition_id, begin_snapshot, end_snapshot) values
+  (1, 1, 1, 2, null), (2, 2, 2, 2, null), (3, 3, 3, 2, null), (4, 4, 4, 2, null),
+  (50, 50, 50, 2, null), (51, 50, 50, 3, null), (52, 50, 50, 2, 4), (53, 50, 53, 2, null), (54, 51, 51, 2, null),
+  (55, 52, 52, 2, null);
+--= data_file_id 50, table_id 50, column_id 1, old_type int8, new_type int128
+--= data_file_id 54, table_id 51, column_id 1, old_type decimal(4,1), new_type decimal(9,2)
+
+--@ truth-statistics | 1.0
+-- 1: a BOOLEAN, a text, numbers, one that was a BOOLEAN. 50: a minimum, a maximum.
+insert into ducklake_column (table_id, column_id, column_type, begin_snapshot, end_snapshot) values
+  (1, 1, 'boolean', 1, null), (1, 2, 'varchar', 1, null), (1, 3, 'int32', 1, null), (1, 4, 'boolean', 1, 3),
+  (1, 4, 'int128', 3, null), (1, 5, 'int8', 1, 2), (50, 1, 'int8', 1, null), (50, 2, 'uint64', 1, null);
+insert into ducklake_table_column_stats (table_id, column_id, min_value, max_value) values
+  (1, 1, 'false', 'true'), (1, 2, 'true', 'true'), (1, 3, '0', '1'), (1, 4, 'true', 'true'), (1, 5, 'true', 'true'),
+  (50, 1, 'false', null), (50, 2, '0', 'true');
+--= table_id 50, column_id 1, min_value false, max_value NULL
+--= table_id 50, column_id 2, min_value 0, max_value true
+--? select table_id, column_id from ducklake_table_column_stats order by 1, 2
+--> 1, 1
+--> 1, 2
+--> 1, 3
+--> 1, 4
+--> 1, 5
