@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from dlbackup.engine.keys import Keys, keys_at_hand
+from dlbackup.engine.keys import Keys, check_secrets, keys_at_hand
 from dlbackup.errors import StorageError, UsageError
 
 _AWS = {"AWS_ACCESS_KEY_ID": "AKIA1", "AWS_SECRET_ACCESS_KEY": "it's hidden"}
@@ -144,3 +144,14 @@ def test_keys_are_not_told() -> None:
     told = "AKIA1 it's hidden bareT0ken Bearer b34rer abc== in eu-1 at h:1 of s3"
     assert keys.scrub(told) == "*** *** *** *** *** in eu-1 at h:1 of s3"
     assert "AKIA1" not in repr(keys)
+
+
+def test_keys_that_nobody_would_use_are_wrong_usage(tmp_path: Path) -> None:
+    """Who gives keys and doesn't ask for data files is told so, rather than left to think that they were looked at."""
+    file = tmp_path / "keys.sql"
+    file.write_text("CREATE SECRET (TYPE s3)")
+
+    check_secrets(file, data_files=True)
+    check_secrets(None, data_files=False)
+    with pytest.raises(UsageError, match="looking for data files, which is not asked for"):
+        check_secrets(file, data_files=False)
