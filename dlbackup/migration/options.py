@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlbackup.errors import StorageError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrateOptions:
@@ -35,3 +37,17 @@ class MigrateOptions:
     lock_timeout_s: float = 10.0
     attach_timeout_s: float = 600.0
     max_rate: float | None = None
+
+    def refuse_backup_dir(self) -> None:
+        """
+        See that there is a folder for the backup, or may be one.
+
+        Raises:
+            StorageError: there is none, and none is to be made.
+        """
+        folder = Path(self.backup_dir)
+        if not folder.is_dir() and (folder.exists() or not str(self.backup_dir).endswith("/")):
+            raise StorageError(
+                f"{folder} is not a folder",
+                f"name an existing folder with --backup-dir, or write '{folder}/', so that it is made",
+            )

@@ -46,7 +46,7 @@ from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Migration
 from dlbackup.migration.passage import Passage
 from dlbackup.migration.rehearsal import rehearse
-from dlbackup.migration.route import goes_on, route
+from dlbackup.migration.route import goes_on, reach, route
 from dlbackup.migration.run import OUTCOMES, Run
 from dlbackup.migration.steps import Step
 from dlbackup.migration.unchanged import is_as_in
@@ -125,7 +125,7 @@ def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) 
             with catalog.snapshot() as snapshot:
                 steps = route(snapshot, engine, options)
                 if steps:
-                    _reach_data(engine, snapshot)
+                    reach(snapshot, engine, steps)
         if not steps:
             return run.result("current", engine.spec_version, engine.spec_version, snapshot.head.snapshot_id)
         with catalog.turn():
@@ -159,8 +159,8 @@ def _finish(
             f" writes {engine.spec_version}: it can't finish that",
             "name an environment with the DuckDB of that migration with --engine",
         )
-    with catalog.snapshot() as snapshot:
-        _reach_data(engine, snapshot)
+    with catalog.snapshot() as snapshot, snapshot.answers() as answers:
+        engine.reach(data_paths(answers))
     passage = Passage(
         engine=engine,
         step=Step(entry.from_version, entry.to_version, engine.duckdb_version),
@@ -174,12 +174,6 @@ def _finish(
     return _Pipeline(
         catalog=catalog, engine=engine, steps=(passage.step,), options=options, run=run, losses=passage.mends, log=log
     ).finish(passage)
-
-
-def _reach_data(engine: Engine, snapshot: Snapshot) -> None:
-    """Have the engine loaded with what the lake's data path takes, before anything costs writers time."""
-    with snapshot.answers() as answers:
-        engine.reach(data_paths(answers))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -2,7 +2,9 @@
 
 from dlbackup.catalogs.contract import Snapshot
 from dlbackup.engine.engine import Engine, probe
+from dlbackup.engine.storage import extensions_for
 from dlbackup.errors import EngineError
+from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.steps import Step, next_step
 
@@ -31,6 +33,21 @@ def route(snapshot: Snapshot, engine: Engine, options: MigrateOptions) -> tuple[
         exc.hint = f"{exc.hint}; {only}" if exc.hint else only
         raise
     return (first, second) if second else (first,)
+
+
+def reach(snapshot: Snapshot, engine: Engine, steps: tuple[Step, ...]) -> None:
+    """
+    Have the engines loaded with what the lake's data paths take, before anything is done; the second one too.
+
+    Raises:
+        EngineError: an extension can't be had.
+    """
+    with snapshot.answers() as answers:
+        paths = data_paths(answers)
+    engine.reach(paths)
+    if len(steps) > 1 and extensions_for(paths):
+        with probe() as own:
+            own.reach(paths)
 
 
 def goes_on(first: Step, options: MigrateOptions) -> bool:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from dlbackup.addresses.address import parse_address
 from dlbackup.catalogs.contract import Client, Locks, Snapshot, clients_connected
 from dlbackup.catalogs.open import open_catalog
-from dlbackup.errors import CannotMigrate, DlbackupError, EngineError, Pooled, UnknownVersion
+from dlbackup.errors import CannotMigrate, DlbackupError, EngineError, Pooled, StorageError, UnknownVersion
 from dlbackup.lake import spec
-from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration.losses.known import refuse_unknown
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.obstacles import obstacles
@@ -120,12 +119,16 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     """
     from dlbackup.engine.engine import probe
     from dlbackup.migration.leftovers import cut_off, left_behind
-    from dlbackup.migration.route import route
+    from dlbackup.migration.route import reach, route
 
     options = options or MigrateOptions()
     refuse_unknown(options.accept_loss)
     with open_catalog(parse_address(address), options.metadata_schema) as catalog, probe(options.engine) as engine:
         errors: list[DlbackupError] = []
+        try:
+            options.refuse_backup_dir()
+        except StorageError as exc:
+            errors.append(exc)
         with catalog.snapshot() as snapshot:
             losses: list[tuple[Loss, ...]] = []
             way: tuple[Step, ...] = ()
@@ -137,8 +140,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
                 found, losses = obstacles(snapshot, way, options)
                 errors += found
                 try:
-                    with snapshot.answers() as answers:
-                        engine.reach(data_paths(answers))
+                    reach(snapshot, engine, way)
                 except EngineError as exc:
                     errors.append(exc)
             rows = sum(snapshot.counts().values())

@@ -165,6 +165,19 @@ def _everything(made: Lake) -> bytes:
     return re.sub(rb"(?m)^\\(un)?restrict .*$", b"", dumped)
 
 
+def test_plan_names_a_folder_that_is_not_there(lake: LakeFactory, cli: Cli) -> None:
+    """What `migrate` refuses for blocks the plan; a name that ends in `/` is for a folder to be made."""
+    made = lake("plain", "0.3")
+
+    blocked = cli("plan", made.url, "--json", "--backup-dir", "missing")
+    free = cli("plan", made.url, "--json", "--backup-dir", "missing/")
+
+    (blocker,) = blocked.json()["blockers"]
+    assert (blocked.exit_code, blocker["type"], blocker["message"]) == (4, "StorageError", "missing is not a folder")
+    assert "'missing/'" in blocker["hint"]
+    assert (free.exit_code, free.json()["blockers"]) == (0, [])
+
+
 def test_0_2_is_refused_with_the_way_out(lake: LakeFactory, cli: Cli) -> None:
     """An engine from 1.5 on can't migrate 0.2 on PostgreSQL: the way goes over DuckDB 1.4."""
     made = lake("plain", "0.2")
