@@ -108,6 +108,12 @@ class Rehearsal:
     findings: tuple[Finding, ...]
 
 
+_UNREADABLE = (
+    "what was restored is what the backup holds: dlbackup check BACKUP says whether something in the catalog is such"
+    " that no engine reads it; else look into the engine"
+)
+
+
 def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) -> Rehearsal:
     """
     Restore a backup into a scratch schema and let an engine open it, after a migration if it needs one.
@@ -175,6 +181,7 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
             said.append(Finding(severity="warning", rule="migrated-otherwise", message=text))
         except AttachFailed as exc:
             if not blocked:
+                exc.hint = exc.hint or _UNREADABLE
                 raise
             text = f"with that loss, the engine fails: {exc.message}"
             said.append(Finding(severity="warning", rule="migrated-otherwise", message=text))

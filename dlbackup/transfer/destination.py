@@ -69,11 +69,11 @@ def names_folder(to: str | Path) -> bool:
 
 def file_name(header: Header, begun_ns: int | None = None) -> str:
     """
-    Return a new name for a backup, which no other run has: tenants write into one folder in one second.
+    Return a name for a backup that tells it from others: tenants write into one folder in one second.
 
     Database, schema where it isn't public, time, version and six hexadecimal digits; characters that are no good in
     file names become `_`. The digits are the fraction of the second, so that backups of a catalog sort as they were
-    made.
+    made. Nothing promises that there is no such file: then it isn't written over, and the dump is refused.
 
     Args:
         begun_ns: when the backup was begun, in the second that the header says; by default now.

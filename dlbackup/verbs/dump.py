@@ -31,7 +31,7 @@ def dump(
 
     Args:
         to: a file that doesn't exist and whose name ends in `.zst`; a folder that exists, or a text that ends in `/`,
-            for one to be made (the file then has a name of its own: database, schema, time, version); or `-` for
+            for one to be made (the file is then named by database, schema, time and version); or `-` for
             standard output.
         level: of zstd, 1 to 22.
         jobs: how many processes read and compress, each on a connection of its own; the same bytes come out.

@@ -123,6 +123,17 @@ def test_engine_that_fails_is_no_bad_backup(
     _not_made(done, "the engine failed")
 
 
+def test_catalog_that_no_engine_reads_is_no_bad_backup(lake: LakeFactory, cli: Cli) -> None:
+    """A catalog of the engine's own version that it can't open was so before: exit 1, and who to ask what it is."""
+    made = lake("plain", "1.0")
+    execute(made.url, "update ducklake_column set column_type = 'no_such_type' where column_id = 1")
+
+    done = _rehearsed(cli, made, made.url)
+
+    _not_made(done, "the engine failed", "no_such_type")
+    assert "dlbackup check BACKUP" in done.stderr
+
+
 @pytest.mark.parametrize("spec", ["0.3", "1.0"])
 def test_role_without_a_right_is_no_bad_backup(lake: LakeFactory, cli: Cli, spec: str) -> None:
     """A role that may make no schema is told so; that the backup is good stands on standard output."""
