@@ -8,17 +8,18 @@ have made it.
 
 from typing import NamedTuple
 
+from dlbackup.catalogs.postgres.persistence import COUNTS_AS_PERMANENT
 from dlbackup.catalogs.postgres.sessions import Session, named
 from dlbackup.errors import CatalogError, Unsupported, listed
 from dlbackup.lake.spec import described, known_names
 from dlbackup.tables.definition import is_inlined
 from dlbackup.tables.quoting import qualified
 
-_RELATIONS = r"""
+_RELATIONS = rf"""
 select c.oid, c.relname as name, c.relkind as kind, pg_get_userbyid(c.relowner) as owner,
        obj_description(c.oid, 'pg_class') as comment,
        c.relacl is null or c.relacl = acldefault('r', c.relowner) as never_granted,
-       coalesce(c.reloptions, '{}') as options, c.relreplident as replica_identity,
+       coalesce(c.reloptions, '{{}}') as options, c.relreplident as replica_identity,
        c.relrowsecurity as row_security, c.relforcerowsecurity as row_security_forced,
        pg_relation_filenode(c.oid) as filenode,
        coalesce((select spcname from pg_tablespace t where t.oid = c.reltablespace), '')::text as tablespace,
@@ -26,8 +27,7 @@ select c.oid, c.relname as name, c.relkind as kind, pg_get_userbyid(c.relowner) 
        case when has_schema_privilege(c.relnamespace, 'USAGE') then has_table_privilege(c.oid, 'SELECT') end
          as readable,
        array_remove(array[
-         case when c.relpersistence <> 'p' and n.nspname not like 'dlbackup\_rehearsal\_%%'
-              then 'not being a permanent table' end,
+         case when not {COUNTS_AS_PERMANENT} then 'not being a permanent table' end,
          case when c.reloftype <> 0 then 'the type it is of' end,
          case when exists (select from pg_class t where t.oid = c.reltoastrelid and t.reloptions is not null)
               then 'the TOAST storage parameters' end,

@@ -6,11 +6,12 @@ Where one stands is not of a snapshot: it is read after that began, so it is nev
 
 from typing import Literal, NamedTuple
 
+from dlbackup.catalogs.postgres.persistence import COUNTS_AS_PERMANENT
 from dlbackup.catalogs.postgres.sessions import Session, named
 from dlbackup.tables.definition import ColumnSequence, Grant
 from dlbackup.tables.quoting import qualified
 
-_SEQUENCES = r"""
+_SEQUENCES = f"""
 select d.refobjid as table, a.attname as column, c.oid, c.relname as name,
        case a.attidentity when 'a' then 'always' when 'd' then 'by default' else '' end as identity,
        format_type(s.seqtypid, null) as type, s.seqstart as start, s.seqincrement as increment,
@@ -18,7 +19,7 @@ select d.refobjid as table, a.attname as column, c.oid, c.relname as name,
        obj_description(c.oid, 'pg_class') as comment,
        c.relacl is null or c.relacl = acldefault('s', c.relowner) as never_granted,
        has_sequence_privilege(c.oid, 'SELECT') as readable,
-       (c.relpersistence = 'p' or n.nspname like 'dlbackup\_rehearsal\_%%') and case d.deptype
+       {COUNTS_AS_PERMANENT} and case d.deptype
            when 'i' then s.seqtypid = a.atttypid
            else pg_get_expr(f.adbin, f.adrelid) = format('nextval(%%L::regclass)', c.oid::regclass::text)
        end is true as simple

@@ -45,7 +45,18 @@ LOCALES = {
 """How a database of each locale is made; not every server knows every one."""
 NAMES = ("I", "ı", "İ", "Ä", "ä", "STRASSE", "straße", "Σ", "σ", "ς", "É", "é")
 """Names that are different ones for DuckDB, and in some locale the same but for their case."""
-DAMAGES_OF_ANY_LAKE = [damage for damage in DAMAGES if "1.0" in damage.specs]
+ONLY_IN_THE_ZOO = {
+    "float-bounds": "it takes a file from before the change",
+    "inlined-types": "it takes an inlined table of many types",
+    "lost-partial-list": "it takes a merged file of which the rows tell that",
+    "macro-name-once": "it takes two macros of a kind",
+    "row-id-overlap": "it takes two files with rows next to each other",
+    "schema-version-of-change": "it takes a change that has not expired",
+    "schema-version-of-snapshot": "it takes snapshots next to each other",
+    "uuid-once": "it takes two views",
+}
+"""Rules whose damages are made for the zoo, and are none in every lake; with the reason."""
+DAMAGES_OF_ANY_LAKE = [it for it in DAMAGES if "1.0" in it.specs and it.rule not in ONLY_IN_THE_ZOO]
 ONE_FILE = (
     "copy (select 42 as i) to '{folder}/shared.parquet'",
     "create table lake.one (i integer)",
@@ -170,7 +181,12 @@ def test_lakes_that_are_read_rightly_have_no_error(
 
 
 def _damage(patient: Patient, random: Random) -> tuple[list[str], list[str]]:
-    """Do some damages one by one, where the lake has what they need; return those done, and those not found."""
+    """
+    Do some damages one by one, where the lake has what they need.
+
+    Returns:
+        Those that were done, and those that no rule has found.
+    """
     tried: list[str] = []
     missed: list[str] = []
     for damage in random.sample(DAMAGES_OF_ANY_LAKE, len(DAMAGES_OF_ANY_LAKE)):
@@ -183,7 +199,8 @@ def _damage(patient: Patient, random: Random) -> tuple[list[str], list[str]]:
                 continue
             if changed:
                 tried.append(f"{damage.rule}: {damage.what}")
-                if counts(patient.check()).get(damage.rule, 0) <= patient.before.get(damage.rule, 0):
+                after = counts(patient.check())
+                if all(count <= patient.before.get(rule, 0) for rule, count in after.items()):
                     missed.append(tried[-1])
     return tried, missed
 
