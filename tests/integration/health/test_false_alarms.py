@@ -50,6 +50,8 @@ ONLY_IN_THE_ZOO = {
     "inlined-types": "it takes an inlined table of many types",
     "lost-partial-list": "it takes a merged file of which the rows tell that",
     "macro-name-once": "it takes two macros of a kind",
+    "partition-value-of-other-table": "it takes a partitioned table that isn't the first",
+    "path-once": "it takes two files of a table",
     "row-id-overlap": "it takes two files with rows next to each other",
     "schema-version-of-change": "it takes a change that has not expired",
     "schema-version-of-snapshot": "it takes snapshots next to each other",

@@ -47,17 +47,22 @@ def _misread(connection: duckdb.DuckDBPyConnection) -> list[str]:
         place = f"lake.{quoted(schema)}.{quoted(table)}"
         try:
             connection.execute(f"create or replace temp table whole as select * from {place}")
-            columns = connection.execute(
-                "select column_name, data_type from duckdb_columns() where table_name = 'whole' order by column_index"
-            ).fetchall()
-            for column, type_ in columns:
-                if not type_.startswith(("STRUCT", "VARIANT")):
-                    wrong += _missed(connection, place, quoted(column))
+            whole = connection.table("whole")
+            for column, type_ in zip(whole.columns, whole.types, strict=True):
+                for part in _parts(quoted(column), type_):
+                    wrong += _missed(connection, place, part)
         except duckdb.Error as error:
             wrong.append(f"{place}: {error}")
             if isinstance(error, DEADLY):
                 break
     return wrong
+
+
+def _parts(name: str, type_: Any) -> list[str]:
+    """Return a column, or the fields of a struct, down to what filters compare."""
+    if type_.id == "struct":
+        return [part for field, inner in type_.children for part in _parts(f"{name}.{quoted(field)}", inner)]
+    return [] if type_.id == "variant" else [name]
 
 
 def _missed(connection: duckdb.DuckDBPyConnection, place: str, column: str) -> list[str]:
