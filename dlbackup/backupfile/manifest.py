@@ -10,8 +10,10 @@ from dlbackup.lake.fingerprint import Fingerprint
 from dlbackup.records import encode
 from dlbackup.tables.definition import Kind, SchemaRights, Table
 from dlbackup.tables.digest import Rows
+from dlbackup.tables.types import Dialect
 
-FORMAT = 1
+FORMATS: dict[Dialect, int] = {"postgres": 1, "duckdb": 2}
+"""The format of a backup, by its dialect: what reads only 1 says of 2 that it is a newer one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,7 @@ class Source:
         rights: on the schema; None for the schema `public` as a new database has it.
         encoding: of the database, as the server names it; backups before 2026-11-28 don't say.
         converted: texts are as the server converted them to UTF-8, and not as they are stored.
+        storage_version: of a DuckDB file, the oldest DuckDB that reads it.
     """
 
     database: str
@@ -31,6 +34,7 @@ class Source:
     rights: SchemaRights | None = None
     encoding: str = ""
     converted: bool = False
+    storage_version: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class Header:
         created: UTC, ISO 8601.
         moment: what later snapshots of the server can be held against; None where nothing could be proved from it.
         packed: by what, and how: the same text gives the same frames only by the same.
+        dialect: whose SQL the statements are.
     """
 
     IGNORES_LATER_KEYS: ClassVar = True
@@ -56,6 +61,7 @@ class Header:
     source: Source
     moment: Moment | None = None
     packed: str = ""
+    dialect: Dialect = "postgres"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from dlbackup.backupfile.frames import locate, read_frame
-from dlbackup.backupfile.manifest import FORMAT, Entry, Manifest, as_json
+from dlbackup.backupfile.manifest import FORMATS, Entry, Manifest, as_json
 from dlbackup.backupfile.scanner import Elsewhere, RowBlock, TextCursor, scan_rows
 from dlbackup.backupfile.script import MANIFEST_LINE, epilogue, prologue
 from dlbackup.errors import Corrupt, UnknownFormat
@@ -69,13 +69,15 @@ class BackupReader:
         try:
             value = json.loads(lines[1][3:])
             found = value["header"]["format"]
-            if found != FORMAT:
+            if found not in FORMATS.values():
                 raise UnknownFormat(
-                    f"the backup has format {found!r}; this dlbackup reads format {FORMAT}",
+                    f"the backup has format {found!r}; this dlbackup reads {' and '.join(map(str, FORMATS.values()))}",
                     "use a newer dlbackup",
                 )
             self._header_json = as_json(value["header"])
             manifest = decode(Manifest, value)
+            if found != FORMATS[manifest.header.dialect]:
+                raise ValueError(f"format {found} is not that of dialect {manifest.header.dialect}")
             for entry in manifest.tables:
                 if not re.fullmatch("[0-9a-f]{16}", entry.digest):
                     raise ValueError(f"{entry.digest!r} is not a digest")
@@ -133,7 +135,7 @@ class BackupReader:
     ) -> Iterator[Entry | RowBlock]:
         """Read the frames with these numbers, in which `tables` have statements; the last may end anywhere."""
         for entry in tables:
-            check_table(entry.table)
+            check_table(entry.table, self.manifest.header.dialect)
         text = TextCursor(self._file, self.manifest.frames, numbers)
         if numbers.start == 0:
             for statement in prologue(self.manifest.header, self._header_json):

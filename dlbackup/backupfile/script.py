@@ -6,7 +6,6 @@ from dlbackup.backupfile.manifest import Header, as_json
 from dlbackup.tables.definition import Table
 from dlbackup.tables.statements import SETTINGS, finishing, ownership
 
-_FIRST_LINE = b"-- dlbackup 1\n"
 MANIFEST_LINE = b"-- dlbackup manifest\n"
 
 
@@ -18,10 +17,13 @@ def prologue(header: Header, header_json: bytes | None = None) -> list[bytes]:
         header_json: the header as it stands in the file, with what a later version may have added; the record's own by
             default.
     """
+    first = [b"-- dlbackup %d\n" % header.format, b"-- " + (header_json or as_json(header)) + b"\n"]
+    if header.dialect != "postgres":
+        return [*first, b"BEGIN;\n"]
     # With SQL_ASCII what was stored is stored again as it is, or refused, whatever the database's encoding.
     encoding = "SQL_ASCII" if header.source.encoding and not header.source.converted else "UTF8"
     settings = f"SET client_encoding = '{encoding}';\n{SETTINGS}"
-    return [_FIRST_LINE, b"-- " + (header_json or as_json(header)) + b"\n", settings.encode(), b"BEGIN;\n"]
+    return [*first, settings.encode(), b"BEGIN;\n"]
 
 
 def epilogue(tables: Sequence[Table]) -> Iterator[bytes]:

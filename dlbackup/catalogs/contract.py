@@ -23,6 +23,7 @@ from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.shapes import Body
+from dlbackup.tables.types import Dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,25 @@ class Head:
     def spec_version(self) -> str:
         """The spec version; empty where the catalog names none, or several."""
         return self.versions[0] if len(self.versions) == 1 else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """
+    How to come by a catalog in a file that one program at a time can have open; a server needs none of it.
+
+    Args:
+        wait_s: for how long to wait for who holds it.
+        engine: the Python of an environment whose DuckDB reads it; None for this one.
+    """
+
+    wait_s: float = 0.0
+    engine: Path | None = None
+
+    @classmethod
+    def of(cls, wait: float, engine: str | Path | None) -> "Access":
+        """Return it as a user says it."""
+        return cls(wait_s=wait, engine=None if engine is None else Path(engine))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +124,10 @@ class Snapshot(Protocol):
     @property
     def source(self) -> Source:
         """The database and schema that are read, and the server's version."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """In whose words its backups are written."""
 
     @property
     def head(self) -> Head:

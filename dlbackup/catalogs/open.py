@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from dlbackup.addresses.address import Address, Kind
-from dlbackup.catalogs.contract import Catalog, Rewrite
+from dlbackup.catalogs.contract import Access, Catalog, Rewrite
 from dlbackup.errors import Unsupported, UsageError
 
 if TYPE_CHECKING:
+    from dlbackup.catalogs.duckdb.catalog import FileCatalog
     from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 
 
 class _Backend(Protocol):
     """The class of a backend's catalogs."""
 
-    def open(self, address: Address, schema: str | None = None, /) -> AbstractContextManager[Catalog]: ...
+    def open(
+        self, address: Address, schema: str | None = None, access: Access | None = None, /
+    ) -> AbstractContextManager[Catalog]: ...
 
     def open_for_restore(
         self, address: Address, wanted: str | None, own: str, /, *, replace: bool
@@ -25,10 +28,15 @@ class _Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Loaders:
-    """What imports a backend, and what its tables are loaded from, which needs no driver."""
+    """
+    What imports a backend, and what its tables are loaded from, which needs no driver.
+
+    Args:
+        rewrite: None where nothing can be restored so far.
+    """
 
     backend: Callable[[], _Backend]
-    rewrite: Callable[[], Rewrite]
+    rewrite: Callable[[], Rewrite] | None
 
 
 def _postgres() -> "type[PostgresCatalog]":
@@ -43,22 +51,32 @@ def _copy_text() -> Rewrite:
     return copy_text
 
 
-_BACKENDS: dict[Kind, _Loaders] = {"postgres": _Loaders(_postgres, _copy_text)}
+def _duckdb() -> "type[FileCatalog]":
+    from dlbackup.catalogs.duckdb.catalog import FileCatalog
+
+    return FileCatalog
+
+
+_BACKENDS: dict[Kind, _Loaders] = {"postgres": _Loaders(_postgres, _copy_text), "duckdb": _Loaders(_duckdb, None)}
 _KINDS: dict[Kind, str] = {"duckdb": "a DuckDB file", "sqlite": "a SQLite file"}
 
 
-def open_catalog(address: Address, schema: str | None = None) -> AbstractContextManager[Catalog]:
+def open_catalog(
+    address: Address, schema: str | None = None, access: Access | None = None
+) -> AbstractContextManager[Catalog]:
     """
     Open the catalog at an address; the caller closes it with `with`.
 
     Args:
         schema: names it where the place holds several.
+        access: to a file; by default nobody is waited for.
 
     Raises:
         Unsupported: a kind of catalog that this version can't handle.
         CatalogError: unreachable, not a lake, or ambiguous.
+        Locked: somebody has the file open for writing.
     """
-    return _loaders(address).backend().open(address, schema)
+    return _loaders(address).backend().open(address, schema, access)
 
 
 def open_for_restore(
@@ -85,22 +103,33 @@ def rewrite_for(address: Address) -> Rewrite:
     Raises:
         UsageError: nothing can be restored there.
     """
-    if address.kind not in _BACKENDS:
+    if address.kind not in _BACKENDS or (rewrite := _BACKENDS[address.kind].rewrite) is None:
         raise UsageError(f"this version of dlbackup restores to PostgreSQL only, not to {address}")
-    return _BACKENDS[address.kind].rewrite()
+    return rewrite()
 
 
 def open_postgres(address: Address, schema: str | None = None) -> AbstractContextManager["PostgresCatalog"]:
     """Open a catalog for what only PostgreSQL's can do so far: be migrated, and bar clients. Raises as above."""
-    _loaders(address)
+    refuse_to_migrate(address)
     return _postgres().open(address, schema)
+
+
+def refuse_to_migrate(address: Address) -> None:
+    """Raise Unsupported where the kind of catalog can't be migrated so far."""
+    _loaders(address)
+    if address.kind != "postgres":
+        raise Unsupported(
+            f"the catalog at {address} is in {_KINDS[address.kind]}, and this version of dlbackup migrates those on"
+            " PostgreSQL only",
+            "dump it and verify that; then copy the file while no client is attached, and let DuckDB migrate the copy",
+        )
 
 
 def _loaders(address: Address) -> _Loaders:
     if address.kind not in _BACKENDS:
         raise Unsupported(
             f"the catalog at {address} is in {_KINDS[address.kind]}, and this version of dlbackup handles PostgreSQL"
-            " only",
+            " and DuckDB files only",
             "copy the file while no client is attached",
         )
     return _BACKENDS[address.kind]

@@ -129,6 +129,8 @@ def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
         jobs=options.jobs,
         max_rate=options.max_rate,
         base=options.base,
+        wait=options.wait,
+        engine=options.engine,
         on_event=on_event,
     )
     return backup, reports.dumped(backup), None
@@ -200,6 +202,8 @@ def _check(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
         metadata_schema=options.metadata_schema,
         data_files=options.data_files,
         secrets=options.secrets,
+        wait=options.wait,
+        engine=options.engine,
         on_event=on_event,
     )
     return report, reports.checked(report), _failure(report, options)
@@ -231,6 +235,8 @@ def _info(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
         metadata_schema=options.metadata_schema,
         fingerprint=options.fingerprint,
         since=options.since,
+        wait=options.wait,
+        engine=options.engine,
     )
     return found, reports.found(found), None
 

@@ -14,7 +14,8 @@ from dlbackup.runtime.workers import JOBS
 from dlbackup.tables.formats import Format
 
 _ADDRESS = (
-    "where the catalog is: postgres:dbname=..., postgresql://..., with or without ducklake: in front; "
+    "where the catalog is: path/to/lake.ducklake, postgres:dbname=..., postgresql://..., with or without ducklake: in"
+    " front; "
     "libpq's environment (PGHOST, PGUSER, PGPASSWORD, PGSERVICE ...) counts"
 )
 _BACKUP = "the file that dump wrote, or - for standard input"
@@ -117,6 +118,21 @@ def _rate_option(parser: argparse.ArgumentParser, does: str) -> None:
     )
 
 
+def _file_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wait",
+        type=seconds,
+        default=0.0,
+        metavar="S",
+        help="seconds to wait for a program that has the catalog's file open for writing (default: none)",
+    )
+    parser.add_argument(
+        "--engine",
+        metavar="PATH",
+        help="the python of the environment whose DuckDB reads the catalog's file (default: this one)",
+    )
+
+
 def _secrets_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--secrets",
@@ -184,6 +200,7 @@ def _add_dump(commands: _Commands) -> None:
     )
     _jobs_option(parser, "read and compress, each on a connection of its own; the file is the same")
     _rate_option(parser, "read")
+    _file_options(parser)
     _schema_option(parser)
 
 
@@ -311,6 +328,7 @@ def _add_check(commands: _Commands) -> None:
     parser = _command(commands, "check", "check a catalog, or the one in a backup, for damage", more)
     parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup: {_BACKUP}; or {_ADDRESS}")
     _data_files_option(parser)
+    _file_options(parser)
     _schema_option(parser)
 
 
@@ -337,6 +355,7 @@ def _add_info(commands: _Commands) -> None:
         metavar="BACKUP",
         help="of a catalog: say which tables changed since that backup of it, and by how many rows",
     )
+    _file_options(parser)
     _schema_option(parser)
 
 

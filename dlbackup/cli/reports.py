@@ -145,8 +145,7 @@ def found(result: "Info") -> str:
         f"snapshot  {result.snapshot_id} of {result.snapshot_time}",
         f"content   {counted(result.tables, 'catalog table')}, {counted(result.rows, 'row')}, {_size(result.bytes)}",
         f"lake      {_extent(result.lake) if result.lake else 'unknown'}",
-        f"source    database {result.database}, schema {result.schema}, PostgreSQL {result.server_version}"
-        + (f", {result.encoding}" if result.encoding else ""),
+        f"source    {_source(result)}",
     ]
     lines += [f"meaning   {result.fingerprint}"] if result.fingerprint else []
     lines += [f"taken     {result.created}"] if result.created else []
@@ -169,6 +168,14 @@ def _since(since: "Since") -> list[str]:
         at_most = "" if it.added is None else f", at most {it.added} added and {it.removed} removed"
         lines.append(f"  {it.table}: {it.change}: {rows}{at_most}")
     return lines
+
+
+def _source(result: "Info") -> str:
+    if result.dialect == "duckdb":
+        versions = f"of DuckDB {result.server_version}, storage version {result.storage_version or 'unknown'}"
+        return f"file {result.database}, schema {result.schema}, {versions}"
+    encoding = f", {result.encoding}" if result.encoding else ""
+    return f"database {result.database}, schema {result.schema}, PostgreSQL {result.server_version}{encoding}"
 
 
 def _explained(finding: Finding) -> list[str]:

@@ -80,7 +80,8 @@ def check_snapshot(
         settled: tells which rules need no answer.
     """
     with snapshot.answers() as content:
-        return _check(content, snapshot.head.spec_version, content.schema, on_event, settled)
+        schema = quote_identifier(snapshot.source.schema)
+        return _check(content, snapshot.head.spec_version, schema, on_event, settled)
 
 
 def check_backup(reader: BackupReader, *, on_event: OnEvent = ignore) -> Check:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from dlbackup.lake import spec
-from dlbackup.tables.definition import Table
+from dlbackup.tables.definition import Column, Table
 from dlbackup.tables.digest import Block, Rows, digest
 from dlbackup.tables.quoting import quote_literal
 from dlbackup.tables.rows import parse
@@ -104,7 +104,7 @@ def canonical_of(name: str, table: Table, singles: set[str]) -> Canonical:
 
 def _form(name: str, table: Table, singles: set[str]) -> Form | None:
     if table.kind != "fixed":
-        stored = tuple("single" if column.name in singles else stored_as(column.type) for column in table.columns)
+        stored = tuple("single" if column.name in singles else _stored(column) for column in table.columns)
         return None if set(stored) <= {"alike"} else partial(_inlined, stored)
     if name == "ducklake_metadata":
         return partial(_without_version, table)
@@ -120,6 +120,10 @@ def _form(name: str, table: Table, singles: set[str]) -> Form | None:
     added = newest.column_names[len(table.columns) :]
     values = "".join("," + _LATER.get((name, column), "NULL") for column in added)
     return partial(_with_suffix, values.encode() + b"\n")
+
+
+def _stored(column: Column) -> Stored:
+    return "escaped" if column.encoded else stored_as(column.type)
 
 
 def _with_suffix(suffix: bytes, row: bytes) -> bytes:
@@ -217,6 +221,9 @@ def _value(stored: Stored, text: str) -> str:
         if stored == "bytes":
             raw = bytes.fromhex(text[2:])
             text = raw.decode()
+        if stored == "escaped":
+            raw = unescaped(text)
+            text = raw.decode()
     except UnicodeDecodeError:
         return raw.hex()
     except (ValueError, OverflowError):  # not what a server prints
@@ -226,6 +233,11 @@ def _value(stored: Stored, text: str) -> str:
     if match and match.start() == 0:
         text = match[1] + (f".{match[2]}" if match[2] else "") + text[match.end() :]
     return text.encode().hex()
+
+
+def unescaped(text: str) -> bytes:
+    """Return the bytes that DuckDB prints so: `\\x27` for what is no plain sign."""
+    return re.sub(rb"\\x([0-9A-Fa-f]{2})", lambda match: bytes.fromhex(match[1].decode()), text.encode())
 
 
 def _double(value: float) -> str:

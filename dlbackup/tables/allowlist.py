@@ -14,8 +14,10 @@ from typing import Any
 
 from dlbackup.errors import UnsafeStatement
 from dlbackup.tables.bars import BAR_OF_NEWER, BAR_OF_OLDER
-from dlbackup.tables.definition import PREFIX, Column, Table
+from dlbackup.tables.definition import PREFIX, Column, Constraint, Table
+from dlbackup.tables.duckdbtypes import is_type
 from dlbackup.tables.statements import definition, finishing, ownership
+from dlbackup.tables.types import Dialect
 
 PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"})
 
@@ -129,14 +131,14 @@ def _bare(column: Column) -> Column:
     return replace(column, default=None)
 
 
-def check_table(table: Table) -> None:
+def check_table(table: Table, dialect: Dialect = "postgres") -> None:
     """
     Refuse a definition that dlbackup would not have written.
 
     Raises:
         UnsafeStatement: names the statement's beginning.
     """
-    _ask(_check_table, table)
+    _ask({"postgres": _check_table, "duckdb": _check_of_duckdb}[dialect], table)
 
 
 def _ask(check: Callable[[Table], None], table: Table) -> None:
@@ -161,8 +163,37 @@ def _check_table(table: Table) -> None:
         _check_statement(statement.removesuffix(";\n"), table)
 
 
-def _check_parts(table: Table) -> None:
-    """Check what needs no parser: that every part is quoted, or of a form that calls nothing."""
+def _check_of_duckdb(table: Table) -> None:
+    """Check the definition of a table in a DuckDB file, which has less; types are in a grammar of their own."""
+    _check_names(table)
+    plain = []
+    for column in table.columns:
+        if not is_type(column.type):
+            raise _strange_type(table, column)
+        if column.default is not None and not _VALUE.fullmatch(column.default):
+            raise UnsafeStatement(f"table {table.name} holds a default outside the allow-list: {column.default[:80]}")
+        kept = Column(name=column.name, type="bigint", not_null=column.not_null, default=column.default)
+        plain.append(replace(kept, comment=column.comment))
+    keys = tuple(Constraint(key.name, key.definition) for key in table.constraints)
+    if not all(_KEY.fullmatch(key.definition) for key in keys):
+        raise UnsafeStatement(f"table {table.name} has a constraint that is no key: {keys[0].definition[:80]}")
+    only = Table(name=table.name, columns=tuple(plain), constraints=keys, comment=table.comment)
+    columns = tuple(
+        replace(column, type=was.type, encoded=was.encoded) for column, was in zip(plain, table.columns, strict=True)
+    )
+    if replace(only, columns=columns) != table:
+        raise UnsafeStatement(f"table {table.name} has more than a table in a DuckDB file can have")
+    for statement in (definition(only), *finishing(only)):
+        _check_statement(statement.removesuffix(";\n"), only)
+
+
+def _strange_type(table: Table, column: Column) -> UnsafeStatement:
+    return UnsafeStatement(
+        f"column {column.name} of table {table.name} has a type that a backup can't carry: {column.type}"
+    )
+
+
+def _check_names(table: Table) -> None:
     if not table.name.startswith(PREFIX):
         raise UnsafeStatement(f"table {table.name!r} is not a catalog table")
     if not table.columns:
@@ -170,11 +201,14 @@ def _check_parts(table: Table) -> None:
     for text in _names(table):
         if not text or "\0" in text:
             raise UnsafeStatement(f"table {table.name} holds an impossible name: {text!r}")
+
+
+def _check_parts(table: Table) -> None:
+    """Check what needs no parser: that every part is quoted, or of a form that calls nothing."""
+    _check_names(table)
     for column in table.columns:
-        if not re.fullmatch(_TYPE, column.type):
-            raise UnsafeStatement(
-                f"column {column.name} of table {table.name} has a type that a backup can't carry: {column.type}"
-            )
+        if not re.fullmatch(_TYPE, column.type) or column.encoded:
+            raise _strange_type(table, column)
     for text, beginning in _expressions(table):
         if not (re.match(beginning, text) and _EXPRESSION.fullmatch(text) and _stays_in_place(text)):
             raise UnsafeStatement(f"table {table.name} holds an expression outside the allow-list: {text[:80]}")
@@ -219,7 +253,7 @@ def _stays_in_place(text: str) -> bool:
 
 def _check_statement(statement: str, table: Table) -> None:
     if _UNSTORABLE.search(statement):
-        raise UnsafeStatement(f"table {table.name!r} holds a character that PostgreSQL can't store")
+        raise UnsafeStatement(f"table {table.name!r} holds a character that no database can store")
     if _TEMPLATES.fullmatch(statement):
         return
     columns = tuple(

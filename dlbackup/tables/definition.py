@@ -36,7 +36,13 @@ class SchemaRights:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column; `type` as `format_type` prints it, `default` as `pg_get_expr` does."""
+    """
+    One column; `type` as `format_type` prints it, `default` as `pg_get_expr` does.
+
+    Args:
+        encoded: some of its texts hold NUL, which no literal can, so all stand as DuckDB prints a BLOB, and a statement
+            after the rows turns them into what they are.
+    """
 
     name: str
     type: str
@@ -45,6 +51,7 @@ class Column:
     collation: str | None = None
     comment: str | None = None
     grants: tuple[Grant, ...] = ()
+    encoded: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,10 @@ GMT is built into PostgreSQL and prints as UTC does; a server without a time zon
 """
 
 
+ENCODED_TYPE = "BLOB"
+"""What an encoded column is until its texts are what they should be."""
+
+
 def definition(table: Table, schema: str | None = None) -> str:
     """
     Return the CREATE TABLE statement, keys and checks inside, with its closing line feed.
@@ -56,7 +60,8 @@ def adding(table: str, constraint: Constraint) -> str:
 def finishing(table: Table, schema: str | None = None) -> list[str]:
     """Return what follows the rows: indexes, comments, sequences, storage parameters and the like."""
     name = placed(schema, table.name)
-    done = [
+    done = [decoding(column, name) for column in table.columns if column.encoded]
+    done += [
         f"CREATE {'UNIQUE ' if i.unique else ''}INDEX {quote_identifier(i.name)} ON {name} {i.definition};\n"
         for i in table.indexes
     ]
@@ -92,6 +97,13 @@ def finishing(table: Table, schema: str | None = None) -> list[str]:
     if table.row_security_forced:
         done.append(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY;\n")
     return done
+
+
+def decoding(column: Column, table: str) -> str:
+    """Return the statement that turns the texts of an encoded column into what they are."""
+    name = quote_identifier(column.name)
+    how = f"CAST(decode({name}) AS {column.type})"
+    return f"ALTER TABLE {table} ALTER COLUMN {name} SET DATA TYPE {column.type} USING {how};\n"
 
 
 def _numbering(sequence: ColumnSequence, table: str, schema: str | None) -> list[str]:
@@ -149,7 +161,7 @@ def _revoked(owner: str) -> list[str]:
 
 
 def _column(column: Column) -> str:
-    text = f"{quote_identifier(column.name)} {column.type}"
+    text = f"{quote_identifier(column.name)} {ENCODED_TYPE if column.encoded else column.type}"
     if column.collation is not None:
         text += f" COLLATE {quote_identifier(column.collation)}"
     if column.default is not None:

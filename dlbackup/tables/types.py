@@ -1,20 +1,26 @@
 """
 What a column's type says of its values: how a row writes them, and what a lake's own stand for.
 
-Types have the names that PostgreSQL's `format_type` prints. What is not named here is text.
+Types have the names that PostgreSQL's `format_type` prints; what is only DuckDB's has the name that DuckDB prints.
+What is not named here is text.
 """
 
 from typing import Literal
 
+Dialect = Literal["postgres", "duckdb"]
+"""Whose SQL a backup's statements are, and so which backend it is of."""
 Written = Literal["integer", "boolean", "text"]
 """How a value stands in a row: a bare number, `true` or `false`, or a literal."""
-Stored = Literal["alike", "single", "double", "bytes", "text"]
+Stored = Literal["alike", "single", "double", "bytes", "escaped", "text"]
 """What the text of an inlined value is made of; every engine stores values of types that are `alike` in that type."""
 _WRITTEN: dict[str, Written] = {
     "smallint": "integer",
     "integer": "integer",
     "bigint": "integer",
     "boolean": "boolean",
+    **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT"), "integer"),
+    **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER"), "integer"),
+    "BOOLEAN": "boolean",
 }
 _STORED: dict[str, Stored] = {
     **dict.fromkeys(_WRITTEN, "alike"),
@@ -24,6 +30,10 @@ _STORED: dict[str, Stored] = {
     "real": "single",
     "double precision": "double",
     "bytea": "bytes",
+    "UUID": "alike",
+    "FLOAT": "single",
+    "DOUBLE": "double",
+    "BLOB": "escaped",
 }
 
 

@@ -17,9 +17,11 @@ from dlbackup.errors import UsageError
 from dlbackup.stores.contract import Sink
 from dlbackup.stores.files import make_folder, storage_errors
 from dlbackup.stores.folder import local
+from dlbackup.tables.types import Dialect
 
 _ENDING = ".sql.zst"
 _FILE_ENDING = ".zst"
+_DEFAULT_SCHEMAS: dict[Dialect, str] = {"postgres": "public", "duckdb": "main"}
 
 
 @contextmanager
@@ -79,7 +81,11 @@ def file_name(header: Header, begun_ns: int | None = None) -> str:
         begun_ns: when the backup was begun, in the second that the header says; by default now.
     """
     source = header.source
-    place = [source.database] if source.schema in ("", "public") else [source.database, source.schema]
+    place = (
+        [source.database]
+        if source.schema in ("", _DEFAULT_SCHEMAS[header.dialect])
+        else [source.database, source.schema]
+    )
     created = datetime.fromisoformat(header.created).strftime("%Y%m%dT%H%M%SZ")
     fraction = (time.time_ns() if begun_ns is None else begun_ns) % 1_000_000_000
     digits = f"{(fraction << 24) // 1_000_000_000:06x}"

@@ -18,10 +18,10 @@ from pathlib import Path
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import Backup
 from dlbackup.backupfile.frames import LEVEL, packed_by
-from dlbackup.backupfile.manifest import FORMAT, Header, Manifest
+from dlbackup.backupfile.manifest import FORMATS, Header, Manifest
 from dlbackup.backupfile.origin import Moment, Origin
 from dlbackup.backupfile.writer import BackupWriter, Piece, pack
-from dlbackup.catalogs.contract import Claim, Joinable, Pages, Snapshot
+from dlbackup.catalogs.contract import Access, Claim, Joinable, Pages, Snapshot
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.errors import MovedOn, counted
 from dlbackup.lake.canonical import Canonical
@@ -56,12 +56,13 @@ def dump_catalog(
     *,
     max_rate: float | None = None,
     base: str | Path | None = None,
+    access: Access | None = None,
 ) -> Backup:
     """Write one backup; begin again when the tables change under it. `base` as for `base.opened`."""
     limit = throttle(max_rate)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _dump_once(address, to, schema, level, jobs if limit is None else 1, limit, on_event, base)
+            return _dump_once(address, to, schema, level, jobs if limit is None else 1, limit, access, on_event, base)
         except MovedOn as exc:
             if attempt == ATTEMPTS or to == "-":
                 raise
@@ -76,13 +77,14 @@ def _dump_once(
     level: int,
     jobs: int,
     limit: Throttle | None,
+    access: Access | None,
     on_event: OnEvent,
     base: str | Path | None,
 ) -> Backup:
     begun = time.monotonic()
-    with open_catalog(address, schema) as catalog, catalog.snapshot(share=jobs > 1) as snapshot:
+    with open_catalog(address, schema, access) as catalog, catalog.snapshot(share=jobs > 1) as snapshot:
         for table in snapshot.tables:
-            check_table(table)  # what a reader would refuse is never written
+            check_table(table, snapshot.dialect)  # what a reader would refuse is never written
         for what in snapshot.left_out:
             on_event(Event(stage="dump", message=f"not in the backup: {what}", warning=True))
         if jobs > 1 and snapshot.joinable(()) is None:
@@ -102,7 +104,7 @@ def _dump_once(
             manifest = _write(writer, reading, on_event)
         return Backup(
             path=path,
-            format=FORMAT,
+            format=header.format,
             spec_version=header.spec_version,
             snapshot_id=header.snapshot_id,
             tables=len(manifest.tables),
@@ -125,7 +127,7 @@ def _header(snapshot: Snapshot, begun_ns: int, level: int) -> Header:
     head = snapshot.head
     created = datetime.fromtimestamp(begun_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Header(
-        format=FORMAT,
+        format=FORMATS[snapshot.dialect],
         spec_version=head.spec_version,
         snapshot_id=head.snapshot_id,
         snapshot_time=head.snapshot_time,
@@ -134,6 +136,7 @@ def _header(snapshot: Snapshot, begun_ns: int, level: int) -> Header:
         source=snapshot.source,
         moment=snapshot.moment(),
         packed=packed_by(level),
+        dialect=snapshot.dialect,
     )
 
 

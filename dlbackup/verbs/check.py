@@ -8,6 +8,7 @@ from pathlib import Path
 from dlbackup.addresses.address import names_backup, parse_address
 from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.contract import Access
 from dlbackup.catalogs.loaded_backup import load
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.engine.keys import check_secrets
@@ -27,6 +28,8 @@ def check(
     metadata_schema: str | None = None,
     data_files: bool = False,
     secrets: str | Path | None = None,
+    wait: float = 0.0,
+    engine: str | Path | None = None,
     on_event: OnEvent = ignore,
 ) -> Check:
     """
@@ -36,6 +39,8 @@ def check(
         data_files: also look whether the data files are there with their recorded sizes: those on this machine, and
             with keys those in object storage.
         secrets: a file with the keys, as CREATE SECRET statements; else those of the cloud's own variables count.
+        wait: for how many seconds to wait for who has a catalog's file open for writing.
+        engine: the Python of the environment whose DuckDB reads a catalog's file; by default this one.
 
     Raises:
         CatalogError, BackupError, UsageError: as for reading either.
@@ -49,7 +54,7 @@ def check(
                 return _without_files(checked)
             with load(reader, lambda table: COLUMNS.get(table.name, ())) as content:
                 return _with_files(checked, content, secrets, on_event)
-    with open_catalog(parse_address(target), metadata_schema) as catalog:
+    with open_catalog(parse_address(target), metadata_schema, Access.of(wait, engine)) as catalog:
         copies = catalog.copies()
         with catalog.snapshot() as snapshot:
             checked = check_snapshot(snapshot, on_event=on_event)

@@ -7,6 +7,7 @@ from pathlib import Path
 from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.backup import Backup
 from dlbackup.backupfile.frames import LEVEL
+from dlbackup.catalogs.contract import Access
 from dlbackup.errors import UsageError
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
@@ -24,6 +25,8 @@ def dump(
     jobs: int = JOBS,
     max_rate: float | None = None,
     base: str | Path | None = None,
+    wait: float = 0.0,
+    engine: str | Path | None = None,
     on_event: OnEvent = ignore,
 ) -> Backup:
     """
@@ -38,9 +41,12 @@ def dump(
         max_rate: bytes of SQL text a second that are read at most, in one process whatever `jobs` is.
         base: an earlier backup of the same catalog, whose frames are taken over where PostgreSQL proves that the rows
             are the same; `auto` for the newest in the folder that `to` means. The same file comes out, sooner.
+        wait: for how many seconds to wait for who has a catalog's file open for writing.
+        engine: the Python of the environment whose DuckDB reads a catalog's file; by default this one.
 
     Raises:
         UsageError: `to` is none of these, or means no folder for `base` to be looked for in.
+        Locked: somebody else has the file open for writing.
         CatalogError: nothing was read; StorageError: nothing was left under the final name.
     """
     if not 1 <= level <= 22:
@@ -50,6 +56,5 @@ def dump(
     refuse_nowhere(base, to)
     if to != "-":
         names_folder(to)  # what can't be meant is said before anything is read
-    return dump_catalog(
-        parse_address(address), to, metadata_schema, level, jobs, on_event, max_rate=max_rate, base=base
-    )
+    where, access = parse_address(address), Access.of(wait, engine)
+    return dump_catalog(where, to, metadata_schema, level, jobs, on_event, max_rate=max_rate, base=base, access=access)

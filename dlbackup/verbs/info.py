@@ -13,13 +13,14 @@ from dlbackup.addresses.address import names_backup, parse_address
 from dlbackup.backupfile import lineage
 from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.catalogs.contract import Copy, Snapshot
+from dlbackup.catalogs.contract import Access, Copy, Snapshot
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.catalogs.reading import changes_since, contents, meaning
 from dlbackup.errors import BackupError, UsageError
 from dlbackup.lake import spec
 from dlbackup.lake.extent import Extent, extent_of
 from dlbackup.stores.contract import Where
+from dlbackup.tables.types import Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,8 @@ class Info:
         engine: which DuckDB opens it without migrating it.
         copies: other catalogs of the same lake in the same database: clean-up in one deletes files of the others.
         lake: how large it is, as opposed to its catalog; None where that doesn't say, or is damaged there.
+        dialect: what holds the catalog, or held it.
+        storage_version: of a DuckDB file, the oldest DuckDB that reads it.
         fingerprint: what the lake means; of a catalog only when asked for, since it reads all rows.
         since: what changed since a backup, where one was named.
     """
@@ -94,6 +97,8 @@ class Info:
     fingerprint: str | None = None
     encoding: str = ""
     lake: Extent | None = None
+    dialect: Dialect = "postgres"
+    storage_version: str = ""
     since: Since | None = None
 
 
@@ -103,6 +108,8 @@ def info(
     metadata_schema: str | None = None,
     fingerprint: bool = False,
     since: str | Path | Backup | None = None,
+    wait: float = 0.0,
+    engine: str | Path | None = None,
 ) -> Info:
     """
     Say what is at an address, or in a backup if `target` is an existing file that isn't a catalog, or `-`.
@@ -110,6 +117,8 @@ def info(
     Args:
         fingerprint: read all rows of a catalog and compute it.
         since: a backup of the catalog; say which tables changed since, and by how many rows.
+        wait: for how many seconds to wait for who has a catalog's file open for writing.
+        engine: the Python of the environment whose DuckDB reads a catalog's file; by default this one.
 
     Raises:
         CatalogError, BackupError, UsageError: as for reading either.
@@ -119,10 +128,11 @@ def info(
             raise UsageError("only a catalog changes", "name its address, and the earlier backup with --since")
         with where_of(target) as where:
             return _of_backup(where)
+    access = Access.of(wait, engine)
     if since is None:
-        return _of_catalog(target, metadata_schema, fingerprint, None)
+        return _of_catalog(target, metadata_schema, fingerprint, access, None)
     with where_of(since) as where, BackupReader(where) as reader:
-        return _of_catalog(target, metadata_schema, fingerprint, reader)
+        return _of_catalog(target, metadata_schema, fingerprint, access, reader)
 
 
 def _engine(version: str) -> str:
@@ -153,11 +163,15 @@ def _of_backup(where: Where) -> Info:
         fingerprint=manifest.fingerprint.value if manifest.fingerprint else None,
         encoding=source.encoding,
         lake=lake,
+        dialect=header.dialect,
+        storage_version=source.storage_version,
     )
 
 
-def _of_catalog(target: str | Path, schema: str | None, fingerprint: bool, since: BackupReader | None) -> Info:
-    with open_catalog(parse_address(target), schema) as catalog:
+def _of_catalog(
+    target: str | Path, schema: str | None, fingerprint: bool, access: Access, since: BackupReader | None
+) -> Info:
+    with open_catalog(parse_address(target), schema, access) as catalog:
         copies = catalog.copies()
         with catalog.snapshot() as snapshot:
             return _of_snapshot(snapshot, copies, fingerprint, since)
@@ -186,6 +200,8 @@ def _of_snapshot(snapshot: Snapshot, copies: tuple[Copy, ...], fingerprint: bool
         fingerprint=meaning(snapshot)[1].value if fingerprint else None,
         encoding=source.encoding,
         lake=lake,
+        dialect=snapshot.dialect,
+        storage_version=source.storage_version,
         since=_since(snapshot, since, counts) if since is not None else None,
     )
 

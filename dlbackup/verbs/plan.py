@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dlbackup.addresses.address import parse_address
 from dlbackup.catalogs.contract import Client, Locks, Snapshot, clients_connected
-from dlbackup.catalogs.open import open_catalog
+from dlbackup.catalogs.open import open_catalog, refuse_to_migrate
 from dlbackup.errors import CannotMigrate, DlbackupError, EngineError, Pooled, StorageError, UnknownVersion
 from dlbackup.lake import spec
 from dlbackup.migration.losses.known import refuse_unknown
@@ -123,7 +123,9 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
 
     options = options or MigrateOptions()
     refuse_unknown(options.accept_loss)
-    with open_catalog(parse_address(address), options.metadata_schema) as catalog, probe(options.engine) as engine:
+    where = parse_address(address)
+    refuse_to_migrate(where)
+    with open_catalog(where, options.metadata_schema) as catalog, probe(options.engine) as engine:
         errors: list[DlbackupError] = []
         try:
             options.refuse_backup_dir()

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 from support.engines.engines import Engine, engine_of
+from support.lakes.in_files import FileLakes
 from support.lakes.lakes import Lake, LakeFactory, LakeKind, Lakes
 from support.servers.object_store import ObjectStore, object_store
 from support.servers.servers import Server, Servers, majors, middle_major
@@ -34,6 +35,12 @@ def store() -> Iterator[ObjectStore]:
 def lakes(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Lakes:
     """The session's template lakes; they end with the servers."""
     return Lakes(tmp_path_factory.mktemp("lakes"))
+
+
+@pytest.fixture(scope="session")
+def file_lakes(tmp_path_factory: pytest.TempPathFactory) -> FileLakes:
+    """The session's template lakes with catalogs in files."""
+    return FileLakes(tmp_path_factory.mktemp("file-lakes"))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.contract import Client, Copy, Existing, Locks, Replacement, Terms
+from dlbackup.catalogs.contract import Access, Client, Copy, Existing, Locks, Replacement, Terms
 from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator, refuse_pooler
 from dlbackup.catalogs.postgres.clients.connected import may_end, other_clients, settle_clients
 from dlbackup.catalogs.postgres.clients.guard import making_way
@@ -39,9 +39,13 @@ class PostgresCatalog:
 
     @classmethod
     @contextmanager
-    def open(cls, address: Address, schema: str | None = None) -> Iterator["PostgresCatalog"]:
+    def open(
+        cls, address: Address, schema: str | None = None, access: Access | None = None
+    ) -> Iterator["PostgresCatalog"]:
         """
         Connect and find the catalog; `schema` names it where the database holds several.
+
+        A server needs no `access`: readers wait for nobody.
 
         Errors of the server inside the block are translated, also where nothing inside says what was under way.
         """

@@ -27,6 +27,7 @@ from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import qualified, quote_identifier, quote_literal
 from dlbackup.tables.statements import definition, finishing
+from dlbackup.tables.types import Dialect
 
 ONE_VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _NEW_TABLES = 10
@@ -94,6 +95,11 @@ class PostgresSnapshot:
             exported=exported,
             on_standby=on_standby,
         )
+
+    @property
+    def dialect(self) -> Dialect:
+        """In whose words its backups are written."""
+        return "postgres"
 
     @property
     def tables(self) -> tuple[Table, ...]:

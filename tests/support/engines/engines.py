@@ -23,7 +23,18 @@ from dlbackup.runtime.child import Child
 from support.cache import made_once, private_cache
 from support.engines.quoting import text_literal
 
-__all__ = ["ENGINES", "UNSIGNED", "Engine", "EngineError", "Options", "Step", "engine", "engine_of", "with_httpfs"]
+__all__ = [
+    "ENGINES",
+    "UNSIGNED",
+    "Engine",
+    "EngineError",
+    "Options",
+    "Step",
+    "duckdb_cli",
+    "engine",
+    "engine_of",
+    "with_httpfs",
+]
 
 # DuckDB version: the spec version that it writes.
 ENGINES = {"1.3.2": "0.2", "1.4.4": "0.3", "1.5.1": "0.4", "1.5.5": "1.0"}
@@ -218,6 +229,17 @@ def with_httpfs(plain: Engine) -> Engine:
     """Return an engine with the extension for object storage too, which the plain one lacks; fetched once."""
     place = f"httpfs-{plain.version}"
     return replace(plain, python=made_once(private_cache() / "engines" / place, partial(_add_httpfs, plain)) / "python")
+
+
+def duckdb_cli() -> Path:
+    """Return DuckDB's own command line, fetched once."""
+    return made_once(private_cache() / "engines" / "cli-1.5.6", _add_cli) / "duckdb_cli" / "duckdb"
+
+
+def _add_cli(target: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--only-binary=:all:"]
+    _must_run(*pip, "--target", str(target), "duckdb-cli==1.5.6")
+    (target / "duckdb_cli" / "duckdb").chmod(0o755)
 
 
 def _add_httpfs(plain: Engine, target: Path) -> None:

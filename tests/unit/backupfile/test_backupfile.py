@@ -362,13 +362,25 @@ def test_an_unfinished_backup_says_so(backup: Path) -> None:
 def test_a_newer_format_is_named(backup: Path) -> None:
     """A backup of another format is refused with its number and a hint, before anything else in it is read."""
     texts, manifest = take_apart(backup)
-    manifest["header"]["format"] = 2
+    manifest["header"]["format"] = 3
     manifest["header"]["shiny"] = True
     backup.write_bytes(assemble(texts, manifest))
 
-    with pytest.raises(UnknownFormat, match="format 2") as caught:
+    with pytest.raises(UnknownFormat, match="format 3") as caught:
         BackupReader(local(backup))
     assert "newer dlbackup" in caught.value.hint
+
+
+def test_format_and_dialect_go_together(backup: Path) -> None:
+    """A script of one backend is not taken for that of another."""
+    for found, dialect in ((1, "duckdb"), (2, "postgres"), (2, "other")):
+        texts, manifest = take_apart(backup)
+        manifest["header"]["format"] = found
+        manifest["header"]["dialect"] = dialect
+        backup.write_bytes(assemble(texts, manifest))
+
+        with pytest.raises(Corrupt):
+            BackupReader(local(backup))
 
 
 def test_reading_stops_at_the_first_damage(large: Path, tmp_path: Path) -> None:

@@ -1,0 +1,148 @@
+"""
+The program that opens a catalog in a DuckDB file, in a process of its own.
+
+It needs nothing but the standard library and duckdb, so it also runs in another environment's Python. Lines of JSON
+come on standard input, each a question with the arguments of one of `_Server`'s methods: `{"do": "ask", "sql": ...}`.
+Each is answered by messages of a kind, a length and a text: some of what there is much of, then `D`, it is done, with
+JSON, or `E`, it failed, with the type and the words of the error. When standard input closes, the parent is gone and
+so is this.
+"""
+
+import json
+import os
+import queue
+import struct
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+MESSAGE = struct.Struct("<cQ")
+SOME, DONE, FAILED = b"S", b"D", b"E"
+ALIAS = "catalog_file"
+"""The file in queries. It is not searched for names: no function that somebody planted in it is taken for DuckDB's."""
+_HEADER_BYTES = 100
+_VERSION_AT, _VERSION_BYTES = 52, 32
+_ROWS_AT_ONCE = 5_000
+_MESSAGE_BYTES = 1 << 20
+_SETTINGS = {
+    "threads": "1",
+    "memory_limit": "100MiB",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
+_ZONED = ("TIMESTAMP WITH TIME ZONE", "TIME WITH TIME ZONE")
+
+
+def literal(text: str) -> str:
+    """Return a text as a literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def first_bytes(path: str) -> bytes:
+    """Return how a file begins."""
+    with Path(path).open("rb") as file:
+        return file.read(_HEADER_BYTES)
+
+
+class _Server:
+    """Answers questions, one after the other."""
+
+    def __init__(self) -> None:
+        self._connection: Any = None
+
+    def open(self, path: str, folder: str) -> dict[str, Any]:
+        """Open a file for reading, in one view; `folder` is for what doesn't go into memory."""
+        first = first_bytes(path)
+        if first[8:12] != b"DUCK":
+            return {"begins": first[:16].hex()}
+        import duckdb
+
+        self._connection = duckdb.connect(config={**_SETTINGS, "temp_directory": folder})
+        self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection.execute(f"ATTACH {literal(path)} AS {ALIAS} (READ_ONLY)")
+        self._connection.execute("BEGIN TRANSACTION READ ONLY")
+        about = f"SELECT tags FROM duckdb_databases() WHERE database_name = '{ALIAS}'"
+        (tags,) = self._connection.execute(about).fetchone()
+        written_by = first[_VERSION_AT : _VERSION_AT + _VERSION_BYTES].split(b"\0")[0].decode("ascii", "replace")
+        wal = Path(path + ".wal")
+        return {
+            "storage_version": tags.get("storage_version", "").removesuffix("+"),
+            "written_by": written_by.removeprefix("v"),
+            "duckdb": duckdb.__version__,
+            "bytes": Path(path).stat().st_size + (wal.stat().st_size if wal.exists() else 0),
+        }
+
+    def ask(self, sql: str) -> dict[str, Any]:
+        """Send the rows of a query; return the names of its columns."""
+        found = self._run(sql)
+        columns = [column[0] for column in found.description or ()]
+        while rows := found.fetchmany(_ROWS_AT_ONCE):
+            _say(SOME, json.dumps([[_plain(value) for value in row] for row in rows]).encode())
+        return {"columns": columns}
+
+    def texts(self, sql: str) -> dict[str, Any]:
+        """Send the texts of a query of one column, with a NUL between two."""
+        found = self._connection.execute(sql)
+        parts: list[str] = []
+        size = 0
+        while rows := found.fetchmany(_ROWS_AT_ONCE):
+            for (text,) in rows:
+                parts.append(text)
+                size += len(text)
+                if size >= _MESSAGE_BYTES:
+                    _say(SOME, "\0".join(parts).encode())
+                    parts, size = [], 0
+        if parts:
+            _say(SOME, "\0".join(parts).encode())
+        return {}
+
+    def _run(self, sql: str) -> Any:
+        """Run a query; times with a zone come as texts, since Python needs another package for them."""
+        found = self._connection.execute(sql)
+        names = [(column[0], str(column[1])) for column in found.description or ()]
+        if not any(kind in _ZONED for _, kind in names):
+            return found
+        columns = (
+            f'CAST("{name}" AS VARCHAR) AS "{name}"' if kind in _ZONED else f'"{name}"'
+            for name, kind in ((name.replace('"', '""'), kind) for name, kind in names)
+        )
+        return self._connection.execute(f"SELECT {', '.join(columns)} FROM ({sql}) q")
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _say(kind: bytes, text: bytes) -> None:
+    sys.stdout.buffer.write(MESSAGE.pack(kind, len(text)))
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
+
+
+def _listen(questions: "queue.SimpleQueue[bytes]") -> None:
+    """Pass questions on, and end with the parent, whenever that is."""
+    for line in sys.stdin.buffer:
+        questions.put(line)
+    os._exit(1)
+
+
+def main() -> None:
+    """Answer questions until there are no more."""
+    questions: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=[questions], daemon=True).start()
+    server = _Server()
+    while True:
+        question = json.loads(questions.get())
+        try:
+            answer = getattr(server, question.pop("do"))(**question)
+        except BrokenPipeError:
+            os._exit(1)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the parent has to hear of it
+            _say(FAILED, json.dumps({"type": type(exc).__name__, "message": str(exc)}).encode())
+        else:
+            _say(DONE, json.dumps(answer).encode())
+
+
+if __name__ == "__main__":
+    main()

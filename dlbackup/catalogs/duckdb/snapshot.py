@@ -1,0 +1,219 @@
+"""
+One consistent view of a catalog in a DuckDB file.
+
+As long as a process has the file open for reading, nobody can open it for writing: all who read it see the same.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dlbackup.addresses.address import Address
+from dlbackup.backupfile.manifest import Source
+from dlbackup.backupfile.origin import Moment, Origin
+from dlbackup.catalogs.contract import Access, Change, Claim, Head, Pages
+from dlbackup.catalogs.duckdb.answers import FileAnswers
+from dlbackup.catalogs.duckdb.introspection import Definitions, read_definitions
+from dlbackup.catalogs.duckdb.literals import place, row_query
+from dlbackup.catalogs.duckdb.process import FileProcess, opened
+from dlbackup.errors import DlbackupError
+from dlbackup.tables.definition import Table, by_name
+from dlbackup.tables.digest import Block
+from dlbackup.tables.types import Dialect
+
+PAGE_ROWS = 60
+"""How many rows are a page, by their row ids: 2,048 pages are one of DuckDB's row groups, which it reads by itself."""
+_COUNTED_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSnapshot:
+    """A `Snapshot` in a process that has the file open."""
+
+    process: FileProcess
+    schema: str
+    source: Source
+    head: Head
+    definitions: Definitions
+    size: int
+    access: Access
+    shared: bool = False
+
+    @property
+    def dialect(self) -> Dialect:
+        """In whose words its backups are written."""
+        return "duckdb"
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables' definitions, in the order of their names' bytes."""
+        return self.definitions.tables
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What is in the file and not in a backup."""
+        return (*self.definitions.left_out, *self.definitions.strangers)
+
+    @property
+    def dependents(self) -> tuple[str, ...]:
+        """What belongs to the tables but is not in their records."""
+        return self.definitions.left_out
+
+    def rows(self, table: Table, pages: Pages | None = None) -> Iterator[Block]:
+        """Yield a table's rows in blocks of any size: all, or those on some pages."""
+        query = row_query(self.schema, table)
+        if pages is not None:
+            query += f" where rowid >= {pages.first * PAGE_ROWS}"
+            query += "" if pages.end is None else f" and rowid < {pages.end * PAGE_ROWS}"
+        return self.process.texts(query)
+
+    def each(self, tables: Sequence[Table], *, alone: bool = False) -> Iterator[tuple[Table, Iterator[Block]]]:
+        """Yield tables with their rows, one after the other; those of each must be read before the next."""
+        for table in tables:
+            yield table, self.rows(table)
+
+    def pages(self) -> dict[str, int]:
+        """Return how many pages each table has, by the rows that DuckDB says it has."""
+        return {name: -(-rows // PAGE_ROWS) for name, rows in self.definitions.sizes.items()}
+
+    def densities(self) -> dict[str, float]:
+        """Return how many rows a page holds: the same in all tables."""
+        return dict.fromkeys(self.definitions.sizes, float(PAGE_ROWS))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows by table name."""
+        counts: dict[str, int] = {}
+        for first in range(0, len(self.tables), _COUNTED_AT_ONCE):
+            run = self.tables[first : first + _COUNTED_AT_ONCE]
+            queries = (f"select {n}, count(*) from {place(self.schema, table.name)}" for n, table in enumerate(run))
+            found: dict[int, int] = dict(self.process.ask(" union all ".join(queries)).rows)
+            counts |= {table.name: found[number] for number, table in enumerate(run)}
+        return counts
+
+    def size_bytes(self) -> int:
+        """Return the size of the file, with what is in its WAL."""
+        return self.size
+
+    @contextmanager
+    def answers(self) -> Iterator[FileAnswers]:
+        """Let the view answer SQL inside the block."""
+        yield FileAnswers(self.process, self.schema, self.tables)
+
+    def missing_rights(self, *, rehearsal: bool) -> list[DlbackupError]:
+        """Return nothing: whoever may write the file may do all."""
+        return []
+
+    def undo_refused(self) -> list[DlbackupError]:
+        """Return nothing: the file that was is kept."""
+        return []
+
+    def updates_refused(self) -> list[DlbackupError]:
+        """Return nothing: no rows are protected."""
+        return []
+
+    def moment(self) -> None:
+        """Return nothing: a file tells nothing of its past."""
+
+    def origins(self) -> dict[str, Origin]:
+        """Return nothing: nothing could be proved of them later."""
+        return {}
+
+    def since(self, then: Moment, claims: Sequence[Claim]) -> list[Change | None]:
+        """Tell nothing of any table."""
+        return [None for _ in claims]
+
+    def joinable(self, tables: Sequence[Table]) -> "SharedFile | None":
+        """Return what another process needs to read these tables; None where the snapshot is not to be shared."""
+        if not self.shared:
+            return None
+        definitions = Definitions(
+            tables=tuple(tables),
+            sizes={table.name: self.definitions.sizes[table.name] for table in tables},
+            left_out=(),
+            strangers=(),
+            beside={},
+        )
+        return SharedFile(
+            address=self.process.address,
+            access=self.access,
+            schema=self.schema,
+            source=self.source,
+            head=self.head,
+            definitions=definitions,
+            size=self.size,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedFile:
+    """What another process needs to read what a snapshot reads: as long as that is open, nobody writes."""
+
+    address: Address
+    access: Access
+    schema: str
+    source: Source
+    head: Head
+    definitions: Definitions
+    size: int
+
+    @contextmanager
+    def join(self) -> Iterator[FileSnapshot]:
+        """Have a process of its own open the file."""
+        with opened(self.address, self.access) as (process, _):
+            yield FileSnapshot(
+                process=process,
+                schema=self.schema,
+                source=self.source,
+                head=self.head,
+                definitions=self.definitions,
+                size=self.size,
+                access=self.access,
+            )
+
+
+@contextmanager
+def reading(
+    process: FileProcess, about: dict[str, object], schema: str, access: Access, *, share: bool
+) -> Iterator[FileSnapshot]:
+    """Read the catalog in a schema of a file that is open."""
+    definitions = read_definitions(process, schema)
+    yield FileSnapshot(
+        process=process,
+        schema=schema,
+        source=Source(
+            database=Path(process.path).stem,
+            schema=schema,
+            server_version=str(about["written_by"]),
+            storage_version=str(about["storage_version"]),
+        ),
+        head=read_head(process, schema, definitions),
+        definitions=definitions,
+        size=int(str(about["bytes"])),
+        access=access,
+        shared=share,
+    )
+
+
+def read_head(process: FileProcess, schema: str, definitions: Definitions) -> Head:
+    """Read version and newest snapshot; tolerate what a damaged catalog lacks."""
+    tables = by_name(definitions.tables)
+    versions: tuple[str, ...] = ()
+    if (metadata := tables.get("ducklake_metadata")) and {"key", "value"} <= set(metadata.column_names):
+        scope = " and scope is null" if "scope" in metadata.column_names else ""
+        query = f"select value from {place(schema, metadata.name)} where key = 'version'{scope} order by 1"
+        versions = tuple(str(value) for (value,) in process.ask(query).rows)
+    if (snapshot := tables.get("ducklake_snapshot")) and {"snapshot_id", "snapshot_time"} <= set(snapshot.column_names):
+        query = f"select snapshot_id, cast(snapshot_time as varchar) from {place(schema, snapshot.name)}"
+        if newest := process.ask(f"{query} order by snapshot_id desc nulls last limit 1").rows:
+            return Head(versions, newest[0][0], _iso(newest[0][1]))
+    return Head(versions, None, None)
+
+
+def _iso(text: str | None) -> str | None:
+    """Return a time as DuckDB prints it in UTC, as ISO 8601."""
+    try:
+        return f"{datetime.fromisoformat(text or '').astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    except ValueError:
+        return text
