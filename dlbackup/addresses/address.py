@@ -43,7 +43,7 @@ class Address:
     def without_secrets(self) -> str:
         """Return an address that can be used again as this one, where the password comes from somewhere else."""
         if self.kind != "postgres":
-            return str(self)
+            return f"{self.kind}:{Path(self.path).absolute()}"
         kept = {key: value for key, value in self.parameters.items() if key not in SECRET}
         return "postgres:" + masked(conninfo(kept))
 

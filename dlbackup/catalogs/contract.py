@@ -220,6 +220,14 @@ class Existing(Protocol):
         """What belongs to them and would be lost or broken with them, by name."""
 
     @property
+    def place(self) -> str:
+        """What the place is called in messages, such as `schema public`."""
+
+    @property
+    def another(self) -> str:
+        """How a user names another one: the end of a hint."""
+
+    @property
     def is_new(self) -> bool:
         """Whether there was no such place."""
 
@@ -366,6 +374,7 @@ class Terms:
             replaced are made to forget it, by a snapshot more. Empty: they are not.
         ends_waiting: clients that wait for what is replaced are ended; otherwise they go on with what is there then.
         exact: tables that were kept as by default are, whatever the user's own defaults are.
+        storage_version: of a new DuckDB file; empty: one that all DuckDBs read.
     """
 
     accept: Callable[[Existing], None]
@@ -375,6 +384,7 @@ class Terms:
     bar: str = ""
     ends_waiting: bool = False
     exact: bool = False
+    storage_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,6 +449,10 @@ class Catalog(Protocol):
         """
 
     @property
+    def place(self) -> str:
+        """What it is called in messages, such as `schema public`."""
+
+    @property
     def mark(self) -> Mark:
         """The mark of a migration that is under way, or was cut off."""
 
@@ -473,6 +487,12 @@ class Catalog(Protocol):
 
     def making_way(self) -> AbstractContextManager[None]:
         """End clients, in the block, that hold what the catalog's session waits for; also those that come back."""
+
+    def where_kept(self, replaced: str) -> tuple[Address, str]:
+        """Return by which address and schema a catalog is opened that was replaced and kept."""
+
+    def said_of_kept(self, replaced: str) -> str:
+        """Say where it is kept, and how it is taken away by hand."""
 
     def drop_left(self) -> None:
         """Drop what a restore left that was killed, or that had no time to drop what it replaced."""

@@ -1,13 +1,62 @@
-"""What is alike in all catalogs that are in a file: there is no server, so nobody else is connected to one."""
+"""
+What is alike in all catalogs that are in a file.
 
+There is no server, so nobody else is connected to one. What a database would keep (who is at it, the mark of a
+migration) is in files beside: `<name>.dlbackup-lock`, `<name>.dlbackup-migration`.
+"""
+
+import fcntl
+import json
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from pathlib import Path
 
-from dlbackup.catalogs.contract import Client, Copy, Locks
+from dlbackup.addresses.address import Address
+from dlbackup.catalogs.contract import Client, Copy, Identity, Locks
+from dlbackup.errors import MigratorRuns, StorageError
+from dlbackup.stores.files import rewrite
 
 
 class InFile:
-    """The part of a `Catalog` that says so."""
+    """The part of a `Catalog` that is alike."""
+
+    def __init__(self, address: Address, schema: str) -> None:
+        self.address, self.schema = address, schema
+
+    @property
+    def place(self) -> str:
+        """What it is called in messages."""
+        return f"the file {self.address.path}"
+
+    @property
+    def mark(self) -> "FileMark":
+        """The mark of a migration that is under way, or was cut off."""
+        return FileMark(Path(os.path.realpath(self.address.path)), self.schema)
+
+    def doing(self, what: str) -> AbstractContextManager[None]:
+        """Do nothing: errors are ours already."""
+        return nullcontext()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the lock file beside the catalog's in the block."""
+        path = Path(f"{os.path.realpath(self.address.path)}.dlbackup-lock")
+        number = _locked(path, self.place)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(number)
+
+    def where_kept(self, replaced: str) -> tuple[Address, str]:
+        """Return the address of the file in which a replaced catalog is kept."""
+        return Address(self.address.kind, path=replaced), self.schema
+
+    def said_of_kept(self, replaced: str) -> str:
+        """Say where it is kept, and how it is taken away by hand."""
+        return f"as {replaced}; remove that file when it is not needed"
 
     def settle_clients(self, *, ignore: bool, terminate: bool) -> tuple[Client, ...]:
         """Return nothing: who has the file open keeps us from opening it."""
@@ -40,3 +89,62 @@ class InFile:
     def locks(self, tables: int) -> Locks:
         """Return that a file has one lock, whatever is in it."""
         return Locks(0, 0)
+
+
+def _locked(path: Path, place: str) -> int:
+    """Open a lock file and lock it; again where its last holder has just taken it away."""
+    while True:
+        try:
+            number = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise StorageError(
+                f"can't write beside {place}: {exc.strerror}", "name a folder that can be written to"
+            ) from exc
+        try:
+            fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(number), path.stat()):
+                    return number
+        except BlockingIOError:
+            os.close(number)
+            raise MigratorRuns(
+                f"another dlbackup is migrating or restoring {place}", "wait until it has ended, then try again"
+            ) from None
+        os.close(number)
+
+
+@dataclass(frozen=True, slots=True)
+class FileMark:
+    """The mark of a migration: a file beside the catalog's."""
+
+    path: Path
+    schema: str
+
+    @property
+    def catalog(self) -> Identity:
+        """Return which catalog it is a mark of."""
+        return Identity(server="", database=str(self.path), schema=self.schema)
+
+    @property
+    def name(self) -> str:
+        """What a person would have to take away by hand."""
+        return f"{self.path}.dlbackup-migration"
+
+    def read(self) -> tuple[Path, str] | None:
+        """Return the journal and the version that the mark names; None where there is none."""
+        try:
+            said = json.loads(Path(self.name).read_text())
+            return Path(said["journal"]), said["from_version"]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError) as exc:
+            raise StorageError(f"the mark of a migration can't be read: {self.name}: {exc}") from exc
+
+    def leave(self, journal: Path, from_version: str) -> bool:
+        """Leave the mark."""
+        rewrite(Path(self.name), json.dumps({"journal": str(journal), "from_version": from_version}).encode())
+        return True
+
+    def take_away(self) -> None:
+        """Take the mark away, if there is one."""
+        Path(self.name).unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from dlbackup.addresses.address import Address, Kind
 from dlbackup.catalogs.contract import Access, Catalog, Rewrite
 from dlbackup.errors import Unsupported, UsageError
+from dlbackup.tables.types import Dialect
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.duckdb.catalog import FileCatalog
@@ -22,21 +23,16 @@ class _Backend(Protocol):
     ) -> AbstractContextManager[Catalog]: ...
 
     def open_for_restore(
-        self, address: Address, wanted: str | None, own: str, /, *, replace: bool
+        self, address: Address, wanted: str | None, own: str, access: Access | None = None, /, *, replace: bool
     ) -> AbstractContextManager[Catalog]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Loaders:
-    """
-    What imports a backend, and what its tables are loaded from, which needs no driver.
-
-    Args:
-        rewrite: None where nothing can be restored so far.
-    """
+    """What imports a backend, and what its tables are loaded from, which needs no driver."""
 
     backend: Callable[[], _Backend]
-    rewrite: Callable[[], Rewrite] | None
+    rewrite: Callable[[], Rewrite]
 
 
 def _postgres() -> "type[PostgresCatalog]":
@@ -57,8 +53,17 @@ def _duckdb() -> "type[FileCatalog]":
     return FileCatalog
 
 
-_BACKENDS: dict[Kind, _Loaders] = {"postgres": _Loaders(_postgres, _copy_text), "duckdb": _Loaders(_duckdb, None)}
-_KINDS: dict[Kind, str] = {"duckdb": "a DuckDB file", "sqlite": "a SQLite file"}
+def _csv_rows() -> Rewrite:
+    from dlbackup.catalogs.duckdb.rewrite import csv_rows
+
+    return csv_rows
+
+
+_BACKENDS: dict[Kind, _Loaders] = {
+    "postgres": _Loaders(_postgres, _copy_text),
+    "duckdb": _Loaders(_duckdb, _csv_rows),
+}
+_KINDS: dict[Kind, str] = {"postgres": "PostgreSQL", "duckdb": "a DuckDB file", "sqlite": "a SQLite file"}
 
 
 def open_catalog(
@@ -80,32 +85,45 @@ def open_catalog(
 
 
 def open_for_restore(
-    address: Address, wanted: str | None, own: str, *, replace: bool
+    address: Address, wanted: str | None, own: str, access: Access | None = None, *, replace: bool
 ) -> AbstractContextManager[Catalog]:
     """
     Open the place at an address where a backup is to become a catalog, whether there is one or not.
 
     Args:
         wanted: the schema that the user named.
+        access: to a file; by default nobody is waited for.
         own: the backup's own, which is taken where nobody named one and no catalog is to be replaced.
 
     Raises:
         Unsupported: a kind of catalog that this version can't handle.
         CatalogError: unreachable, or several catalogs could be meant.
     """
-    return _loaders(address).backend().open_for_restore(address, wanted, own, replace=replace)
+    return _loaders(address).backend().open_for_restore(address, wanted, own, access, replace=replace)
 
 
-def rewrite_for(address: Address) -> Rewrite:
+def rewrite_for(address: Address, dialect: Dialect) -> Rewrite:
     """
-    Return how rows have to be rewritten to be loaded at an address; imports no driver.
+    Return how rows of a backup have to be rewritten to be loaded at an address; imports no driver.
 
     Raises:
-        UsageError: nothing can be restored there.
+        UsageError: nothing can be restored there, or not from a backup of that dialect.
     """
-    if address.kind not in _BACKENDS or (rewrite := _BACKENDS[address.kind].rewrite) is None:
-        raise UsageError(f"this version of dlbackup restores to PostgreSQL only, not to {address}")
-    return rewrite()
+    refuse_to_restore(address)
+    if address.kind != dialect:
+        raise UsageError(
+            f"the backup is of a catalog in {_KINDS[dialect]}, and this version of dlbackup restores those to the same"
+            f" kind only, not to {address}"
+        )
+    return _BACKENDS[address.kind].rewrite()
+
+
+def refuse_to_restore(address: Address) -> None:
+    """Raise UsageError where nothing can be restored so far."""
+    if address.kind not in _BACKENDS:
+        raise UsageError(
+            f"this version of dlbackup restores to PostgreSQL and into DuckDB files only, not to {address}"
+        )
 
 
 def open_postgres(address: Address, schema: str | None = None) -> AbstractContextManager["PostgresCatalog"]:

@@ -227,7 +227,7 @@ def _add_restore(commands: _Commands) -> None:
         "All in one transaction that ends with proof, or with nothing changed; where the server has too few locks for "
         "that, in batches in a schema of its own, which one short transaction exchanges for the old one."
     )
-    parser = _command(commands, "restore", "restore a backup into a PostgreSQL database", more)
+    parser = _command(commands, "restore", "restore a backup into a PostgreSQL database or a DuckDB file", more)
     parser.add_argument("backup", metavar="BACKUP", help=_BACKUP)
     parser.add_argument("address", metavar="ADDRESS", help=_ADDRESS)
     _schema_option(parser)
@@ -266,6 +266,13 @@ def _add_restore(commands: _Commands) -> None:
     )
     _secrets_option(parser)
     _rate_option(parser, "load, and read back,")
+    add(
+        "--storage-version",
+        metavar="V",
+        help="of a DuckDB file, such as v1.0.0, which every DuckDB since 0.10 reads (default: that of the file that the"
+        " backup is of)",
+    )
+    _file_options(parser)
     _client_options(parser)
 
 

@@ -65,11 +65,11 @@ def restored(result: "Restored", *, read_back: bool) -> str:
     held = f"{counted(result.tables, 'table')}, {counted(result.rows, 'row')}"
     proof = "read back and equal" if read_back else "counted by the server, not read back"
     text = (
-        f"restored {_lake(result.spec_version, result.snapshot_id)}, into schema {result.schema}: {held}, {proof},"
+        f"restored {_lake(result.spec_version, result.snapshot_id)}, into {result.place}: {held}, {proof},"
         f" {result.seconds:.1f} s"
     )
     if result.replaced:
-        text += f"\nthe previous catalog is kept in schema {result.replaced}; drop that schema when it is not needed"
+        text += f"\nthe previous catalog is kept {result.kept}"
     return "\n".join([text, *_clients(result), *_way_back(result.way_back)])
 
 

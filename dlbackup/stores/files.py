@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from dlbackup.errors import StorageError
 
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 
 _OPTIONS = "(dump -o, migrate --backup-dir)"
 
@@ -30,7 +30,7 @@ def create(path: Path) -> Iterator[BinaryIO]:
     with storage_errors(path):
         if path.exists() or path.is_symlink():
             raise FileExistsError(path)
-    with _written(path, _publish) as file:
+    with _written(path, publish) as file:
         yield file
 
 
@@ -56,7 +56,7 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
         for folder in missing:
-            _sync_folder(folder.parent)
+            sync_folder(folder.parent)
     except FileExistsError:
         raise StorageError(f"{path} is not a folder", "name a folder") from None
     except OSError as exc:
@@ -72,7 +72,7 @@ def remove(path: Path) -> None:
     """
     try:
         path.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as exc:
         raise StorageError(f"can't delete {path}: {exc.strerror or exc}") from exc
 
@@ -92,7 +92,7 @@ def _written(path: Path, publish: Callable[[Path, Path], object]) -> Iterator[Bi
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 @contextmanager
@@ -112,18 +112,25 @@ def _hint(exc: OSError) -> str:
     return f"name a folder that exists and can be written to {_OPTIONS}"
 
 
-def _publish(temporary: Path, path: Path) -> None:
+def publish(temporary: Path, path: Path) -> None:
+    """
+    Give a file its name, on the same file system.
+
+    Raises:
+        FileExistsError: there is a file of that name.
+    """
     try:
         os.link(temporary, path)
     except OSError as exc:
-        if exc.errno not in _NO_LINKS:
+        if exc.errno not in NO_LINKS:
             raise
         if path.exists():
             raise FileExistsError(path) from exc
         temporary.rename(path)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """See that the names in a folder are on disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

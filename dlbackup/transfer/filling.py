@@ -67,6 +67,9 @@ class RestoreOptions:
         secrets: a file with the keys, as CREATE SECRET statements; else those of the cloud's own variables count.
         missing_data_files: a catalog may be replaced by one whose data files are gone.
         bar_stale_clients: clients that attached to another catalog in this place are kept from writing to this one.
+        storage_version: of a DuckDB file, such as `v1.0.0`; by default that of the file that the backup is of.
+        wait: for how many seconds to wait for who has a DuckDB file open.
+        engine: the Python of the environment whose DuckDB writes a DuckDB file; by default this one.
     """
 
     metadata_schema: str | None = None
@@ -85,6 +88,9 @@ class RestoreOptions:
     ignore_clients: bool = False
     bar_stale_clients: bool = False
     max_rate: float | None = None
+    storage_version: str | None = None
+    wait: float = 0.0
+    engine: str | Path | None = None
 
 
 class Texts:
@@ -222,7 +228,7 @@ def settle(place: Place, job: Job, existing: Existing, scheduled: list[tuple[int
         raise MissingDataFiles(
             f"{counted(gone, 'data file')} that the backup needs {'is' if gone == 1 else 'are'} missing or can't be"
             " reached from here, and"
-            f" the catalog in schema {job.schema} would be replaced",
+            f" the catalog in {existing.place} would be replaced",
             "bring them back, or name where they are with --data-path; --missing-data-files accepts that they are gone",
         )
 
@@ -253,16 +259,15 @@ def check_place(existing: Existing, job: Job) -> None:
     taken = [f"{kind} {name}" for name, kind in existing.beside.items() if name in needed]
     if taken:
         raise NotEmpty(
-            f"schema {job.schema} holds what is no table of a catalog under names that the backup needs:"
-            f" {listed(taken)}",
-            "name another place with --metadata-schema, or rename what is there",
+            f"{existing.place} holds what is no table of a catalog under names that the backup needs: {listed(taken)}",
+            f"{existing.another}, or rename what is there",
         )
     if not existing.tables:
         return
     if not job.options.replace:
         raise NotEmpty(
-            f"schema {job.schema} already holds {counted(len(existing.tables), 'catalog table')}",
-            "name another place with --metadata-schema, or put the backup in its place with --replace",
+            f"{existing.place} already holds {counted(len(existing.tables), 'catalog table')}",
+            f"{existing.another}, or put the backup in its place with --replace",
         )
     _check_lineage(existing, job)
     if existing.left_out:
@@ -281,9 +286,8 @@ def _check_lineage(existing: Existing, job: Job) -> None:
     if there.is_other_than(ours):
         if not options.other_lake:
             raise OtherLake(
-                f"schema {job.schema} holds {there}, and the backup is of {ours}",
-                "name another place with --metadata-schema; --other-lake accepts that the other lake's catalog is"
-                " replaced",
+                f"{existing.place} holds {there}, and the backup is of {ours}",
+                f"{existing.another}; --other-lake accepts that the other lake's catalog is replaced",
             )
         return
     lost = [] if options.discard_newer else missing(there, job.known)

@@ -62,7 +62,7 @@ def restore_into(
         scratch: nobody but us knows the place, so the catalog need not appear in one transaction.
         exact: tables are kept where they were, also where the user's own defaults say otherwise.
     """
-    with feeding(reader, rewrite_for(catalog.address)) as feed:
+    with feeding(reader, rewrite_for(catalog.address, reader.manifest.header.dialect)) as feed:
         return restore_fed(catalog, reader, feed, options, on_event, scratch=scratch, exact=exact).replaced
 
 
@@ -91,6 +91,7 @@ def restore_fed(
         bar=manifest.header.spec_version if options.bar_stale_clients else "",
         ends_waiting=options.terminate_clients,
         exact=exact,
+        storage_version=options.storage_version or manifest.header.source.storage_version,
     )
     with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:
         job.comes_to(replacement.encoding)

@@ -68,7 +68,7 @@ def to_backup(catalog: Catalog, backup: str, *, barred: bool) -> WayBack:
 
 def to_kept(catalog: Catalog, kept: str, *, barred: bool, secrets: str | Path | None = None) -> WayBack:
     """
-    Return how to put a catalog back that was replaced and is kept in another schema.
+    Return how to put a catalog back that was replaced and is kept.
 
     Args:
         secrets: the file with the keys that the restore was given; the way back looks with them too.
@@ -76,11 +76,12 @@ def to_kept(catalog: Catalog, kept: str, *, barred: bool, secrets: str | Path | 
     Raises:
         DlbackupError: one of the catalogs can't be read.
     """
-    with open_catalog(catalog.address, kept) as before:
+    address, schema = catalog.where_kept(kept)
+    with open_catalog(address, schema) as before:
         with before.looked_at() as stands:
             lineage = stands.lineage()
         need = _needed(catalog, lineage, before, barred=barred, secrets=secrets)
-    dumping = ["dlbackup", "dump", catalog.address.without_secrets(), *in_schema(kept), "-o", "-"]
+    dumping = ["dlbackup", "dump", address.without_secrets(), *in_schema(schema), "-o", "-"]
     command = f"{shlex.join(dumping)} | {restoring('-', catalog.address, catalog.schema, need.options)}"
     return _way(command, need, catalog.address)
 

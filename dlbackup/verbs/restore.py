@@ -14,8 +14,8 @@ from pathlib import Path
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.catalogs.contract import Catalog, Client
-from dlbackup.catalogs.open import open_for_restore, rewrite_for
+from dlbackup.catalogs.contract import Access, Catalog, Client
+from dlbackup.catalogs.open import open_for_restore, refuse_to_restore, rewrite_for
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
@@ -33,13 +33,15 @@ class Restored:
     What was restored.
 
     Args:
-        replaced: the schema in which the previous catalog is kept, or None.
+        replaced: the schema, or the file, in which the previous catalog is kept, or None.
         missing_data_files: how many are missing or can't be reached from here; None where that was not looked at.
         stale_clients: sessions that may go on with a stale view of a catalog that was replaced: those that were not
             ended, and those that connected, again or anew, before the end.
         barred: whether a constraint keeps stale clients from writing.
         way_back: how to put the replaced catalog back, as things stood in the end; None where none is kept.
         missing_grants: what somebody who may has to execute, so that all who work with the catalog can use its schema.
+        place: where it is now, in words.
+        kept: where what was replaced is, and how it is taken away, in words; empty where it is not kept.
     """
 
     spec_version: str
@@ -54,6 +56,8 @@ class Restored:
     barred: bool = False
     missing_grants: tuple[str, ...] = ()
     way_back: WayBack | None = None
+    place: str = ""
+    kept: str = ""
 
 
 def restore(
@@ -75,10 +79,14 @@ def restore(
     options = options or RestoreOptions()
     check_secrets(options.secrets, data_files=options.data_files)
     named, where = where_of(backup), parse_address(address)
-    rewrite = rewrite_for(where)
+    refuse_to_restore(where)
     # The feed reads while drivers are being imported.
-    with named as source, BackupReader(source) as reader, feeding(reader, rewrite) as feed:
-        schema, loaded, stale, way = _restore(where, reader, feed, Path(str(source)).parent, options, on_event)
+    with (
+        named as source,
+        BackupReader(source) as reader,
+        feeding(reader, rewrite_for(where, reader.manifest.header.dialect)) as feed,
+    ):
+        catalog, loaded, stale, way = _restore(where, reader, feed, Path(str(source)).parent, options, on_event)
     header = reader.manifest.header
     constraints = [constraint.name for entry in reader.manifest.tables for constraint in entry.table.constraints]
     return Restored(
@@ -88,26 +96,29 @@ def restore(
         rows=reader.manifest.rows,
         replaced=loaded.replaced,
         seconds=round(time.monotonic() - begun, 3),
-        schema=schema,
+        schema=catalog.schema,
         missing_data_files=loaded.missing_data_files,
         stale_clients=stale,
         barred=options.bar_stale_clients or any(name.startswith(BAR_PREFIX) for name in constraints),
         missing_grants=loaded.missing_grants,
         way_back=way,
+        place=catalog.place,
+        kept=catalog.said_of_kept(loaded.replaced) if loaded.replaced else "",
     )
 
 
 def _restore(
     where: Address, reader: BackupReader, feed: Feed, journals: Path, options: RestoreOptions, on_event: OnEvent
-) -> tuple[str, Loaded, tuple[Client, ...], WayBack | None]:
+) -> tuple[Catalog, Loaded, tuple[Client, ...], WayBack | None]:
     """
     Restore where the options say.
 
     Returns:
-        The schema, what was found, who has a stale view of it now, and the way back.
+        Where that is, what was found, who has a stale view of it now, and the way back.
     """
     own = reader.manifest.header.source.schema
-    opened = open_for_restore(where, options.metadata_schema, own, replace=options.replace)
+    access = Access.of(options.wait, options.engine)
+    opened = open_for_restore(where, options.metadata_schema, own, access, replace=options.replace)
     stayed: tuple[Client, ...] = ()
     with opened as catalog, catalog.turn():
         if options.replace:
@@ -118,7 +129,7 @@ def _restore(
             loaded = restore_fed(catalog, reader, feed, options, on_event)
         _settle_journals(catalog, journals, on_event)
         stale = tuple({client.pid: client for client in stayed + loaded.came}.values())
-        return catalog.schema, loaded, stale, _way_back(catalog, loaded.replaced, options, on_event)
+        return catalog, loaded, stale, _way_back(catalog, loaded.replaced, options, on_event)
 
 
 def _way_back(catalog: Catalog, kept: str | None, options: RestoreOptions, on_event: OnEvent) -> WayBack | None:

@@ -1,25 +1,36 @@
 """An open catalog in a DuckDB file: the process that has it open, its schema, and snapshots of it."""
 
+import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.contract import Access, Existing, Mark, Replacement, Terms
-from dlbackup.catalogs.duckdb.introspection import find_schema
+from dlbackup.catalogs.contract import Access, Existing, Replacement, Terms
+from dlbackup.catalogs.duckdb.existing import look_at
+from dlbackup.catalogs.duckdb.introspection import DEFAULT_SCHEMA, find_schema
 from dlbackup.catalogs.duckdb.process import FileProcess, opened
+from dlbackup.catalogs.duckdb.replacement import drop_left, replacing
 from dlbackup.catalogs.duckdb.snapshot import FileSnapshot, reading
 from dlbackup.catalogs.in_files import InFile
-from dlbackup.errors import Unsupported
+from dlbackup.errors import NotALake
 from dlbackup.runtime.progress import OnEvent, ignore
+
+_Open = tuple[FileProcess, dict[str, Any]]
 
 
 class FileCatalog(InFile):
-    """One catalog: a schema of a DuckDB file that a process of ours has open for reading. Closed by `with`."""
+    """
+    One catalog: a schema of a DuckDB file. Closed by `with`.
 
-    def __init__(self, process: FileProcess, about: dict[str, Any], schema: str, access: Access) -> None:
-        self.address, self.schema = process.address, schema
-        self._process, self._about, self._access = process, about, access
+    Args:
+        open_already: the process that has the file open for reading; None where it is opened when it is needed.
+    """
+
+    def __init__(self, address: Address, schema: str, access: Access, open_already: _Open | None = None) -> None:
+        super().__init__(address, schema)
+        self._access, self._open = access, open_already
 
     @classmethod
     @contextmanager
@@ -27,43 +38,42 @@ class FileCatalog(InFile):
         """Open the file and find the catalog; see `catalogs.open.open_catalog`."""
         access = access or Access()
         with opened(address, access) as (process, about):
-            yield cls(process, about, find_schema(process, schema), access)
+            yield cls(address, find_schema(process, schema), access, (process, about))
 
     @classmethod
+    @contextmanager
     def open_for_restore(
-        cls, address: Address, wanted: str | None, own: str, *, replace: bool
-    ) -> AbstractContextManager["FileCatalog"]:
-        """Refuse: see `_no_restore`."""
-        raise _no_restore(address)
+        cls, address: Address, wanted: str | None, own: str, access: Access | None = None, *, replace: bool
+    ) -> Iterator["FileCatalog"]:
+        """Choose the schema that a backup goes into; see `catalogs.open.open_for_restore`."""
+        access = access or Access()
+        schema = wanted or own or DEFAULT_SCHEMA
+        if wanted is None and replace and os.path.lexists(address.path):
+            with suppress(NotALake), opened(address, access) as (process, _):  # what it is then, the replacement says
+                schema = find_schema(process, None)
+        yield cls(address, schema, access)
 
-    def snapshot(self, *, share: bool = False) -> AbstractContextManager[FileSnapshot]:
+    @contextmanager
+    def snapshot(self, *, share: bool = False) -> Iterator[FileSnapshot]:
         """Open one consistent view."""
-        return reading(self._process, self._about, self.schema, self._access, share=share)
+        with self._reading() as (process, about):
+            yield reading(process, about, self.schema, self._access, share=share)
 
     def replacement(self, tables: int, terms: Terms, on_event: OnEvent = ignore) -> AbstractContextManager[Replacement]:
-        """Refuse: see `_no_restore`."""
-        raise _no_restore(self.address)
+        """Begin to put a backup in the file's place."""
+        return replacing(self.address, self._access, self.schema, terms)
 
-    def looked_at(self) -> AbstractContextManager[Existing]:
-        """Refuse: see `_no_restore`."""
-        raise _no_restore(self.address)
-
-    def doing(self, what: str) -> AbstractContextManager[None]:
-        """Do nothing: the process's errors are ours already."""
-        return nullcontext()
-
-    def turn(self) -> AbstractContextManager[None]:
-        """Refuse: see `_no_restore`."""
-        raise _no_restore(self.address)
+    @contextmanager
+    def looked_at(self) -> Iterator[Existing]:
+        """Look at what stands in the file."""
+        with self._reading() as (process, _):
+            yield look_at(process, self.schema)
 
     def drop_left(self) -> None:
-        """Do nothing: nothing is left by anybody."""
+        """Drop what a restore left that was killed."""
+        drop_left(Path(os.path.realpath(self.address.path)))
 
-    @property
-    def mark(self) -> Mark:
-        """Refuse: see `_no_restore`."""
-        raise _no_restore(self.address)
-
-
-def _no_restore(address: Address) -> Unsupported:
-    return Unsupported(f"this version of dlbackup writes no DuckDB files: {address}")
+    def _reading(self) -> AbstractContextManager[_Open]:
+        if self._open is not None:
+            return nullcontext(self._open)
+        return opened(self.address, self._access)

@@ -39,6 +39,15 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def _as_others_open(path: str) -> str:
+    """Return the name of a file beside which its WAL is: DuckDB goes by the name that it was opened by."""
+    real = os.path.realpath(path)
+    names = [name for name in dict.fromkeys((path, real)) if Path(name + ".wal").exists()]
+    if len(names) > 1:
+        raise RuntimeError(f"there are two WALs of one file: {names[0]}.wal and {names[1]}.wal")
+    return names[0] if names else path
+
+
 def first_bytes(path: str) -> bytes:
     """Return how a file begins."""
     with Path(path).open("rb") as file:
@@ -51,16 +60,23 @@ class _Server:
     def __init__(self) -> None:
         self._connection: Any = None
 
-    def open(self, path: str, folder: str) -> dict[str, Any]:
-        """Open a file for reading, in one view; `folder` is for what doesn't go into memory."""
+    def open(self, path: str, folder: str, exclusively: bool = False) -> dict[str, Any]:
+        """
+        Open a file for reading, in one view; `folder` is for what doesn't go into memory.
+
+        Args:
+            exclusively: keep everybody else out, and have the file hold all that is in its WAL.
+        """
+        path = _as_others_open(path)
         first = first_bytes(path)
         if first[8:12] != b"DUCK":
             return {"begins": first[:16].hex()}
         import duckdb
 
-        self._connection = duckdb.connect(config={**_SETTINGS, "temp_directory": folder})
-        self._connection.execute("SET TimeZone = 'UTC'")
-        self._connection.execute(f"ATTACH {literal(path)} AS {ALIAS} (READ_ONLY)")
+        self._connect(folder)
+        self._connection.execute(f"ATTACH {literal(path)} AS {ALIAS} ({'READ_WRITE' if exclusively else 'READ_ONLY'})")
+        if exclusively and Path(path + ".wal").exists():
+            self._connection.execute(f"CHECKPOINT {ALIAS}")
         self._connection.execute("BEGIN TRANSACTION READ ONLY")
         about = f"SELECT tags FROM duckdb_databases() WHERE database_name = '{ALIAS}'"
         (tags,) = self._connection.execute(about).fetchone()
@@ -72,6 +88,40 @@ class _Server:
             "duckdb": duckdb.__version__,
             "bytes": Path(path).stat().st_size + (wal.stat().st_size if wal.exists() else 0),
         }
+
+    def create(self, path: str, folder: str, storage_version: str, schema: str) -> dict[str, Any]:
+        """Make a new file, and begin to fill a schema of it."""
+        self._connect(folder)
+        version = literal(storage_version)
+        self._connection.execute(f"ATTACH {literal(path)} AS {ALIAS} (STORAGE_VERSION {version})")
+        self._connection.execute("BEGIN TRANSACTION")
+        self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ALIAS}.{schema}")
+        self._connection.execute(f"USE {ALIAS}.{schema}")
+        return {}
+
+    def execute(self, statements: list[str]) -> dict[str, Any]:
+        """Execute statements; return what the last one says."""
+        found = None
+        for statement in statements:
+            found = self._connection.execute(statement).fetchone()
+        return {"said": [_plain(value) for value in found or ()]}
+
+    def finish(self, path: str) -> dict[str, Any]:
+        """Commit, close the file and see that all of it is on the disk."""
+        self._connection.execute("COMMIT")
+        self._connection.execute("USE memory")
+        self._connection.execute(f"CHECKPOINT {ALIAS}")
+        self._connection.execute(f"DETACH {ALIAS}")
+        number = os.open(path, os.O_RDWR)
+        os.fsync(number)
+        os.close(number)
+        return {"has_wal": Path(path + ".wal").exists()}
+
+    def _connect(self, folder: str) -> None:
+        import duckdb
+
+        self._connection = duckdb.connect(config={**_SETTINGS, "temp_directory": folder})
+        self._connection.execute("SET TimeZone = 'UTC'")
 
     def ask(self, sql: str) -> dict[str, Any]:
         """Send the rows of a query; return the names of its columns."""

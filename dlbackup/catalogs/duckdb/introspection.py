@@ -76,9 +76,12 @@ def _others(found: Sequence[str]) -> str:
     return f"catalogs were found in: {', '.join(found)}" if found else ""
 
 
-def read_definitions(process: FileProcess, schema: str) -> Definitions:
+def read_definitions(process: FileProcess, schema: str, *, values: bool = True) -> Definitions:
     """
     Read the definitions of a schema's catalog.
+
+    Args:
+        values: look which columns hold what no literal can.
 
     Raises:
         Unsupported: something can't be backed up at all.
@@ -120,10 +123,10 @@ def read_definitions(process: FileProcess, schema: str) -> Definitions:
         sizes[name] = int(size or 0)
     kept = {table.name for table in found}
     return Definitions(
-        tables=tuple(with_marks(process, schema, table) for table in found),
+        tables=tuple(with_marks(process, schema, table) if values else table for table in found),
         sizes=sizes,
         left_out=tuple(what for what in left_out if what.rpartition(" ")[2] in kept),
-        strangers=(*(f"table {name}" for name in sorted(strangers)), *_others_in_file(process, schema)),
+        strangers=(*(f"table {name}" for name in sorted(strangers)), *others_in_file(process, schema)),
         beside=dict.fromkeys(strangers, "table"),
     )
 
@@ -188,8 +191,8 @@ _ELSE = {
 }
 
 
-def _others_in_file(process: FileProcess, schema: str) -> list[str]:
-    """Name what is in the file and not named as DuckLake names its tables."""
+def others_in_file(process: FileProcess, schema: str | None) -> list[str]:
+    """Name what is in the file and not named as DuckLake names its tables in a schema."""
     found = []
     for kind, query in _ELSE.items():
         rows = process.ask(query.format(where=_OF_FILE) + " order by 1, 2").rows

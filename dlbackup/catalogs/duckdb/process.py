@@ -40,7 +40,7 @@ class FileProcess:
         self.path = str(Path(address.path).absolute())
         self._held = ExitStack()
         try:
-            self._folder = self._held.enter_context(tempfile.TemporaryDirectory(prefix="dlbackup-"))
+            self.folder: str = self._held.enter_context(tempfile.TemporaryDirectory(prefix="dlbackup-"))
             engine = access.engine
             started = start(child.main) if engine is None else start_file(engine, child.__file__)
             self._child: Child = self._held.enter_context(started)
@@ -54,9 +54,12 @@ class FileProcess:
     def __exit__(self, *exc: object) -> None:
         self._held.close()
 
-    def open(self) -> dict[str, Any]:
+    def open(self, *, exclusively: bool = False) -> dict[str, Any]:
         """
         Open the file for reading, as soon as it can be had, and say what it is.
+
+        Args:
+            exclusively: keep everybody else out as long as this process lives.
 
         Raises:
             NotALake: there is no such file, or it is no DuckDB file.
@@ -67,7 +70,7 @@ class FileProcess:
         until = time.monotonic() + self._access.wait_s
         while True:
             try:
-                found = self.do("open", path=self.path, folder=self._folder)
+                found = self.do("open", path=self.path, folder=self.folder, exclusively=exclusively)
             except Locked:
                 if time.monotonic() >= until:
                     raise
@@ -157,8 +160,10 @@ class FileProcess:
             return EngineError(f"no DuckDB to read {self.address}: {text}", "pip install duckdb in that environment")
         if held := _HELD.search(message):
             return self._locked(held["program"], held["pid"])
-        if type == "PermissionError":
-            return CatalogError(f"no right to read {self.address.path}", "use the account that the file belongs to")
+        if type == "PermissionError" or "Permission denied" in message or "Read-only file system" in message:
+            return CatalogError(
+                f"no right to open {self.address.path}", "use the account that file and folder belong to"
+            )
         if _NEWER.search(message):
             return Unsupported(
                 f"{self.address} was written by a newer DuckDB than the one here can read: {text}",
@@ -166,6 +171,11 @@ class FileProcess:
             )
         if "encrypt" in message.lower() and "key" in message.lower():
             return Unsupported(f"{self.address} is encrypted, which this version of dlbackup can't read: {text}")
+        if "is not a known DuckDB version" in message:
+            return Unsupported(
+                f"the DuckDB here makes no files of that storage version: {text[:200]}",
+                "name an older one with --storage-version, or the Python of a newer DuckDB with --engine",
+            )
         if type == "OutOfMemoryException" or "No space left" in message:
             return StorageError(f"no room to read {self.address}: {text}", "set TMPDIR to a folder with more room")
         return CatalogError(f"{self.address} can't be read: {type}: {text}")
@@ -181,7 +191,9 @@ class FileProcess:
 
 
 @contextmanager
-def opened(address: Address, access: Access) -> Iterator[tuple[FileProcess, dict[str, Any]]]:
+def opened(
+    address: Address, access: Access, *, exclusively: bool = False
+) -> Iterator[tuple[FileProcess, dict[str, Any]]]:
     """Open a file in a process of its own, and say what it is; raises as `FileProcess.open`."""
     with FileProcess(address, access) as process:
-        yield process, process.open()
+        yield process, process.open(exclusively=exclusively)

@@ -173,13 +173,12 @@ class SharedFile:
             )
 
 
-@contextmanager
 def reading(
     process: FileProcess, about: dict[str, object], schema: str, access: Access, *, share: bool
-) -> Iterator[FileSnapshot]:
-    """Read the catalog in a schema of a file that is open."""
+) -> FileSnapshot:
+    """Return the view of the catalog in a schema of a file that is open."""
     definitions = read_definitions(process, schema)
-    yield FileSnapshot(
+    return FileSnapshot(
         process=process,
         schema=schema,
         source=Source(

@@ -61,7 +61,7 @@ class PostgresCatalog:
     @classmethod
     @contextmanager
     def open_for_restore(
-        cls, address: Address, wanted: str | None, own: str, *, replace: bool
+        cls, address: Address, wanted: str | None, own: str, access: Access | None = None, *, replace: bool
     ) -> Iterator["PostgresCatalog"]:
         """Connect and choose the schema that a backup goes into; see `catalogs.open.open_for_restore`."""
         session = connect(address)
@@ -128,6 +128,19 @@ class PostgresCatalog:
     def making_way(self) -> AbstractContextManager[None]:
         """End clients, in the block, whose locks our session waits for."""
         return making_way(self.session, self.address, self.schema)
+
+    @property
+    def place(self) -> str:
+        """What it is called in messages."""
+        return f"schema {self.schema}"
+
+    def where_kept(self, replaced: str) -> tuple[Address, str]:
+        """Return the same address, and the schema in which a replaced catalog is kept."""
+        return self.address, replaced
+
+    def said_of_kept(self, replaced: str) -> str:
+        """Say where it is kept, and how it is taken away by hand."""
+        return f"in schema {replaced}; drop that schema when it is not needed"
 
     def drop_left(self) -> None:
         """Drop what a restore left that was killed, or that had no time to drop what it replaced."""

@@ -41,6 +41,16 @@ class PostgresExisting:
         return self.definitions.tables
 
     @property
+    def place(self) -> str:
+        """What the place is called in messages."""
+        return f"schema {self.schema}"
+
+    @property
+    def another(self) -> str:
+        """How a user names another one."""
+        return "name another place with --metadata-schema"
+
+    @property
     def left_out(self) -> tuple[str, ...]:
         """What belongs to the tables but is not in their records."""
         return self.definitions.left_out

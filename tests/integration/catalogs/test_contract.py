@@ -5,19 +5,21 @@ A new backend needs a class like `_Postgres` and one line in `BACKENDS`.
 """
 
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import pytest
-from support.backups import METADATA, SNAPSHOT, row, write_backup
+from support.backups import HEADER, METADATA, SNAPSHOT, row, write_backup
 from support.comparison import execute
 from support.servers.servers import Servers, majors, server_kind
 
 from dlbackup.addresses.address import Address, parse_address
-from dlbackup.backupfile.manifest import Entry
+from dlbackup.backupfile.manifest import Entry, Header
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Catalog, Existing, Identity, Pages, Part, Snapshot, Terms
 from dlbackup.catalogs.open import open_catalog, open_for_restore, rewrite_for
@@ -37,31 +39,56 @@ _ROWS = {
 }
 
 
-def _inlined(name: str) -> Table:
+Maker = Callable[[str], Table]
+"""Makes an inlined table of a name as a backend has it."""
+
+
+def _of_postgres(name: str) -> Table:
     columns = (Column(name="row_id", type="bigint"), Column(name="text", type="character varying"))
     return Table(name=name, columns=columns, indexes=(Index(name=f"{name}_idx", definition="USING btree (row_id)"),))
 
 
-TABLES = [*(_inlined(f"ducklake_inlined_data_{number}_1") for number in range(100, 122)), METADATA, SNAPSHOT]
-"""More than go into one part where a place is tight; in the order of their names."""
+def _of_duckdb(name: str) -> Table:
+    return Table(name=name, columns=(Column(name="row_id", type="bigint"), Column(name="text", type="VARCHAR")))
+
+
+def _tables(make: Maker) -> list[Table]:
+    """Return more tables than go into one part where a place is tight; in the order of their names."""
+    return [*(make(f"ducklake_inlined_data_{number}_1") for number in range(100, 122)), METADATA, SNAPSHOT]
 
 
 class Backend(Protocol):
-    """What the suite needs of a backend beside what it promises."""
+    """
+    What the suite needs of a backend beside what it promises.
+
+    Args:
+        tables: those of the catalog that the suite puts there.
+        header: of the backup of them.
+    """
+
+    @property
+    def tables(self) -> list[Table]:
+        """Return them in the order of their names."""
+
+    @property
+    def header(self) -> Header:
+        """Return it."""
 
     def place(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
         """Make a place without a catalog; return its address."""
 
     def tight(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
-        """Make one in which `TABLES` don't go into one part; skip the test where there is no such thing."""
+        """Make one in which the tables don't go into one part; skip the test where there is no such thing."""
 
-    def execute(self, address: str, sql: str) -> None:
-        """Execute and commit a statement, as somebody else."""
+    def execute(self, address: str, sql: str) -> bool:
+        """Execute and commit a statement, as somebody else; False where who reads the place keeps others out."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Postgres:
     major: int
+    tables: list[Table] = field(default_factory=lambda: _tables(_of_postgres))
+    header: Header = HEADER
 
     def place(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
         return servers[self.major].database()
@@ -74,11 +101,38 @@ class _Postgres:
         with servers.with_settings(self.major, **few) as server, server.database() as url:
             yield url
 
-    def execute(self, address: str, sql: str) -> None:
+    def execute(self, address: str, sql: str) -> bool:
         execute(address, sql)
+        return True
 
 
-BACKENDS: dict[str, Backend] = {**{f"postgres{major}": _Postgres(major) for major in majors()}}
+_HEADER_OF_DUCKDB = replace(HEADER, format=2, dialect="duckdb", source=replace(HEADER.source, schema="main"))
+
+
+@dataclass(frozen=True, slots=True)
+class _DuckDBFile:
+    tables: list[Table] = field(default_factory=lambda: _tables(_of_duckdb))
+    header: Header = _HEADER_OF_DUCKDB
+
+    @contextmanager
+    def place(self, servers: Servers, folder: Path) -> Iterator[str]:
+        yield str(folder / "a lake's.ducklake")
+
+    def tight(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
+        pytest.skip("a file takes any number of tables")
+
+    def execute(self, address: str, sql: str) -> bool:
+        program = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute(sys.argv[2])"
+        command = [sys.executable, "-c", program, address, sql]
+        done = subprocess.run(command, capture_output=True, text=True)  # a process of its own, as for every DuckDB file
+        assert not done.returncode or "Could not set lock" in done.stderr
+        return not done.returncode
+
+
+BACKENDS: dict[str, Backend] = {
+    **{f"postgres{major}": _Postgres(major) for major in majors()},
+    "duckdb-file": _DuckDBFile(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +150,18 @@ class Scene:
         return parse_address(self.url)
 
     @property
+    def tables(self) -> list[Table]:
+        """The tables of the backup, as the backend has them."""
+        return self.backend.tables
+
+    @property
     def entries(self) -> tuple[Entry, ...]:
         """The tables of the backup."""
         return self.reader.manifest.tables
 
     def open_place(self, *, replace: bool = False) -> AbstractContextManager[Catalog]:
         """Open the place to restore to."""
-        return open_for_restore(self.address, None, "public", replace=replace)
+        return open_for_restore(self.address, None, self.backend.header.source.schema, replace=replace)
 
     def fill(self, part: Part, entries: Sequence[Entry] | None = None) -> None:
         """Make a part's tables, or some of them."""
@@ -133,10 +192,11 @@ def _terms(accept: Callable[[Existing], None] = lambda existing: None, *, replac
 
 @contextmanager
 def _scene(backend: Backend, url: str, folder: Path) -> Iterator[Scene]:
-    write_backup(folder / "backup", [(table, _ROWS.get(table.name, [])) for table in TABLES])
-    texts: dict[str, list[bytes]] = {table.name: [] for table in TABLES}
+    tables = backend.tables
+    write_backup(folder / "backup", [(table, _ROWS.get(table.name, [])) for table in tables], backend.header)
+    texts: dict[str, list[bytes]] = {table.name: [] for table in tables}
     with BackupReader(local(folder / "backup")) as reader:
-        with feeding(reader, rewrite_for(parse_address(url)), child=False) as feed:
+        with feeding(reader, rewrite_for(parse_address(url), reader.manifest.header.dialect), child=False) as feed:
             for item in feed:
                 if isinstance(item, Entry):
                     name = item.table.name
@@ -177,18 +237,18 @@ def _lines(blocks: Iterator[Block]) -> list[bytes]:
     return sorted(bytes(line) for block in blocks for line in block)
 
 
-def _is_catalog(snapshot: Snapshot) -> bool:
+def _is_catalog(snapshot: Snapshot, scene: Scene) -> bool:
     """Tell whether a snapshot is what was put there: definitions and rows."""
     rows = {table.name: _lines(blocks) for table, blocks in snapshot.each(snapshot.tables)}
-    return [_as_made(table) for table in snapshot.tables] == TABLES and rows == {
-        table.name: sorted(_ROWS.get(table.name, [])) for table in TABLES
+    return [_as_made(table) for table in snapshot.tables] == scene.tables and rows == {
+        table.name: sorted(_ROWS.get(table.name, [])) for table in scene.tables
     }
 
 
 def test_tables_come_in_the_order_of_their_names(full: Scene) -> None:
     """A snapshot has the definitions as they were made, in the order of their names' bytes, and the newest head."""
     with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
-        assert [_as_made(table) for table in snapshot.tables] == TABLES
+        assert [_as_made(table) for table in snapshot.tables] == full.tables
         assert (snapshot.head.spec_version, snapshot.head.snapshot_id) == ("1.0", 7)
         assert snapshot.left_out == ()
         assert snapshot.source.schema == catalog.schema
@@ -204,7 +264,7 @@ def test_all_ways_to_read_give_the_same_rows(full: Scene) -> None:
         middle = snapshot.pages()[_BIG] // 2
         pieces = [_lines(snapshot.rows(big, pages)) for pages in (Pages(0, middle), Pages(middle, None))]
 
-        assert together == alone == {table.name: sorted(_ROWS.get(table.name, [])) for table in TABLES}
+        assert together == alone == {table.name: sorted(_ROWS.get(table.name, [])) for table in full.tables}
         assert _lines(snapshot.rows(big)) == together[_BIG]
         assert all(pieces)
         assert sorted(pieces[0] + pieces[1]) == together[_BIG]
@@ -213,8 +273,8 @@ def test_all_ways_to_read_give_the_same_rows(full: Scene) -> None:
 def test_what_is_counted_is_what_is_there(full: Scene) -> None:
     """Counts are those of the rows, pages are told of every table, and the tables take some room."""
     with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
-        assert snapshot.counts() == {table.name: len(_ROWS.get(table.name, ())) for table in TABLES}
-        assert snapshot.pages().keys() == {table.name for table in TABLES}
+        assert snapshot.counts() == {table.name: len(_ROWS.get(table.name, ())) for table in full.tables}
+        assert snapshot.pages().keys() == {table.name for table in full.tables}
         assert snapshot.densities().keys() <= snapshot.pages().keys()
         assert snapshot.size_bytes() > 100_000
 
@@ -225,15 +285,15 @@ def test_snapshot_and_who_joins_it_see_no_later_commit(full: Scene) -> None:
         with catalog.snapshot(share=True) as snapshot:
             before = contents(snapshot)
             joinable = snapshot.joinable(snapshot.tables)
-            full.backend.execute(full.url, f"insert into {_BIG} values (-1, 'later')")
-            full.backend.execute(full.url, f"delete from {SNAPSHOT.name}")
+            committed = full.backend.execute(full.url, f"insert into {_BIG} values (-1, 'later')")
+            assert full.backend.execute(full.url, f"delete from {SNAPSHOT.name}") == committed
 
             assert joinable is not None
             with pickle.loads(pickle.dumps(joinable)).join() as joined:  # noqa: S301 - our own
                 assert contents(joined) == contents(snapshot) == before
                 assert (joined.tables, joined.head) == (snapshot.tables, snapshot.head)
         with catalog.snapshot() as later:
-            assert later.counts()[_BIG] == before[_BIG].count + 1
+            assert later.counts()[_BIG] == before[_BIG].count + committed
 
 
 def test_nobody_joins_a_snapshot_that_was_not_opened_for_it(full: Scene) -> None:
@@ -253,7 +313,7 @@ def test_snapshot_answers_sql(full: Scene) -> None:
             assert rows_of(answers, "select snapshot_id from {s}.ducklake_snapshot order by 1") == [(0,), (7,)]
             assert answers.tables == snapshot.tables
 
-        assert _is_catalog(snapshot)
+        assert _is_catalog(snapshot, full)
 
 
 def test_nothing_is_there_before_the_end_of_the_block(scene: Scene) -> None:
@@ -270,9 +330,9 @@ def test_nothing_is_there_before_the_end_of_the_block(scene: Scene) -> None:
                 with pytest.raises(NotALake), open_catalog(scene.address):
                     pass
 
-        assert (found, rows) == (TABLES, {name: sorted(lines) for name, lines in _ROWS.items()})
+        assert (found, rows) == (scene.tables, {name: sorted(lines) for name, lines in _ROWS.items()})
     with open_catalog(scene.address) as catalog, catalog.snapshot() as snapshot:
-        assert _is_catalog(snapshot)
+        assert _is_catalog(snapshot, scene)
 
 
 def test_block_that_fails_leaves_nothing(scene: Scene) -> None:
@@ -297,7 +357,7 @@ def test_place_that_is_filled_can_be_changed_and_asked(scene: Scene) -> None:
             with opened as part:
                 scene.fill(part)
                 assert part.place.set_data_path("/new/") == 1
-                with part.place.answers(TABLES) as answers:
+                with part.place.answers(scene.tables) as answers:
                     query = "select value from {s}.ducklake_metadata where key = 'data_path'"
                     assert rows_of(answers, query) == [("/new/",)]
 
@@ -316,10 +376,12 @@ def test_what_is_replaced_is_kept_aside(full: Scene) -> None:
     with full.open_place(replace=True) as catalog:
         aside = full.put(catalog, _terms(accept, replace=True))
 
-        assert asked == [(len(TABLES), 7, "1")]
+        assert asked == [(len(full.tables), 7, "1")]
         with catalog.snapshot() as snapshot:
-            assert _is_catalog(snapshot)
-    with open_catalog(full.address, aside) as old, old.snapshot() as snapshot:
+            assert _is_catalog(snapshot, full)
+        assert aside is not None
+        where = catalog.where_kept(aside)
+    with open_catalog(*where) as old, old.snapshot() as snapshot:
         assert snapshot.counts()[METADATA.name] == 1
 
 
@@ -331,7 +393,7 @@ def test_what_is_dropped_is_nowhere(full: Scene) -> None:
         catalog.drop_left()
 
     with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:  # one only, or it were ambiguous
-        assert _is_catalog(snapshot)
+        assert _is_catalog(snapshot, full)
 
 
 def test_what_is_not_accepted_stays(full: Scene) -> None:
@@ -344,7 +406,7 @@ def test_what_is_not_accepted_stays(full: Scene) -> None:
         with pytest.raises(ZeroDivisionError):
             full.put(catalog, _terms(refuse, replace=True))
         with catalog.snapshot() as snapshot:
-            assert _is_catalog(snapshot)
+            assert _is_catalog(snapshot, full)
 
 
 def test_several_parts_make_the_same_catalog(tight: Scene) -> None:
@@ -364,11 +426,11 @@ def test_several_parts_make_the_same_catalog(tight: Scene) -> None:
             whole = part.place
 
         assert len(parts) > 2
-        assert [name for names in parts for name in names] == [table.name for table in TABLES]
+        assert [name for names in parts for name in names] == [table.name for table in tight.tables]
         assert asked == [0, 0]  # when it was begun, and again when it was locked
         assert whole.schema != catalog.schema
         with catalog.snapshot() as snapshot:
-            assert _is_catalog(snapshot)
+            assert _is_catalog(snapshot, tight)
 
 
 def test_several_parts_that_fail_leave_nothing(tight: Scene) -> None:
@@ -386,7 +448,7 @@ def test_several_parts_that_fail_leave_nothing(tight: Scene) -> None:
                         made = part.place.schema
                         raise ZeroDivisionError
         with catalog.snapshot() as snapshot:
-            assert _is_catalog(snapshot)
+            assert _is_catalog(snapshot, tight)
     with pytest.raises(NotALake), open_catalog(tight.address, made):
         pass
 

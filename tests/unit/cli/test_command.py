@@ -106,7 +106,7 @@ WRONG: tuple[list[str], ...] = (
     ["verify", "a", "b"],
     ["restore", "backup"],
     ["restore", "backup", "nope"],
-    ["restore", "backup", "lake.ducklake"],
+    ["restore", "backup", "sqlite:lake.db"],
     ["restore", "backup", "postgres:dbname=x", "--drop-replaced"],
     ["migrate"],
     ["migrate", "nope"],
