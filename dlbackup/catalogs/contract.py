@@ -126,6 +126,10 @@ class Snapshot(Protocol):
         """The database and schema that are read, and the server's version."""
 
     @property
+    def readers(self) -> int:
+        """How many processes of ours it takes to read it, this one included."""
+
+    @property
     def dialect(self) -> Dialect:
         """In whose words its backups are written."""
 

@@ -253,7 +253,7 @@ class _Reading:
         tables = [table for table in self.snapshot.tables if table.name in divided]
         pieces = sum(map(len, divided.values()))
         joinable = self.snapshot.joinable(tables)
-        helpers = min(self.jobs - 1, pieces // PIECES_A_HELPER) if joinable is not None else 0
+        helpers = min(self.jobs - self.snapshot.readers, pieces // PIECES_A_HELPER) if joinable is not None else 0
         return Crew(_packing, (joinable, self._then, self.level), self.pack, helpers)
 
 

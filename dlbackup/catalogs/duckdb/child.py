@@ -27,11 +27,15 @@ _ROWS_AT_ONCE = 5_000
 _MESSAGE_BYTES = 1 << 20
 _SETTINGS = {
     "threads": "1",
-    "memory_limit": "100MiB",
+    "memory_limit": "48MiB",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
 _ZONED = ("TIMESTAMP WITH TIME ZONE", "TIME WITH TIME ZONE")
+
+
+_pipe: Any = None
+"""Where answers go; `main` opens it."""
 
 
 def literal(text: str) -> str:
@@ -122,6 +126,7 @@ class _Server:
 
         self._connection = duckdb.connect(config={**_SETTINGS, "temp_directory": folder})
         self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection.execute("SET enable_progress_bar = false")
 
     def ask(self, sql: str) -> dict[str, Any]:
         """Send the rows of a query; return the names of its columns."""
@@ -165,9 +170,16 @@ def _plain(value: Any) -> Any:
 
 
 def _say(kind: bytes, text: bytes) -> None:
-    sys.stdout.buffer.write(MESSAGE.pack(kind, len(text)))
-    sys.stdout.buffer.write(text)
-    sys.stdout.buffer.flush()
+    _pipe.write(MESSAGE.pack(kind, len(text)))
+    _pipe.write(text)
+    _pipe.flush()
+
+
+def _take_pipe() -> Any:
+    """Take standard output for the answers, so that nothing else can come into it."""
+    number = os.dup(1)
+    os.dup2(2, 1)
+    return os.fdopen(number, "wb")
 
 
 def _listen(questions: "queue.SimpleQueue[bytes]") -> None:
@@ -179,6 +191,8 @@ def _listen(questions: "queue.SimpleQueue[bytes]") -> None:
 
 def main() -> None:
     """Answer questions until there are no more."""
+    global _pipe
+    _pipe = _take_pipe()
     questions: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=[questions], daemon=True).start()
     server = _Server()

@@ -42,6 +42,11 @@ class FileSnapshot:
     shared: bool = False
 
     @property
+    def readers(self) -> int:
+        """This process, and the one that has the file open and makes texts of rows."""
+        return 2
+
+    @property
     def dialect(self) -> Dialect:
         """In whose words its backups are written."""
         return "duckdb"

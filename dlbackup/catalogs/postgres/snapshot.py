@@ -97,6 +97,11 @@ class PostgresSnapshot:
         )
 
     @property
+    def readers(self) -> int:
+        """This process: what else is at work is the server's."""
+        return 1
+
+    @property
     def dialect(self) -> Dialect:
         """In whose words its backups are written."""
         return "postgres"

@@ -19,7 +19,11 @@ from support.lakes.lakes import LakeKind
 
 import dlbackup
 from dlbackup import errors
+from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.contract import Access
+from dlbackup.catalogs.duckdb.child import ALIAS
+from dlbackup.catalogs.duckdb.process import FileProcess
 from dlbackup.stores.folder import local
 
 _LAKES: list[tuple[LakeKind, str]] = [("plain", "1.3.2"), ("zoo", "1.4.4"), ("inlined", "1.5.5")]
@@ -347,12 +351,13 @@ def test_file_is_the_same_whatever_jobs(one: FileLake, tmp_path: Path) -> None:
         " select range, 1, 1, 100, 10, 0, 'it''s ' || range, range::varchar, false, null from range(600000)",
     )
     one_job = dlbackup.dump(str(one.path), tmp_path / "1.sql.zst", jobs=1)
-    three = dlbackup.dump(str(one.path), tmp_path / "3.sql.zst", jobs=3)
+    three = dlbackup.dump(str(one.path), tmp_path / "3.sql.zst", jobs=4)
 
     assert one_job.contents == three.contents
     with BackupReader(local(tmp_path / "1.sql.zst")) as a, BackupReader(local(tmp_path / "3.sql.zst")) as b:
-        assert a.manifest.frames[1:-1] == b.manifest.frames[1:-1]
-        assert len(a.manifest.frames) > 10
+        digests = [[frame.sha256 for frame in reader.manifest.frames[1:-1]] for reader in (a, b)]
+        assert digests[0] == digests[1]  # the first has the time that it was made in its header
+        assert len(digests[0]) > 10
 
 
 def test_restore_and_migrate_say_that_they_come_later(one: FileLake, tmp_path: Path) -> None:
@@ -361,3 +366,14 @@ def test_restore_and_migrate_say_that_they_come_later(one: FileLake, tmp_path: P
         dlbackup.plan(str(one.path))
     with pytest.raises(errors.Unsupported, match="migrates those on PostgreSQL only"):
         dlbackup.migrate(str(one.path))
+
+
+def test_what_duckdb_prints_is_no_answer(one: FileLake) -> None:
+    """A progress bar, or whatever comes on standard output, doesn't come between answers."""
+    with FileProcess(parse_address(str(one.path)), Access()) as process:
+        process.open()
+        process.do("execute", statements=["set enable_progress_bar = true", "set progress_bar_time = 0"])
+        slow = f"select count(*) from {ALIAS}.main.ducklake_tag a, range(30000000) r where hash(r.range) = 0"
+
+        assert len(process.ask(slow).rows) == 1
+        assert process.ask("select 42 as i").rows == [(42,)]
