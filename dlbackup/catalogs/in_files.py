@@ -8,6 +8,7 @@ migration) is in files beside: `<name>.dlbackup-lock`, `<name>.dlbackup-migratio
 import fcntl
 import json
 import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -89,6 +90,18 @@ class InFile:
     def locks(self, tables: int) -> Locks:
         """Return that a file has one lock, whatever is in it."""
         return Locks(0, 0)
+
+
+@contextmanager
+def scratch(address: Address) -> Iterator[Address]:
+    """Name a file beside that of an address for the block, at whose end it is gone, with what DuckDB puts beside it."""
+    path = Path(os.path.realpath(address.path))
+    place = path.with_name(f".{path.name}.trial-{secrets.token_hex(4)}")
+    try:
+        yield Address(address.kind, path=str(place))
+    finally:
+        for ending in ("", ".wal"):
+            Path(f"{place}{ending}").unlink(missing_ok=True)
 
 
 def _locked(path: Path, place: str) -> int:

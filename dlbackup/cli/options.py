@@ -212,7 +212,8 @@ def _add_verify(commands: _Commands) -> None:
     parser.add_argument(
         "--rehearse",
         metavar="ADDRESS",
-        help="also restore it into a scratch schema of that PostgreSQL database, migrate that if need be, and open it",
+        help="also restore it into a scratch schema of that PostgreSQL database, migrate that if need be, and open it;"
+        " one of a DuckDB file into a scratch file beside the one at that address",
     )
     parser.add_argument(
         "--engine",

@@ -45,7 +45,7 @@ class Target:
     @property
     def path(self) -> str:
         """What comes after `ducklake:`."""
-        return "postgres:" + self.conninfo()
+        return "postgres:" + self.conninfo() if self.address.kind == "postgres" else str(self.address)
 
     def secrets(self) -> dict[str, str]:
         """Return the environment that carries what `conninfo` leaves out."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, VerifiedBackup, where_of
 from dlbackup.backupfile.prover import Rehearsed, Verification, examine
+from dlbackup.catalogs.open import refuse_to_restore, rewrite_for
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import (
     BackupError,
@@ -49,7 +50,8 @@ def verify(
     Args:
         backup: a path, `-` for standard input, or what `dump` returned.
         rehearse: the address of a server on which a good backup is also restored into a scratch schema,
-            migrated if need be, and opened.
+            migrated if need be, and opened; of a backup of a DuckDB file that of a file, beside which a scratch file is
+            made, read back, and opened where the engine needs no migration.
         engine: the Python of the environment whose DuckDB opens it; by default this one.
         data_files: also look whether the data files are there with their recorded sizes: those on this machine, and
             with keys those in object storage.
@@ -124,8 +126,7 @@ def _with(
 
 def _server(text: str) -> Address:
     address = parse_address(text)
-    if address.kind != "postgres":
-        raise UsageError(f"a rehearsal needs a PostgreSQL database, not {address}")
+    refuse_to_restore(address)
     return address
 
 
@@ -148,12 +149,17 @@ def _rehearsed(backup: VerifiedBackup, address: Address, engine: str | Path | No
     """
     from dlbackup.engine.engine import probe
     from dlbackup.migration.rehearsal import Rehearsal, blamed, rehearse_backup
+    from dlbackup.migration.trial import try_restore
 
+    dialect = backup.manifest.header.dialect
+    rewrite_for(address, dialect)
+    in_schema = dialect == "postgres"
     try:
         with probe(engine) as opener:
-            how = f"restoring into a scratch schema of {address}, to be opened by DuckDB {opener.duckdb_version}"
+            where = f"a scratch schema of {address}" if in_schema else f"a scratch file beside {address}"
+            how = f"restoring into {where}, to be opened by DuckDB {opener.duckdb_version}"
             on_event(Event(stage="rehearsal", message=how))
-            return rehearse_backup(address, backup, opener)
+            return (rehearse_backup if in_schema else try_restore)(address, backup, opener)
     except RestoredOtherwise as exc:
         return Rehearsal("failed", (Finding(severity="error", rule="rehearsal", message=exc.message),))
     except (BackupError, Interrupted):

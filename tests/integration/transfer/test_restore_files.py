@@ -340,3 +340,21 @@ def test_old_engine_opens_what_a_newer_one_restored(file_lakes: FileLakes, tmp_p
 
     engine("1.3.2").run(str(new), "main", ["create table lake.again as select 42 as i"])
     assert engine("1.3.2").run(str(new), "main", ["from lake.again"]) == [[[42]]]
+
+
+def test_backup_is_proved_by_a_trial(file_lakes: FileLakes, tmp_path: Path, cli: Cli) -> None:
+    """A trial restores into a file of its own, reads it back and opens it, and touches nothing else."""
+    lake = file_lakes.copy("inlined", "1.5.5", tmp_path)
+    backup = dlbackup.dump(str(lake.path), tmp_path / "b.sql.zst")
+    before = lake.path.read_bytes()
+
+    passed = cli("verify", backup.path, "--rehearse", lake.path, "--json")
+    assert (passed.exit_code, passed.json()["rehearsal"], passed.json()["findings"]) == (0, "passed", [])
+    with duckdb.connect(str(lake.path)):  # held by somebody: it is not that file that is needed
+        report = dlbackup.verify(backup, rehearse=str(lake.path), engine=engine("1.4.4").python)
+    assert report.rehearsal == "not-opened"
+    assert "1.4.4" in report.findings[0].message
+    assert (lake.path.read_bytes(), sorted(tmp_path.iterdir())) == (before, [tmp_path / "b.sql.zst", lake.path])
+
+    mixed = cli("verify", backup.path, "--rehearse", "postgres:host=/nonexistent dbname=x")
+    assert mixed.exit_code == 2
