@@ -136,8 +136,14 @@ class _Server:
             _say(SOME, json.dumps([[_plain(value) for value in row] for row in rows]).encode())
         return {"columns": columns}
 
-    def texts(self, sql: str) -> dict[str, Any]:
-        """Send the texts of a query of one column, with a NUL between two."""
+    def texts(self, queries: list[str]) -> dict[str, Any]:
+        """Send the texts of queries of one column, with a NUL between two; after each query an empty message."""
+        for sql in queries:
+            self._texts(sql)
+            _say(SOME, b"")
+        return {}
+
+    def _texts(self, sql: str) -> None:
         found = self._connection.execute(sql)
         parts: list[str] = []
         size = 0
@@ -150,7 +156,6 @@ class _Server:
                     parts, size = [], 0
         if parts:
             _say(SOME, "\0".join(parts).encode())
-        return {}
 
     def _run(self, sql: str) -> Any:
         """Run a query; times with a zone come as texts, since Python needs another package for them."""

@@ -123,7 +123,7 @@ def read_definitions(process: FileProcess, schema: str, *, values: bool = True) 
         sizes[name] = int(size or 0)
     kept = {table.name for table in found}
     return Definitions(
-        tables=tuple(with_marks(process, schema, table) if values else table for table in found),
+        tables=tuple(with_marks(process, schema, found) if values else found),
         sizes=sizes,
         left_out=tuple(what for what in left_out if what.rpartition(" ")[2] in kept),
         strangers=(*(f"table {name}" for name in sorted(strangers)), *others_in_file(process, schema)),

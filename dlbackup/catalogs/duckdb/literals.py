@@ -1,13 +1,14 @@
 """Rows of a DuckDB file as the texts between the parentheses of a VALUES list, and which values no literal can hold."""
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from dlbackup.catalogs.duckdb.child import ALIAS
 from dlbackup.catalogs.duckdb.process import FileProcess
 from dlbackup.errors import Unsupported, listed
 from dlbackup.tables.definition import Column, Table
-from dlbackup.tables.quoting import quote_identifier
+from dlbackup.tables.quoting import quote_identifier, quote_literal
 from dlbackup.tables.types import written_as
 
 _TEXTS = ("character varying", "VARCHAR", "JSON")
@@ -15,6 +16,8 @@ _SAFE = ("uuid", "UUID", "BLOB")
 """Types, beside integers and booleans, whose values their texts always give back, and hold no NUL."""
 _NESTED = re.compile(r"STRUCT\(|MAP\(|\[")
 _VARIANT = re.compile(r"\bVARIANT\b")
+_COLUMNS_AT_ONCE = 500
+"""How many columns one query asks."""
 _FLUSH = "have DuckLake write the inlined rows into files: CALL ducklake_flush_inlined_data('lake')"
 
 
@@ -23,27 +26,57 @@ def place(schema: str, table: str) -> str:
     return f"{ALIAS}.{quote_identifier(schema)}.{quote_identifier(table)}"
 
 
-def with_marks(process: FileProcess, schema: str, table: Table) -> Table:
+def with_marks(process: FileProcess, schema: str, tables: Sequence[Table]) -> Iterator[Table]:
     """
-    Return a table with the columns marked whose texts hold NUL.
+    Yield the tables with the columns marked whose texts hold NUL.
 
     Raises:
         Unsupported: a value would not be the same when its text is read again; asked of every value.
     """
-    asked = [column for column in table.columns if written_as(column.type) == "text" and column.type not in _SAFE]
-    if not asked:
-        return table
-    marks = ", ".join(f"coalesce(bool_or({mark}), false)" for column in asked for mark in _marks(column))
-    (found,) = process.ask(f"select {marks} from {place(schema, table.name)}").rows
-    lost = [column.name for column, is_lost in zip(asked, found[1::2], strict=True) if is_lost]
-    if lost:
-        raise Unsupported(
-            f"table {table.name} holds values whose text DuckDB does not read as the same value, in column"
-            f" {listed(lost, separator=', ')}",
-            _FLUSH,
-        )
-    encoded = {column.name for column, has_nul in zip(asked, found[::2], strict=True) if has_nul}
-    return replace(table, columns=tuple(replace(it, encoded=it.name in encoded) for it in table.columns))
+    run: list[Table] = []
+    columns = 0
+    for table in tables:
+        run.append(table)
+        columns += len(table.columns)
+        if columns >= _COLUMNS_AT_ONCE:
+            yield from _marked(process, schema, run)
+            run, columns = [], 0
+    yield from _marked(process, schema, run)
+
+
+def _marked(process: FileProcess, schema: str, tables: Sequence[Table]) -> Iterator[Table]:
+    """Yield some tables, all of which are asked in one query."""
+    asked = {table.name: [column for column in table.columns if _is_asked(column)] for table in tables}
+    queries = [
+        f"select {quote_literal(name)}, concat({', '.join(flag for it in columns for flag in _flags(it))})"
+        f" from {place(schema, name)}"
+        for name, columns in asked.items()
+        if columns
+    ]
+    found: dict[str, str] = dict(process.ask(" union all ".join(queries)).rows) if queries else {}
+    for table in tables:
+        flags = found.get(table.name, "")
+        lost = [it.name for it, flag in zip(asked[table.name], flags[1::2], strict=True) if flag == "1"]
+        if lost:
+            raise Unsupported(
+                f"table {table.name} holds values whose text DuckDB does not read as the same value, in column"
+                f" {listed(lost, separator=', ')}",
+                _FLUSH,
+            )
+        encoded = {it.name for it, flag in zip(asked[table.name], flags[::2], strict=True) if flag == "1"}
+        if encoded:
+            table = replace(table, columns=tuple(replace(it, encoded=it.name in encoded) for it in table.columns))
+        yield table
+
+
+def _is_asked(column: Column) -> bool:
+    return written_as(column.type) == "text" and column.type not in _SAFE
+
+
+def _flags(column: Column) -> Iterator[str]:
+    """Yield for the two marks of a column an expression that is 1 where a value has it, and else 0."""
+    for mark in _marks(column):
+        yield "'0'" if mark == "false" else f"cast(coalesce(bool_or({mark}), false) as integer)"
 
 
 def _marks(column: Column) -> tuple[str, str]:

@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ class FileProcess:
             return found
 
     def do(self, what: str, **arguments: Any) -> dict[str, Any]:
-        """Ask something that is answered in one word; raises as `stream`."""
+        """Ask something that is answered in one word; raises as `texts_of_each`."""
         stream = self._asked(what, arguments)
         try:
             while True:
@@ -91,7 +91,7 @@ class FileProcess:
         return answer
 
     def ask(self, sql: str) -> Answer:
-        """Return what a query says; raises as `stream`."""
+        """Return what a query says; raises as `texts_of_each`."""
         rows: list[Row] = []
         stream = self._asked("ask", {"sql": sql})
         try:
@@ -101,19 +101,27 @@ class FileProcess:
             return Answer(tuple(stopped.value["columns"]), rows)
 
     def rows(self, sql: str) -> Iterator[Row]:
-        """Yield the rows of a query that may have many; raises as `stream`."""
+        """Yield the rows of a query that may have many; raises as `texts_of_each`."""
         for part in self._asked("ask", {"sql": sql}):
             yield from map(tuple, json.loads(part))
 
     def texts(self, sql: str) -> Iterator[list[bytes]]:
+        """Yield the texts of a query of one column, many at a time; raises as `texts_of_each`."""
+        for texts in self.texts_of_each([sql]):
+            yield from texts
+
+    def texts_of_each(self, queries: Sequence[str]) -> Iterator[Iterator[list[bytes]]]:
         """
-        Yield the texts of a query of one column, many at a time.
+        Yield for each of some queries its texts; those of each must be read before the next.
 
         Raises:
             CatalogError: DuckDB can't do it, or its process has ended.
         """
-        for part in self._asked("texts", {"sql": sql}):
-            yield part.split(b"\0")
+        parts = self._asked("texts", {"queries": list(queries)})
+        for _ in queries:
+            yield _until_empty(parts)
+        if next(parts, None) is not None:
+            raise AssertionError("the texts of each query are read to their end")
 
     def _asked(self, what: str, arguments: dict[str, Any]) -> "Generator[bytes, None, dict[str, Any]]":
         """Ask; yield what there is much of, and return the rest. What is not read to its end ends the process."""
@@ -188,6 +196,13 @@ class FileProcess:
             f"{self.address} is held by {who}, and DuckDB lets nobody else read a file that one has open for writing",
             "close that program, or DETACH the lake in it; --wait SECONDS waits for that",
         )
+
+
+def _until_empty(parts: Iterator[bytes]) -> Iterator[list[bytes]]:
+    for part in parts:
+        if not part:
+            return
+        yield part.split(b"\0")
 
 
 @contextmanager

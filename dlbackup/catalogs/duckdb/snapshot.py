@@ -25,7 +25,8 @@ from dlbackup.tables.types import Dialect
 
 PAGE_ROWS = 60
 """How many rows are a page, by their row ids: 2,048 pages are one of DuckDB's row groups, which it reads by itself."""
-_COUNTED_AT_ONCE = 100
+_TABLES_AT_ONCE = 100
+"""How many tables are asked for in one question."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +77,11 @@ class FileSnapshot:
 
     def each(self, tables: Sequence[Table], *, alone: bool = False) -> Iterator[tuple[Table, Iterator[Block]]]:
         """Yield tables with their rows, one after the other; those of each must be read before the next."""
-        for table in tables:
-            yield table, self.rows(table)
+        size = 1 if alone else _TABLES_AT_ONCE
+        for first in range(0, len(tables), size):
+            run = tables[first : first + size]
+            queries = [row_query(self.schema, table) for table in run]
+            yield from zip(run, self.process.texts_of_each(queries), strict=True)
 
     def pages(self) -> dict[str, int]:
         """Return how many pages each table has, by the rows that DuckDB says it has."""
@@ -90,8 +94,8 @@ class FileSnapshot:
     def counts(self) -> dict[str, int]:
         """Return the number of rows by table name."""
         counts: dict[str, int] = {}
-        for first in range(0, len(self.tables), _COUNTED_AT_ONCE):
-            run = self.tables[first : first + _COUNTED_AT_ONCE]
+        for first in range(0, len(self.tables), _TABLES_AT_ONCE):
+            run = self.tables[first : first + _TABLES_AT_ONCE]
             queries = (f"select {n}, count(*) from {place(self.schema, table.name)}" for n, table in enumerate(run))
             found: dict[int, int] = dict(self.process.ask(" union all ".join(queries)).rows)
             counts |= {table.name: found[number] for number, table in enumerate(run)}
