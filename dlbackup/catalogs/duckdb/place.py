@@ -9,6 +9,7 @@ from dlbackup.catalogs.duckdb.answers import FileAnswers
 from dlbackup.catalogs.duckdb.introspection import read_definitions
 from dlbackup.catalogs.duckdb.literals import place, row_query
 from dlbackup.catalogs.duckdb.process import FileProcess
+from dlbackup.errors import StorageError
 from dlbackup.tables.definition import Column, Table, by_name
 from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import quote_identifier, quote_literal
@@ -17,6 +18,7 @@ from dlbackup.tables.statements import ENCODED_TYPE, definition, finishing
 CHUNK_BYTES = 8 << 20
 """Text that goes into DuckDB at once."""
 _LINE_BYTES = 2 << 20
+_TMPDIR = "set TMPDIR to a folder with more room"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,10 @@ class FilePlace:
     def _insert(self, table: Table, texts: list[bytes]) -> int:
         """Insert rows, each value as DuckDB reads it from its text."""
         path = Path(self.process.folder) / "rows.csv"
-        path.write_bytes(b"".join(texts))
+        try:
+            path.write_bytes(b"".join(texts))
+        except OSError as exc:
+            raise StorageError(f"no room for rows in {path.parent}: {exc.strerror}", _TMPDIR) from exc
         line = max(_LINE_BYTES, *map(len, texts))
         names = [f"c{number}" for number in range(len(table.columns))]
         values = (f"CAST({name} AS {_type(column)})" for name, column in zip(names, table.columns, strict=True))

@@ -31,12 +31,15 @@ class FileProcess:
     """
     A process that may open one DuckDB file. Close it with `with`: no process outlives the block.
 
+    Args:
+        done: what can't be done to it where DuckDB fails, in words.
+
     Raises:
         EngineError: it can't be started.
     """
 
-    def __init__(self, address: Address, access: Access) -> None:
-        self.address, self._access = address, access
+    def __init__(self, address: Address, access: Access, done: str = "read") -> None:
+        self.address, self._access, self._done = address, access, done
         self.path = str(Path(address.path).absolute())
         self._held = ExitStack()
         try:
@@ -185,8 +188,9 @@ class FileProcess:
                 "name an older one with --storage-version, or the Python of a newer DuckDB with --engine",
             )
         if type == "OutOfMemoryException" or "No space left" in message:
-            return StorageError(f"no room to read {self.address}: {text}", "set TMPDIR to a folder with more room")
-        return CatalogError(f"{self.address} can't be read: {type}: {text}")
+            hint = "free some space in its folder, and in TMPDIR, where what does not fit into memory goes"
+            return StorageError(f"no room: {self.address} can't be {self._done}: {text}", hint)
+        return CatalogError(f"{self.address} can't be {self._done}: {type}: {text}")
 
     def _locked(self, program: str | None, pid: str | None) -> Locked:
         who = f"{program}, pid {pid}" if pid else "another process"

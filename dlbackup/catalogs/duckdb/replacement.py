@@ -116,7 +116,7 @@ class FileReplacement:
         """Yield one part, in a new file."""
         self._terms.accept(self.existing)
         self._held.callback(self._drop_new)
-        process = self._held.enter_context(FileProcess(self._address, self._access))
+        process = self._held.enter_context(FileProcess(self._address, self._access, "written"))
         process.do(
             "create",
             path=str(self._new),

@@ -1,5 +1,6 @@
 """Backups of catalogs in DuckDB files restored: into new files, and in the place of others, which are never lost."""
 
+import errno
 import os
 import random
 import shlex
@@ -241,6 +242,48 @@ def test_place_that_can_not_be_written_to(backup: Path, tmp_path: Path) -> None:
     """A folder that isn't there is named, and nothing is left."""
     with pytest.raises(errors.StorageError, match="absent"):
         dlbackup.restore(backup, str(tmp_path / "absent" / "new.ducklake"))
+
+
+def test_no_room_is_said_and_nothing_is_left(one: FileLake, backup: Path, tmp_path: Path) -> None:
+    """Where a file can't become as large as it has to be, the old one stays, and what was begun is gone."""
+    before = _contents(one.path)
+    limited = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20));"
+    limited += " sys.argv[0] = 'dlbackup'; runpy.run_module('dlbackup', run_name='__main__')"
+    command = [sys.executable, "-c", limited, "restore", str(backup), str(one.path), "--replace", "--discard-newer"]
+
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert "can't be written" in done.stderr
+    assert (_contents(one.path), _beside(one.path)) == (before, set())
+
+
+def test_no_room_for_rows_on_their_way(
+    one: FileLake, backup: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where the folder for temporary files is full, that folder is named."""
+
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(errors.StorageError, match="no room for rows") as caught:
+        dlbackup.restore(backup, str(tmp_path / "new.ducklake"))
+    assert "TMPDIR" in caught.value.hint
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_restore_leaves_nothing(number: signal.Signals, one: FileLake, backup: Path) -> None:
+    """Asked to stop, it ends with 130; the file is as it was, and nothing lies beside it."""
+    before = _contents(one.path)
+    command = [sys.executable, "-m", "dlbackup", "restore", str(backup), str(one.path), "--replace", "--discard-newer"]
+    with subprocess.Popen([*command, "--max-rate", "1k"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("restore:"))  # it has begun to load rows
+        process.send_signal(number)
+        assert process.wait() == 130
+
+    assert (_contents(one.path), _beside(one.path)) == (before, set())
 
 
 def test_kinds_are_not_mixed(backup: Path, tmp_path: Path, cli: Cli) -> None:
