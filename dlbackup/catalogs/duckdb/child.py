@@ -94,7 +94,8 @@ class _Server:
         }
 
     def create(self, path: str, folder: str, storage_version: str, schema: str) -> dict[str, Any]:
-        """Make a new file, and begin to fill a schema of it."""
+        """Make a new file that nobody else can read, and begin to fill a schema of it."""
+        os.umask(0o077)  # a lake's encryption keys are in its catalog
         self._connect(folder)
         version = literal(storage_version)
         self._connection.execute(f"ATTACH {literal(path)} AS {ALIAS} (STORAGE_VERSION {version})")

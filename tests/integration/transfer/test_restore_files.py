@@ -103,6 +103,7 @@ def test_restored_file_is_what_was_dumped(lake: FileLake, tmp_path: Path, pytest
 
     assert (restored.replaced, restored.schema, restored.missing_data_files) == (None, "main", 0)
     assert _contents(new) == _contents(backup)
+    assert new.stat().st_mode & 0o777 == 0o600
     assert _storage(new) == _storage(lake.path)
     at = None if pytestconfig.option.long else ("first", "last")
     assert lake.read_by(at, new) == lake.read_by(at)
@@ -401,3 +402,17 @@ def test_backup_is_proved_by_a_trial(file_lakes: FileLakes, tmp_path: Path, cli:
 
     mixed = cli("verify", backup.path, "--rehearse", "postgres:host=/nonexistent dbname=x")
     assert mixed.exit_code == 2
+
+
+def test_half_made_file_is_nobody_else_s(one: FileLake, backup: Path) -> None:
+    """While it is made, the new file can be read by its owner only, whatever may be read in the end."""
+    one.path.chmod(0o644)
+    command = [sys.executable, "-m", "dlbackup", "restore", str(backup), str(one.path), "--replace", "--discard-newer"]
+    with subprocess.Popen([*command, "--max-rate", "1k"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("restore:"))
+        (made,) = [path for path in one.path.parent.iterdir() if path.name.startswith(".lake.ducklake.restoring-")]
+        mode = made.stat().st_mode & 0o777
+        process.send_signal(signal.SIGINT)
+
+    assert mode == 0o600
