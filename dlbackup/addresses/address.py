@@ -81,7 +81,14 @@ def parse_address(given: str | Path) -> Address:
         return Address("sqlite", path=tail)
     if rest and "=" not in rest and "://" not in rest and rest.endswith(FILE_ENDINGS):
         return Address("duckdb", path=rest)
+    if rest != given.strip() and _names_file(rest):
+        return Address("duckdb", path=rest)
     raise UsageError(f"the address can't be understood (it begins with {_beginning(rest)!r})", ADDRESS_HINT)
+
+
+def _names_file(text: str) -> bool:
+    """Tell whether what follows `ducklake:` is a file, as DuckLake tells it: a bare word is the name of a secret."""
+    return re.fullmatch(r"[^:=]*[./][^:=]*", text) is not None
 
 
 def _of_file(path: Path) -> Address:

@@ -235,3 +235,19 @@ def test_uris_are_read_as_they_were_written(parameters: dict[str, str], host: st
 
     assert parse_uri(uri(meant)) == meant
     assert conninfo_to_dict(uri(meant)) == meant
+
+
+@pytest.mark.parametrize("path", ["metadata.catalog", "./lake", "/data/my lake", "lakes/one"])
+def test_whatever_looks_like_a_file_after_ducklake_is_one(path: str) -> None:
+    """DuckLake takes any name with a path's signs for a DuckDB file, whatever its ending."""
+    assert parse_address(f"ducklake:{path}") == Address("duckdb", path=path)
+    if not path.endswith(".catalog"):
+        with pytest.raises(UsageError):
+            parse_address(path)
+
+
+@pytest.mark.parametrize("text", ["ducklake:my_secret", "ducklake:mysql:db=x", "ducklake:md:lake", "ducklake:a=b.c"])
+def test_what_is_no_file_after_ducklake_is_none(text: str) -> None:
+    """A bare word is a secret's name to DuckLake, and other schemes are other backends."""
+    with pytest.raises(UsageError):
+        parse_address(text)
