@@ -19,8 +19,8 @@ DEFAULT_SCHEMA = "main"
 _OF_FILE = f"database_name = '{ALIAS}'"
 _PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")
-_BOOLEANS = {"CAST('f' AS BOOLEAN)": "false", "CAST('t' AS BOOLEAN)": "true", "NULL": None}
-"""What a plain default is called; `false` is kept as the cast of a text."""
+_PLAIN_DEFAULTS = {"CAST('f' AS BOOLEAN)": "false", "CAST('t' AS BOOLEAN)": "true", "NULL": None}
+"""What DuckDB prints for defaults that are plain values, beside numbers and texts."""
 _VALUE = re.compile(r"-?[0-9]+|'(?:[^']|'')*'")
 
 
@@ -87,48 +87,46 @@ def read_definitions(process: FileProcess, schema: str, *, values: bool = True) 
         Unsupported: something can't be backed up at all.
     """
     of_schema = f"{_OF_FILE} and schema_name = {quote_literal(schema)}"
-    tables = process.ask(
+    there = process.ask(
         f"select table_name, comment, estimated_size, sql from duckdb_tables() where {of_schema}"
         f" and starts_with(table_name, '{PREFIX}')"
     ).rows
     views = process.ask(f"select view_name from duckdb_views() where {of_schema} and not internal").rows
     _refuse_views(name for (name,) in views)
-    strangers = _strangers(process, schema, [row[0] for row in tables])
-    columns: dict[str, list[tuple[Column, str | None]]] = {}
+    strangers = _strangers(process, schema, [row[0] for row in there])
+    columns = _columns(process, of_schema)
+    keys, hanging = _constraints(process, of_schema)
+    tables = []
+    sizes = {}
+    for name, comment, size, sql in sorted(there, key=lambda row: str(row[0]).encode()):
+        if name in strangers:
+            continue
+        own = tuple(column for column, _ in columns[name])
+        table = Table(name=name, columns=own, constraints=keys.get(name, ()), comment=comment)
+        _refuse_strange(table, _QUOTED.sub("", sql or ""))
+        tables.append(table)
+        sizes[name] = int(size or 0)
+        hanging += [(name, "the collation of a column")] if " COLLATE " in _QUOTED.sub("", sql or "") else []
+        hanging += [(name, f"default of column {column.name}") for column, is_lost in columns[name] if is_lost]
+    return Definitions(
+        tables=tuple(with_marks(process, schema, tables) if values else tables),
+        sizes=sizes,
+        left_out=tuple(f"{what} of table {name}" for name, what in hanging if name in sizes),
+        strangers=(*(f"table {name}" for name in sorted(strangers)), *others_in_file(process, schema)),
+        beside=dict.fromkeys(strangers, "table"),
+    )
+
+
+def _columns(process: FileProcess, of_schema: str) -> dict[str, list[tuple[Column, bool]]]:
+    """Return the columns by table, each with whether its default is lost."""
+    columns: dict[str, list[tuple[Column, bool]]] = {}
     for table, *rest in process.ask(
         "select table_name, column_name, data_type, not is_nullable, column_default, comment"
         f" from duckdb_columns() where {of_schema} and starts_with(table_name, '{PREFIX}')"
         " order by table_name, column_index"
     ).rows:
         columns.setdefault(table, []).append(_column(table, *rest))
-    keys, left_out = _constraints(process, of_schema)
-    found = []
-    sizes = {}
-    for name, comment, size, sql in sorted(tables, key=lambda row: str(row[0]).encode()):
-        if name in strangers:
-            continue
-        bare = _QUOTED.sub("", sql or "")
-        if " GENERATED " in bare:
-            raise Unsupported(f"table {name} has a generated column, which a backup can't carry")
-        left_out += [f"the collation of a column of table {name}"] if " COLLATE " in bare else []
-        left_out += [f"default of column {column.name} of table {name}" for column, lost in columns[name] if lost]
-        table = Table(
-            name=name,
-            columns=tuple(column for column, _ in columns[name]),
-            constraints=keys.get(name, ()),
-            comment=comment,
-        )
-        _refuse_strange(table)
-        found.append(table)
-        sizes[name] = int(size or 0)
-    kept = {table.name for table in found}
-    return Definitions(
-        tables=tuple(with_marks(process, schema, found) if values else found),
-        sizes=sizes,
-        left_out=tuple(what for what in left_out if what.rpartition(" ")[2] in kept),
-        strangers=(*(f"table {name}" for name in sorted(strangers)), *others_in_file(process, schema)),
-        beside=dict.fromkeys(strangers, "table"),
-    )
+    return columns
 
 
 def _refuse_views(names: Iterable[str]) -> None:
@@ -137,7 +135,10 @@ def _refuse_views(names: Iterable[str]) -> None:
             raise Unsupported(f"{name} is a view: only plain tables can be backed up")
 
 
-def _refuse_strange(table: Table) -> None:
+def _refuse_strange(table: Table, sql: str) -> None:
+    """Refuse a table that no record can hold; `sql` is its statement, as DuckDB prints it, without what is quoted."""
+    if " GENERATED " in sql:
+        raise Unsupported(f"table {table.name} has a generated column, which a backup can't carry")
     try:
         check_table(table, "duckdb")
     except UnsafeStatement as exc:
@@ -146,19 +147,22 @@ def _refuse_strange(table: Table) -> None:
 
 def _column(
     table: str, name: str, type_: str, not_null: bool, default: str | None, comment: str | None
-) -> tuple[Column, str | None]:
-    """Return a column's record, and its default where that is no plain value."""
+) -> tuple[Column, bool]:
+    """Return a column's record, and whether it lacks the default, which is no plain value."""
     if not is_inlined(table) or type_ == "BIGINT":
         type_ = STANDARD.get(type_, type_)
-    kept = _BOOLEANS.get(default or "NULL", default)
-    lost = None if kept in (None, "true", "false") or _VALUE.fullmatch(kept) else kept
-    return Column(name=name, type=type_, not_null=not_null, default=None if lost else kept, comment=comment), lost
+    plain = _PLAIN_DEFAULTS.get(default or "NULL", default)
+    is_lost = plain not in (None, "true", "false") and not _VALUE.fullmatch(plain)
+    kept = None if is_lost else plain
+    return Column(name=name, type=type_, not_null=not_null, default=kept, comment=comment), is_lost
 
 
-def _constraints(process: FileProcess, of_schema: str) -> tuple[dict[str, tuple[Constraint, ...]], list[str]]:
-    """Return the primary keys by table, and what else hangs on tables, by name."""
+def _constraints(
+    process: FileProcess, of_schema: str
+) -> tuple[dict[str, tuple[Constraint, ...]], list[tuple[str, str]]]:
+    """Return the primary keys by table; and table and name of what else hangs on tables."""
     keys: dict[str, tuple[Constraint, ...]] = {}
-    left_out = []
+    hanging: list[tuple[str, str]] = []
     for table, kind, columns, text in process.ask(
         "select table_name, constraint_type, to_json(constraint_column_names)::varchar, constraint_text"
         f" from duckdb_constraints() where {of_schema} order by table_name, constraint_index"
@@ -167,9 +171,9 @@ def _constraints(process: FileProcess, of_schema: str) -> tuple[dict[str, tuple[
             names = (name if _PLAIN_NAME.fullmatch(name) else quote_identifier(name) for name in json.loads(columns))
             keys[table] = (Constraint(f"{table}_pkey", f"PRIMARY KEY ({', '.join(names)})"),)
         elif kind != "NOT NULL":
-            left_out.append(f"constraint {text} of table {table}")
+            hanging.append((table, f"constraint {text}"))
     indexes = process.ask(f"select index_name, table_name from duckdb_indexes() where {of_schema} order by 1").rows
-    return keys, left_out + [f"index {name} of table {table}" for name, table in indexes]
+    return keys, hanging + [(table, f"index {name}") for name, table in indexes]
 
 
 def _strangers(process: FileProcess, schema: str, names: Sequence[str]) -> frozenset[str]:
