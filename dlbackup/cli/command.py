@@ -21,7 +21,7 @@ import dlbackup
 from dlbackup.addresses.libpq import masked
 from dlbackup.cli import reports
 from dlbackup.cli.options import command_line
-from dlbackup.cli.terminal import Output, Screen, is_one_place, say
+from dlbackup.cli.terminal import Output, Screen, flushed, is_one_place, say, written
 from dlbackup.errors import DlbackupError, Interrupted, Refused, UsageError
 from dlbackup.lake.findings import first_error
 from dlbackup.records import encode
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = command_line().parse_args(words)
         code = _run(options)
-        sys.stdout.flush()
+        flushed()
     except DlbackupError as exc:
         code = _report(exc, answers)
     except BrokenPipeError:
@@ -62,10 +62,10 @@ def _answers(words: Sequence[str]) -> TextIO:
 
 
 def _let_go_of_output() -> None:
-    """Flush standard output; if nobody reads it any more, keep the interpreter from failing at that when it ends."""
+    """Flush standard output; if that can't be done, keep the interpreter from failing at it once more when it ends."""
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
@@ -93,7 +93,7 @@ def _report(error: DlbackupError, answers: TextIO | None) -> int:
         about = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
         again = {"transient": True} if error.transient else {}
         said = {**answer, "error": about, "exit_code": error.exit_code, **again}
-        with suppress(BrokenPipeError):  # whoever reads only the exit code still gets it
+        with suppress(OSError):  # whoever reads only the exit code still gets it
             print(json.dumps(said, ensure_ascii=False), file=answers)
     return error.exit_code
 
@@ -104,13 +104,15 @@ def _run(options: argparse.Namespace) -> int:
     answers = sys.stderr if getattr(options, "output", None) == "-" else sys.stdout
     if error is not None:
         if not options.json and text:
-            say(text)
+            with written():
+                say(text)
         error.result = record
         return _report(error, answers if options.json else None)
-    if options.json:
-        print(json.dumps(_public(record), ensure_ascii=False), file=answers)
-    elif text:
-        say(text, answers)
+    with written():
+        if options.json:
+            print(json.dumps(_public(record), ensure_ascii=False), file=answers)
+        elif text:
+            say(text, answers)
     return Refused.exit_code if getattr(record, "blocked", False) else 0
 
 

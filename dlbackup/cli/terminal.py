@@ -9,7 +9,8 @@ it is plain lines, at first one a second, then always fewer.
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TextIO
 
@@ -57,15 +58,38 @@ class Output:
         """
         if self._masked:
             data = printable(data.decode()).encode()
-        try:
+        with written():
             self._stream.write(data)
-        except BrokenPipeError:
-            raise
-        except OSError as exc:
-            raise StorageError(
-                f"can't write standard output: {exc.strerror or exc}", "what was written is incomplete"
-            ) from exc
         return len(data)
+
+
+def flushed() -> None:
+    """
+    Write what standard output still keeps: on a full disk that is the first to fail.
+
+    Raises:
+        StorageError: as `Output.write`.
+    """
+    with written():
+        sys.stdout.flush()
+
+
+@contextmanager
+def written() -> Iterator[None]:
+    """
+    Write to standard output inside the block.
+
+    Raises:
+        StorageError: as `Output.write`.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise StorageError(
+            f"can't write standard output: {exc.strerror or exc}", "what was written is incomplete"
+        ) from exc
 
 
 class Screen:

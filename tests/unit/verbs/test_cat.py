@@ -379,13 +379,16 @@ def test_nothing_steers_the_terminal(
     assert written.getvalue() == shown
 
 
-def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    """When standard output can't be written to, the command ends in 1 and says why."""
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [("cat", "ducklake_snapshot"), ("info",), ("info", "--json"), ("verify",)])
+def test_a_full_disk_is_named(tmp_path: Path, words: tuple[str, ...], unbuffered: str) -> None:
+    """When standard output can't be written to, at once or in the end, the command ends in 1 and says why."""
     path = tmp_path / "backup"
     write_backup(path, small())
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "dlbackup", "cat", str(path), "ducklake_snapshot"],
+            [sys.executable, "-m", "dlbackup", words[0], str(path), *words[1:]],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             stdout=full,
             stderr=subprocess.PIPE,
             timeout=60,
