@@ -65,6 +65,7 @@ class Proxy(Serving):
         self._own_pids = own_pids
         self._where = (host, port)
         self._pairs: set[_Pair] = set()
+        self._to_server: list[asyncio.StreamWriter] = []
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._fault: Fault = "reset"
@@ -106,9 +107,15 @@ class Proxy(Serving):
         self.stop_listening()
         await self._listen()
 
+    async def close(self) -> None:
+        """End connections to the server that wait for it to take their last bytes."""
+        for writer in self._to_server:
+            writer.transport.abort()
+
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Pass bytes on in both directions until either end closes."""
         server_reader, server_writer = await asyncio.open_connection(*self._where)
+        self._to_server.append(server_writer)
         pair = _Pair(writer, server_writer)
         self._pairs.add(pair)
         pumps = [
