@@ -233,6 +233,19 @@ def locate(file: Readable) -> list[Frame]:
     return frames
 
 
+def read_packed(file: Readable, frame: Frame) -> bytes:
+    """
+    Return a frame's bytes as they stand in the file, checked against its SHA-256.
+
+    Raises:
+        Corrupt: names the frame's offset.
+    """
+    data = file.read_at(frame.offset, frame.size)
+    if len(data) != frame.size or hashlib.sha256(data).hexdigest() != frame.sha256:
+        raise Corrupt(f"the frame at byte {frame.offset} is damaged: its SHA-256 is not the one in the manifest")
+    return data
+
+
 def read_frame(file: Readable, frame: Frame) -> bytes:
     """
     Return a frame's text, checked against its SHA-256, its checksum and its sizes.
@@ -240,10 +253,8 @@ def read_frame(file: Readable, frame: Frame) -> bytes:
     Raises:
         Corrupt: names the frame's offset.
     """
-    data = file.read_at(frame.offset, frame.size)
+    data = read_packed(file, frame)
     where = f"the frame at byte {frame.offset}"
-    if len(data) != frame.size or hashlib.sha256(data).hexdigest() != frame.sha256:
-        raise Corrupt(f"{where} is damaged: its SHA-256 is not the one in the manifest")
     if not data.startswith(ZSTD_MAGIC):
         raise Corrupt(f"{where} is not a frame of text")
     if frame.text_size > MAX_FRAME_BYTES:

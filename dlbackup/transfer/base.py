@@ -5,19 +5,18 @@ The new backup is as whole as one without a base: the frames are copied. They ar
 so that the bytes are the same; what the base can't give is read.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlbackup.backupfile.frames import Frame, PackedFrame
+from dlbackup.backupfile.frames import Frame, PackedFrame, read_packed
 from dlbackup.backupfile.manifest import Entry, Header, Manifest
 from dlbackup.backupfile.origin import Moment, Origin, parted
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.writer import Piece
 from dlbackup.catalogs.contract import Claim, Pages
-from dlbackup.errors import BackupError, Corrupt, StorageError, UsageError
+from dlbackup.errors import BackupError, StorageError, UsageError
 from dlbackup.lake.canonical import Canonical
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.contract import Readable, Where
@@ -90,7 +89,8 @@ class Base:
             frames = tuple(map(self._taken, self._frames[stretch.first_frame : stretch.first_frame + stretch.frames]))
         except (BackupError, StorageError) as exc:
             if not self._said:
-                text = f"{exc.message}; what the base can't give is read, and that backup is not to be relied on"
+                what = f"{self.where}: {exc.message}"
+                text = f"{what}; what the base can't give is read, and that backup is not to be relied on"
                 self._on_event(Event(stage="dump", message=text, warning=True))
             self._said = True
             return None
@@ -99,10 +99,7 @@ class Base:
         return Piece(frames, stretch.content, stretch.meaning)
 
     def _taken(self, frame: Frame) -> PackedFrame:
-        data = self._file.read_at(frame.offset, frame.size)
-        if hashlib.sha256(data).hexdigest() != frame.sha256:
-            raise Corrupt(f"the frame at byte {frame.offset} of {self.where} is damaged")
-        return PackedFrame(data, frame.text_size, frame.rows)
+        return PackedFrame(read_packed(self._file, frame), frame.text_size, frame.rows)
 
 
 def _add_up(entry: Entry, origin: Origin, frames: Sequence[Frame]) -> bool:

@@ -218,19 +218,15 @@ def _since(snapshot: Snapshot, backup: BackupReader, counts: dict[str, int]) -> 
         if name not in changes
     ]
     for name, (entry, change) in changes.items():
-        if change is None and read[name] == entry.content:
-            continue
-        if change is None:
-            changed.append(TableChange(table=name, change="changed", rows=counts[name], rows_then=entry.rows))
-        elif change:
+        if read[name] != entry.content if change is None else change:
             changed.append(
                 TableChange(
                     table=name,
                     change="changed",
                     rows=counts[name],
                     rows_then=entry.rows,
-                    added=change.added,
-                    removed=change.removed,
+                    added=None if change is None else change.added,
+                    removed=None if change is None else change.removed,
                 )
             )
     held = {id(entry) for entry, _ in changes.values()}

@@ -8,7 +8,7 @@ from psycopg.errors import InsufficientPrivilege
 
 from dlbackup.catalogs.contract import Identity
 from dlbackup.catalogs.postgres.schemas import whole
-from dlbackup.catalogs.postgres.sessions import Session, one, quoted_text
+from dlbackup.catalogs.postgres.sessions import Session, one, quoted_text, system_identifier
 from dlbackup.tables.quoting import quote_identifier
 
 
@@ -23,11 +23,7 @@ class PostgresMark:
     def catalog(self) -> Identity:
         """Which catalog the session and the schema mean."""
         (database,) = one(self.session, "select current_database()")
-        try:
-            (server,) = one(self.session, "select system_identifier::text from pg_control_system()")
-        except InsufficientPrivilege:
-            server = ""
-        return Identity(server, database, self.schema)
+        return Identity(system_identifier(self.session), database, self.schema)
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.adapt import Buffer, Loader
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.errors import InsufficientPrivilege
 from psycopg.rows import class_row
 
 from dlbackup.addresses.address import Address, parameters_for, scrub
@@ -188,6 +189,16 @@ def named(session: Session, kind: type[T], sql: str, *parameters: object) -> lis
     """Return the rows of a query as records whose fields have the names of its columns."""
     with session.cursor(row_factory=class_row(kind)) as cursor:
         return cursor.execute(sql.encode(), parameters or None).fetchall()
+
+
+def system_identifier(session: Session) -> str:
+    """Return what tells the server's cluster from all others; empty where the role may not read it."""
+    try:
+        with session.transaction():
+            (server,) = one(session, "select system_identifier::text from pg_control_system()")
+    except InsufficientPrivilege:
+        return ""
+    return str(server)
 
 
 def one(session: Session, sql: str, *parameters: object) -> tuple[Any, ...]:

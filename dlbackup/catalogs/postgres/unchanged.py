@@ -18,12 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import psycopg
-from psycopg.errors import InsufficientPrivilege
 
 from dlbackup.backupfile.origin import Moment, Origin, parted
 from dlbackup.catalogs.contract import Change, Claim
 from dlbackup.catalogs.postgres.bulk.copy_out import on_pages
-from dlbackup.catalogs.postgres.sessions import Session, named, one
+from dlbackup.catalogs.postgres.sessions import Session, named, system_identifier
 from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import qualified, quote_literal
 
@@ -38,7 +37,6 @@ select ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::
        pg_snapshot_xmax(pg_current_snapshot())::text::bigint as newest
 where not pg_is_in_recovery()
 """
-_SERVER = "select system_identifier::text from pg_control_system()"
 _ATTRIBUTES = """
 select c.oid::bigint as oid,
        (select string_agg(concat_ws(' ', attnum, atttypid, atttypmod, case when attisdropped then 'dropped' end,
@@ -83,11 +81,11 @@ def _present(session: Session) -> tuple[Moment, int] | None:
     try:
         rows = named(session, _Now, _NOW)
     except psycopg.Error:  # some services have no log of their own to tell of; a lost session is heard of soon enough
-        _recover(session)
+        session.execute("ROLLBACK TO SAVEPOINT dlbackup")
         return None
     for now in rows:
         moment = Moment(
-            server=_server(session),
+            server=system_identifier(session),
             started=now.started,
             counts_from=now.counts_from,
             timeline=now.timeline,
@@ -97,20 +95,6 @@ def _present(session: Session) -> tuple[Moment, int] | None:
         )
         return moment, now.newest
     return None
-
-
-def _server(session: Session) -> str:
-    try:
-        (server,) = one(session, _SERVER)
-    except InsufficientPrivilege:
-        _recover(session)
-        return ""
-    return str(server)
-
-
-def _recover(session: Session) -> None:
-    """Go on after an error in a snapshot's transaction."""
-    session.execute("ROLLBACK TO SAVEPOINT dlbackup")
 
 
 def origins_of(

@@ -1,11 +1,13 @@
 """Dumps with a base: the bytes of a plain dump, whatever happened in between, and less of it read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.comparison import execute
+from support.faults.faults import new_role
 from support.lakes.divided import ROWS, STATISTICS, same_bytes
-from support.lakes.lakes import LakeFactory
+from support.lakes.lakes import Lake, LakeFactory
 from support.servers.servers import Server
 
 from dlbackup import UsageError, dump, verify
@@ -116,3 +118,17 @@ def test_numbers_that_can_t_be(divided: str, tmp_path: Path) -> None:
     claims = [Claim(table=entry.table, origin=entry.origin, rows=entry.rows + more) for more in (-1, 0, 1)]
     with open_catalog(parse_address(divided)) as catalog, catalog.snapshot() as snapshot:
         assert snapshot.since(moment, claims) == [None, Change(0, 0), Change(0, 1)]
+
+
+def test_a_server_that_does_not_name_itself(plain: Lake, divided: str, tmp_path: Path) -> None:
+    """A role that may not ask for the system identifier takes over what did not change all the same."""
+    with new_role(replace(plain, url=divided), "secret-9", owner=True) as url:
+        execute(divided, "revoke execute on function pg_control_system() from public")
+        base = dump(url, tmp_path / "base.zst")
+        taken = dump(url, tmp_path / "taken.zst", base=base.path)
+
+    with BackupReader(local(base.path)) as reader:
+        moment = reader.manifest.header.moment
+    assert moment is not None
+    assert moment.server == ""
+    assert taken.reused_rows >= ROWS
