@@ -21,7 +21,8 @@ select exists (
 )
 """
 """Tell whether there is a table of a catalog that nobody analyzed."""
-_ROWS_AT_ONCE = 5_000
+_GIVE_BACK = "ROLLBACK TO SAVEPOINT dlbackup_query"
+_MORE_ROWS = b"FETCH 5000 FROM dlbackup_rows"
 _NO_LOOPS = "SET LOCAL enable_nestloop = off; "
 """
 For a catalog that was just restored: the server takes tables that nobody analyzed for small, and nested loops
@@ -46,15 +47,19 @@ class PostgresAnswers:
         return answer
 
     def stream(self, sql: str) -> Iterator[Row]:
-        """Yield the rows of a query that may have many, some thousand at a time."""
-        with self.session.cursor("dlbackup_rows") as cursor:
-            cursor.itersize = _ROWS_AT_ONCE
-            yield from cursor.execute(sql.encode())
+        """
+        Yield the rows of a query that may have many, some thousand at a time.
+
+        The cursor ends with the savepoint: psycopg's own would stay open where the connection is lost while it closes.
+        """
+        self.session.execute(f"{_GIVE_BACK}; DECLARE dlbackup_rows NO SCROLL CURSOR FOR {sql}".encode())
+        while rows := self.session.execute(_MORE_ROWS).fetchall():
+            yield from rows
         self._give_back()
 
     def _give_back(self) -> None:
         """Give the locks of a query back."""
-        self.session.execute("ROLLBACK TO SAVEPOINT dlbackup_query")
+        self.session.execute(_GIVE_BACK.encode())
 
     def inlined(self, tables: Sequence[Table], registered: frozenset[str]) -> Iterator[str]:
         """Yield queries for the rows of inlined tables, some tables in each."""

@@ -25,6 +25,8 @@ from support.servers.proxy import Direction, Fault, Proxy
 from support.servers.servers import Servers, middle_major
 
 from dlbackup import MigrateOptions, dump, migrate, plan, verify
+from dlbackup.addresses.address import parse_address
+from dlbackup.catalogs.open import open_catalog
 from dlbackup.errors import Unreachable
 
 _FAULTS: tuple[Fault, ...] = ("one", "reset", "gone", "close")
@@ -199,6 +201,19 @@ def test_connection_lost_between_two_stages_is_said(
 
     assert state(plain.url) == before
     assert list(tmp_path.iterdir()) == []
+
+
+def test_connection_lost_at_the_last_row_of_a_query_is_said(plain: Lake) -> None:
+    """A query's cursor ends with its connection: psycopg's own would stay open when it fails to close."""
+    others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    with (
+        pytest.raises(Unreachable),
+        open_catalog(parse_address(plain.url)) as catalog,
+        catalog.snapshot() as snapshot,
+        snapshot.answers() as answers,
+    ):
+        for _ in answers.stream(f"select 1 from {answers.schema}.ducklake_metadata limit 1"):
+            execute(plain.url, f"select pg_terminate_backend(pid) {others}")
 
 
 @pytest.mark.parametrize("to_the_end", [100, 140])
