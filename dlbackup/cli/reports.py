@@ -116,6 +116,8 @@ def planned(plan: "Plan") -> str:
             f"afterwards only {plan.opened_by} opens the lake; the way back is a restore",
             f"restoring it in one transaction takes {locks}",
         ]
+    if plan.needed and plan.opens_as_it_is:
+        lines.append(f"not needed for {plan.engine}, which opens {plan.from_version} as it is, and writes to it")
     lines += [f"step {number}: {step}" for number, step in enumerate(plan.steps, 1)]
     lines += [f"{'mends' if loss.mended else 'loses'} {loss.rule}: {loss.message}" for loss in plan.losses]
     lines += [f"warning: {text}" for text in plan.warnings]

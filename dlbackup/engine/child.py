@@ -9,6 +9,7 @@ Lines of JSON come on standard input: `{"extensions": [...]}`, on which it makes
 which is its last. When standard input closes, the parent is gone and so is this.
 """
 
+import itertools
 import json
 import os
 import queue
@@ -29,9 +30,16 @@ _ATTACHED = "SELECT database_name FROM duckdb_databases() WHERE NOT internal AND
 
 
 def load(connection: Any, name: str) -> None:
-    """Load an extension: from its PyPI package, else what is installed, else by INSTALL."""
-    for place in sys.path:
-        for file in sorted(Path(place or ".").glob(f"{WHEELS[name]}/**/*.duckdb_extension")):
+    """Load an extension: from its PyPI package, of either layout, else what is installed, else by INSTALL."""
+    import duckdb
+
+    own = WHEELS[name].removeprefix("duckdb_extension_")
+    layouts = (
+        f"{WHEELS[name]}/**/*.duckdb_extension",
+        f".duckdb_extensions/v{duckdb.__version__}/*/{own}.duckdb_extension",
+    )
+    for place, layout in itertools.product(sys.path, layouts):
+        for file in sorted(Path(place or ".").glob(layout)):
             connection.execute("LOAD '{}'".format(str(file).replace("'", "''")))
             return
     try:

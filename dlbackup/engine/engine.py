@@ -41,7 +41,7 @@ class Engine:
     Args:
         python: the interpreter of the environment that it is in.
         duckdb_version: e.g. `1.5.5`.
-        spec_version: the spec version that it writes, which is the newest it can migrate to.
+        spec_version: that of lakes that it makes, which is the newest it can migrate to; see `spec.opened_by`.
     """
 
     python: Path
@@ -169,13 +169,16 @@ def file_metadata(address: Address) -> tuple[tuple[str, ...], tuple[str, ...]]:
         raise
 
 
-def attach_migrating(engine: Engine, backup: VerifiedBackup, target: Target, deadline_s: float) -> None:
+def attach_migrating(
+    engine: Engine, backup: VerifiedBackup, target: Target, deadline_s: float, *, to: str | None = None
+) -> None:
     """
     Attach with AUTOMATIC_MIGRATION TRUE, in a child process.
 
     Args:
         backup: the proof that the catalog can be restored.
         deadline_s: seconds after which the engine is killed.
+        to: where the migration is to stop; by default at what the engine makes new lakes of.
 
     Raises:
         AttachFailed: the engine failed, crashed or took too long; says nothing about the catalog.
@@ -184,7 +187,10 @@ def attach_migrating(engine: Engine, backup: VerifiedBackup, target: Target, dea
         raise TypeError("attaching with migration needs a VerifiedBackup")
     # 1.4 migrates unless told not to; 1.5 renamed the option.
     option = "MIGRATE_IF_REQUIRED" if _is_older_than_1_5(engine) else "AUTOMATIC_MIGRATION"
-    statement = attach_statement(target, {option: True})
+    options: dict[str, Option] = {option: True}
+    if to not in (None, engine.spec_version):
+        options["DUCKLAKE_VERSION"] = str(to)
+    statement = attach_statement(target, options)
     engine.run(target, [statement, 'DETACH "lake"'], deadline_s)
 
 

@@ -1,7 +1,8 @@
 """
-Each row of a catalog as the newest layout would hold it, so that versions can be compared.
+Each row of a catalog as the layout of 1.0 would hold it, so that versions can be compared.
 
-A row that means the same in two spec versions gives the same texts here.
+A row that means the same in two spec versions gives the same texts here. The layout stays that of 1.0 whatever comes
+later, for fingerprints stand in backups: columns that came later are added to a row where they hold something.
 """
 
 import json
@@ -58,9 +59,9 @@ class Canonical:
         return Rows(len(texts), digest(texts))
 
 
-def newest_layout() -> dict[str, Table]:
-    """Return the tables of the newest spec version."""
-    return spec.load(spec.described()[-1])
+def canonical_layout() -> dict[str, Table]:
+    """Return the tables whose layout canonical rows have."""
+    return spec.load("1.0")
 
 
 def is_regular(table: Table, version: str) -> bool:
@@ -108,9 +109,12 @@ def _form(name: str, table: Table, singles: set[str]) -> Form | None:
         return None if set(stored) <= {"alike"} else partial(_inlined, stored)
     if name == "ducklake_metadata":
         return partial(_without_version, table)
-    newest = newest_layout().get(name)
+    newest = canonical_layout().get(name)
+    later = len(table.columns) - len(newest.columns) if newest is not None else 0
     if name == "ducklake_table_column_stats" and newest is not None:
-        return partial(_statistics, b",NULL" * (len(newest.columns) - len(table.columns)) + b"\n")
+        return partial(_statistics, b",NULL" * -later + b"\n", b",NULL" * later + b"\n")
+    if later > 0:
+        return partial(_without_later, b",NULL" * later + b"\n")
     if newest is None or newest.column_names == table.column_names:
         return None
     if name == "ducklake_column":
@@ -137,14 +141,19 @@ def _without_version(table: Table, row: bytes) -> bytes | None:
     return json.dumps([values["key"], values["value"], values.get("scope"), values.get("scope_id")]).encode()
 
 
-def _statistics(suffix: bytes, row: bytes) -> bytes | None:
+def _without_later(nothing: bytes, row: bytes) -> bytes:
+    """Take columns that came after 1.0 off a row where they hold nothing; they are no texts, so its end tells."""
+    return row.removesuffix(nothing) + b"\n" if row.endswith(nothing) else row
+
+
+def _statistics(suffix: bytes, nothing: bytes, row: bytes) -> bytes | None:
     """Leave out a column's statistics that know neither minimum nor maximum: no statistics say the same."""
-    text = row[:-1] + suffix
+    text = _without_later(nothing, row)[:-1] + suffix
     return None if text.endswith(b",NULL,NULL,NULL\n") else text
 
 
 def _column(table: Table, newest: Table, row: bytes) -> bytes:
-    """Bring a column of 0.3 or older into the newest layout, where the text NULL as a default has to be quoted."""
+    """Bring a column of 0.3 or older into the layout of 1.0, where the text NULL as a default has to be quoted."""
     texts = dict(zip(table.column_names, _texts(row), strict=True))
     default, kind, dialect = texts["default_value"], "'literal'", "NULL"
     if default == "'NULL'" and texts["column_type"] in ("'varchar'", "'blob'"):
@@ -167,7 +176,7 @@ def _are_plain_files(form: Form, rows: Block) -> bool:
 
 
 def _data_file(table: Table, newest: Table, row: bytes) -> bytes:
-    """Bring a data file of 0.3 or older into the newest layout."""
+    """Bring a data file of 0.3 or older into the layout of 1.0."""
     if row.endswith(_PLAIN_FILE):
         return row
     head, info, mapping = row.rsplit(b",", 2)

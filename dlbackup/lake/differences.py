@@ -14,7 +14,7 @@ from itertools import islice
 
 import xxhash
 
-from dlbackup.lake import spec
+from dlbackup.lake.canonical import canonical_layout
 from dlbackup.lake.fingerprint import Seen, part_of
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import add_digests, digest
@@ -128,7 +128,7 @@ def _row(table: Table, text: bytes, row: bytes) -> _Row:
         names, values = _METADATA, tuple(json.loads(text))
     else:
         values = parse(text)
-        newest = spec.load(spec.described()[-1]).get(part_of(table))
+        newest = canonical_layout().get(part_of(table))
         if newest is not None and len(newest.columns) == len(values):
             names = newest.column_names
     return _Row(_place(table), tuple("NULL" if value is None else str(value) for value in values), names)

@@ -1,10 +1,10 @@
 """
 What a lake means, as a digest that does not change with the spec version.
 
-Every row is brought into the layout of the newest described version: columns that came later get the
-value that a good migration gives them. A table that has that layout already needs no work: its part is
-the rows digest. So the fingerprint is equal before and after every good migration, and different after
-any real change: a lost list of a partial file, or a NULL where a value belongs.
+Every row is brought into the layout of 1.0: columns that came until then get the value that a good migration gives
+them, and those that came later count where they hold something. A table that has that layout already needs no work: its
+part is the rows digest. So the fingerprint is equal before and after every good migration, and different after any real
+change: a lost list of a partial file, or a NULL where a value belongs.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dlbackup.lake import spec
-from dlbackup.lake.canonical import RENAMED, REWORDED, Canonical, canonical_of, is_regular, newest_layout
+from dlbackup.lake.canonical import RENAMED, REWORDED, Canonical, canonical_layout, canonical_of, is_regular
 from dlbackup.tables.definition import Table, inlined_table_id
 from dlbackup.tables.digest import Block, Rows, add_digests, digest, total
 from dlbackup.tables.rows import parse
@@ -201,7 +201,7 @@ class Fingerprinter:
 
     def _derived_schema_versions(self) -> Part:
         """Return what a good migration makes of versions that were not kept by table."""
-        table = newest_layout()[_SCHEMA_VERSIONS]
+        table = canonical_layout()[_SCHEMA_VERSIONS]
         count = total = 0
         for rows in self._derived_rows():
             count += len(rows)

@@ -14,16 +14,18 @@ from pathlib import Path
 
 from dlbackup.tables.definition import Column, Constraint, Table, by_name
 
-ORDER = ("0.1", "0.2", "0.3-dev1", "0.3", "0.4-dev1", "0.4", "1.0", "1.1-dev1")
-"""Every version string that DuckLake's own code knows (duckdb/ducklake, src/common/ducklake_version.cpp)."""
+ORDER = ("0.1", "0.2", "0.3-dev1", "0.3", "0.4-dev1", "0.4", "1.0", "1.1-dev1", "1.1")
+"""Every version string that DuckLake knows (src/common/ducklake_version.cpp, and of 1.1 its documentation)."""
 ENGINES = {
     "0.1": "DuckDB 1.3.0",
     "0.2": "DuckDB 1.3.1 to 1.3.2",
     "0.3": "DuckDB 1.4",
     "0.4": "DuckDB 1.5.0 to 1.5.1",
     "1.0": "DuckDB 1.5.2 or later",
+    "1.1": "DuckDB 2.0 or later",
 }
 """Which engines open a catalog of that version without migrating it."""
+_ALSO_OPENS = {"1.1-dev1": ("1.0",), "1.1": ("1.0",)}
 _TABLE = re.compile(r'CREATE TABLE "(\w+)" \(\n(.*?)\n\);\n', re.DOTALL)
 _COLUMN = re.compile(r'    "(\w+)" ([a-z ]+?)( NOT NULL)?')
 _CONSTRAINT = re.compile(r'    CONSTRAINT "(\w+)" (.+)')
@@ -72,6 +74,16 @@ def is_older(version: str, other: str) -> bool:
         ValueError: one of them is not a known version.
     """
     return ORDER.index(version) < ORDER.index(other)
+
+
+def opened_by(version: str) -> frozenset[str]:
+    """
+    Return the versions that an engine opens as they are, and writes, which makes new lakes of this version.
+
+    From 1.1 on an engine leaves catalogs of 1.0 what they are, until a migration is asked for, and can be told to stop
+    there (DUCKLAKE_VERSION; ResolveTargetVersion in ducklake_initializer.cpp).
+    """
+    return frozenset({version, *_ALSO_OPENS.get(version, ())})
 
 
 def _parse(name: str, body: str) -> Table:

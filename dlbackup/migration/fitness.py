@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 
 POLL_S = 0.2
-_ALSO_OPENS = {"1.1-dev1": frozenset({"1.0"})}
-"""Engines that open another version than the one that they write, without migrating (ducklake_initializer.cpp)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +168,7 @@ def needs_migration(wish: Wish, engine: "Engine", found: Found, done: Migration 
         CannotMigrate, UnknownVersion: it doesn't open it at all.
     """
     ours, version = engine.spec_version, found.versions[0] if len(found.versions) == 1 else ""
-    if version and version in {ours, *_ALSO_OPENS.get(ours, ())}:
+    if version and version in spec.opened_by(ours):
         if found.cut_off and wish.migration is None:
             raise CutOff(
                 f"a migration of the catalog at {wish.address} was cut off before it was proved and mended",

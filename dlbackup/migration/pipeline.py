@@ -35,6 +35,7 @@ from dlbackup.errors import (
     RolledBack,
     StorageError,
 )
+from dlbackup.lake import spec
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration import journal, leftovers
 from dlbackup.migration.comparison import strangers
@@ -127,7 +128,8 @@ def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) 
                 if steps:
                     reach(snapshot, engine, steps)
         if not steps:
-            return run.result("current", engine.spec_version, engine.spec_version, snapshot.head.snapshot_id)
+            version = snapshot.head.spec_version
+            return run.result("current", version, version, snapshot.head.snapshot_id)
         with catalog.turn():
             return _Pipeline(catalog=catalog, engine=engine, steps=steps, options=options, run=run).migrate()
 
@@ -151,9 +153,9 @@ def _finish(
     if version == entry.from_version:
         log.note("unchanged")
         return None
-    if engine.spec_version != entry.to_version and options.engine is not None:
+    if entry.to_version not in spec.opened_by(engine.spec_version) and options.engine is not None:
         engine = engines.enter_context(probe())
-    if engine.spec_version != entry.to_version:
+    if entry.to_version not in spec.opened_by(engine.spec_version):
         raise CannotMigrate(
             f"an earlier migration to spec version {entry.to_version} was cut off, and DuckDB {engine.duckdb_version}"
             f" writes {engine.spec_version}: it can't finish that",

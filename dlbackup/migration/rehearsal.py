@@ -239,7 +239,7 @@ def _walk(passage: Passage, copy: PostgresCatalog, backup: VerifiedBackup) -> No
     """Let the engine migrate a copy, mend and examine it, and end what the engine may have left."""
     target = passage.target(copy.address, copy.schema)
     try:
-        attach_migrating(passage.engine, backup, target, passage.attach_timeout_s)
+        attach_migrating(passage.engine, backup, target, passage.attach_timeout_s, to=passage.step.to_version)
         put_right(passage, copy)
         after = examine(passage, copy, backup, target)
         before = backup.manifest.fingerprint

@@ -29,8 +29,8 @@ def next_step(versions: tuple[str, ...], duckdb_version: str, newest: str, to: s
 
     Args:
         versions: what the catalog names as its spec version.
-        newest: the spec version that the engine writes.
-        to: what the user wants; None is the newest.
+        newest: the spec version of lakes that the engine makes.
+        to: what the user wants, of those that the engine opens; None is the newest.
 
     Raises:
         UnknownVersion, CannotMigrate: this engine can't bring this catalog there.
@@ -51,24 +51,26 @@ def next_step(versions: tuple[str, ...], duckdb_version: str, newest: str, to: s
             f"DuckDB {duckdb_version} writes spec version {newest}, which this dlbackup doesn't know",
             "use a newer dlbackup, or an older engine with --engine",
         )
-    if to is not None and to != newest:
+    target = to or newest
+    if target not in spec.opened_by(newest):
+        ours = " or ".join(sorted(spec.opened_by(newest)))
         raise CannotMigrate(
-            f"DuckDB {duckdb_version} migrates to spec version {newest} only, not to {to}",
+            f"DuckDB {duckdb_version} migrates to spec version {ours} only, not to {to}",
             "name an environment with another DuckDB with --engine",
         )
-    if version == newest:
+    if version == target:
         return None
-    if spec.is_older(newest, version):
+    if spec.is_older(target, version):
+        known = f"the newest that DuckDB {duckdb_version} knows" if target == newest else "what was asked for"
         raise CannotMigrate(
-            f"the catalog has spec version {version}, newer than {newest}, the newest that DuckDB"
-            f" {duckdb_version} knows; there is no way back but a restore",
+            f"the catalog has spec version {version}, newer than {target}, {known}; there is no way back but a restore",
             "use a newer engine, or restore a backup of the older version",
         )
-    if spec.is_older(version, "0.3") and spec.is_older("0.3", newest):
+    if spec.is_older(version, "0.3") and spec.is_older("0.3", target):
         raise CannotMigrate(
             f"DuckDB {duckdb_version} can't migrate a catalog of spec version {version} on PostgreSQL",
             "name the python of an environment with DuckDB 1.4.x by --engine: migrate then goes over 0.3 in two steps",
         )
     if not spec.load(version):
         raise UnknownVersion(f"{version} is a development version whose layout is not fixed: not migrated")
-    return Step(version, newest, duckdb_version)
+    return Step(version, target, duckdb_version)

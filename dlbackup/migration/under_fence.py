@@ -160,7 +160,9 @@ class Attempt:
     def _attach(self, target: Target) -> None:
         with self.run.stage("attach"):
             self.log.begin()
-            attach_migrating(self.passage.engine, self.backup, target, self.options.attach_timeout_s)
+            attach_migrating(
+                self.passage.engine, self.backup, target, self.options.attach_timeout_s, to=self.passage.step.to_version
+            )
             self.log.note("attached")
 
     def _prove(self, target: Target) -> None:

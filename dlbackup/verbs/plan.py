@@ -77,6 +77,7 @@ class Plan:
 
     Args:
         needed: False when the catalog has the version already.
+        opens_as_it_is: whether this engine opens the catalog, and writes to it, without the migration.
         blockers: what `migrate` refuses for; nothing of the rest happens while there are any.
         estimate_seconds: None where nothing would happen.
         clients: other sessions on the database.
@@ -101,6 +102,7 @@ class Plan:
     locks_available: int
     opened_by: str
     estimate_seconds: float | None
+    opens_as_it_is: bool = False
     warnings: tuple[str, ...] = ()
     not_looked_at: tuple[str, ...] = ()
 
@@ -161,7 +163,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             errors.append(clients_connected(clients))
         around, unseen = catalog.surroundings() if way else ([], [])
         locks = catalog.locks(len(snapshot.tables))
-        to_version = way[-1].to_version if way else engine.spec_version
+        to_version = way[-1].to_version if way else options.to or engine.spec_version
         few = _few_locks(catalog.locks(2 * len(snapshot.tables))) if way else ()
         return Plan(
             from_version=snapshot.head.spec_version,
@@ -182,6 +184,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             locks_needed=locks.needed,
             locks_available=locks.available,
             opened_by=spec.ENGINES.get(to_version, "unknown"),
+            opens_as_it_is=snapshot.head.spec_version in spec.opened_by(engine.spec_version),
             estimate_seconds=None if errors else round(seconds * len(way), 1),
             warnings=(*_unlike(snapshot), *around) if way else (),
             not_looked_at=(*_NEVER_LOOKED_AT, *unseen) if way else (),

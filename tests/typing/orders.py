@@ -27,7 +27,7 @@ def wrong(engine: Engine, backup: Backup, target: Target) -> None:
     attach_migrating(engine, verify(backup), target, 1.0)  # type: ignore[arg-type]
     attach_migrating(engine, prove(backup), target, 1.0)  # type: ignore[arg-type]
     attach_migrating(engine, None, target, 1.0)  # type: ignore[arg-type]
-    attach_migrating(engine, target, 1.0)  # type: ignore[call-arg]
+    attach_migrating(engine, target, 1.0)  # type: ignore[arg-type, call-arg]
     prove(Path(backup.path))  # type: ignore[arg-type]
     prove(backup.path)  # type: ignore[arg-type]
 

@@ -5,6 +5,7 @@ A scene plays in a catalog that is empty but for ten snapshots (0 to 9, with cou
 settings. What breaks the rule has a number of 50 or more where that is possible. `rule_scenes/*.sql` holds them:
 `--@ rule | spec versions`, statements, then `--=` lines, the evidence in order; where the rule has a mend, `--?`
 is a query to ask after it and `-->` are its rows. `:stats` and `:partial` are names that changed with the version.
+What plays in 1.0 plays in 1.1 too, but where the versions say `!1.1`.
 """
 
 import re
@@ -17,6 +18,7 @@ import duckdb
 
 from dlbackup.catalogs.postgres.answers import _rows_of
 from dlbackup.health.checkup import _Run
+from dlbackup.health.rules import RULES
 from dlbackup.health.rules.rule import Rule, written_for
 from dlbackup.lake import spec
 from dlbackup.lake.answers import Answer, Answers, Row
@@ -37,6 +39,7 @@ _TYPES = {
     "VARCHAR": "character varying",
 }
 _SNAPSHOTS = 10
+_RULES = {rule.name: rule for rule in RULES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +74,14 @@ def _read() -> Iterator[Scene]:
     for path in sorted(Path(__file__).with_name("rule_scenes").iterdir()):
         for text in re.split(r"^--@ ", path.read_text("utf-8"), flags=re.MULTILINE)[1:]:
             header, *lines = text.splitlines()
-            rule, _, specs = header.partition(" | ")
+            rule, _, words = header.partition(" | ")
+            specs = words.split()
+            if "1.0" in specs and "!1.1" not in specs and _RULES[rule].holds_for("1.1"):
+                specs.append("1.1")
             numbers[rule] += 1
             yield Scene(
                 rule,
-                tuple(specs.split()),
+                tuple(spec for spec in specs if spec[0] != "!"),
                 numbers[rule],
                 "\n".join(line.partition(" --")[0] for line in lines if not line.startswith("--")),
                 _marked("--= ", lines),

@@ -11,7 +11,7 @@ from dlbackup.tables.allowlist import check_table
 from dlbackup.tables.definition import Column, Constraint, Table
 from dlbackup.tables.statements import definition
 
-VERSIONS = ("0.2", "0.3", "0.4", "1.0")
+VERSIONS = ("0.2", "0.3", "0.4", "1.0", "1.1")
 NEWEST = tuple(spec.load("1.0").values())
 
 
@@ -28,7 +28,7 @@ def columns_of(name: str) -> tuple[Column, ...]:
 
 
 def test_the_described_versions_are_those_of_released_engines() -> None:
-    """There is a schema for each version from 0.2 on that a released engine writes."""
+    """There is a schema for each version from 0.2 on that is released; of 1.1 no engine was at hand."""
     assert spec.described() == VERSIONS
     assert set(VERSIONS) <= set(spec.ENGINES) <= set(spec.ORDER)
 

@@ -31,6 +31,9 @@ REFUSED: list[tuple[tuple[str, ...], str, str, str | None, type[DlbackupError], 
     (("1.0",), "1.4.4", "0.3", None, CannotMigrate, "no way back but a restore"),
     (("1.1-dev1",), "1.5.5", "1.0", None, CannotMigrate, "newer than 1.0"),
     (("0.4",), "1.4.4", "0.3", None, CannotMigrate, "newer than 0.3"),
+    (("1.1",), "2.0.0", "1.1", "1.0", CannotMigrate, "newer than 1.0, what was asked for"),
+    (("1.1",), "1.5.5", "1.0", None, CannotMigrate, "newer than 1.0"),
+    (("1.0",), "2.0.0", "1.1", "0.4", CannotMigrate, "1.0 or 1.1 only, not to 0.4"),
     (("0.2",), "1.5.5", "1.0", None, CannotMigrate, "can't migrate a catalog of spec version 0.2"),
     (("0.1",), "1.5.5", "1.0", None, CannotMigrate, "can't migrate a catalog of spec version 0.1"),
     (("0.3-dev1",), "1.5.5", "1.0", None, CannotMigrate, "0.3-dev1"),
@@ -94,6 +97,20 @@ def test_a_refusal_says_what_to_do(versions: tuple[str, ...], newest: str, to: s
 def test_an_older_catalog_is_migrated(version: str, duckdb: str, newest: str, to: str | None) -> None:
     """A known catalog older than the engine's version is migrated to that version."""
     assert next_step((version,), duckdb, newest, to) == Step(version, newest, duckdb)
+
+
+@pytest.mark.parametrize(
+    ("version", "to", "step"),
+    [
+        ("1.0", None, Step("1.0", "1.1", "2.0.0")),
+        ("1.0", "1.0", None),
+        ("0.3", "1.0", Step("0.3", "1.0", "2.0.0")),
+        ("0.3", "1.1", Step("0.3", "1.1", "2.0.0")),
+    ],
+)
+def test_an_engine_that_opens_two_versions_goes_where_it_is_told(version: str, to: str | None, step: Step) -> None:
+    """An engine of 1.1 leaves 1.0 as it is where that is asked for, and stops there on its way from older ones."""
+    assert next_step((version,), "2.0.0", "1.1", to) == step
 
 
 @pytest.mark.parametrize("version", [v for v in spec.ORDER if v not in ("0.1", "0.2")])

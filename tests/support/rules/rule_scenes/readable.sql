@@ -34,7 +34,7 @@ insert into ducklake_table (table_id, begin_snapshot) values (50, 1);
 insert into ducklake_column (table_id, column_id, column_type) values (50, 1, 'geometry'), (50, 2, 'variant');
 --= table_id 50, column_id 2, column_type variant
 
---@ column-type | 0.4 1.0
+--@ column-type | 0.4 1.0 !1.1
 insert into ducklake_table (table_id, begin_snapshot) values (50, 1);
 insert into ducklake_column (table_id, column_id, column_type) values
   (50, 1, 'geometry'), (50, 2, 'variant'), (50, 3, 'time_ns'), (50, 4, 'timestamptz_ns');

@@ -1,0 +1,82 @@
+"""
+Catalogs of DuckLake 1.1: a known version, dumped, proved, checked and restored as any other.
+
+All of them are made by hand from catalogs of a real engine of 1.0, and say nothing of what an engine of 1.1 does.
+"""
+
+from pathlib import Path
+
+import pytest
+from support.cli import Cli
+from support.comparison import dumped, schemas
+from support.faults.failures import failure
+from support.lakes.by_hand import engine_of_1_1, make_1_1
+from support.lakes.lakes import LakeFactory, LakeKind
+
+import dlbackup
+
+_KINDS: list[LakeKind] = ["plain", "inlined", "zoo"]
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_is_as_good_as_any_other(lake: LakeFactory, cli: Cli, tmp_path: Path, kind: LakeKind) -> None:
+    """Dump, verify, check, restore and dump again: no finding, and the same bytes."""
+    made = lake(kind, "1.0")
+    before = dlbackup.info(made.url, fingerprint=True).fingerprint
+    make_1_1(made)
+
+    backup = cli("dump", made.url, "-o", "one.sql.zst", "--json")
+    assert (backup.exit_code, backup.json()["spec_version"]) == (0, "1.1"), backup
+    verified = cli("verify", "one.sql.zst", "--json")
+    assert (verified.exit_code, verified.json()["findings"]) == (0, [])
+    for target in ("one.sql.zst", made.url):
+        checked = cli("check", target, "--json")
+        assert (checked.exit_code, checked.json()["findings"]) == (0, []), checked
+    assert cli("restore", "one.sql.zst", made.url, "--metadata-schema", "again").exit_code == 0
+    assert schemas(made.url) == {"public", "again"}
+    assert dumped(made.url, tmp_path, "again") == dumped(made.url, tmp_path, "public")
+    assert backup.json()["fingerprint"] == before
+
+
+def test_is_named_with_its_engines(lake: LakeFactory, cli: Cli) -> None:
+    """An older engine is told that it can't, and a person which DuckDB opens it."""
+    made = lake("plain", "1.0")
+    make_1_1(made)
+
+    assert "DuckLake 1.1 (opened by DuckDB 2.0 or later)" in cli("info", made.url).stdout
+    failure(cli("migrate", made.url), 4, "spec version 1.1, newer than 1.0", hint="use a newer engine")
+    assert cli("plan", made.url, "--json").json()["blockers"][0]["type"] == "CannotMigrate"
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+def test_migrating_to_it_keeps_what_the_lake_means(lake: LakeFactory, cli: Cli, tmp_path: Path, kind: LakeKind) -> None:
+    """Planned, rehearsed, migrated and restored: new columns and names of columns are no other meaning."""
+    made = lake(kind, "1.0")
+    before = dlbackup.info(made.url, fingerprint=True).fingerprint
+    engine = engine_of_1_1(made, tmp_path)
+
+    planned = cli("plan", made.url, "--engine", engine, "--json").json()
+    assert (planned["needed"], planned["opens_as_it_is"], planned["blockers"]) == (True, True, [])
+    assert (planned["to_version"], planned["opened_by"]) == ("1.1", "DuckDB 2.0 or later")
+    assert "which opens 1.0 as it is" in cli("plan", made.url, "--engine", engine).stdout
+    done = cli("migrate", made.url, "--engine", engine, "--json")
+    assert done.exit_code == 0, done
+    assert (done.exit_code, done.json()["outcome"], done.json()["to_version"]) == (0, "migrated", "1.1"), done
+    assert dlbackup.info(made.url, fingerprint=True).fingerprint == before
+    assert cli("check", made.url, "--json").json()["findings"] == []
+    assert cli("restore", done.json()["backup"], made.url, "--replace").exit_code == 0
+    assert dlbackup.info(made.url).spec_version == "1.0"
+
+
+def test_such_an_engine_leaves_1_0_alone(lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:
+    """Where 1.0 is asked for, a catalog of 1.0 is current, and an older one is migrated so far and no further."""
+    current, older = lake("plain", "1.0"), lake("plain", "0.3")
+    engine = engine_of_1_1(current, tmp_path)
+
+    done = cli("migrate", current.url, "--engine", engine, "--to", "1.0", "--json")
+    assert (done.exit_code, done.json()["outcome"], done.json()["to_version"]) == (0, "current", "1.0")
+    engine = engine_of_1_1(older, tmp_path)
+    done = cli("migrate", older.url, "--engine", engine, "--to", "1.0", "--json")
+    assert done.exit_code == 0, done
+    assert (done.exit_code, done.json()["outcome"], done.json()["to_version"]) == (0, "migrated", "1.0"), done
+    failure(cli("migrate", current.url, "--engine", engine, "--to", "0.4"), 4, "to spec version 1.0 or 1.1 only")
