@@ -18,7 +18,9 @@ from dlbackup.errors import (
     ClientsConnected,
     Corrupt,
     CutOff,
+    DeadlinePassed,
     DlbackupError,
+    DrillNotMade,
     EngineError,
     HasDependents,
     Interrupted,
@@ -73,6 +75,7 @@ if typing.TYPE_CHECKING:
     from dlbackup.verbs.attach import Attached, attach
     from dlbackup.verbs.cat import TableRows, cat
     from dlbackup.verbs.check import check
+    from dlbackup.verbs.drill import Drill, DrilledFiles, drill
     from dlbackup.verbs.dump import dump
     from dlbackup.verbs.info import Info, Since, TableChange, info
     from dlbackup.verbs.migrate import migrate
@@ -97,7 +100,11 @@ __all__ = [
     "Copy",
     "Corrupt",
     "CutOff",
+    "DeadlinePassed",
     "DlbackupError",
+    "Drill",
+    "DrillNotMade",
+    "DrilledFiles",
     "EngineError",
     "Event",
     "Extent",
@@ -156,6 +163,7 @@ __all__ = [
     "attach",
     "cat",
     "check",
+    "drill",
     "dump",
     "info",
     "migrate",
@@ -172,6 +180,8 @@ _MODULES = {
     "Check": "health.checkup",
     "Client": "catalogs.contract",
     "Copy": "catalogs.contract",
+    "Drill": "verbs.drill",
+    "DrilledFiles": "verbs.drill",
     "Event": "runtime.progress",
     "Extent": "lake.extent",
     "Finding": "lake.findings",

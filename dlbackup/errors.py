@@ -215,6 +215,10 @@ class RehearsalFailed(CatalogError):
     """A copy of the catalog could not be made or migrated; the catalog itself was not touched."""
 
 
+class DrillNotMade(DlbackupError):
+    """A drill could not be made or ended, which says nothing of the backup; `result` is what was found until then."""
+
+
 class StorageError(DlbackupError):
     """A file can't be read or written where the user wants it."""
 
@@ -257,3 +261,9 @@ class Interrupted(DlbackupError, KeyboardInterrupt):
     """
 
     exit_code = 130
+
+
+class DeadlinePassed(Interrupted):
+    """A job took longer than its user gave it; it was ended, and cleaned up, as by an interrupt."""
+
+    exit_code = 1

@@ -5,6 +5,7 @@ A backup that can't be read to its end raises; one that can, but holds a catalog
 be, gets findings. Only here is a `VerifiedBackup` made.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from dlbackup.backupfile.manifest import Entry, Manifest, inner_frames
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.scanner import ProvedRows, RowBlock, prove_rows
 from dlbackup.backupfile.workload import PROOF_BYTES, of_backup
-from dlbackup.errors import Corrupt, NotVerified, listed
+from dlbackup.errors import BackupError, Corrupt, NotVerified, listed
 from dlbackup.lake import conformance
 from dlbackup.lake.canonical import Canonical
 from dlbackup.lake.datafiles import FILE_RULES
@@ -112,6 +113,13 @@ def prove_file(where: Where, *, on_event: OnEvent = ignore) -> tuple[VerifiedBac
         errors = [finding.message for finding in report.findings if finding.severity == "error"]
         raise NotVerified(f"the backup does not verify: {listed(errors, most=3)}", "see dlbackup verify")
     return proof, report
+
+
+def damage(found: BackupError) -> Finding:
+    """Return what is wrong with a backup that can't be read to its end, as a finding."""
+    rule = re.sub("(?<!^)(?=[A-Z])", "-", type(found).__name__).lower()
+    message = found.message + (f" ({found.hint})" if found.hint else "")
+    return Finding(severity="error", rule=rule, message=message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,7 +211,9 @@ def _check(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
     return report, reports.checked(report), _failure(report, options)
 
 
-def _failure(report: "dlbackup.Verification | dlbackup.Check", options: argparse.Namespace) -> DlbackupError | None:
+def _failure(
+    report: "dlbackup.Verification | dlbackup.Check | dlbackup.Drill", options: argparse.Namespace
+) -> DlbackupError | None:
     try:
         report.raise_for_errors()
     except DlbackupError as exc:
@@ -252,6 +254,21 @@ def _cat(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, N
     return None, "", None
 
 
+def _drill(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, DlbackupError | None]:
+    found = dlbackup.drill(
+        options.backup,
+        on=options.on,
+        files=options.files,
+        rehearse=options.rehearse,
+        deadline=options.deadline,
+        engine=options.engine,
+        secrets=options.secrets,
+        jobs=options.jobs,
+        on_event=on_event,
+    )
+    return found, reports.drilled(found), _failure(found, options)
+
+
 _COMMANDS: dict[str, Callable[[argparse.Namespace, OnEvent], tuple[object, str, DlbackupError | None]]] = {
     "dump": _dump,
     "verify": _verify,
@@ -262,4 +279,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, OnEvent], tuple[object, str, 
     "unbar": _unbar,
     "info": _info,
     "cat": _cat,
+    "drill": _drill,
 }

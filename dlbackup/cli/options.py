@@ -26,7 +26,7 @@ exit codes:
   2  wrong usage
   3  a backup is damaged or does not verify; check found errors
   4  refused because it would be unsafe; the message names the option that accepts the risk;
-     plan and verify --rehearse: a migration would be refused
+     plan, verify --rehearse and drill --rehearse: a migration would be refused
   5  migration failed; the catalog is as it was (proved)
   6  migration failed after the catalog had changed; the backup was restored (proved)
   7  migration failed and the state can't be proved: a person is needed
@@ -68,6 +68,7 @@ def command_line() -> argparse.ArgumentParser:
     _add_unbar(commands)
     _add_info(commands)
     _add_cat(commands)
+    _add_drill(commands)
     return made
 
 
@@ -382,3 +383,36 @@ def _add_cat(commands: _Commands) -> None:
         help="CSV with a header, an object of JSON a line, or the CREATE TABLE and INSERT statements of the backup"
         " (default: %(default)s)",
     )
+
+
+def _add_drill(commands: _Commands) -> None:
+    more = (
+        "Everything is proved: bytes, rules, rows read back, an engine that opens the copy, the data files. Nothing is"
+        " left of it, however it ends. Exit code 3: the backup is bad; 1: the drill could not be made."
+    )
+    parser = _command(commands, "drill", "restore a backup for practice, and say whether it is proven", more)
+    parser.add_argument("backup", metavar="BACKUP", help=_BACKUP)
+    add = parser.add_argument
+    add(
+        "--on",
+        default="embedded",
+        metavar="ADDRESS",
+        help="the PostgreSQL database in which a scratch schema is made; embedded: a server that is started for this,"
+        " out of a wheel that dlbackup[demo] brings (default: %(default)s); a backup of a DuckDB file needs neither",
+    )
+    add(
+        "--files",
+        default="list",
+        metavar="HOW",
+        help="list: whether the data files are there with their sizes; sample=N: also read N of them and count their"
+        " rows; none (default: %(default)s)",
+    )
+    add("--rehearse", action="store_true", help="also migrate the copy to what the engine writes")
+    add("--deadline", type=seconds, metavar="S", help="seconds after which it is given up (default: none)")
+    add(
+        "--engine",
+        metavar="PATH",
+        help="the python of the environment whose DuckDB opens the copy (default: this one)",
+    )
+    _secrets_option(parser)
+    _jobs_option(parser, "decompress and prove")

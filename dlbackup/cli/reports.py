@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dlbackup.lake.extent import Extent
     from dlbackup.migration.outcome import Migration
     from dlbackup.transfer.way_back import WayBack
+    from dlbackup.verbs.drill import Drill
     from dlbackup.verbs.info import Info, Since
     from dlbackup.verbs.plan import Plan
     from dlbackup.verbs.restore import Restored
@@ -71,6 +72,27 @@ def restored(result: "Restored", *, read_back: bool) -> str:
     if result.replaced:
         text += f"\nthe previous catalog is kept {result.kept}"
     return "\n".join([text, *_clients(result), *_way_back(result.way_back)])
+
+
+def drilled(found: "Drill") -> str:
+    """Say how a drill ended."""
+    lines = [f"{finding.severity}: {finding.rule}: {finding.message}" for finding in found.findings]
+    if not found.ok:
+        return "\n".join(lines)
+    stages = ", ".join(f"{stage.stage} {stage.seconds:.1f} s" for stage in found.stages)
+    lake = _lake(found.spec_version or "", found.snapshot_id)
+    lines += [
+        f"{found.backup}: proven at {found.proven_at}: {lake}, {counted(found.rows, 'row')} restored and read back",
+        f"  on {found.on}: {stages}",
+    ]
+    if found.files.looked_at:
+        read = f", {found.files.read} of them read" if found.files.read else ""
+        lines.append(f"  {counted(found.files.looked_at, 'data file')} looked for, all there{read}")
+    if found.rehearsed_to:
+        lines.append(f"  and the copy migrated to {found.rehearsed_to}")
+    if found.blocked:
+        lines.append("blocked: migrate would refuse what the rehearsal found")
+    return "\n".join(lines)
 
 
 def migrated(result: "Migration") -> str:

@@ -120,9 +120,9 @@ class ObjectStorage:
         with process:
             try:
                 for name in dict.fromkeys(needed):
-                    _load(process, name)
+                    load_extension(process, name)
                 for found in keys:
-                    _make(process, found)
+                    make_secrets(process, found)
                 answers = process.run(job({}, self._statements(expected.name)), self._deadline_s)
             except AttachFailed as exc:
                 message = exc.message.partition(" LINE 1:")[0]
@@ -181,7 +181,8 @@ def _pattern(place: str) -> str:
     return place + "**"
 
 
-def _load(process: EngineProcess, name: str) -> None:
+def load_extension(process: EngineProcess, name: str) -> None:
+    """Load an extension; raises AttachFailed with what to install."""
     try:
         process.run(job({}, [], (name,)), _READY_S)
     except AttachFailed as exc:
@@ -190,7 +191,8 @@ def _load(process: EngineProcess, name: str) -> None:
         raise AttachFailed(f"{exc.message}; {installing(name, duckdb.__version__)}") from None
 
 
-def _make(process: EngineProcess, keys: Keys) -> Any:
+def make_secrets(process: EngineProcess, keys: Keys) -> Any:
+    """Give the keys to an engine; raises AttachFailed, which does not repeat them."""
     try:
         return process.run(job({}, list(keys.statements)), _READY_S)
     except AttachFailed as exc:

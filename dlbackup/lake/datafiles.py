@@ -22,6 +22,8 @@ SHOWN = 3
 """How many of each kind are named."""
 FILE_RULES = ("missing-data-files", "data-file-sizes")
 """The errors that `look` finds: of files, not of the backup that names them."""
+UNREADABLE = "unreadable-data-files"
+"""The error that reading a sample finds."""
 _REMOTE = re.compile(r"(?!file:)[A-Za-z][A-Za-z0-9+.-]+://")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 COLUMNS = {
@@ -32,6 +34,8 @@ COLUMNS = {
     "ducklake_delete_file": ("table_id", "path", "path_is_relative", "file_size_bytes"),
 }
 """The columns that `look` reads, by table; `scope` is not in catalogs of 0.1."""
+SAMPLE_COLUMNS = {**COLUMNS, "ducklake_data_file": (*COLUMNS["ducklake_data_file"], "record_count", "encryption_key")}
+"""The columns that `sample` reads beside."""
 
 
 def data_paths(answers: Answers) -> tuple[str, ...]:
@@ -100,6 +104,34 @@ from files f
 join tables l on l.table_id = f.table_id
 where not (f.path is not null and coalesce(f.path_is_relative, true))
 """
+
+
+_SAMPLE = f"""{PLACES}
+select case when f.path is null then l.path
+            when coalesce(f.path_is_relative, true) then l.path || f.path
+            else f.path end,
+       f.record_count, f.encryption_key
+from {{s}}.ducklake_data_file f
+join tables l on l.table_id = f.table_id
+where f.record_count is not null
+order by random()
+limit {{count}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A data file that can be read: where it is, how many rows the catalog says it has, and its key in Base64."""
+
+    path: str
+    rows: int
+    key: str | None = field(default=None, repr=False)
+
+
+def sample(answers: Answers, count: int) -> list[DataFile]:
+    """Return some data files, chosen by chance: as many as asked for, or all; see `SAMPLE_COLUMNS` for what is read."""
+    query = _SAMPLE.format(s=answers.schema, count=count)
+    return [DataFile(path, int(rows), key) for path, rows, key in answers.ask(query).rows]
 
 
 def stored(path: str) -> str:

@@ -7,6 +7,7 @@ into a scratch schema of the same database, which is dropped whatever happens. W
 catalog fails there first. No data file is written or read.
 """
 
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -102,10 +103,18 @@ def blamed(error: DlbackupError) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """How the rehearsal of a backup ended, and what there is to say: warnings."""
+    """
+    How the rehearsal of a backup ended, and what there is to say: warnings.
+
+    Args:
+        restored_seconds: how long it took to restore it and to read it back.
+        to_version: the version that it was migrated to; None where it was not.
+    """
 
     outcome: Rehearsed
     findings: tuple[Finding, ...]
+    restored_seconds: float = 0.0
+    to_version: str | None = None
 
 
 _UNREADABLE = (
@@ -114,9 +123,12 @@ _UNREADABLE = (
 )
 
 
-def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) -> Rehearsal:
+def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine, *, migrates: bool = True) -> Rehearsal:
     """
     Restore a backup into a scratch schema and let an engine open it, after a migration if it needs one.
+
+    Args:
+        migrates: whether it may; else a catalog that this engine opens only then is restored and not opened.
 
     Returns:
         With warnings: what this server can't restore as it was, what a migration would lose or change, or why this
@@ -133,14 +145,14 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
         if event.warning:
             said.append(Finding(severity="warning", rule="restored-otherwise", message=event.message))
 
+    begun = time.monotonic()
     with _copied(address, schema, backup, read_back=True, on_event=note) as copy:
+        took = round(time.monotonic() - begun, 3)
         with copy.snapshot() as snapshot:
             try:
-                step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, None)
+                step = step_to_open(snapshot.head.versions, engine, migrates=migrates)
             except Refused as exc:
-                text = f"restored, but not opened: {exc.message}"
-                said.append(Finding(severity="warning", rule="not-opened", message=text))
-                return Rehearsal("not-opened", tuple(said))
+                return Rehearsal("not-opened", (*said, not_opened(exc)), took)
             with snapshot.answers() as answers:
                 engine.reach(data_paths(answers))
             losses = known_losses(snapshot, step) if step else ()
@@ -185,7 +197,27 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine) ->
                 raise
             text = f"with that loss, the engine fails: {exc.message}"
             said.append(Finding(severity="warning", rule="migrated-otherwise", message=text))
-    return Rehearsal("blocked" if blocked else "passed", tuple(said))
+    if blocked:
+        return Rehearsal("blocked", tuple(said), took)
+    return Rehearsal("passed", tuple(said), took, step.to_version if step else None)
+
+
+def step_to_open(versions: tuple[str, ...], engine: Engine, *, migrates: bool) -> Step | None:
+    """
+    Return the migration without which an engine doesn't open a restored catalog; None: it opens it as it is.
+
+    Raises:
+        Refused: it can't migrate it, or may not.
+    """
+    step = next_step(versions, engine.duckdb_version, engine.spec_version, None)
+    if step is not None and not migrates:
+        raise Refused(f"DuckDB {engine.duckdb_version} opens {step.from_version} only after a migration")
+    return step
+
+
+def not_opened(why: Refused) -> Finding:
+    """Say of a restored catalog that no engine has opened it."""
+    return Finding(severity="warning", rule="not-opened", message=f"restored, but not opened: {why.message}")
 
 
 @contextmanager

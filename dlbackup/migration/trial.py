@@ -4,6 +4,8 @@ A backup of a catalog in a file, restored into a scratch file, read back and ope
 The scratch file is beside the one that is named, and gone at the end; what is named itself is not touched.
 """
 
+import time
+
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.catalogs.in_files import scratch
@@ -12,10 +14,8 @@ from dlbackup.engine.engine import Engine, check_opens
 from dlbackup.engine.statements import Target
 from dlbackup.errors import Refused
 from dlbackup.lake.datafiles import data_paths
-from dlbackup.lake.findings import Finding
 from dlbackup.migration.passage import snapshot_span
-from dlbackup.migration.rehearsal import Rehearsal
-from dlbackup.migration.steps import next_step
+from dlbackup.migration.rehearsal import Rehearsal, not_opened, step_to_open
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
 
@@ -30,24 +30,19 @@ def try_restore(address: Address, backup: VerifiedBackup, engine: Engine) -> Reh
     """
     source = backup.manifest.header.source
     options = RestoreOptions(data_files=False)
+    begun = time.monotonic()
     with scratch(address) as place:
         with open_for_restore(place, None, source.schema, replace=False) as catalog, backup.open() as reader:
             restore_into(catalog, reader, options, scratch=True)
+        took = round(time.monotonic() - begun, 3)
         with open_catalog(place, source.schema) as catalog, catalog.snapshot() as snapshot:
             try:
-                step = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, None)
+                step_to_open(snapshot.head.versions, engine, migrates=False)
             except Refused as exc:
-                return _not_opened(exc.message)
-            if step is not None:
-                return _not_opened(f"DuckDB {engine.duckdb_version} opens {step.from_version} only after a migration")
+                return Rehearsal("not-opened", (not_opened(exc),), took)
             span = snapshot_span(snapshot)
             with snapshot.answers() as answers:
                 engine.reach(data_paths(answers))
         target = Target(address=place, schema=source.schema, name="dlbackup-trial", lock_timeout_ms=0)
         check_opens(engine, target, span)
-    return Rehearsal("passed", ())
-
-
-def _not_opened(why: str) -> Rehearsal:
-    text = f"restored, but not opened: {why}"
-    return Rehearsal("not-opened", (Finding(severity="warning", rule="not-opened", message=text),))
+    return Rehearsal("passed", (), took)

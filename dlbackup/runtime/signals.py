@@ -6,9 +6,12 @@ Who holds something that a silent server can block says with `on_second` how tha
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+
+from dlbackup.errors import UsageError
 
 _cuts: list[Callable[[], None]] = []
 
@@ -22,6 +25,45 @@ def cut_off() -> None:
     """Cut whatever a silent server may block: asked twice, nobody waits for it."""
     for cut in _cuts:
         cut()
+
+
+_PATIENCE_S = 10.0
+"""How long what is under way when time is up may take to be cleaned up, before a silent server is cut off."""
+
+
+@contextmanager
+def time_limit(seconds: float | None, passed: Callable[[], Exception]) -> Iterator[None]:
+    """
+    Raise what `passed` returns in the block when it takes longer; None: it may take as long as it does.
+
+    Raises:
+        UsageError: this isn't the main thread, which alone can be interrupted.
+    """
+    if seconds is None:
+        yield
+        return
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError("a deadline can be kept in the main thread only", "leave it out, or start a process")
+    over = False
+
+    def alarm(number: int, frame: FrameType | None) -> None:
+        nonlocal over
+        if over:
+            cut_off()
+            return
+        over = True
+        raise passed()
+
+    begun = time.monotonic()
+    handler = signal.signal(signal.SIGALRM, alarm)
+    others, _ = signal.setitimer(signal.ITIMER_REAL, seconds, _PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)
+        if others:  # somebody's own alarm goes off when it would have
+            signal.setitimer(signal.ITIMER_REAL, max(0.001, others - (time.monotonic() - begun)))
 
 
 @contextmanager

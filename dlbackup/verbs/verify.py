@@ -2,7 +2,6 @@
 Say whether a backup is good; on request rehearse it, and look for its data files.
 """
 
-import re
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, VerifiedBackup, where_of
-from dlbackup.backupfile.prover import Rehearsed, Verification, examine
+from dlbackup.backupfile.prover import Rehearsed, Verification, damage, examine
 from dlbackup.catalogs.open import refuse_to_restore, rewrite_for
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import (
@@ -97,9 +96,6 @@ def _verified(
                 raise
             return _with(report, [*found, *rehearsal.findings], begun, rehearsal.outcome)
     except BackupError as exc:
-        rule = re.sub("(?<!^)(?=[A-Z])", "-", type(exc).__name__).lower()
-        message = exc.message + (f" ({exc.hint})" if exc.hint else "")
-        damage = (Finding(severity="error", rule=rule, message=message),)
         return Verification(
             path=str(where),
             ok=False,
@@ -108,7 +104,7 @@ def _verified(
             tables=0,
             rows=0,
             row_shapes=0,
-            findings=damage,
+            findings=(damage(exc),),
             seconds=round(time.monotonic() - begun, 3),
         )
     return _with(report, found, begun)

@@ -154,6 +154,7 @@ EXIT_CODES = {
     errors.StorageError: 1,
     errors.EngineError: 1,
     errors.Interrupted: 130,
+    errors.DeadlinePassed: 1,
 }
 
 

