@@ -15,7 +15,7 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import dlbackup
 from dlbackup.addresses.libpq import masked
@@ -28,6 +28,9 @@ from dlbackup.records import encode
 from dlbackup.runtime.progress import OnEvent
 from dlbackup.runtime.signals import cut_off
 
+if TYPE_CHECKING:
+    from dlbackup.cli.pings import Pings
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
@@ -35,13 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, _interrupt)
     answers = _answers(words) if "--json" in words else None
-    code = 0
+    code, pings = 0, None
+    answer: dict[str, Any] = {}
     try:
         options = command_line().parse_args(words)
-        code = _run(options)
+        pings = _pings(options)
+        code, answer = _run(options)
         flushed()
     except DlbackupError as exc:
-        code = _report(exc, answers)
+        code, answer = _report(exc, answers)
     except BrokenPipeError:
         code = code or 1
     except Exception as exc:
@@ -49,9 +54,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         reason = masked(str(exc).splitlines()[0]) if str(exc) else "no message"
         text = f"unexpected {type(exc).__name__}: {reason}"
-        code = _report(DlbackupError(text, "this is a bug in dlbackup: run again with -v and report it"), answers)
+        bug = DlbackupError(text, "this is a bug in dlbackup: run again with -v and report it")
+        code, answer = _report(bug, answers)
+    if pings is not None:
+        with suppress(Interrupted):
+            pings.ended(code, answer)
     _let_go_of_output()
     return code
+
+
+def _pings(options: argparse.Namespace) -> "Pings | None":
+    """Say that a command begins, if somebody wants to know."""
+    if getattr(options, "ping", None) is None:
+        return None
+    from dlbackup.cli.pings import Pings
+
+    pings = Pings(options.ping, Screen(quiet=options.quiet).show)
+    pings.begun()
+    return pings
 
 
 def _answers(words: Sequence[str]) -> TextIO:
@@ -82,23 +102,23 @@ def _interrupt_again(number: int, frame: FrameType | None) -> NoReturn:
     raise Interrupted(f"interrupted by {signal.Signals(number).name}")
 
 
-def _report(error: DlbackupError, answers: TextIO | None) -> int:
-    """Tell a user of an error, and those who read JSON, where there are any."""
+def _report(error: DlbackupError, answers: TextIO | None) -> tuple[int, dict[str, Any]]:
+    """Tell a user of an error, and those who read JSON, where there are any; return exit code and JSON."""
     with suppress(BrokenPipeError):
         say(f"error: {error.message}", sys.stderr)
         if error.hint:
             say(f"hint: {error.hint}", sys.stderr)
+    answer = encode(error.result, keep_defaults=True) if error.result else {}
+    about = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+    again = {"transient": True} if error.transient else {}
+    said = {**answer, "error": about, "exit_code": error.exit_code, **again}
     if answers is not None:
-        answer = encode(error.result, keep_defaults=True) if error.result else {}
-        about = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
-        again = {"transient": True} if error.transient else {}
-        said = {**answer, "error": about, "exit_code": error.exit_code, **again}
         with suppress(OSError):  # whoever reads only the exit code still gets it
             print(json.dumps(said, ensure_ascii=False), file=answers)
-    return error.exit_code
+    return error.exit_code, said
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     with Screen(quiet=options.quiet) as screen:
         record, text, error = _COMMANDS[options.command](options, screen.show)
     answers = sys.stderr if getattr(options, "output", None) == "-" else sys.stdout
@@ -108,12 +128,13 @@ def _run(options: argparse.Namespace) -> int:
                 say(text)
         error.result = record
         return _report(error, answers if options.json else None)
+    answer = _public(record) if record is not None else {}
     with written():
         if options.json:
-            print(json.dumps(_public(record), ensure_ascii=False), file=answers)
+            print(json.dumps(answer, ensure_ascii=False), file=answers)
         elif text:
             say(text, answers)
-    return Refused.exit_code if getattr(record, "blocked", False) else 0
+    return (Refused.exit_code if getattr(record, "blocked", False) else 0), answer
 
 
 def _public(record: object) -> Any:

@@ -9,7 +9,7 @@ import sys
 from typing import Any, NoReturn, get_args
 
 from dlbackup.backupfile.frames import LEVEL
-from dlbackup.cli.usage import Parser, rate, seconds, whole
+from dlbackup.cli.usage import Parser, ping_url, rate, seconds, whole
 from dlbackup.runtime.workers import JOBS
 from dlbackup.tables.formats import Format
 
@@ -134,6 +134,16 @@ def _file_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _ping_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ping",
+        type=ping_url,
+        metavar="URL",
+        help="tell a service that watches jobs, as healthchecks do: URL/start now, and then URL, or URL/<exit code>,"
+        " with the JSON of the result",
+    )
+
+
 def _secrets_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--secrets",
@@ -203,6 +213,7 @@ def _add_dump(commands: _Commands) -> None:
     _rate_option(parser, "read")
     _file_options(parser)
     _schema_option(parser)
+    _ping_option(parser)
 
 
 def _add_verify(commands: _Commands) -> None:
@@ -282,6 +293,7 @@ def _add_migrate(commands: _Commands) -> None:
     more = "Always dump, verify, attach, in that order; a failed backup blocks the migration."
     parser = _command(commands, "migrate", "migrate a catalog to the engine's newest spec version", more)
     _migrate_options(parser)
+    _ping_option(parser)
 
 
 def _migrate_options(parser: argparse.ArgumentParser) -> None:
@@ -416,3 +428,4 @@ def _add_drill(commands: _Commands) -> None:
     )
     _secrets_option(parser)
     _jobs_option(parser, "decompress and prove")
+    _ping_option(parser)

@@ -9,12 +9,13 @@ import argparse
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 from dlbackup.addresses.libpq import masked
 from dlbackup.errors import UsageError
 from dlbackup.runtime.throttle import parse_rate
 
-__all__ = ["Parser", "rate", "seconds", "whole"]
+__all__ = ["Parser", "ping_url", "rate", "seconds", "whole"]
 
 _MOST_SECONDS = 1_000_000
 
@@ -52,6 +53,19 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def ping_url(text: str) -> str:
+    """Return the URL of a check at a service that watches jobs; what comes after its host is a secret."""
+    try:
+        parts = urlsplit(text)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        right = False
+    if not right:
+        shown = "/".join([*text.split("/")[:1], "..."]) if "/" in text else text
+        raise _not(shown, "a URL, such as https://hc-ping.com/your-uuid")
+    return text
 
 
 def _not(text: str, wanted: str) -> argparse.ArgumentTypeError:

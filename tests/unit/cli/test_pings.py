@@ -1,0 +1,126 @@
+"""--ping tells a service that watches jobs how a command went, and never fails it."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from dlbackup.cli import pings
+from dlbackup.cli.command import main
+
+
+class Service(ThreadingHTTPServer):
+    """A service that remembers what it was told: path, query and body; `fails` times it says that it can't."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.told: list[tuple[str, dict[str, list[str]], Any]] = []
+        self.fails = 0
+
+    @property
+    def url(self) -> str:
+        """A check's URL."""
+        return f"http://127.0.0.1:{self.server_port}/ping/a-secret?create=1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Service
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.server.fails:
+            self.server.fails -= 1
+            self.send_error(503)
+            return
+        parts = urlsplit(self.path)
+        self.server.told.append((parts.path, parse_qs(parts.query), json.loads(body) if body else None))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    """A service on a free port."""
+    with Service() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def _dump_nowhere(url: str) -> int:
+    return main(["dump", "postgres:host=/nonexistent dbname=x", "--ping", url])
+
+
+def test_a_failure_is_told_with_its_exit_code(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    """First the start, then the exit code with what --json would print; both of one run, and the URL's query stays."""
+    assert _dump_nowhere(service.url) == 1
+
+    (began, asked, nothing), (ended, again, answer) = service.told
+    assert (began, ended, nothing) == ("/ping/a-secret/start", "/ping/a-secret/1", None)
+    assert asked == again
+    assert asked["create"] == ["1"]
+    assert len(asked["rid"]) == 1
+    assert (answer["exit_code"], answer["error"]["type"]) == (1, "Unreachable")
+    assert "a-secret" not in "".join(capsys.readouterr())
+
+
+def test_a_success_is_told(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The URL itself is asked when all went well, with the JSON of the result."""
+    monkeypatch.setattr("dlbackup.drill", lambda *_, **__: _Done())
+    monkeypatch.setattr("dlbackup.cli.reports.drilled", lambda _: "done")
+
+    assert main(["drill", "one.sql.zst", "--ping", service.url]) == 0
+
+    assert [(path, answer) for path, _, answer in service.told] == [
+        ("/ping/a-secret/start", None),
+        ("/ping/a-secret", {"ok": True}),
+    ]
+
+
+@dataclass
+class _Done:
+    ok: bool = True
+
+    def raise_for_errors(self) -> "_Done":
+        return self
+
+
+def test_it_is_tried_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How it ended is worth some attempts, that it began is not."""
+    monkeypatch.setattr(pings, "_WAITS_S", (0.0, 0.0, 0.0))
+    service.fails = 3
+
+    assert _dump_nowhere(service.url) == 1
+
+    assert [path for path, _, _ in service.told] == ["/ping/a-secret/1"]
+
+
+def test_nobody_s_backup_fails_for_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A service that can't be reached is a warning with its host, and the exit code stays."""
+    monkeypatch.setattr(pings, "_WAITS_S", (0.0,))
+
+    assert _dump_nowhere("http://127.0.0.1:9/a-secret") == 1
+
+    said = capsys.readouterr().err
+    assert said.count("warning: 127.0.0.1 was not told") == 2
+    assert "a-secret" not in said
+
+
+@pytest.mark.parametrize("url", ["hc-ping.com/a-secret", "ftp://h/a-secret", "https:///a-secret", "x"])
+def test_what_is_no_url_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is done, and without the secret."""
+    assert _dump_nowhere(url) == 2
+
+    said = capsys.readouterr().err
+    assert "argument --ping" in said
+    assert "a-secret" not in said
