@@ -43,6 +43,7 @@ from dlbackup.errors import (
 )
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
 from dlbackup.health.rules.rule import Rule
+from dlbackup.lake import spec
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.lake.findings import Finding
 from dlbackup.lake.fingerprint import kept_tables
@@ -211,6 +212,8 @@ def step_to_open(versions: tuple[str, ...], engine: Engine, *, migrates: bool) -
     """
     step = next_step(versions, engine.duckdb_version, engine.spec_version, None)
     if step is not None and not migrates:
+        if step.from_version in spec.opened_by(engine.spec_version):
+            return None
         raise Refused(f"DuckDB {engine.duckdb_version} opens {step.from_version} only after a migration")
     return step
 

@@ -75,8 +75,9 @@ def test_such_an_engine_leaves_1_0_alone(lake: LakeFactory, cli: Cli, tmp_path: 
 
     done = cli("migrate", current.url, "--engine", engine, "--to", "1.0", "--json")
     assert (done.exit_code, done.json()["outcome"], done.json()["to_version"]) == (0, "current", "1.0")
-    engine = engine_of_1_1(older, tmp_path)
-    done = cli("migrate", older.url, "--engine", engine, "--to", "1.0", "--json")
+    done = cli("migrate", older.url, "--engine", engine_of_1_1(older, tmp_path), "--to", "1.0", "--json")
     assert done.exit_code == 0, done
     assert (done.exit_code, done.json()["outcome"], done.json()["to_version"]) == (0, "migrated", "1.0"), done
+    drilled = cli("drill", cli("dump", current.url, "--json").json()["path"], "--on", current.url, "--engine", engine)
+    assert (drilled.exit_code, "not-opened" in drilled.stdout) == (0, False), drilled
     failure(cli("migrate", current.url, "--engine", engine, "--to", "0.4"), 4, "to spec version 1.0 or 1.1 only")
