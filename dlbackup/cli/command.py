@@ -278,6 +278,7 @@ def _cat(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, N
 def _drill(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, DlbackupError | None]:
     found = dlbackup.drill(
         options.backup,
+        pick=options.pick,
         on=options.on,
         files=options.files,
         rehearse=options.rehearse,
@@ -285,6 +286,7 @@ def _drill(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
         engine=options.engine,
         secrets=options.secrets,
         jobs=options.jobs,
+        record=options.record,
         on_event=on_event,
     )
     return found, reports.drilled(found), _failure(found, options)

