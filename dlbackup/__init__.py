@@ -78,6 +78,7 @@ if typing.TYPE_CHECKING:
     from dlbackup.verbs.drill import Drill, DrilledFiles, drill
     from dlbackup.verbs.dump import dump
     from dlbackup.verbs.info import Info, Since, TableChange, info
+    from dlbackup.verbs.metrics import metrics
     from dlbackup.verbs.migrate import migrate
     from dlbackup.verbs.plan import Blocker, Plan, PlannedLoss, plan
     from dlbackup.verbs.restore import Restored, restore
@@ -166,6 +167,7 @@ __all__ = [
     "drill",
     "dump",
     "info",
+    "metrics",
     "migrate",
     "plan",
     "restore",

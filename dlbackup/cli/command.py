@@ -292,6 +292,13 @@ def _drill(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
     return found, reports.drilled(found), _failure(found, options)
 
 
+def _metrics(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    if options.json:
+        raise UsageError("metrics prints Prometheus' text format, and no JSON object", "leave --json out")
+    text = dlbackup.metrics(options.store, options.output)
+    return None, "" if options.output else text.removesuffix("\n"), None
+
+
 _COMMANDS: dict[str, Callable[[argparse.Namespace, OnEvent], tuple[object, str, DlbackupError | None]]] = {
     "dump": _dump,
     "verify": _verify,
@@ -303,4 +310,5 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, OnEvent], tuple[object, str, 
     "info": _info,
     "cat": _cat,
     "drill": _drill,
+    "metrics": _metrics,
 }

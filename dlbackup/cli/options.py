@@ -69,6 +69,7 @@ def command_line() -> argparse.ArgumentParser:
     _add_info(commands)
     _add_cat(commands)
     _add_drill(commands)
+    _add_metrics(commands)
     return made
 
 
@@ -441,3 +442,17 @@ def _add_drill(commands: _Commands) -> None:
     _secrets_option(parser)
     _jobs_option(parser, "decompress and prove")
     _ping_option(parser)
+
+
+def _add_metrics(commands: _Commands) -> None:
+    more = "From the listing alone: no backup is opened, and no server asked."
+    summary = "print the state of a store of backups in Prometheus' text format"
+    parser = _command(commands, "metrics", summary, more, as_json=False)
+    parser.add_argument("store", metavar="STORE", help="a folder of backups")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="write them to this file instead, whole or not at all, as a textfile collector needs it; its name ends in"
+        " .prom by custom",
+    )

@@ -8,7 +8,7 @@ last, after the backup was read back from its store and proved: a backup without
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from dlbackup.lake.findings import Finding
 from dlbackup.records import decode, encode
@@ -67,6 +67,15 @@ class Record:
     recipients: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """A stage of a drill, and how long it took."""
+
+    IGNORES_LATER_KEYS: ClassVar = True
+    stage: str
+    seconds: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drill:
     """
@@ -86,7 +95,7 @@ class Drill:
     created: str
     seconds: float
     on: str = ""
-    stages: tuple[Any, ...] = ()
+    stages: tuple[Timed, ...] = ()
     findings: tuple[Finding, ...] = ()
     couldnt_run: str | None = None
 

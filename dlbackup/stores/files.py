@@ -16,6 +16,7 @@ from dlbackup.errors import StorageError
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}
 
+_OWN = 0o600
 _OPTIONS = "(dump -o, migrate --backup-dir)"
 
 
@@ -34,14 +35,14 @@ def create(path: Path) -> Iterator[BinaryIO]:
         yield file
 
 
-def rewrite(path: Path, data: bytes) -> None:
+def rewrite(path: Path, data: bytes, mode: int = _OWN) -> None:
     """
-    Write a small file whole, or leave its earlier state; on disk when this returns. Its mode is 0600.
+    Write a small file whole, or leave its earlier state; on disk when this returns.
 
     Raises:
         StorageError: it can't be written.
     """
-    with _written(path, Path.replace) as file:
+    with _written(path, Path.replace, mode) as file:
         file.write(data)
 
 
@@ -78,11 +79,11 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def _written(path: Path, publish: Callable[[Path, Path], object]) -> Iterator[BinaryIO]:
+def _written(path: Path, publish: Callable[[Path, Path], object], mode: int = _OWN) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`, publish it when the block ends without an error, and sync the folder."""
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     with storage_errors(path):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 yield file

@@ -173,7 +173,7 @@ def drill(
         return DeadlinePassed(f"the drill took longer than {deadline:g} s and was ended; it proves nothing", hint)
 
     with where_of(_picked(backup, pick)) as where:
-        attempt = _Attempt(where, wanted, on_event)
+        attempt = _Attempt(where=where, wanted=wanted, on_event=on_event)
         try:
             with time_limit(deadline, passed):
                 attempt.run()
@@ -219,7 +219,7 @@ def _write_down(where: Where, result: Drill, on_event: OnEvent, why: str | None 
         created=result.started,
         seconds=result.seconds,
         on=result.on,
-        stages=result.stages,
+        stages=tuple(records.Timed(stage.stage, stage.seconds) for stage in result.stages),
         findings=result.findings,
         couldnt_run=why,
     )
@@ -251,7 +251,7 @@ class _Wanted:
     jobs: int
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Attempt:
     """A drill that is under way, and what it has found so far."""
 

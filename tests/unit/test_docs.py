@@ -13,7 +13,7 @@ from dlbackup.lake import spec
 from dlbackup.migration.losses.known import RULES
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("dump", "verify", "restore", "plan", "migrate", "check", "info", "cat")
+COMMANDS = ("dump", "verify", "restore", "plan", "migrate", "check", "info", "cat", "drill")
 
 
 @pytest.mark.parametrize("command", COMMANDS)
