@@ -83,6 +83,8 @@ class Backup:
         base: the backup whose frames were taken over where PostgreSQL proved the rows unchanged; None where none was.
         reused_rows, reused_bytes: how much of the file that is.
         lake: how large it is, as opposed to its catalog; None where that doesn't say.
+        record: the file beside it that says what was proved of it; None where it was not verified, or is in no folder.
+        verify_seconds: how long that took.
     """
 
     path: str
@@ -101,6 +103,8 @@ class Backup:
     base: str | None = None
     reused_rows: int = 0
     reused_bytes: int = 0
+    record: str | None = None
+    verify_seconds: float | None = None
     contents: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
 
 

@@ -73,12 +73,21 @@ _NEEDED = {
 
 
 def _rows(where: Where, name: str) -> Iterator[Row]:
-    """Yield the rows of a table by column; none where it isn't there as every version has it."""
     with BackupReader(where) as reader:
-        for entry in reader.manifest.tables:
-            columns = entry.table.column_names
-            if entry.table.name != name or not _NEEDED[name] <= set(columns):
-                continue
-            for block in reader.scan_table(entry):
-                for row in block.rows:
-                    yield dict(zip(columns, parse(row), strict=True))
+        yield from rows_in(reader, name)
+
+
+def rows_in(reader: BackupReader, name: str) -> Iterator[Row]:
+    """
+    Yield the rows of a table by column; none where it isn't there as every version has it.
+
+    Raises:
+        BackupError: the part that holds them is damaged.
+    """
+    for entry in reader.manifest.tables:
+        columns = entry.table.column_names
+        if entry.table.name != name or not _NEEDED[name] <= set(columns):
+            continue
+        for block in reader.scan_table(entry):
+            for row in block.rows:
+                yield dict(zip(columns, parse(row), strict=True))

@@ -154,6 +154,7 @@ def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
         base=options.base,
         wait=options.wait,
         engine=options.engine,
+        verify=options.verify,
         on_event=on_event,
     )
     return backup, reports.dumped(backup), None

@@ -210,6 +210,12 @@ def _add_dump(commands: _Commands) -> None:
         help="an earlier backup of the same catalog: what PostgreSQL proves unchanged since is taken over from there"
         " and not read again; auto: the newest in the folder where the new one goes. The file is as without",
     )
+    parser.add_argument(
+        "--no-verify",
+        dest="verify",
+        action="store_false",
+        help="do not read a backup in a folder back; it gets no record then, and prune takes it for unfinished",
+    )
     _jobs_option(parser, "read and compress, each on a connection of its own; the file is the same")
     _rate_option(parser, "read")
     _file_options(parser)

@@ -36,6 +36,7 @@ def dumped(backup: "Backup") -> str:
         f"  {_lake(backup.spec_version, backup.snapshot_id)}, {held}, {size}, {backup.seconds:.1f} s",
         f"  sha256 {backup.sha256}",
     ]
+    lines += [f"  read back and proved, {backup.verify_seconds:.1f} s"] if backup.verify_seconds is not None else []
     if backup.base is not None:
         taken = f"{counted(backup.reused_rows, 'row')} ({_size(backup.reused_bytes)})"
         lines.append(f"  taken over from {backup.base}: {taken}")

@@ -36,6 +36,8 @@ from dlbackup.errors import (
     StorageError,
 )
 from dlbackup.lake import spec
+from dlbackup.inventory.names import MIGRATION
+from dlbackup.inventory.publishing import pin, publish
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration import journal, leftovers
 from dlbackup.migration.comparison import strangers
@@ -296,6 +298,8 @@ class _Pipeline:
         )
 
     def _new_log(self, passage: Passage, backup: VerifiedBackup) -> Log:
+        """Begin the journal; from here on the backup is the way back, which no retention takes until it is released."""
+        pin(local(backup.kept_at), MIGRATION)
         header = backup.manifest.header
         entry = Journal(
             place=self.catalog.mark.catalog,
@@ -338,8 +342,9 @@ class _Pipeline:
             )
             self.run.backup, self.run.snapshot_id = backup.path, backup.snapshot_id
         with self.run.stage("verify"):
-            verified, _ = prove(backup, on_event=self.run.on_event)
+            verified, report = prove(backup, on_event=self.run.on_event)
             self.run.seal = verified.seal
+            publish(local(backup.path), backup, verified, report.seconds, "migrate")
         return verified
 
     def _fenced(

@@ -1,16 +1,20 @@
 """
-One backup of the catalog at an address.
+One backup of the catalog at an address; one in a folder is proved, and its record put beside it.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.backup import Backup
 from dlbackup.backupfile.frames import LEVEL
+from dlbackup.backupfile.prover import prove
 from dlbackup.catalogs.contract import Access
-from dlbackup.errors import UsageError
+from dlbackup.errors import BackupError, UsageError
+from dlbackup.inventory.publishing import publish
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
+from dlbackup.stores.folder import local
 from dlbackup.transfer.base import refuse_nowhere
 from dlbackup.transfer.destination import names_folder
 from dlbackup.transfer.dumping import dump_catalog
@@ -27,6 +31,7 @@ def dump(
     base: str | Path | None = None,
     wait: float = 0.0,
     engine: str | Path | None = None,
+    verify: bool = True,
     on_event: OnEvent = ignore,
 ) -> Backup:
     """
@@ -43,18 +48,34 @@ def dump(
             are the same; `auto` for the newest in the folder that `to` means. The same file comes out, sooner.
         wait: for how many seconds to wait for who has a catalog's file open for writing.
         engine: the Python of the environment whose DuckDB reads a catalog's file; by default this one.
+        verify: read a backup in a folder back and prove it, and put its record beside it, without which `prune` takes
+            it for unfinished. One that goes to a file or to standard output is never read back.
 
     Raises:
         UsageError: `to` is none of these, or means no folder for `base` to be looked for in.
         Locked: somebody else has the file open for writing.
         CatalogError: nothing was read; StorageError: nothing was left under the final name.
+        BackupError: the file doesn't verify; it stays where it is, without a record, for somebody to look at.
     """
     if not 1 <= level <= 22:
         raise UsageError(f"zstd level {level} is not between 1 and 22")
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
     refuse_nowhere(base, to)
-    if to != "-":
-        names_folder(to)  # what can't be meant is said before anything is read
+    in_folder = to != "-" and names_folder(to)  # what can't be meant is said before anything is read
     where, access = parse_address(address), Access.of(wait, engine)
-    return dump_catalog(where, to, metadata_schema, level, jobs, on_event, max_rate=max_rate, base=base, access=access)
+    made = dump_catalog(where, to, metadata_schema, level, jobs, on_event, max_rate=max_rate, base=base, access=access)
+    return _published(made, on_event) if in_folder and verify else made
+
+
+def _published(backup: Backup, on_event: OnEvent) -> Backup:
+    where = local(backup.path)
+    try:
+        proof, report = prove(backup, on_event=on_event)
+    except BackupError as exc:
+        exc.hint = exc.hint or "the catalog, the disk or the memory is at fault: dlbackup check ADDRESS, and dump again"
+        exc.message = f"{backup.path} was written and does not verify: {exc.message}"
+        exc.result = backup
+        raise
+    record = publish(where, backup, proof, report.seconds, "dump")
+    return replace(backup, record=str(record), verify_seconds=report.seconds)

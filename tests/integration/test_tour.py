@@ -94,7 +94,7 @@ def test_nightly_script_keeps_old_backups_until_a_new_one_is_proved(
 
     broken = _nightly(server, address + "_not_there", folder)
     assert broken.returncode != 0
-    assert list((folder / "backups").glob("*")) == [old]
+    assert list((folder / "backups").glob("*.sql.zst")) == [old]
     done = _nightly(server, address, folder)
 
     assert done.returncode == 0, done.stderr

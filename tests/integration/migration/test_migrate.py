@@ -190,7 +190,9 @@ def test_migration_to_the_named_version(lake: LakeFactory, cli: Cli) -> None:
 
     assert Path(answer["backup"]).parent == folder
     backup = Path(answer["backup"]).name
-    assert sorted(path.name for path in folder.iterdir()) == [backup, f"{backup}.journal.json"]
+    stem = backup.removesuffix(".sql.zst")
+    beside = {f"{backup}.journal.json", f"{stem}.backup.json", f"{stem}.pin-migration.json"}
+    assert {path.name for path in folder.iterdir()} == {backup, *beside}
 
 
 def test_way_back_gives_the_old_lake_to_old_writers(lake: LakeFactory, cli: Cli) -> None:

@@ -116,7 +116,7 @@ def test_row_level_security_that_filters_is_refused(lake: LakeFactory, cli: Cli,
         assert list(tmp_path.iterdir()) == []
         done = cli("dump", made.url, "-q")
         assert done.exit_code == 0
-        (path,) = tmp_path.iterdir()
+        (path,) = tmp_path.glob("*.zst")
         assert [name for name, (table, _) in contents(path).items() if table.row_security] == ["ducklake_tag"]
 
 
@@ -201,7 +201,7 @@ def test_result_says_what_was_written(lake: LakeFactory, cli: Cli, tmp_path: Pat
     done = cli("dump", made.url, "--json", "-q")
 
     said = done.json()
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.zst")
     assert done.stderr == ""
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert re.fullmatch(rf"ducklake-{made.dbname}-\d{{8}}T\d{{6}}Z-v0\.3-[0-9a-f]{{6}}\.sql\.zst", path.name)
@@ -221,8 +221,9 @@ def test_output_may_be_a_file_or_a_folder(lake: LakeFactory, cli: Cli, tmp_path:
         assert cli("dump", made.url, "-o", output).exit_code == 0
 
     assert (tmp_path / "one.zst").is_file()
-    assert len(list((tmp_path / "folder").iterdir())) == 4
-    assert all(verify(path).ok for path in (tmp_path / "folder").iterdir())
+    backups = list((tmp_path / "folder").glob("*.zst"))
+    assert len(backups) == 4
+    assert all(verify(path).ok for path in backups)
 
 
 def test_a_folder_that_ends_in_a_slash_is_made(lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:
@@ -233,7 +234,7 @@ def test_a_folder_that_ends_in_a_slash_is_made(lake: LakeFactory, cli: Cli, tmp_
         assert cli("dump", made.url, "-o", "new/backups/").exit_code == 0
     assert dump(made.url, f"{tmp_path}/api/").path.startswith(f"{tmp_path}/api/ducklake-")
 
-    assert len(list((tmp_path / "new/backups").iterdir())) == 2
+    assert len(list((tmp_path / "new/backups").glob("*.zst"))) == 2
 
 
 @pytest.mark.parametrize("name", ["backups", "/nowhere/backups", "backup.sql", "b.zst.age", "b.tar.gz", "2026-11-28"])

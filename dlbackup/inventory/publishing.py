@@ -1,0 +1,101 @@
+"""
+How a backup becomes one of its store: what was written is read back and proved, and then its record is put beside it.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from dlbackup.backupfile.backup import Backup, VerifiedBackup
+from dlbackup.backupfile.lineage import rows_in
+from dlbackup.backupfile.manifest import Entry
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.inventory import names
+from dlbackup.inventory.fileids import FileIds
+from dlbackup.inventory.record import MadeBy, Pin, Record, as_text, put
+from dlbackup.stores.contract import Where
+
+MOST_FILES = 100_000
+"""Of a lake with more files, their numbers are read from the backup when somebody asks for them: that takes seconds."""
+_MOST_TEXT = 200_000
+_NUMBERED = {"ducklake_data_file": "data_file_id", "ducklake_delete_file": "delete_file_id"}
+
+
+def publish(where: Where, backup: Backup, proof: VerifiedBackup, verify_seconds: float, made_by: MadeBy) -> Where:
+    """
+    Put the record of a backup that was proved beside it, and return where that is.
+
+    Args:
+        where: the backup in its store, where it was read for the proof.
+
+    Raises:
+        StorageError: it can't be written.
+    """
+    begun = time.monotonic()
+    manifest = proof.manifest
+    with proof.open() as reader:
+        rows = {entry.table.name: entry.rows for entry in manifest.tables}
+        files, deletes = (rows.get(name, 0) for name in _NUMBERED)
+        uuids = (row["schema_uuid"] for row in rows_in(reader, "ducklake_schema") if row["schema_id"] == "0")
+        lake = next(uuids, None)
+        ids = str(file_ids_in(reader)) if files + deletes <= MOST_FILES else None
+    header = manifest.header
+    record = Record(
+        backup=where.name,
+        created=header.created,
+        tool=header.tool,
+        made_by=made_by,
+        database=header.source.database,
+        schema=header.source.schema,
+        dialect=header.dialect,
+        server_version=header.source.server_version,
+        spec_version=header.spec_version,
+        snapshot_id=header.snapshot_id,
+        snapshot_time=header.snapshot_time,
+        tables=backup.tables,
+        rows=backup.rows,
+        raw_bytes=backup.raw_bytes,
+        file_bytes=backup.file_bytes,
+        sha256=backup.sha256,
+        seal=proof.seal,
+        fingerprint=backup.fingerprint,
+        dump_seconds=backup.seconds,
+        verify_seconds=round(verify_seconds + time.monotonic() - begun, 3),
+        lake=lake,
+        data_path=backup.lake.data_path if backup.lake else None,
+        data_files=files,
+        delete_files=deletes,
+        file_ids=ids if ids is not None and len(ids) <= _MOST_TEXT else None,
+    )
+    beside = Where(where.store, names.record_of(where.name))
+    put(beside, record)
+    return beside
+
+
+def pin(where: Where, name: str) -> None:
+    """
+    Pin a backup: it is kept, whatever the policy says, until the pin is taken away.
+
+    Raises:
+        StorageError: there is a pin of that name, or it can't be written.
+    """
+    made = Pin(backup=where.name, name=name, created=as_text(datetime.now(UTC)))
+    put(Where(where.store, names.pin_of(where.name, name)), made)
+
+
+def file_ids_in(reader: BackupReader) -> FileIds:
+    """
+    Return the numbers of all files that a backup refers to, also those of earlier snapshots only.
+
+    Raises:
+        BackupError: the part that holds them is damaged.
+    """
+    return FileIds.of(number for entry in reader.manifest.tables for number in _numbers(reader, entry))
+
+
+def _numbers(reader: BackupReader, entry: Entry) -> Iterator[int]:
+    if entry.table.column_names[:1] != (_NUMBERED.get(entry.table.name),):  # the first in every version
+        return
+    for block in reader.scan_table(entry):
+        for row in block.rows:
+            yield int(row[: row.index(b",")])

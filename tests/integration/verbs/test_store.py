@@ -1,0 +1,75 @@
+"""A folder as a store: what a dump and a migration put there, and what is listed, kept and removed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Cli
+from support.lakes.lakes import LakeFactory
+
+import dlbackup
+from dlbackup.backupfile import prover
+from dlbackup.errors import Corrupt
+from dlbackup.inventory import names
+from dlbackup.inventory.fileids import FileIds
+from dlbackup.inventory.listing import listing_of
+from dlbackup.inventory.record import Record, read
+from dlbackup.stores.folder import Folder, local
+from dlbackup.verbs import dump as verb
+
+
+def test_a_dump_into_a_folder_is_proved_and_recorded(lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:
+    """Its record says what dump and verify found, and which lake it is of; a file gets none, nor does --no-verify."""
+    made = lake("plain", "1.0")
+
+    said = cli("dump", made.url, "-o", "backups/", "--json").json()
+    proved = cli("verify", said["path"], "--json").json()
+    for name in ("a.sql.zst", "other/"):
+        assert cli("dump", made.url, "-o", name, "--no-verify", "--json").json()["record"] is None
+    assert cli("dump", made.url, "-o", "b.sql.zst", "--json").json()["record"] is None
+
+    record = read(local(tmp_path / said["record"]), Record)
+    backup = Path(said["path"]).name
+    assert (record.backup, said["record"]) == (backup, f"backups/{names.record_of(backup)}")
+    for key in ("spec_version", "snapshot_id", "tables", "rows"):
+        assert getattr(record, key) == said[key] == proved[key]
+    assert (record.file_bytes, record.sha256, record.raw_bytes, record.fingerprint) == (
+        (tmp_path / said["path"]).stat().st_size,
+        said["sha256"],
+        said["raw_bytes"],
+        said["fingerprint"],
+    )
+    rows = cli("cat", said["path"], "ducklake_schema", "--format", "jsonl").stdout
+    assert f'"schema_uuid":"{record.lake}"' in rows.replace(": ", ":")
+    files = cli("cat", said["path"], "ducklake_data_file").stdout.splitlines()[1:]
+    assert (record.data_files, record.made_by, record.encrypted) == (len(files), "dump", False)
+    deletes = cli("cat", said["path"], "ducklake_delete_file").stdout.splitlines()[1:]
+    assert FileIds.of_text(record.file_ids or "") == FileIds.of(int(line.split(",")[0]) for line in files + deletes)
+    (entry,) = listing_of(Folder(tmp_path / "backups")).entries
+    assert (entry.state, entry.record) == ("good", record)
+
+
+def test_damage_that_the_reading_back_finds(
+    lake: LakeFactory, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 3 names the file, which stays without a record; nothing takes it for a good one."""
+    made = lake("plain", "1.0")
+
+    def prove(backup: dlbackup.Backup, **options: Any) -> Any:
+        path = Path(backup.path)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 3] ^= 1
+        path.write_bytes(data)
+        return prover.prove(backup, **options)
+
+    monkeypatch.setattr(verb, "prove", prove)
+
+    with pytest.raises(Corrupt) as caught:
+        dlbackup.dump(made.url, tmp_path)
+
+    (path,) = tmp_path.iterdir()
+    assert caught.value.message.startswith(f"{path} was written and does not verify: ")
+    assert "dump again" in caught.value.hint
+    assert isinstance(caught.value.result, dlbackup.Backup)
+    (entry,) = listing_of(Folder(tmp_path)).entries
+    assert entry.state == "unlisted"
