@@ -199,6 +199,18 @@ class WouldLose(Refused):
     """The engine's migration is known to lose something that this lake has."""
 
 
+class NoPolicy(Refused):
+    """Nothing says which backups are to be kept."""
+
+
+class NothingGood(Refused):
+    """No good backup is there, so that none may go."""
+
+
+class ClockOff(Refused):
+    """A clock is off, so that nobody can say which backup is the newest."""
+
+
 class RestoredOtherwise(CatalogError):
     """What a server gives back of a backup is not what it was given."""
 

@@ -35,9 +35,9 @@ from dlbackup.errors import (
     RolledBack,
     StorageError,
 )
-from dlbackup.lake import spec
 from dlbackup.inventory.names import MIGRATION
 from dlbackup.inventory.publishing import pin, publish
+from dlbackup.lake import spec
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration import journal, leftovers
 from dlbackup.migration.comparison import strangers
