@@ -124,11 +124,14 @@ _UNREADABLE = (
 )
 
 
-def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine, *, migrates: bool = True) -> Rehearsal:
+def rehearse_backup(
+    address: Address, backup: VerifiedBackup, engine: Engine | None, *, migrates: bool = True
+) -> Rehearsal:
     """
     Restore a backup into a scratch schema and let an engine open it, after a migration if it needs one.
 
     Args:
+        engine: None where none can be had; then nobody opens it.
         migrates: whether it may; else a catalog that this engine opens only then is restored and not opened.
 
     Returns:
@@ -149,6 +152,8 @@ def rehearse_backup(address: Address, backup: VerifiedBackup, engine: Engine, *,
     begun = time.monotonic()
     with _copied(address, schema, backup, read_back=True, on_event=note) as copy:
         took = round(time.monotonic() - begun, 3)
+        if engine is None:
+            return Rehearsal("not-opened", tuple(said), took)
         with copy.snapshot() as snapshot:
             try:
                 step = step_to_open(snapshot.head.versions, engine, migrates=migrates)

@@ -20,9 +20,9 @@ from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
 
 
-def try_restore(address: Address, backup: VerifiedBackup, engine: Engine) -> Rehearsal:
+def try_restore(address: Address, backup: VerifiedBackup, engine: Engine | None) -> Rehearsal:
     """
-    Restore a backup into a scratch file beside an address, and let an engine of its version open it.
+    Restore a backup into a scratch file beside an address, and let an engine of its version open it, if there is one.
 
     Raises:
         RestoredOtherwise: what is read back is not what the backup holds.
@@ -35,6 +35,8 @@ def try_restore(address: Address, backup: VerifiedBackup, engine: Engine) -> Reh
         with open_for_restore(place, None, source.schema, replace=False) as catalog, backup.open() as reader:
             restore_into(catalog, reader, options, scratch=True)
         took = round(time.monotonic() - begun, 3)
+        if engine is None:
+            return Rehearsal("not-opened", (), took)
         with open_catalog(place, source.schema) as catalog, catalog.snapshot() as snapshot:
             try:
                 step_to_open(snapshot.head.versions, engine, migrates=False)

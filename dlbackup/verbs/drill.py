@@ -26,6 +26,7 @@ from dlbackup.errors import (
     DeadlinePassed,
     DlbackupError,
     DrillNotMade,
+    EngineError,
     Interrupted,
     NotVerified,
     RestoredOtherwise,
@@ -46,6 +47,7 @@ from dlbackup.stores.contract import Where
 from dlbackup.stores.folder import Folder
 
 if TYPE_CHECKING:
+    from dlbackup.engine.engine import Engine
     from dlbackup.migration.rehearsal import Rehearsal
 
 EMBEDDED = "embedded"
@@ -326,18 +328,17 @@ class _Attempt:
             self.files = DrilledFiles(self.files.looked_at, self.files.missing, sampled.read)
 
     def _restore(self, proof: VerifiedBackup) -> None:
-        from dlbackup.engine.engine import probe
         from dlbackup.migration.rehearsal import rehearse_backup
         from dlbackup.migration.trial import try_restore
 
         with ExitStack() as stack:
             with self._stage("start", "making ready what it is restored into, and an engine"):
                 address, self.on = stack.enter_context(_place(self.wanted.on, proof))
-                engine = stack.enter_context(probe(self.wanted.engine))
+                engine = self._engine(stack)
             rewrite_for(address, proof.manifest.header.dialect)
-            how = f"restoring into {self.on}, to be opened by DuckDB {engine.duckdb_version}"
+            opener = f", to be opened by DuckDB {engine.duckdb_version}" if engine else ""
             try:
-                with self._stage("restore", how):
+                with self._stage("restore", f"restoring into {self.on}{opener}"):
                     if address.kind == "postgres":
                         found = rehearse_backup(address, proof, engine, migrates=self.wanted.rehearse)
                     else:
@@ -346,12 +347,25 @@ class _Attempt:
                 self.findings.append(Finding(severity="error", rule="restored-otherwise", message=exc.message))
                 return
             except AttachFailed as exc:
-                text = f"restored and read back, but DuckDB {engine.duckdb_version} fails to open it: {exc.message}"
+                text = f"restored and read back, but not opened: {exc.message}"
                 self.findings.append(Finding(severity="error", rule=_NOT_OPENED, message=text))
                 return
         self.rehearsal = found
         self.findings += found.findings
         self._divide(found.restored_seconds)
+
+    def _engine(self, stack: ExitStack) -> "Engine | None":
+        """Return the engine that opens the copy; that there is none is a warning, unless it was asked for."""
+        from dlbackup.engine.engine import probe
+
+        try:
+            return stack.enter_context(probe(self.wanted.engine))
+        except EngineError as exc:
+            if self.wanted.engine or self.wanted.rehearse:
+                raise
+            text = f"no engine opens what is restored: {exc.message}"
+            self.findings.append(Finding(severity="warning", rule="not-opened", message=text))
+            return None
 
     def _divide(self, restored_seconds: float) -> None:
         """Tell the restore from what came after it."""

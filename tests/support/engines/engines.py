@@ -33,6 +33,7 @@ __all__ = [
     "duckdb_cli",
     "engine",
     "engine_of",
+    "newest_duckdb",
     "with_httpfs",
 ]
 
@@ -236,15 +237,23 @@ def duckdb_cli() -> Path:
     return made_once(private_cache() / "engines" / "cli-1.5.6", _add_cli) / "duckdb_cli" / "duckdb"
 
 
-def _add_cli(target: Path) -> None:
+def newest_duckdb() -> Path:
+    """Return the folder of a newer DuckDB than that of the tests, which no DuckLake is for yet; for PYTHONPATH."""
+    return made_once(private_cache() / "engines" / "core-2.0.1", lambda target: _add(target, "duckdb==2.0.1"))
+
+
+def _add(target: Path, package: str) -> None:
     pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--only-binary=:all:"]
-    _must_run(*pip, "--target", str(target), "duckdb-cli==1.5.6")
+    _must_run(*pip, "--target", str(target), package)
+
+
+def _add_cli(target: Path) -> None:
+    _add(target, "duckdb-cli==1.5.6")
     (target / "duckdb_cli" / "duckdb").chmod(0o755)
 
 
 def _add_httpfs(plain: Engine, target: Path) -> None:
-    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--only-binary=:all:"]
-    _must_run(*pip, "--target", str(target), f"duckdb-extension-httpfs=={plain.version}")
+    _add(target, f"duckdb-extension-httpfs=={plain.version}")
     wrapper = target / "python"
     wrapper.write_text(
         "#!/bin/sh\n"

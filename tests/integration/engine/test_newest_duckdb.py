@@ -1,0 +1,68 @@
+"""
+With the newest DuckDB, which `pip install dlbackup` brings and no DuckLake from an index is for: all that needs none.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from support.cli import Cli, Finished
+from support.engines.engines import newest_duckdb
+from support.lakes.in_files import FileLakes
+from support.lakes.lakes import LakeFactory
+
+
+class _Newest:
+    """Runs commands under that DuckDB."""
+
+    def __init__(self, cli: Cli) -> None:
+        places = [str(newest_duckdb()), os.environ.get("PYTHONPATH", "")]
+        self._cli, self._environment = cli, {"PYTHONPATH": os.pathsep.join(filter(None, places))}
+
+    def __call__(self, *words: str | Path) -> Finished:
+        return self._cli.apart(*words, env=self._environment)
+
+    def good(self, *words: str | Path) -> dict[str, object]:
+        """Return what a command says that must succeed."""
+        done = self(*words, "--json")
+        assert done.exit_code == 0, done
+        answer: dict[str, object] = json.loads(done.output)
+        return answer
+
+
+@pytest.fixture
+def newest(cli: Cli) -> _Newest:
+    """The command under the newest DuckDB."""
+    return _Newest(cli)
+
+
+def test_of_a_server(lake: LakeFactory, newest: _Newest, cli: Cli) -> None:
+    """A catalog on PostgreSQL is dumped, verified, checked, listed, read, restored and drilled."""
+    made = lake("inlined", "1.0")
+
+    backup = str(newest.good("dump", made.url)["path"])
+    assert newest.good("verify", backup, "--data-files")["findings"] == []
+    for target in (backup, made.url):
+        checked = newest.good("check", target)
+        assert checked["findings"] == []
+        assert any("as DuckDB 2.0.1 reads them" in text for text in checked["looked_at"])  # type: ignore[attr-defined]
+        assert newest.good("info", target)["spec_version"] == "1.0"
+    assert newest("cat", backup, "ducklake_snapshot").output == cli("cat", backup, "ducklake_snapshot").output
+    newest.good("restore", backup, made.url, "--metadata-schema", "again")
+    drilled = newest.good("drill", backup, "--on", made.url)
+    assert [finding["rule"] for finding in drilled["findings"]] == ["not-opened"]  # type: ignore[attr-defined]
+    assert newest("drill", backup, "--on", made.url, "--rehearse").exit_code == 1
+
+
+def test_of_a_file(file_lakes: FileLakes, newest: _Newest, cli: Cli) -> None:
+    """A catalog in a file of an older DuckDB too, and what is restored from it the older one reads."""
+    made = file_lakes.copy("inlined", "1.5.5", cli.cwd)
+
+    backup = str(newest.good("dump", made.path)["path"])
+    assert newest.good("verify", backup)["findings"] == []
+    assert newest.good("check", made.path)["findings"] == []
+    newest.good("restore", backup, "again.ducklake")
+    theirs = cli("dump", made.path, "-o", "theirs.sql.zst", "--json").json()
+    ours = cli("dump", "again.ducklake", "-o", "ours.sql.zst", "--json").json()
+    assert (theirs["fingerprint"], theirs["rows"]) == (ours["fingerprint"], ours["rows"])
