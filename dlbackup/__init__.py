@@ -68,6 +68,8 @@ if typing.TYPE_CHECKING:
     from dlbackup.backupfile.prover import Verification
     from dlbackup.catalogs.contract import Client, Copy
     from dlbackup.health.checkup import Check
+    from dlbackup.inventory.publishing import Pinned
+    from dlbackup.inventory.retention import Decision, Policy
     from dlbackup.lake.extent import Extent
     from dlbackup.lake.findings import Finding
     from dlbackup.migration.options import MigrateOptions
@@ -76,6 +78,7 @@ if typing.TYPE_CHECKING:
     from dlbackup.transfer.filling import RestoreOptions
     from dlbackup.transfer.way_back import WayBack
     from dlbackup.verbs.attach import Attached, attach
+    from dlbackup.verbs.backups import Inventory, ListedBackup, backups
     from dlbackup.verbs.cat import TableRows, cat
     from dlbackup.verbs.check import check
     from dlbackup.verbs.drill import Drill, DrilledFiles, drill
@@ -83,7 +86,10 @@ if typing.TYPE_CHECKING:
     from dlbackup.verbs.info import Info, Since, TableChange, info
     from dlbackup.verbs.metrics import metrics
     from dlbackup.verbs.migrate import migrate
+    from dlbackup.verbs.pin import pin
     from dlbackup.verbs.plan import Blocker, Plan, PlannedLoss, plan
+    from dlbackup.verbs.prune import Pruned, prune
+    from dlbackup.verbs.release import release
     from dlbackup.verbs.restore import Restored, restore
     from dlbackup.verbs.unbar import Unbarred, unbar
     from dlbackup.verbs.verify import verify
@@ -106,6 +112,7 @@ __all__ = [
     "Corrupt",
     "CutOff",
     "DeadlinePassed",
+    "Decision",
     "DlbackupError",
     "Drill",
     "DrillNotMade",
@@ -117,6 +124,8 @@ __all__ = [
     "HasDependents",
     "Info",
     "Interrupted",
+    "Inventory",
+    "ListedBackup",
     "Locked",
     "Mend",
     "MigrateOptions",
@@ -139,9 +148,12 @@ __all__ = [
     "OtherEncoding",
     "OtherLake",
     "OtherRows",
+    "Pinned",
     "Plan",
     "PlannedLoss",
+    "Policy",
     "Pooled",
+    "Pruned",
     "Refused",
     "RehearsalFailed",
     "RestoreOptions",
@@ -168,6 +180,7 @@ __all__ = [
     "WayBack",
     "WouldLose",
     "attach",
+    "backups",
     "cat",
     "check",
     "drill",
@@ -175,7 +188,10 @@ __all__ = [
     "info",
     "metrics",
     "migrate",
+    "pin",
     "plan",
+    "prune",
+    "release",
     "restore",
     "unbar",
     "verify",
@@ -190,10 +206,13 @@ _MODULES = {
     "Copy": "catalogs.contract",
     "Drill": "verbs.drill",
     "DrilledFiles": "verbs.drill",
+    "Decision": "inventory.retention",
     "Event": "runtime.progress",
     "Extent": "lake.extent",
     "Finding": "lake.findings",
     "Info": "verbs.info",
+    "Inventory": "verbs.backups",
+    "ListedBackup": "verbs.backups",
     "Since": "verbs.info",
     "TableChange": "verbs.info",
     "Mend": "migration.outcome",
@@ -201,6 +220,9 @@ _MODULES = {
     "Migration": "migration.outcome",
     "Plan": "verbs.plan",
     "PlannedLoss": "verbs.plan",
+    "Pinned": "inventory.publishing",
+    "Policy": "inventory.retention",
+    "Pruned": "verbs.prune",
     "RestoreOptions": "transfer.filling",
     "Restored": "verbs.restore",
     "Stage": "migration.outcome",

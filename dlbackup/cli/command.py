@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import dlbackup
 from dlbackup.addresses.libpq import masked
-from dlbackup.cli import reports
+from dlbackup.cli import inventories, reports
 from dlbackup.cli.options import command_line
 from dlbackup.cli.terminal import Output, Screen, flushed, is_one_place, say, written
 from dlbackup.errors import DlbackupError, Interrupted, Refused, UsageError
@@ -300,6 +301,35 @@ def _metrics(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, st
     return None, "" if options.output else text.removesuffix("\n"), None
 
 
+def _list(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    found = dlbackup.backups(options.store)
+    return found, inventories.listed(found, datetime.now(UTC)), None
+
+
+def _prune(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    policy = dlbackup.Policy(
+        last=options.keep_last,
+        hourly=options.keep_hourly,
+        daily=options.keep_daily,
+        weekly=options.keep_weekly,
+        monthly=options.keep_monthly,
+        yearly=options.keep_yearly,
+        within=options.keep_within,
+    )
+    done = dlbackup.prune(options.store, policy, yes=options.yes, other_lakes=options.other_lakes, on_event=on_event)
+    return done, inventories.pruned(done), None
+
+
+def _pin(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    done = dlbackup.pin(options.backup, name=options.name)
+    return done, inventories.pinned(done), None
+
+
+def _release(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    done = dlbackup.release(options.backup, name=options.name)
+    return done, inventories.released(done), None
+
+
 _COMMANDS: dict[str, Callable[[argparse.Namespace, OnEvent], tuple[object, str, DlbackupError | None]]] = {
     "dump": _dump,
     "verify": _verify,
@@ -312,4 +342,8 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, OnEvent], tuple[object, str, 
     "cat": _cat,
     "drill": _drill,
     "metrics": _metrics,
+    "list": _list,
+    "prune": _prune,
+    "pin": _pin,
+    "release": _release,
 }

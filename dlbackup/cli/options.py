@@ -6,10 +6,11 @@ Nothing is done here; wrong usage is an error like any other.
 
 import argparse
 import sys
+from datetime import timedelta
 from typing import Any, NoReturn, get_args
 
 from dlbackup.backupfile.frames import LEVEL
-from dlbackup.cli.usage import Parser, ping_url, rate, seconds, whole
+from dlbackup.cli.usage import Parser, duration, ping_url, rate, seconds, whole
 from dlbackup.runtime.workers import JOBS
 from dlbackup.tables.formats import Format
 
@@ -70,6 +71,10 @@ def command_line() -> argparse.ArgumentParser:
     _add_cat(commands)
     _add_drill(commands)
     _add_metrics(commands)
+    _add_list(commands)
+    _add_prune(commands)
+    _add_pin(commands)
+    _add_release(commands)
     return made
 
 
@@ -462,3 +467,64 @@ def _add_metrics(commands: _Commands) -> None:
         help="write them to this file instead, whole or not at all, as a textfile collector needs it; its name ends in"
         " .prom by custom",
     )
+
+
+def _store_argument(parser: argparse.ArgumentParser, **more: Any) -> None:
+    parser.add_argument("store", metavar="STORE", help="the folder in which the backups are", **more)
+
+
+def _add_list(commands: _Commands) -> None:
+    more = (
+        "The newest first: age, size, whether a drill has proved it, whether its data files are still there, why it is"
+        " kept. Nothing is opened but the records beside the backups."
+    )
+    parser = _command(commands, "list", "list the backups in a folder", more)
+    _store_argument(parser, nargs="?", default=".")
+
+
+def _add_prune(commands: _Commands) -> None:
+    more = (
+        "Says of every backup whether it is kept or may go, and why; nothing goes without --yes. Whatever the options"
+        " say, the newest good backup stays, the newest proven one, pinned ones, and those that a migration made until"
+        " they are released."
+    )
+    parser = _command(commands, "prune", "take old backups away by a policy", more)
+    _store_argument(parser)
+    add = parser.add_argument
+    add("--keep-last", type=whole(0), default=0, metavar="N", help="keep the last N backups")
+    for kind in ("hour", "day", "week", "month", "year"):
+        option = "daily" if kind == "day" else f"{kind}ly"
+        add(
+            f"--keep-{option}",
+            type=whole(0),
+            default=0,
+            metavar="N",
+            help=f"keep the newest backup of each of the last N {kind}s that have one (UTC)",
+        )
+    add(
+        "--keep-within",
+        type=duration,
+        default=timedelta(),
+        metavar="TIME",
+        help="keep all that are at most so much older than the newest, such as 36h, 14d or 8w",
+    )
+    add("--yes", action="store_true", help="take away what may go; without it, only say what would")
+    add(
+        "--other-lake",
+        dest="other_lakes",
+        action="store_true",
+        help="accept that backups of one name are of several lakes, and keep those of each by the policy",
+    )
+
+
+def _add_pin(commands: _Commands) -> None:
+    parser = _command(commands, "pin", "keep a backup whatever the policy says", "Until it is released.")
+    parser.add_argument("backup", metavar="BACKUP", help="the file that dump or migrate wrote into a folder")
+    parser.add_argument("--name", metavar="NAME", default="manual", help="of the pin (default: %(default)s)")
+
+
+def _add_release(commands: _Commands) -> None:
+    more = "It then goes by the policy like others. What a migration made is kept until it is released."
+    parser = _command(commands, "release", "take the pins from a backup", more)
+    parser.add_argument("backup", metavar="BACKUP", help="the file that dump or migrate wrote into a folder")
+    parser.add_argument("--name", metavar="NAME", help="only the pin of that name (default: all)")

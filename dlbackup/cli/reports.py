@@ -30,22 +30,22 @@ _ABOUT = 60
 def dumped(backup: "Backup") -> str:
     """Say what `dump` wrote."""
     held = f"{counted(backup.tables, 'catalog table')}, {counted(backup.rows, 'row')}"
-    size = f"{_size(backup.file_bytes)} ({_size(backup.raw_bytes)} of SQL)"
+    sizes = f"{size(backup.file_bytes)} ({size(backup.raw_bytes)} of SQL)"
     lines = [
         backup.path,
-        f"  {_lake(backup.spec_version, backup.snapshot_id)}, {held}, {size}, {backup.seconds:.1f} s",
+        f"  {_lake(backup.spec_version, backup.snapshot_id)}, {held}, {sizes}, {backup.seconds:.1f} s",
         f"  sha256 {backup.sha256}",
     ]
     lines += [f"  read back and proved, {backup.verify_seconds:.1f} s"] if backup.verify_seconds is not None else []
     if backup.base is not None:
-        taken = f"{counted(backup.reused_rows, 'row')} ({_size(backup.reused_bytes)})"
+        taken = f"{counted(backup.reused_rows, 'row')} ({size(backup.reused_bytes)})"
         lines.append(f"  taken over from {backup.base}: {taken}")
     lines += [f"  not in it, the lake's own files: {_extent(backup.lake)}"] if backup.lake else []
     return "\n".join(lines)
 
 
 def _extent(lake: "Extent") -> str:
-    held = f"{counted(lake.data_files, 'data file')} of {counted(lake.tables, 'table')}, {_size(lake.data_bytes)}"
+    held = f"{counted(lake.data_files, 'data file')} of {counted(lake.tables, 'table')}, {size(lake.data_bytes)}"
     return f"{held}, in {lake.data_path or 'an unknown place'}"
 
 
@@ -168,7 +168,7 @@ def found(result: "Info") -> str:
     lines = [
         f"{result.kind} of DuckLake {result.spec_version or 'without a version'} (opened by {result.engine})",
         f"snapshot  {result.snapshot_id} of {result.snapshot_time}",
-        f"content   {counted(result.tables, 'catalog table')}, {counted(result.rows, 'row')}, {_size(result.bytes)}",
+        f"content   {counted(result.tables, 'catalog table')}, {counted(result.rows, 'row')}, {size(result.bytes)}",
         f"lake      {_extent(result.lake) if result.lake else 'unknown'}",
         f"source    {_source(result)}",
     ]
@@ -222,7 +222,8 @@ def _lake(spec_version: str, snapshot_id: int | None) -> str:
     return f"DuckLake {spec_version or 'without a version'}, snapshot {snapshot_id}"
 
 
-def _size(number: float) -> str:
+def size(number: float) -> str:
+    """Return a number of bytes as people say it."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if number < 1000 or unit == "GB":
             break

@@ -8,6 +8,7 @@ meant by one that it doesn't know. Whatever was given is shown without passwords
 import argparse
 import re
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from dlbackup.addresses.libpq import masked
 from dlbackup.errors import UsageError
 from dlbackup.runtime.throttle import parse_rate
 
-__all__ = ["Parser", "ping_url", "rate", "seconds", "whole"]
+__all__ = ["Parser", "duration", "ping_url", "rate", "seconds", "whole"]
 
 _MOST_SECONDS = 1_000_000
 
@@ -37,6 +38,17 @@ def rate(text: str) -> float:
         return parse_rate(text)
     except ValueError:
         raise _not(text, "a number of bytes a second above 0, such as 500k, 20M or 1.5G") from None
+
+
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+
+
+def duration(text: str) -> timedelta:
+    """Return how much time an option says, in hours, days or weeks."""
+    found = re.fullmatch(r"([1-9]\d{0,4})([hdw])", text)
+    if not found:
+        raise _not(text, "a number of hours, days or weeks, such as 36h, 14d or 8w")
+    return int(found[1]) * _UNITS[found[2]]
 
 
 def whole(least: int, most: int | None = None) -> Callable[[str], int]:

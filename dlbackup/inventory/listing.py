@@ -139,6 +139,26 @@ def listing_of(store: Store) -> Listing:
     return Listing(entries=tuple(entries), stray=tuple(stray))
 
 
+def leftovers(store: Store, listing: Listing) -> tuple[str, ...]:
+    """
+    Return the files that a prune left that was ended before it had taken away all that belonged to a backup.
+
+    The record goes first: where one is without its backup, the backup was lost, and nothing of it is a leftover.
+    """
+    beside = [(name, names.beside(name)) for name in listing.stray]
+    lost = {found[0] for _, found in beside if found and found[1] == "backup"}
+    small = _Small(store)
+    left = []
+    for name, found in beside:
+        if found is None or found[0] in lost:
+            continue
+        kind = found[1]
+        journals = small.all([_Beside(name, *found[1:])], "journal", Journal)
+        if kind == "drill" or any(journal.progress in DONE for journal in journals):
+            left.append(name)
+    return tuple(left)
+
+
 def last_drill(drills: Sequence[Drill]) -> Drill | None:
     """Return the last drill that says something of its backup."""
     return next((drill for drill in reversed(drills) if drill.couldnt_run is None), None)

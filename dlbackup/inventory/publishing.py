@@ -4,12 +4,14 @@ How a backup becomes one of its store: what was written is read back and proved,
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dlbackup.backupfile.backup import Backup, VerifiedBackup
 from dlbackup.backupfile.lineage import rows_in
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.errors import UsageError
 from dlbackup.inventory import names
 from dlbackup.inventory.fileids import FileIds
 from dlbackup.inventory.record import MadeBy, Pin, Record, as_text, put
@@ -19,6 +21,21 @@ MOST_FILES = 100_000
 """Of a lake with more files, their numbers are read from the backup when somebody asks for them: that takes seconds."""
 _MOST_TEXT = 200_000
 _NUMBERED = {"ducklake_data_file": "data_file_id", "ducklake_delete_file": "delete_file_id"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinned:
+    """
+    The pins on a backup.
+
+    Args:
+        pins: those that are there now.
+        changed: those that were put there, or taken away.
+    """
+
+    backup: str
+    pins: tuple[str, ...]
+    changed: tuple[str, ...]
 
 
 def publish(where: Where, backup: Backup, proof: VerifiedBackup, verify_seconds: float, made_by: MadeBy) -> Where:
@@ -81,6 +98,25 @@ def pin(where: Where, name: str) -> None:
     """
     made = Pin(backup=where.name, name=name, created=as_text(datetime.now(UTC)))
     put(Where(where.store, names.pin_of(where.name, name)), made)
+
+
+def pins_of(where: Where) -> tuple[str, ...]:
+    """
+    Return the names of the pins on a backup.
+
+    Raises:
+        StorageError: there is no such backup; UsageError: it has no name that a store gave it.
+    """
+    with where.open():
+        pass
+    if not names.is_backup(where.name):
+        raise UsageError(
+            f"{where} has a name of its own, and prune looks only at what dump or migrate named in a folder",
+            "nothing takes this file away, so it needs no pin",
+        )
+    stem = names.stem_of(where.name)
+    beside = (names.beside(blob.name) for blob in where.store.list())
+    return tuple(sorted(found[2] for found in beside if found and found[:2] == (stem, "pin")))
 
 
 def file_ids_in(reader: BackupReader) -> FileIds:

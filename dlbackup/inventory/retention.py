@@ -101,6 +101,33 @@ def decide(entries: Sequence[Entry], policy: Policy, now: datetime, *, other_lak
     return Decisions(keep=tuple(keep), remove=tuple(gone))
 
 
+def protected(entries: Sequence[Entry], now: datetime) -> dict[str, tuple[str, ...]]:
+    """Return why each backup is kept whatever a policy says, by name."""
+    reasons = {entry.name: list(_own_reasons(entry, now)) for entry in entries}
+    ordered = sorted(entries, key=lambda entry: (entry.created, entry.name), reverse=True)
+    for catalog in {entry.catalog for entry in entries}:
+        counted = [entry for entry in ordered if entry.catalog == catalog and _counts(entry, now)]
+        for good in _lakes(catalog, counted, other_lakes=True):
+            for name, why in _ways_back(good):
+                reasons[name].append(why)
+    return {name: tuple(why) for name, why in reasons.items()}
+
+
+def cleanup_safe_before(kept: Sequence[Entry]) -> datetime | None:
+    """
+    Return before when files may have been scheduled for deletion to be deleted without harm to what is kept.
+
+    What was scheduled before the oldest backup had left the catalog when that was made. None where none is good.
+    """
+    times = [entry.created for entry in kept if entry.is_good]
+    return min(times) - SKEW if times else None
+
+
+def cleanup_call(before: datetime) -> str:
+    """Return the call that deletes files that were scheduled for that before a time, and no others."""
+    return f"CALL ducklake_cleanup_old_files('lake', older_than => TIMESTAMPTZ '{before:%Y-%m-%d %H:%M:%S}+00')"
+
+
 def _refuse_clocks(entries: Sequence[Entry], now: datetime) -> None:
     """Refuse where this clock is behind the store's, or that of who made a lake's newest backup is ahead."""
     latest = max((entry.blob.modified for entry in entries), default=now)

@@ -9,6 +9,7 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
+from dlbackup.addresses.libpq import masked
 from dlbackup.errors import StorageError
 from dlbackup.stores import files
 from dlbackup.stores.contract import Blob, Readable, Where
@@ -18,6 +19,18 @@ def local(path: str | Path) -> Where:
     """Return where a local file is, or is to be."""
     path = Path(path)
     return Where(Folder(path.parent), path.name)
+
+
+def folder(path: str | Path) -> "Folder":
+    """
+    Return the store that a user names.
+
+    Raises:
+        StorageError: there is no such folder.
+    """
+    if not Path(path).is_dir():
+        raise StorageError(f"{masked(str(path))} is not a folder", "name the folder in which the backups are")
+    return Folder(Path(path))
 
 
 @dataclass(frozen=True, slots=True)

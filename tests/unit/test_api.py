@@ -12,7 +12,22 @@ import pytest
 import dlbackup
 from dlbackup import errors
 
-VERBS = ("attach", "cat", "check", "dump", "info", "migrate", "plan", "restore", "unbar", "verify")
+VERBS = (
+    "attach",
+    "backups",
+    "cat",
+    "check",
+    "dump",
+    "info",
+    "migrate",
+    "pin",
+    "plan",
+    "prune",
+    "release",
+    "restore",
+    "unbar",
+    "verify",
+)
 
 
 def test_the_public_names() -> None:
@@ -110,7 +125,11 @@ def test_records_are_frozen() -> None:
         "Attached",
         "Backup",
         "Info",
+        "Inventory",
         "Migration",
+        "Pinned",
+        "Policy",
+        "Pruned",
         "Restored",
         "Verification",
         "MigrateOptions",
@@ -127,6 +146,11 @@ KEYS = {
     "Restored": "spec_version snapshot_id tables rows replaced seconds",
     "Migration": "outcome from_version to_version snapshot_id backup stages mends writer_pause_seconds stale_clients",
     "Info": "kind spec_version snapshot_id tables rows",
+    "Inventory": "store backups cleanup_safe_before",
+    "ListedBackup": "name catalog created spec_version snapshot_id rows file_bytes encrypted state proven_at files"
+    " at_risk_until pins kept_because",
+    "Pruned": "executed keep remove cleanup_safe_before",
+    "Decision": "name reasons",
 }
 
 

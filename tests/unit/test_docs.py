@@ -13,7 +13,10 @@ from dlbackup.lake import spec
 from dlbackup.migration.losses.known import RULES
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("dump", "verify", "restore", "plan", "migrate", "check", "info", "cat", "drill")
+COMMANDS = (
+    *("dump", "verify", "restore", "plan", "migrate", "check", "info", "cat"),
+    *("drill", "list", "prune", "pin", "release"),
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,0 +1,27 @@
+"""
+The verb `pin`: keep a backup, whatever the policy says.
+"""
+
+from pathlib import Path
+
+from dlbackup.backupfile.backup import Backup, where_of
+from dlbackup.inventory.publishing import Pinned, pins_of
+from dlbackup.inventory.publishing import pin as put_pin
+
+
+def pin(backup: str | Path | Backup, *, name: str = "manual") -> Pinned:
+    """
+    Pin a backup of a store, so that no prune takes it until it is released.
+
+    Args:
+        name: says whose pin it is; a backup may have several.
+
+    Raises:
+        StorageError: there is no such backup, or the pin can't be written; UsageError: it is no backup of a store.
+    """
+    with where_of(backup) as where:
+        before = pins_of(where)
+        if name not in before:
+            put_pin(where, name)
+        changed = () if name in before else (name,)
+        return Pinned(backup=str(where), pins=tuple(sorted({*before, name})), changed=changed)

@@ -1,0 +1,97 @@
+"""
+The verb `prune`: which backups of a store may go by a policy, and taking them away.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from dlbackup.errors import StorageError, counted, listed
+from dlbackup.inventory.listing import Entry, leftovers, listing_of
+from dlbackup.inventory.pruning import remove, remove_files
+from dlbackup.inventory.record import as_text
+from dlbackup.inventory.retention import Decision, Policy, cleanup_call, cleanup_safe_before, decide
+from dlbackup.runtime.progress import Event, OnEvent, ignore
+from dlbackup.stores.contract import Store
+from dlbackup.stores.folder import folder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """
+    What may go, and whether it is gone.
+
+    Args:
+        executed: without it, nothing was changed.
+        keep, remove: each backup with the reasons; the newest first.
+        leftovers: files of backups that an earlier prune took away but for these; gone too if executed.
+        stray: other files that belong to backups that are not there; they are left alone.
+        cleanup_safe_before, cleanup_call: as for `Inventory`, of what is kept.
+    """
+
+    executed: bool
+    keep: tuple[Decision, ...]
+    remove: tuple[Decision, ...]
+    leftovers: tuple[str, ...]
+    stray: tuple[str, ...]
+    cleanup_safe_before: str | None
+    cleanup_call: str | None
+
+
+def prune(
+    store: str | Path,
+    policy: Policy,
+    *,
+    yes: bool = False,
+    other_lakes: bool = False,
+    on_event: OnEvent = ignore,
+) -> Pruned:
+    """
+    Say which backups of a store are kept by a policy and which may go, and with `yes` take these away.
+
+    Args:
+        other_lakes: backups of one name may be of several lakes; those of each are kept by the policy.
+
+    Raises:
+        Refused: the policy is empty, a clock is off, one name stands for several lakes, or nothing is good.
+        StorageError: the store can't be read, or some of what may go stays; `result` says what was to go.
+    """
+    place = folder(store)
+    listing = listing_of(place)
+    decided = decide(listing.entries, policy, datetime.now(UTC), other_lakes=other_lakes)
+    going, left = {one.name for one in decided.remove}, leftovers(place, listing)
+    safe = cleanup_safe_before([entry for entry in listing.entries if entry.name not in going])
+    result = Pruned(
+        executed=yes,
+        keep=decided.keep,
+        remove=decided.remove,
+        leftovers=left,
+        stray=tuple(name for name in listing.stray if name not in left),
+        cleanup_safe_before=as_text(safe) if safe else None,
+        cleanup_call=cleanup_call(safe) if safe else None,
+    )
+    if yes:
+        oldest_first = [entry for entry in reversed(listing.entries) if entry.name in going]
+        _execute(place, oldest_first, left, result, on_event)
+    return result
+
+
+def _execute(place: Store, going: Sequence[Entry], left: Sequence[str], result: Pruned, on_event: OnEvent) -> None:
+    """Take away what may go, the oldest first; what can't be taken away keeps nothing else from going."""
+    failed: list[str] = []
+    jobs = [partial(remove_files, place, left), *(partial(remove, place, entry) for entry in going)]
+    for number, job in enumerate(jobs):
+        try:
+            job()
+        except StorageError as exc:
+            failed.append(exc.message)
+        on_event(Event(stage="prune", message=f"{number} of {counted(len(going), 'backup')} gone"))
+    if failed:
+        error = StorageError(
+            f"{len(failed)} of {counted(len(going), 'backup')} could not be taken away: {listed(failed)}",
+            "what went well stays done; prune again once the store lets them go",
+        )
+        error.result = result
+        raise error
