@@ -515,6 +515,7 @@ def _add_prune(commands: _Commands) -> None:
         action="store_true",
         help="accept that backups of one name are of several lakes, and keep those of each by the policy",
     )
+    _ping_option(parser)
 
 
 def _add_pin(commands: _Commands) -> None:
