@@ -30,7 +30,7 @@ from dlbackup.runtime.progress import OnEvent
 from dlbackup.runtime.signals import cut_off
 
 if TYPE_CHECKING:
-    from dlbackup.cli.pings import Pings
+    from dlbackup.cli.told import Notices, Pings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,11 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, _interrupt)
     answers = _answers(words) if "--json" in words else None
-    code, pings = 0, None
+    code, told = 0, []
     answer: dict[str, Any] = {}
     try:
         options = command_line().parse_args(words)
-        pings = _pings(options)
+        told = _who_is_told(options)
         code, answer = _run(options)
         flushed()
     except DlbackupError as exc:
@@ -57,22 +57,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         text = f"unexpected {type(exc).__name__}: {reason}"
         bug = DlbackupError(text, "this is a bug in dlbackup: run again with -v and report it")
         code, answer = _report(bug, answers)
-    if pings is not None:
-        with suppress(Interrupted):
-            pings.ended(code, answer)
+    with suppress(Interrupted):
+        for one in told:
+            one.ended(code, answer)
     _let_go_of_output()
     return code
 
 
-def _pings(options: argparse.Namespace) -> "Pings | None":
-    """Say that a command begins, if somebody wants to know."""
-    if getattr(options, "ping", None) is None:
-        return None
-    from dlbackup.cli.pings import Pings
+def _who_is_told(options: argparse.Namespace) -> "list[Pings | Notices]":
+    """Say that a command begins to who wants to know; return all who want to know how it ends."""
+    ping, notify = getattr(options, "ping", None), getattr(options, "notify", None)
+    if not (ping or notify):
+        return []
+    from dlbackup.cli.told import Notices, Pings
 
-    pings = Pings(options.ping, Screen(quiet=options.quiet).show)
-    pings.begun()
-    return pings
+    show = Screen(quiet=options.quiet).show
+    told: list[Pings | Notices] = []
+    if ping:
+        pings = Pings(ping, show)
+        pings.begun()
+        told.append(pings)
+    if notify:
+        about = ("address", "store", "backup", "metadata_schema", "output", "backup_dir")
+        given = (str(value) for name in about if (value := getattr(options, name, None)))
+        told.append(Notices(notify, [options.command, *given], show))
+    return told
 
 
 def _answers(words: Sequence[str]) -> TextIO:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, NoReturn, get_args
 
 from dlbackup.backupfile.frames import LEVEL
-from dlbackup.cli.usage import Parser, duration, ping_url, rate, seconds, whole
+from dlbackup.cli.usage import Parser, duration, rate, seconds, web_url, whole
 from dlbackup.runtime.workers import JOBS
 from dlbackup.tables.formats import Format
 
@@ -140,13 +140,19 @@ def _file_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _ping_option(parser: argparse.ArgumentParser) -> None:
+def _told_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ping",
-        type=ping_url,
+        type=web_url,
         metavar="URL",
         help="tell a service that watches jobs, as healthchecks do: URL/start now, and then URL, or URL/<exit code>,"
         " with the JSON of the result",
+    )
+    parser.add_argument(
+        "--notify",
+        type=web_url,
+        metavar="URL",
+        help="post JSON to a webhook when this job fails that went well the last time, and when it goes well again",
     )
 
 
@@ -225,7 +231,7 @@ def _add_dump(commands: _Commands) -> None:
     _rate_option(parser, "read")
     _file_options(parser)
     _schema_option(parser)
-    _ping_option(parser)
+    _told_options(parser)
 
 
 def _add_verify(commands: _Commands) -> None:
@@ -305,7 +311,7 @@ def _add_migrate(commands: _Commands) -> None:
     more = "Always dump, verify, attach, in that order; a failed backup blocks the migration."
     parser = _command(commands, "migrate", "migrate a catalog to the engine's newest spec version", more)
     _migrate_options(parser)
-    _ping_option(parser)
+    _told_options(parser)
 
 
 def _migrate_options(parser: argparse.ArgumentParser) -> None:
@@ -452,7 +458,7 @@ def _add_drill(commands: _Commands) -> None:
     )
     _secrets_option(parser)
     _jobs_option(parser, "decompress and prove")
-    _ping_option(parser)
+    _told_options(parser)
 
 
 def _add_metrics(commands: _Commands) -> None:
@@ -515,7 +521,7 @@ def _add_prune(commands: _Commands) -> None:
         action="store_true",
         help="accept that backups of one name are of several lakes, and keep those of each by the policy",
     )
-    _ping_option(parser)
+    _told_options(parser)
 
 
 def _add_pin(commands: _Commands) -> None:

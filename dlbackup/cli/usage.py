@@ -16,7 +16,7 @@ from dlbackup.addresses.libpq import masked
 from dlbackup.errors import UsageError
 from dlbackup.runtime.throttle import parse_rate
 
-__all__ = ["Parser", "duration", "ping_url", "rate", "seconds", "whole"]
+__all__ = ["Parser", "duration", "rate", "seconds", "web_url", "whole"]
 
 _MOST_SECONDS = 1_000_000
 
@@ -67,8 +67,8 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     return parse
 
 
-def ping_url(text: str) -> str:
-    """Return the URL of a check at a service that watches jobs; what comes after its host is a secret."""
+def web_url(text: str) -> str:
+    """Return the URL of a check or a webhook; what comes after its host is a secret."""
     try:
         parts = urlsplit(text)
         right = parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -5,12 +5,14 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from dlbackup.cli import pings
+import dlbackup
+from dlbackup.cli import told
 from dlbackup.cli.command import main
 
 
@@ -97,7 +99,7 @@ class _Done:
 
 def test_it_is_tried_again(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """How it ended is worth some attempts, that it began is not."""
-    monkeypatch.setattr(pings, "_WAITS_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(told, "_WAITS_S", (0.0, 0.0, 0.0))
     service.fails = 3
 
     assert _dump_nowhere(service.url) == 1
@@ -107,13 +109,69 @@ def test_it_is_tried_again(service: Service, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_nobody_s_backup_fails_for_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A service that can't be reached is a warning with its host, and the exit code stays."""
-    monkeypatch.setattr(pings, "_WAITS_S", (0.0,))
+    monkeypatch.setattr(told, "_WAITS_S", (0.0,))
 
     assert _dump_nowhere("http://127.0.0.1:9/a-secret") == 1
 
     said = capsys.readouterr().err
     assert said.count("warning: 127.0.0.1 was not told") == 2
     assert "a-secret" not in said
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for what is kept between two runs."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setattr(told, "_WAITS_S", (0.0,))
+    return tmp_path / "state"
+
+
+def test_a_webhook_hears_of_changes_only(
+    service: Service, state: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first failure, and that it went well again: not each night. Each job has a state of its own."""
+    words = ["--notify", service.url]
+    good: list[bool] = []
+
+    def drill(*_: object, **__: object) -> _Done:
+        if good:
+            return _Done()
+        raise dlbackup.StorageError("can't read it")
+
+    monkeypatch.setattr("dlbackup.drill", drill)
+    monkeypatch.setattr("dlbackup.cli.reports.drilled", lambda _: "done")
+
+    def run(backup: str, *, ok: bool) -> list[tuple[str, str, int]]:
+        good[:] = [True] if ok else []
+        service.told.clear()
+        assert main(["drill", backup, *words]) == (0 if ok else 1)
+        return [(heard["event"], heard["job"], heard["exit_code"]) for _, _, heard in service.told]
+
+    assert run("one", ok=True) == []
+    assert run("one", ok=False) == [("failed", "drill one", 1)]
+    assert service.told[0][2]["result"]["error"]["message"] == "can't read it"
+    assert run("one", ok=False) == []
+    assert run("two", ok=False) == [("failed", "drill two", 1)]
+    assert run("one", ok=True) == [("recovered", "drill one", 0)]
+    assert run("one", ok=True) == []
+    assert "a-secret" not in "".join(capsys.readouterr())
+
+
+def test_what_a_webhook_did_not_hear_the_next_run_tells(
+    service: Service, state: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A webhook that is down is a warning, and hears of the failure the next time; no password goes there."""
+    words = ["dump", "postgresql://u:pass-word@h.invalid/x?host=/nonexistent", "--notify", service.url]
+    service.fails = 1
+
+    assert main(words) == 1
+    assert "127.0.0.1 was not told (failed)" in capsys.readouterr().err
+    assert main(words) == 1
+
+    ((_, _, heard),) = service.told
+    assert heard["event"] == "failed"
+    assert "pass-word" not in json.dumps(heard)
+    assert [file.stat().st_mode & 0o77 for file in state.rglob("*.state")] == [0]
 
 
 @pytest.mark.parametrize("url", ["hc-ping.com/a-secret", "ftp://h/a-secret", "https:///a-secret", "x"])
