@@ -310,8 +310,12 @@ def _metrics(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, st
     return None, "" if options.output else text.removesuffix("\n"), None
 
 
+def _live(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in ("catalog", "metadata_schema", "wait", "engine")}
+
+
 def _list(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
-    found = dlbackup.backups(options.store)
+    found = dlbackup.backups(options.store, **_live(options))
     return found, inventories.listed(found, datetime.now(UTC)), None
 
 

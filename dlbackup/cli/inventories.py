@@ -32,7 +32,10 @@ def listed(inventory: "Inventory", now: datetime) -> str:
 
 
 def _row(backup: "ListedBackup", now: datetime) -> tuple[str, ...]:
-    until = f" until {when(backup.at_risk_until):%Y-%m-%d %H:%M}" if backup.at_risk_until else ""
+    files = (
+        f"{backup.files} until {when(backup.at_risk_until):%Y-%m-%d %H:%M}" if backup.at_risk_until else backup.files
+    )
+    files += f": {backup.files_gone:,} gone" if backup.files_gone else ""
     return (
         backup.name,
         _age(now - when(backup.created)),
@@ -42,7 +45,7 @@ def _row(backup: "ListedBackup", now: datetime) -> tuple[str, ...]:
         "" if backup.seconds is None else f"{backup.seconds:.1f} s",
         backup.state,
         f"{_age(now - when(backup.proven_at))} ago" if backup.proven_at else "never",
-        backup.files + until,
+        files,
         ", ".join(backup.kept_because),
     )
 
@@ -76,9 +79,10 @@ def released(result: "Pinned") -> str:
 
 
 def _cleanup(result: "Inventory | Pruned") -> list[str]:
-    if result.cleanup_call is None:
-        return []
-    return [f"safe for all good backups that stay: {result.cleanup_call}"]
+    lines = [f"warning: {text}" for text in result.warnings]
+    if result.cleanup_call is not None:
+        lines.append(f"safe for all good backups that stay: {result.cleanup_call}")
+    return lines
 
 
 def _age(time: timedelta) -> str:

@@ -479,6 +479,12 @@ def _store_argument(parser: argparse.ArgumentParser, **more: Any) -> None:
     parser.add_argument("store", metavar="STORE", help="the folder in which the backups are", **more)
 
 
+def _catalog_options(parser: argparse.ArgumentParser, does: str) -> None:
+    parser.add_argument("--catalog", metavar="ADDRESS", help=f"the live catalog: {does}; {_ADDRESS}")
+    _file_options(parser)
+    _schema_option(parser)
+
+
 def _add_list(commands: _Commands) -> None:
     more = (
         "The newest first: age, size, whether a drill has proved it, whether its data files are still there, why it is"
@@ -486,6 +492,7 @@ def _add_list(commands: _Commands) -> None:
     )
     parser = _command(commands, "list", "list the backups in a folder", more)
     _store_argument(parser, nargs="?", default=".")
+    _catalog_options(parser, "say whether the data files that its backups name are still there")
 
 
 def _add_prune(commands: _Commands) -> None:
@@ -522,6 +529,7 @@ def _add_prune(commands: _Commands) -> None:
         help="accept that backups of one name are of several lakes, and keep those of each by the policy",
     )
     _told_options(parser)
+    _catalog_options(parser, "let backups of it whose data files are gone fill no slot")
 
 
 def _add_pin(commands: _Commands) -> None:

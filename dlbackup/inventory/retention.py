@@ -7,7 +7,7 @@ could be is kept whatever the policy says.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
@@ -62,11 +62,19 @@ class Decisions:
     remove: tuple[Decision, ...]
 
 
-def decide(entries: Sequence[Entry], policy: Policy, now: datetime, *, other_lakes: bool = False) -> Decisions:
+def decide(
+    entries: Sequence[Entry],
+    policy: Policy,
+    now: datetime,
+    *,
+    other_lakes: bool = False,
+    broken: Collection[str] = (),
+) -> Decisions:
     """
     Decide on every backup of a store.
 
     Args:
+        broken: names of backups whose data files are gone, as far as that is known: they fill no slot where others do.
         other_lakes: one name may stand for several lakes, each of which is kept by the policy.
 
     Raises:
@@ -89,13 +97,14 @@ def decide(entries: Sequence[Entry], policy: Policy, now: datetime, *, other_lak
     causes: dict[str, str] = {}
     for catalog, backups in named.items():
         for good in _lakes(catalog, [entry for entry in backups if _counts(entry, now)], other_lakes=other_lakes):
-            for name, why in (*_ways_back(good), *_slots(good, policy)):
+            whole = [entry for entry in good if entry.name not in broken] or good
+            for name, why in (*_ways_back(whole), *_slots(whole, policy)):
                 reasons[name].append(why)
         has_good = any(entry.is_good for entry in backups)
         for entry in backups:
             if not entry.is_good and not has_good:
                 reasons[entry.name].append(f"nothing good is there of {catalog}")
-            causes[entry.name] = _cause(entry)
+            causes[entry.name] = "its data files are gone" if entry.name in broken else _cause(entry)
     keep = [Decision(name=entry.name, reasons=tuple(reasons[entry.name])) for entry in entries if reasons[entry.name]]
     gone = [Decision(name=entry.name, reasons=(causes[entry.name],)) for entry in entries if not reasons[entry.name]]
     return Decisions(keep=tuple(keep), remove=tuple(gone))

@@ -5,8 +5,10 @@ The verb `list`: the backups of a store, and what is known of each.
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
+from dlbackup.addresses.address import parse_address
+from dlbackup.catalogs.contract import Access
+from dlbackup.inventory.horizon import Files, FilesState, files_of, look_at, too_short
 from dlbackup.inventory.listing import Entry, State, listing_of
 from dlbackup.inventory.record import as_text
 from dlbackup.inventory.retention import cleanup_call, cleanup_safe_before, protected
@@ -28,7 +30,8 @@ class ListedBackup:
         damage: what is wrong with it, or with the files beside it.
         proven_at: when a drill last found it good.
         files: whether the data files that it names are there, as the live catalog says; `unknown` without that.
-        at_risk_until: when the first of them may be deleted.
+        at_risk_until: when the first of those may be deleted that the catalog no longer needs; UTC, ISO 8601.
+        files_at_risk, files_gone: how many.
         pins: names of the pins on it.
         kept_because: why no policy takes it.
         lake: the uuid of the lake; None where that isn't known.
@@ -46,12 +49,14 @@ class ListedBackup:
     state: State
     damage: tuple[str, ...]
     proven_at: str | None
-    files: Literal["whole", "at-risk", "broken", "unknown"] = "unknown"
+    files: FilesState = "unknown"
     at_risk_until: str | None = None
     pins: tuple[str, ...] = ()
     kept_because: tuple[str, ...] = ()
     lake: str | None = None
     seconds: float | None = None
+    files_at_risk: int = 0
+    files_gone: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,7 @@ class Inventory:
             UTC, ISO 8601. None where no backup is good.
         cleanup_call: the call that deletes these and no others.
         stray: files that belong to backups that are not there.
+        warnings: what the live catalog's own clean-up will do to what is kept.
     """
 
     store: str
@@ -72,28 +78,46 @@ class Inventory:
     cleanup_safe_before: str | None
     cleanup_call: str | None
     stray: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
-def backups(store: str | Path = ".") -> Inventory:
+def backups(
+    store: str | Path = ".",
+    *,
+    catalog: str | None = None,
+    metadata_schema: str | None = None,
+    wait: float = 0.0,
+    engine: str | Path | None = None,
+) -> Inventory:
     """
     List the backups of a store.
 
+    Args:
+        catalog: the address of the live catalog, which tells whether the data files of its backups are still there.
+        metadata_schema, wait, engine: as for `info`, of that catalog.
+
     Raises:
         StorageError: it can't be listed.
+        CatalogError: the live catalog can't be read.
     """
-    listing = listing_of(folder(store))
-    reasons = protected(listing.entries, datetime.now(UTC))
+    place, now = folder(store), datetime.now(UTC)
+    listing = listing_of(place)
+    there = look_at(parse_address(catalog), metadata_schema, Access.of(wait, engine)) if catalog else None
+    files = {entry.name: files_of(entry, place, there) if there else Files() for entry in listing.entries}
+    reasons = protected(listing.entries, now)
     safe = cleanup_safe_before(listing.entries)
+    warning = too_short(listing.entries, there, now) if there else ""
     return Inventory(
         store=str(store),
-        backups=tuple(_listed(entry, reasons[entry.name]) for entry in listing.entries),
+        backups=tuple(_listed(entry, reasons[entry.name], files[entry.name]) for entry in listing.entries),
         cleanup_safe_before=as_text(safe) if safe else None,
         cleanup_call=cleanup_call(safe) if safe else None,
         stray=listing.stray,
+        warnings=(warning,) if warning else (),
     )
 
 
-def _listed(entry: Entry, reasons: tuple[str, ...]) -> ListedBackup:
+def _listed(entry: Entry, reasons: tuple[str, ...], files: Files) -> ListedBackup:
     record, proven_at = entry.record, entry.proven_at
     return ListedBackup(
         name=entry.name,
@@ -107,6 +131,10 @@ def _listed(entry: Entry, reasons: tuple[str, ...]) -> ListedBackup:
         state=entry.state,
         damage=(*([entry.damage] if entry.damage else []), *entry.unreadable),
         proven_at=as_text(proven_at) if proven_at else None,
+        files=files.state,
+        at_risk_until=as_text(files.until) if files.until else None,
+        files_at_risk=files.count if files.state == "at-risk" else 0,
+        files_gone=files.count if files.state == "broken" else 0,
         pins=entry.pins,
         kept_because=reasons,
         lake=entry.lake,

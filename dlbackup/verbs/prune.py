@@ -8,7 +8,10 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from dlbackup.addresses.address import parse_address
+from dlbackup.catalogs.contract import Access
 from dlbackup.errors import StorageError, counted, listed
+from dlbackup.inventory.horizon import files_of, look_at, too_short
 from dlbackup.inventory.listing import Entry, leftovers, listing_of
 from dlbackup.inventory.pruning import remove, remove_files
 from dlbackup.inventory.record import as_text
@@ -28,7 +31,7 @@ class Pruned:
         keep, remove: each backup with the reasons; the newest first.
         leftovers: files of backups that an earlier prune took away but for these; gone too if executed.
         stray: other files that belong to backups that are not there; they are left alone.
-        cleanup_safe_before, cleanup_call: as for `Inventory`, of what is kept.
+        cleanup_safe_before, cleanup_call, warnings: as for `Inventory`, of what is kept.
     """
 
     executed: bool
@@ -38,6 +41,7 @@ class Pruned:
     stray: tuple[str, ...]
     cleanup_safe_before: str | None
     cleanup_call: str | None
+    warnings: tuple[str, ...] = ()
 
 
 def prune(
@@ -46,6 +50,10 @@ def prune(
     *,
     yes: bool = False,
     other_lakes: bool = False,
+    catalog: str | None = None,
+    metadata_schema: str | None = None,
+    wait: float = 0.0,
+    engine: str | Path | None = None,
     on_event: OnEvent = ignore,
 ) -> Pruned:
     """
@@ -53,16 +61,22 @@ def prune(
 
     Args:
         other_lakes: backups of one name may be of several lakes; those of each are kept by the policy.
+        catalog: the address of the live catalog: backups of it whose data files are gone fill no slot then.
+        metadata_schema, wait, engine: as for `info`, of that catalog.
 
     Raises:
         Refused: the policy is empty, a clock is off, one name stands for several lakes, or nothing is good.
         StorageError: the store can't be read, or some of what may go stays; `result` says what was to go.
+        CatalogError: the live catalog can't be read; nothing was changed.
     """
-    place = folder(store)
+    place, now = folder(store), datetime.now(UTC)
     listing = listing_of(place)
-    decided = decide(listing.entries, policy, datetime.now(UTC), other_lakes=other_lakes)
+    there = look_at(parse_address(catalog), metadata_schema, Access.of(wait, engine)) if catalog else None
+    broken = [entry.name for entry in listing.entries if there and files_of(entry, place, there).state == "broken"]
+    decided = decide(listing.entries, policy, now, other_lakes=other_lakes, broken=broken)
     going, left = {one.name for one in decided.remove}, leftovers(place, listing)
-    safe = cleanup_safe_before([entry for entry in listing.entries if entry.name not in going])
+    kept = [entry for entry in listing.entries if entry.name not in going]
+    safe, warning = cleanup_safe_before(kept), too_short(kept, there, now) if there else ""
     result = Pruned(
         executed=yes,
         keep=decided.keep,
@@ -71,6 +85,7 @@ def prune(
         stray=tuple(name for name in listing.stray if name not in left),
         cleanup_safe_before=as_text(safe) if safe else None,
         cleanup_call=cleanup_call(safe) if safe else None,
+        warnings=(warning,) if warning else (),
     )
     if yes:
         oldest_first = [entry for entry in reversed(listing.entries) if entry.name in going]

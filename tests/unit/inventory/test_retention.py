@@ -66,7 +66,10 @@ def test_cases(case: dict[str, Any]) -> None:
     now = _time(case.get("now", "2026-11-20T12"))
 
     def found() -> Decisions:
-        return decide(list(made.values()), Policy(**policy), now, other_lakes=case.get("other_lakes", False))
+        broken = [made[name].name for name in case.get("broken", ())]
+        return decide(
+            list(made.values()), Policy(**policy), now, other_lakes=case.get("other_lakes", False), broken=broken
+        )
 
     if "refused" in case:
         with pytest.raises(Refused) as caught:

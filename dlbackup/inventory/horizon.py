@@ -1,0 +1,195 @@
+"""
+Whether the data files that a backup names are still there, by SQL alone: what a live catalog says of their numbers.
+
+A file that the catalog still names is there. One that it has on its list of files to be deleted is there until the
+next clean-up after that has been on the list for `delete_older_than`. One that is in neither is gone.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+from dlbackup.addresses.address import Address
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.catalogs.contract import Access
+from dlbackup.catalogs.open import open_catalog
+from dlbackup.errors import BackupError, StorageError, Unsupported
+from dlbackup.inventory.fileids import FileIds
+from dlbackup.inventory.listing import Entry
+from dlbackup.inventory.publishing import file_ids_in
+from dlbackup.lake.answers import Answers, rows_of
+from dlbackup.lake.lineage import microseconds
+from dlbackup.stores.contract import Store, Where
+from dlbackup.tables.definition import by_name
+
+FilesState = Literal["whole", "at-risk", "broken", "unknown"]
+_NEEDED = {
+    "ducklake_metadata": {"key", "value"},
+    "ducklake_schema": {"schema_id", "schema_uuid"},
+    "ducklake_snapshot": {"snapshot_id", "snapshot_time"},
+    "ducklake_data_file": {"data_file_id"},
+    "ducklake_delete_file": {"delete_file_id"},
+    "ducklake_files_scheduled_for_deletion": {"data_file_id", "schedule_start"},
+}
+
+_ROUNDED = 1
+"""Microseconds by which two backends may give one time differently."""
+
+# All run on PostgreSQL and DuckDB. The first gives stretches of numbers in a row, however many files there are.
+_FILES = """\
+select min(id), max(id) from (
+    select id, id - row_number() over (order by id) as stretch from (
+        select data_file_id as id from {s}.ducklake_data_file
+        union
+        select delete_file_id as id from {s}.ducklake_delete_file
+    ) files where id is not null
+) numbered group by stretch order by 1
+"""
+_SCHEDULED = """\
+select cast(extract(epoch from schedule_start) as bigint), data_file_id
+from {s}.ducklake_files_scheduled_for_deletion
+where data_file_id is not null and schedule_start is not null
+"""
+_GRACE = """\
+select cast(extract(epoch from cast(coalesce(max(value), '2 days') as interval)) as bigint)
+from {s}.ducklake_metadata where key = 'delete_older_than'{scope}
+"""
+_LAKE = "select cast(schema_uuid as varchar) from {s}.ducklake_schema where schema_id = 0"
+_SNAPSHOTS = """\
+select snapshot_id, cast(round(extract(epoch from snapshot_time) * 1000000) as bigint) from {s}.ducklake_snapshot
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Live:
+    """
+    What a live catalog says of files.
+
+    Args:
+        files: that it names.
+        scheduled: when files were put on the list of those to be deleted, in seconds since 1970, and which.
+        grace: how long they stay there at least: the lake's `delete_older_than`.
+        snapshots: the times of its snapshots, in microseconds since 1970, by number.
+    """
+
+    lake: str | None
+    files: FileIds
+    scheduled: dict[int, FileIds] = field(default_factory=dict)
+    grace: timedelta = timedelta(days=2)
+    snapshots: dict[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """
+    How it is with the files of a backup.
+
+    Args:
+        until: when the first of those at risk may be deleted.
+        count: how many are at risk, or gone.
+    """
+
+    state: FilesState = "unknown"
+    until: datetime | None = None
+    count: int = 0
+
+
+def look_at(address: Address, schema: str | None, access: Access | None) -> Live:
+    """
+    Ask the live catalog at an address.
+
+    Raises:
+        CatalogError: it can't be read, or hasn't the tables that tell it.
+    """
+    with (
+        open_catalog(address, schema, access) as catalog,
+        catalog.snapshot() as snapshot,
+        snapshot.answers() as answers,
+    ):
+        return live(answers)
+
+
+def live(answers: Answers) -> Live:
+    """
+    Ask a live catalog.
+
+    Raises:
+        Unsupported: it hasn't the tables that tell it.
+    """
+    tables = by_name(answers.tables)
+    for name, columns in _NEEDED.items():
+        if name not in tables or not columns <= set(tables[name].column_names):
+            raise Unsupported(f"this catalog has no {name} as every version has it", "see dlbackup check ADDRESS")
+    scope = " and scope is null" if "scope" in tables["ducklake_metadata"].column_names else ""
+    scheduled: dict[int, list[int]] = defaultdict(list)
+    for since, number in rows_of(answers, _SCHEDULED):
+        scheduled[int(since)].append(int(number))
+    ((grace,),) = rows_of(answers, _GRACE.replace("{scope}", scope))
+    uuids = rows_of(answers, _LAKE)
+    return Live(
+        lake=uuids[0][0] if uuids else None,
+        files=FileIds(tuple((int(first), int(last)) for first, last in rows_of(answers, _FILES))),
+        scheduled={since: FileIds.of(numbers) for since, numbers in scheduled.items()},
+        grace=timedelta(seconds=int(grace)),
+        snapshots={int(number): int(time) for number, time in rows_of(answers, _SNAPSHOTS) if time is not None},
+    )
+
+
+def files_of(entry: Entry, store: Store, there: Live) -> Files:
+    """Return how it is with the files of a backup; unknown where it is of another lake, or can't be read."""
+    ids = _ids(entry, store) if _is_of(entry, there) else None
+    return Files() if ids is None else state_of(ids, there)
+
+
+def state_of(ids: FileIds, there: Live) -> Files:
+    """Return how it is with files of these numbers."""
+    missing = ids - there.files
+    at_risk, until = 0, None
+    for since, numbers in sorted(there.scheduled.items()):
+        if waiting := ids & numbers:
+            at_risk += len(waiting)
+            until = until or datetime.fromtimestamp(since, UTC) + there.grace
+            missing -= waiting
+    if missing:
+        return Files(state="broken", count=len(missing))
+    return Files(state="at-risk", until=until, count=at_risk) if at_risk else Files(state="whole")
+
+
+def too_short(kept: Sequence[Entry], there: Live, now: datetime) -> str:
+    """Say what to do where the lake deletes files sooner than backups that name them go; empty where it doesn't."""
+    times = [entry.created for entry in kept if entry.is_good and entry.lake in (None, there.lake)]
+    if not times or now - min(times) <= there.grace:
+        return ""
+    days = -(-(now - min(times)) // timedelta(days=1)) + 1
+    return (
+        f"the lake deletes files after {_shown(there.grace)}, and the oldest backup is {_shown(now - min(times))} old:"
+        f" CALL lake.set_option('delete_older_than', '{days} days') keeps them as long"
+    )
+
+
+def _shown(time: timedelta) -> str:
+    hours = time / timedelta(hours=1)
+    return f"{hours / 24:.3g} days" if hours >= 48 else f"{hours:.3g} hours"
+
+
+def _is_of(entry: Entry, there: Live) -> bool:
+    """Whether a backup is of a state that this catalog once had: numbers of another branch are of other files."""
+    record = entry.record
+    if record is None or (record.lake and there.lake and record.lake != there.lake) or record.snapshot_id is None:
+        return False
+    if record.snapshot_id > max(there.snapshots, default=-1):
+        return False
+    then, now = microseconds(record.snapshot_time), there.snapshots.get(record.snapshot_id)
+    return then is None or now is None or abs(then - now) <= _ROUNDED  # an expired snapshot tells nothing
+
+
+def _ids(entry: Entry, store: Store) -> FileIds | None:
+    if entry.record is not None and entry.record.file_ids is not None:
+        with suppress(ValueError):
+            return FileIds.of_text(entry.record.file_ids)
+    with suppress(BackupError, StorageError), BackupReader(Where(store, entry.name)) as reader:
+        return file_ids_in(reader)
+    return None

@@ -1,0 +1,104 @@
+"""
+What `list --catalog` says of a backup's files is what their folder holds, while real engines clean up.
+
+A lake is changed, compacted, expired and cleaned up after backups were made; at each moment `list` asks the catalog,
+and `verify --data-files` looks at the files themselves.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.engines.engines import Engine, engine_of
+from support.servers.postgres import Server
+
+import dlbackup
+
+_FILES = (
+    "create table lake.t as select range as i, 'x' as s from range(100)",
+    *(f"insert into lake.t select range, 'y' from range({100 * n}, {100 * n + 100})" for n in range(1, 5)),
+    "delete from lake.t where i = 150",
+)
+_COMPACTED = "call ducklake_merge_adjacent_files('lake')"
+_EXPIRED = "call ducklake_expire_snapshots('lake', older_than => timestamptz '2099-01-01 00:00:00+00')"
+_CLEANED = "call ducklake_cleanup_old_files('lake', older_than => timestamptz '2099-01-01 00:00:00+00')"
+
+
+@dataclass(frozen=True)
+class _Lake:
+    engine: Engine
+    url: str
+    schema: str
+    folder: Path
+
+    def run(self, *statements: str) -> None:
+        # What has a time zone in its answer needs a module that the engines' Python lacks.
+        shown = [
+            f"create temp table shown_{n} as from {text[5:]}" if text[:5].lower() == "call " else text
+            for n, text in enumerate(statements)
+        ]
+        options = {} if self.engine.spec == "0.2" else {"DATA_INLINING_ROW_LIMIT": 0}
+        self.engine.run(self.url, self.schema, shown, data_path=self.folder / "data", options=options)
+
+    def backup(self) -> str:
+        path = dlbackup.dump(self.url, f"{self.folder}/backups/").path
+        return Path(path).name
+
+    def listed(self) -> dlbackup.Inventory:
+        """List, and hold what it says against the files themselves."""
+        found = dlbackup.backups(self.folder / "backups", catalog=self.url)
+        for one in found.backups:
+            files = dlbackup.verify(self.folder / "backups" / one.name, data_files=True)
+            assert files.ok == (one.files in ("whole", "at-risk")), (one, files.findings)
+        return found
+
+    def states(self) -> list[str]:
+        """Return the states of the backups, the oldest first."""
+        return [one.files for one in reversed(self.listed().backups)]
+
+
+@pytest.fixture(params=["0.2", "0.3", "0.4", "1.0", "1.0 in a file"])
+def lake(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[_Lake]:
+    """A new lake, on PostgreSQL by each engine and in a file by the newest."""
+    spec, _, place = request.param.partition(" ")
+    engine = engine_of(spec)
+    if place:
+        yield _Lake(engine, str(tmp_path / "lake.ducklake"), "main", tmp_path)
+        return
+    server: Server = request.getfixturevalue("server")
+    with server.database() as url:
+        yield _Lake(engine, url, "public", tmp_path)
+
+
+def test_the_horizon_is_what_the_folder_holds(lake: _Lake) -> None:
+    """
+    Whole until the lake is compacted and its snapshots expire; at risk until the clean-up; broken after it.
+
+    The call that `list` prints deletes nothing that a backup needs; the one that takes all that is scheduled does.
+    """
+    lake.run(*_FILES)
+    first = lake.backup()
+    lake.run("insert into lake.t select range, 'z' from range(500, 600)")
+    lake.backup()
+    assert lake.states() == ["whole", "whole"]
+
+    lake.run(_COMPACTED, _EXPIRED)
+    at_risk = lake.listed()
+    assert [one.files for one in at_risk.backups] == ["at-risk", "at-risk"]
+    for one in at_risk.backups:
+        until = datetime.fromisoformat(one.at_risk_until or "")
+        assert timedelta(days=1, hours=23) < until - datetime.now(UTC) <= timedelta(days=2)
+        assert one.files_at_risk >= 4  # all but the one with deletes
+    assert at_risk.cleanup_call is not None
+    lake.run(at_risk.cleanup_call)
+    assert lake.states() == ["at-risk", "at-risk"]
+    lake.backup()
+
+    lake.run(_CLEANED)
+    assert lake.states() == ["broken", "broken", "whole"]
+
+    decided = dlbackup.prune(lake.folder / "backups", dlbackup.Policy(last=3), catalog=lake.url)
+    assert [one.reasons for one in decided.remove] == [("its data files are gone",)] * 2
+    assert first in [one.name for one in decided.remove]

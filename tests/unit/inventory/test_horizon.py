@@ -1,0 +1,76 @@
+"""Whether the files of a backup are there, by their numbers: whole, at risk until when, or gone."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from support.stores import add_backup
+
+from dlbackup.inventory.fileids import FileIds
+from dlbackup.inventory.horizon import Files, Live, files_of, state_of, too_short
+from dlbackup.inventory.listing import Entry, listing_of
+from dlbackup.stores.in_memory import InMemory
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+SECONDS = int(NOON.timestamp())
+FIVE = FileIds.of(range(5))
+
+
+@pytest.mark.parametrize(
+    ("files", "scheduled", "wanted"),
+    [
+        ([0, 1, 2, 3, 4, 9], {}, Files(state="whole")),
+        ([0, 1, 2, 3, 4], {SECONDS: [7]}, Files(state="whole")),
+        ([0, 1, 2], {SECONDS: [3], SECONDS + 60: [4, 5]}, Files(state="at-risk", until=NOON + 2 * DAY, count=2)),
+        ([0, 1, 2, 3, 4], {SECONDS: [4]}, Files(state="at-risk", until=NOON + 2 * DAY, count=1)),
+        ([0, 1], {SECONDS: [3]}, Files(state="broken", count=2)),
+        ([], {}, Files(state="broken", count=5)),
+    ],
+    ids=["more than it needs", "others scheduled", "some scheduled", "scheduled and named", "some gone", "all gone"],
+)
+def test_states(files: list[int], scheduled: dict[int, list[int]], wanted: Files) -> None:
+    """The worst that is true of any file counts, and the first time at which one may go."""
+    there = Live(
+        lake="x", files=FileIds.of(files), scheduled={since: FileIds.of(ids) for since, ids in scheduled.items()}
+    )
+
+    assert state_of(FIVE, there) == wanted
+
+
+def _entry(**values: Any) -> tuple[Entry, InMemory]:
+    store = InMemory()
+    time = "2026-11-20T11:00:00.000000Z"
+    add_backup(store, NOON, **{"file_ids": "0-4", "snapshot_id": 7, "snapshot_time": time, "lake": "x", **values})
+    return listing_of(store).entries[0], store
+
+
+def _live(**values: Any) -> Live:
+    hour_ago = (SECONDS - 3600) * 1_000_000
+    return Live(**{"lake": "x", "files": FIVE, "snapshots": {7: hour_ago, 8: hour_ago + 1}, **values})
+
+
+def test_numbers_count_in_the_history_that_they_are_of() -> None:
+    """In another lake, or on another branch of the same, a number is that of another file: nothing is known."""
+    assert files_of(*_entry(), _live()).state == "whole"
+    assert files_of(*_entry(lake="y"), _live()).state == "unknown"
+    assert files_of(*_entry(lake=None), _live()).state == "whole"
+    assert files_of(*_entry(snapshot_id=9), _live()).state == "unknown"
+    assert files_of(*_entry(snapshot_time="2026-11-20T11:00:00.000009Z"), _live()).state == "unknown"
+    assert files_of(*_entry(snapshot_id=5), _live()).state == "whole"  # that snapshot has expired
+    assert files_of(*_entry(listed=False), _live()).state == "unknown"
+    assert files_of(*_entry(file_ids="nonsense"), _live()).state == "unknown"
+    assert files_of(*_entry(file_ids=None), _live()).state == "unknown"  # and the backup can't be read
+
+
+def test_a_clean_up_that_is_shorter_than_what_is_kept() -> None:
+    """It is told with the option that helps, for the oldest good backup of that lake."""
+    entry, _ = _entry()
+
+    assert too_short([entry], _live(), NOON + 2 * DAY) == ""
+    assert too_short([entry], _live(grace=40 * DAY), NOON + 30 * DAY) == ""
+    assert too_short([entry], _live(lake="y"), NOON + 30 * DAY) == ""
+    assert too_short([entry], _live(), NOON + 30 * DAY) == (
+        "the lake deletes files after 2 days, and the oldest backup is 30 days old: CALL"
+        " lake.set_option('delete_older_than', '31 days') keeps them as long"
+    )
