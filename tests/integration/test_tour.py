@@ -106,6 +106,35 @@ def test_nightly_script_keeps_old_backups_until_a_new_one_is_proved(
     assert "no backup" in subprocess.run(["sh", "-c", newest], capture_output=True, text=True, check=True).stdout
 
 
+def test_examples_do_what_they_say(server: Server, database: str, folder: Path) -> None:
+    """The commands of the systemd units and of the crontab, with their own variables, make a backup and its metrics."""
+    engine_of("1.0").run(database, None, ["create table lake.t as select 1 as i"], data_path=folder / "data")
+    (folder / "nightly.sh").chmod(0o755)
+    given = {"ADDRESS": _address(server, database), "STORE": "backups", "TEXTFILES": str(folder)}
+    units, crontab = ROOT / "examples/systemd", (ROOT / "examples/crontab").read_text()
+    lines = [
+        re.sub(r"\$\{(\w+)\}", r'"${\1}"', *re.findall(r"^ExecStart=(?:/usr/local/bin/)?(.+)", text, re.MULTILINE))
+        for text in ((units / name).read_text() for name in ("dlbackup@.service", "dlbackup-metrics.service"))
+    ]
+    jobs = re.findall(r"^[\d*/]+ \S+ \* \* \*\s+(.+)", crontab, re.MULTILINE)
+    assert len(jobs) == 2
+    assert set(re.findall(r"^(\w+)=", crontab, re.MULTILINE)) == set(given)
+
+    for job in (*lines, *jobs):
+        environment = {**_environment(server), **given, "HOME": str(folder)}
+        environment["PATH"] += f":{folder}"
+        done = subprocess.run(
+            ["sh", "-euc", job], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done
+
+    assert len(list((folder / "backups").glob("*.sql.zst"))) == 2
+    assert 'dlbackup_backups{catalog="' in (folder / "dlbackup.prom").read_text()
+    for timer in ("dlbackup@.timer", "dlbackup-metrics.timer"):
+        assert (units / timer.replace(".timer", ".service")).exists()
+        assert "OnCalendar=" in (units / timer).read_text()
+
+
 def test_nightly_script_fails_for_a_damaged_catalog(server: Server, database: str, folder: Path) -> None:
     """The backup is made and kept, and the exit code is that of `check`."""
     engine_of("1.0").run(database, None, ["create table lake.t as select 1 as i"], data_path=folder / "data")
