@@ -101,6 +101,8 @@ def decide(
             for name, why in (*_ways_back(whole), *_slots(whole, policy)):
                 reasons[name].append(why)
         has_good = any(entry.is_good for entry in backups)
+        for entry in _without_records(backups):
+            reasons[entry.name].append("made before there were records: dlbackup verify --record proves it")
         for entry in backups:
             if not entry.is_good and not has_good:
                 reasons[entry.name].append(f"nothing good is there of {catalog}")
@@ -179,6 +181,17 @@ def _lakes(catalog: str, good: Sequence[Entry], *, other_lakes: bool) -> Iterato
         )
     for lake in sorted({entry.lake or "" for entry in good}):
         yield [entry for entry in good if (entry.lake or "") == lake]
+
+
+def _without_records(backups: Sequence[Entry]) -> Sequence[Entry]:
+    """
+    Return the backups that an older dlbackup made: several without a record, older than all that have one.
+
+    A single one is what a prune left that was ended between the record and the backup.
+    """
+    first = min((entry.created for entry in backups if entry.record is not None), default=None)
+    older = [entry for entry in backups if entry.state == "unlisted" and first is not None and entry.created < first]
+    return older if len(older) > 1 else ()
 
 
 def _own_reasons(entry: Entry, now: datetime) -> Iterator[str]:
