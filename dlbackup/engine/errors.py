@@ -33,6 +33,12 @@ def _turned(found: re.Match[str]) -> str:
     return f"{found['reason'].strip()}; in the query {shown}"
 
 
+def raise_interrupt(error: Exception) -> None:
+    """Raise what a signal's handler raised during a query: DuckDB gives a RuntimeError whose cause that is."""
+    if isinstance(error.__cause__, KeyboardInterrupt):
+        raise error.__cause__ from None
+
+
 @contextmanager
 def translated(doing: str, address: Address | None = None) -> Iterator[None]:
     """Turn DuckDB's errors into dlbackup's; `doing` says what was under way, e.g. `looking for the alias`."""
@@ -40,6 +46,9 @@ def translated(doing: str, address: Address | None = None) -> Iterator[None]:
 
     try:
         yield
+    except RuntimeError as exc:
+        raise_interrupt(exc)
+        raise
     except duckdb.Error as exc:
         message = f"{doing}: {type(exc).__name__}: {reason_first(str(exc))}"
         raise EngineError(scrub(message, address) if address else message) from None

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from dlbackup.engine.errors import raise_interrupt
 from dlbackup.lake.columntypes import duckdb_type
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ class Texts:
 
         try:
             row = self._connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [text]).fetchone()
-        except (duckdb.Error, RuntimeError):  # RuntimeError: a text that is no UTF-8
+        except (duckdb.Error, RuntimeError) as exc:  # RuntimeError: a text that is no UTF-8
+            raise_interrupt(exc)
             return None
         answer: dict[str, Any] = json.loads(row[0]) if row else {}
         if answer.get("error"):
@@ -90,6 +92,7 @@ class Texts:
             row = self._connection.execute(f"SELECT TRY_CAST(?::VARCHAR AS {name}) IS NOT NULL", [text]).fetchone()
         except (duckdb.ConversionException, duckdb.InvalidInputException):
             return False
-        except (duckdb.Error, RuntimeError):  # a type of newer DuckDBs, or a text that is no UTF-8
+        except (duckdb.Error, RuntimeError) as exc:  # a type of newer DuckDBs, or a text that is no UTF-8
+            raise_interrupt(exc)
             return None
         return bool(row and row[0])

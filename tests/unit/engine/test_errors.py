@@ -1,6 +1,7 @@
 """DuckDB's errors become dlbackup's, whichever they are."""
 
 import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -13,7 +14,8 @@ from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.loaded_backup import LoadedBackup, load
 from dlbackup.engine.errors import reason_first, translated
-from dlbackup.errors import EngineError, StorageError
+from dlbackup.engine.texts import Texts
+from dlbackup.errors import EngineError, Interrupted, StorageError
 from dlbackup.stores.folder import local
 
 
@@ -27,10 +29,10 @@ EVERY = sorted(set(_all(duckdb.Error)), key=lambda kind: kind.__name__)
 
 
 class _Failing:
-    def __init__(self, error: duckdb.Error) -> None:
+    def __init__(self, error: Exception) -> None:
         self._error = error
 
-    def execute(self, sql: str) -> None:
+    def execute(self, sql: str, parameters: object = None) -> None:
         raise self._error
 
 
@@ -112,3 +114,39 @@ def test_no_room_for_the_database_itself(tmp_path: Path) -> None:
                 pass
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_interrupt_of_a_query_stays_one(tmp_path: Path) -> None:
+    """A signal that comes while DuckDB works is not called a bug of ours, and is not lost."""
+    path = tmp_path / "a.sql.zst"
+    write_backup(path, [])
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted("interrupted by SIGALRM")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with (
+            BackupReader(local(path)) as reader,
+            pytest.raises(Interrupted, match="SIGALRM"),
+            load(reader, lambda table: ()) as loaded,
+        ):
+            signal.setitimer(signal.ITIMER_REAL, 0.2)
+            loaded.ask("select sum(a.range * b.range) from range(1000000) a, range(1000000) b")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_interrupt_of_a_judgement_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does it count as a text that can't be parsed."""
+    query_interrupted = RuntimeError("Query interrupted")
+    query_interrupted.__cause__ = Interrupted("interrupted by SIGINT")
+    texts = Texts()
+    monkeypatch.setattr(texts, "_made", _Failing(query_interrupted))
+
+    for judge in (texts.is_expression, texts.is_query):
+        with pytest.raises(Interrupted):
+            judge("1 + 1")
+    with pytest.raises(Interrupted):
+        texts.casts("1", "int32")
