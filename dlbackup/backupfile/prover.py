@@ -53,6 +53,7 @@ class Verification:
         rehearsal: how it ended; None where none was asked for or the backup isn't good. `passed`; `blocked`: a
             migration would be refused; `not-opened`: restored, but not one for this engine; `not-made`: no fault of
             the backup's; `failed`: what was restored is not what the backup holds.
+        record: the record beside it, where one was asked for.
     """
 
     path: str
@@ -65,6 +66,7 @@ class Verification:
     findings: tuple[Finding, ...]
     seconds: float
     rehearsal: Rehearsed | None = None
+    record: str | None = None
 
     @property
     def blocked(self) -> bool:

@@ -180,6 +180,7 @@ def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str
             data_files=options.data_files,
             secrets=options.secrets,
             jobs=options.jobs,
+            record=options.record,
             on_event=on_event,
         )
     except DlbackupError as exc:

@@ -250,6 +250,11 @@ def _add_verify(commands: _Commands) -> None:
         metavar="PATH",
         help="for --rehearse: the python of the environment whose DuckDB opens it (default: this one)",
     )
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="give a good backup in a folder the record that it lacks, without which prune takes it for unfinished",
+    )
     _jobs_option(parser, "decompress and prove")
 
 

@@ -57,6 +57,7 @@ def verified(report: "Verification") -> str:
         held = f"{counted(report.tables, 'table')}, {counted(report.rows, 'row')}"
         shapes = counted(report.row_shapes, "shape")
         lines.append(f"{report.path}: good: {lake}, {held} in {shapes}, {report.seconds:.1f} s")
+        lines += [f"its record: {report.record}"] if report.record else []
         if report.blocked:
             lines.append("blocked: migrate would refuse what the rehearsal found")
     return "\n".join(lines)

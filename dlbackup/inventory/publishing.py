@@ -2,24 +2,27 @@
 How a backup becomes one of its store: what was written is read back and proved, and then its record is put beside it.
 """
 
+import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dlbackup.backupfile.backup import Backup, VerifiedBackup
-from dlbackup.backupfile.lineage import rows_in
+from dlbackup.backupfile.frames import locate
+from dlbackup.backupfile.lineage import extent_of, rows_in
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import UsageError
 from dlbackup.inventory import names
 from dlbackup.inventory.fileids import FileIds
 from dlbackup.inventory.record import MadeBy, Pin, Record, as_text, put
-from dlbackup.stores.contract import Where
+from dlbackup.stores.contract import Readable, Where
 
 MOST_FILES = 100_000
 """Of a lake with more files, their numbers are read from the backup when somebody asks for them: that takes seconds."""
 _MOST_TEXT = 200_000
+_AT_ONCE = 1 << 20
 _NUMBERED = {"ducklake_data_file": "data_file_id", "ducklake_delete_file": "delete_file_id"}
 
 
@@ -87,6 +90,51 @@ def publish(where: Where, backup: Backup, proof: VerifiedBackup, verify_seconds:
     beside = Where(where.store, names.record_of(where.name))
     put(beside, record)
     return beside
+
+
+def adopt(where: Where, proof: VerifiedBackup, verify_seconds: float) -> Where:
+    """
+    Give a backup its record that was made without one, and return where that is; one that is there stays.
+
+    One that has a migration's journal beside it is pinned as `migrate` does it now.
+
+    Raises:
+        UsageError: it has no name that a store gave it; StorageError: it can't be read, or the record not be written.
+    """
+    pins = pins_of(where)
+    beside = Where(where.store, names.record_of(where.name))
+    there = {blob.name for blob in where.store.list()}
+    if beside.name in there:
+        return beside
+    migrated = f"{where.name}.journal.json" in there
+    if migrated and names.MIGRATION not in pins:
+        pin(where, names.MIGRATION)
+    manifest = proof.manifest
+    with where.open() as file:
+        raw_bytes = sum(frame.text_size for frame in locate(file))
+        sha256, file_bytes = _sha256(file), file.size
+    made = Backup(
+        path=str(where),
+        format=manifest.header.format,
+        spec_version=manifest.header.spec_version,
+        snapshot_id=manifest.header.snapshot_id,
+        tables=len(manifest.tables),
+        rows=manifest.rows,
+        raw_bytes=raw_bytes,
+        file_bytes=file_bytes,
+        sha256=sha256,
+        seconds=0.0,
+        fingerprint=manifest.fingerprint.value if manifest.fingerprint else "",
+        lake=extent_of(where),
+    )
+    return publish(where, made, proof, verify_seconds, "migrate" if migrated else "dump")
+
+
+def _sha256(file: Readable) -> str:
+    digest = hashlib.sha256()
+    for at in range(0, file.size, _AT_ONCE):
+        digest.update(file.read_at(at, _AT_ONCE))
+    return digest.hexdigest()
 
 
 def pin(where: Where, name: str) -> None:

@@ -23,6 +23,7 @@ from dlbackup.errors import (
     Unreachable,
     UsageError,
 )
+from dlbackup.inventory.publishing import adopt, pins_of
 from dlbackup.lake import datafiles
 from dlbackup.lake.findings import Finding
 from dlbackup.runtime.progress import Event, OnEvent, ignore
@@ -41,6 +42,7 @@ def verify(
     data_files: bool = False,
     secrets: str | Path | None = None,
     jobs: int = JOBS,
+    record: bool = False,
     on_event: OnEvent = ignore,
 ) -> Verification:
     """
@@ -56,9 +58,10 @@ def verify(
             with keys those in object storage.
         secrets: a file with the keys, as CREATE SECRET statements; else those of the cloud's own variables count.
         jobs: how many processes decompress and prove.
+        record: give a good backup in a folder the record that it lacks: one made by an older dlbackup, or unproved.
 
     Raises:
-        StorageError: the file, or the one with the keys, can't be read.
+        StorageError: the file, or the one with the keys, can't be read, or the record not be written.
         UsageError: the rehearsal can't be made there at all; nothing was read.
         RehearsalFailed, Unreachable, OtherEncoding: the rehearsal could not be made, which is no fault of the
             backup's; `result` is what verification found.
@@ -69,7 +72,11 @@ def verify(
     check_secrets(secrets, data_files=data_files)
     begun = time.monotonic()
     with where_of(backup) as where:
-        return _verified(where, begun, server, engine, jobs, on_event, data_files=data_files, secrets=secrets)
+        if record:
+            pins_of(where)  # what has no place in a store is refused before it is read
+        return _verified(
+            where, begun, server, engine, jobs, on_event, data_files=data_files, secrets=secrets, record=record
+        )
 
 
 def _verified(
@@ -82,9 +89,12 @@ def _verified(
     *,
     data_files: bool,
     secrets: str | Path | None,
+    record: bool,
 ) -> Verification:
     try:
         proof, report = examine(where, begun, jobs, on_event)
+        if record and proof is not None:
+            report = replace(report, record=str(adopt(where, proof, report.seconds)))
         found: list[Finding] = []
         if data_files and proof is not None:
             found += _data_files(proof, secrets, on_event)

@@ -2,14 +2,17 @@
 `list`, `prune`, `pin` and `release` on folders with records; a prune that is ended anywhere is finished by the next.
 """
 
+import hashlib
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.backups import HEADER, small, write_backup
 from support.cli import Cli
-from support.stores import add_backup, drilled, pinned, write
+from support.stores import add_backup, drilled, name_at, pinned, write
 
 import dlbackup
 from dlbackup.errors import StorageError, UsageError
@@ -250,3 +253,59 @@ def test_wrong_durations(text: str, cli: Cli) -> None:
     done = cli("prune", ".", f"--keep-within={text}")
 
     assert (done.exit_code, "36h, 14d or 8w" in done.stderr) == (2, True)
+
+
+def _real(folder: Path, name: str) -> Path:
+    """Write a real backup, without a record, and old enough to go."""
+    path = folder / name
+    header = replace(HEADER, created=as_text(names.time_of(name)))
+    write_backup(path, small(), header)
+    _age(folder)
+    return path
+
+
+def test_backups_of_before_get_their_records(tmp_path: Path, cli: Cli) -> None:
+    """One that an older dlbackup made would go as unfinished; proved with --record it counts like others."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    old, migrated = (_real(folder, name_at(NOW - days * DAY)) for days in (4, 8))
+    write(Folder(folder), f"{migrated.name}.journal.json", b'{"progress": "migrated"}')
+    refused = cli("prune", folder, "--keep-last", "5", "--yes")
+    assert (refused.exit_code, "dlbackup verify --record" in refused.stderr) == (4, True)
+
+    for path in (old, migrated, old):
+        said = cli("verify", path, "--record", "--json").json()
+        assert said["record"] == str(folder / names.record_of(path.name))
+
+    (first, second) = listing_of(Folder(folder)).entries
+    assert (first.state, second.state, second.pins) == ("good", "good", ("migration",))
+    record = first.record
+    assert record is not None
+    assert (record.made_by, second.record and second.record.made_by) == ("dump", "migrate")
+    assert (record.rows, record.tables, record.spec_version) == (4, 2, "9.9")
+    assert record.sha256 == hashlib.sha256(old.read_bytes()).hexdigest()
+    assert record.file_bytes == old.stat().st_size
+    assert len(record.seal) == 64
+    kept = cli("prune", folder, "--keep-last", "1", "--json").json()["keep"]
+    assert [one["reasons"] for one in kept] == [
+        ["the newest good one", "among the last 1"],
+        ["made by a migration that was not released"],
+    ]
+
+
+def test_a_damaged_backup_gets_no_record(tmp_path: Path, cli: Cli) -> None:
+    """Nor does one that has a name of its own, or is piped in."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    path = _real(folder, name_at(NOW))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 3] ^= 1
+    path.write_bytes(data)
+
+    done = cli("verify", path, "--record", "--json")
+
+    assert (done.exit_code, done.json()["record"]) == (3, None)
+    assert _files(Folder(folder)) == [path.name]
+    write_backup(folder / "mine.sql.zst", small())
+    assert cli("verify", folder / "mine.sql.zst", "--record").exit_code == 2
+    assert cli("verify", "-", "--record", stdin=path.read_bytes()).exit_code == 2
