@@ -1,0 +1,221 @@
+"""The age format: the published vectors, another implementation in both directions, and damage everywhere."""
+
+import hashlib
+import io
+import os
+import pickle
+import random
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyrage
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlbackup.errors import BackupError, Corrupt, UsageError
+from dlbackup.stores import age
+from dlbackup.stores.age import CHUNK, TAG, NoMatch, Passphrase, PublicKey, Reader, SecretKey, Stanza, Writer
+from dlbackup.stores.in_memory import Bytes
+
+VECTORS = sorted(path for path in (Path(__file__).parent / "age_vectors").iterdir() if path.suffix != ".md")
+KEY = SecretKey.generate()
+SIZES = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 7)
+
+
+def written(data: bytes, *recipients: age.Recipient, step: int = 1 << 20) -> bytes:
+    sink = io.BytesIO()
+    writer = Writer(sink, recipients or [KEY.public])
+    for at in range(0, len(data), step):
+        writer.write(data[at : at + step])
+    writer.finish()
+    assert (writer.size, writer.sha256.digest()) == (len(sink.getvalue()), hashlib.sha256(sink.getvalue()).digest())
+    return sink.getvalue()
+
+
+def read(file: bytes, *identities: age.Identity) -> bytes:
+    reader = Reader(Bytes(file), identities or [KEY])
+    return b"".join(reader.read_at(at, CHUNK) for at in range(0, reader.size, CHUNK))
+
+
+@dataclass
+class Vector:
+    """One of the published files, and what has to come of it."""
+
+    expect: str
+    payload: str
+    identities: list[age.Identity]
+    file: bytes
+
+    @classmethod
+    def of(cls, path: Path) -> "Vector":
+        """Read one."""
+        head, _, file = path.read_bytes().partition(b"\n\n")
+        pairs = [line.split(": ", 1) for line in head.decode().splitlines()]
+        said = dict(pairs)
+        identities: list[age.Identity] = [SecretKey.parse(value) for key, value in pairs if key == "identity"]
+        identities += [Passphrase(value.encode()) for key, value in pairs if key == "passphrase"]
+        file = zlib.decompress(file) if said.get("compressed") == "zlib" else file
+        return cls(said["expect"], said.get("payload", ""), identities, file)
+
+
+@pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.name)
+def test_published_vectors(path: Path) -> None:
+    """What the authors of the format say must open does, and what must not is refused, for the reason that they say."""
+    vector = Vector.of(path)
+    if vector.expect == "success":
+        assert hashlib.sha256(read(vector.file, *vector.identities)).hexdigest() == vector.payload
+        return
+    with pytest.raises(NoMatch if vector.expect == "no match" else BackupError):
+        read(vector.file, *vector.identities)
+    if vector.expect == "payload failure":
+        header = age.parse_header(vector.file)
+        assert header.file_key(vector.identities)
+
+
+def test_there_are_vectors() -> None:
+    """The folder with the published files is there."""
+    assert len(VECTORS) > 80
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_another_implementation_reads_and_writes_the_same(size: int) -> None:
+    """Files of ours are opened by pyrage, and its by us, at every size around a chunk's."""
+    data, other = random.Random(size).randbytes(size), pyrage.x25519.Identity.generate()
+    ours = PublicKey.parse(str(other.to_public()))
+
+    assert pyrage.decrypt(written(data, ours, KEY.public, step=50_000), [other]) == data
+    theirs = pyrage.encrypt(data, [other.to_public(), pyrage.x25519.Recipient.from_str(str(KEY.public))])
+    assert read(theirs) == data
+    assert read(theirs, SecretKey.generate(), SecretKey.parse(str(other))) == data
+
+
+def test_passphrases_of_another_implementation() -> None:
+    """A passphrase works in both directions."""
+    assert pyrage.passphrase.decrypt(written(b"abc", Passphrase(b"open sesame", 10)), "open sesame") == b"abc"
+    made = pyrage.passphrase.encrypt(b"abc", "open sesame")
+    assert read(made, Passphrase(b"open sesame")) == b"abc"
+
+
+def test_keys_are_those_of_another_implementation() -> None:
+    """A key is read and written as pyrage does; what is no key is refused without repeating it."""
+    other = pyrage.x25519.Identity.generate()
+    mine = SecretKey.parse(str(other))
+
+    assert (mine.text(), str(mine.public)) == (str(other), str(other.to_public()))
+    for wrong in (str(other)[:-1], str(other).lower(), str(other)[:-1] + "B", str(other.to_public()), "", "1"):
+        with pytest.raises(ValueError) as refused:
+            SecretKey.parse(wrong)
+        assert not wrong or wrong not in str(refused.value) or wrong == "1"
+    for wrong in (str(mine.public)[:-1], str(mine.public).upper(), str(other), "ssh-ed25519 AAAA"):
+        with pytest.raises(ValueError):
+            PublicKey.parse(wrong)
+
+
+def test_secrets_are_not_shown() -> None:
+    """Neither a key nor a passphrase is in what Python prints of it; pickled, it is the same."""
+    for secret in (KEY, Passphrase(b"open sesame")):
+        for text in (repr(secret), str(secret), f"{secret}", repr([secret])):
+            assert KEY.text() not in text
+            assert repr(KEY.secret) not in text
+            assert "sesame" not in text
+        assert pickle.loads(pickle.dumps(secret)) == secret  # noqa: S301 - our own
+
+
+@given(st.binary(max_size=3 * CHUNK), st.lists(st.tuples(st.integers(0, 4 * CHUNK), st.integers(0, 2 * CHUNK))))
+def test_reads_anywhere(data: bytes, places: list[tuple[int, int]]) -> None:
+    """Any part is what was written there, beyond the end too."""
+    reader = Reader(Bytes(written(data)), [KEY])
+
+    assert reader.size == len(data)
+    for offset, size in places:
+        assert reader.read_at(offset, size) == data[offset : offset + size]
+
+
+@pytest.mark.parametrize("size", [0, 100, CHUNK, CHUNK + 50])
+def test_every_cut_is_found(size: int) -> None:
+    """A file that ends anywhere before its end is refused at once, also inside its header."""
+    file = written(os.urandom(size))
+    ends = set(range(min(600, len(file)))) | set(range(max(0, len(file) - 200), len(file))) | {CHUNK + 300}
+    for end in (end for end in ends if end < len(file)):
+        with pytest.raises((BackupError, NoMatch)):
+            Reader(Bytes(file[:end]), [KEY])
+
+
+def test_every_flip_is_found() -> None:
+    """Any bit that is another, in header, nonce, chunks or tags, is found when all is read."""
+    file = written(random.Random(1).randbytes(CHUNK + 40), SecretKey.generate().public, KEY.public)
+    begin = age.parse_header(file).size
+    dice = random.Random(2)
+    places = [
+        *range(begin + 16),
+        *dice.sample(range(begin + 16, len(file)), 60),
+        *range(len(file) - 2 * TAG, len(file)),
+    ]
+    for place in places:
+        flipped = bytearray(file)
+        flipped[place] ^= 1 << dice.randrange(8)
+        with pytest.raises((BackupError, NoMatch)):
+            read(bytes(flipped))
+
+
+def test_what_is_added_or_exchanged_is_found() -> None:
+    """Chunks of a file in another order, twice, or with something behind them, are not what was written."""
+    file = written(os.urandom(3 * CHUNK))
+    begin = age.parse_header(file).size + 16
+    a, b, c = (file[begin + at * (CHUNK + TAG) :][: CHUNK + TAG] for at in range(3))
+    for chunks in ([b, a, c], [a, a, b, c], [a, c], [a, b], [a, b, c, c], [a, b, c, b"x"], [a, b, c, bytes(TAG)]):
+        with pytest.raises(BackupError):
+            read(file[:begin] + b"".join(chunks))
+
+
+def test_a_header_without_an_end_is_given_up() -> None:
+    """No more is read of a header than one may have, however long the file is."""
+
+    class Endless:
+        size = 1 << 40
+        asked = 0
+
+        def read_at(self, offset: int, size: int) -> bytes:
+            self.asked = max(self.asked, offset + size)
+            text = age.FIRST_LINE + b"-> X25519 abc\n" * (size // 10)
+            return text[offset : offset + size]
+
+    file = Endless()
+    with pytest.raises(Corrupt):
+        age.read_header(file)
+    assert file.asked == age.HEADER_AT_MOST
+
+
+def test_the_line_of_the_mac_is_compared_as_it_stands() -> None:
+    """Unused bits of the MAC's last character, or another space, make another header."""
+    file = written(b"abc")
+    end = age.parse_header(file).size
+    letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    last = letters.index(file[end - 2])
+    for other in (bytes([letters[last ^ 1]]) + b"\n", bytes([letters[last ^ 2]]) + b"\n", b"=\n", b" \n", b"\r\n"):
+        with pytest.raises(BackupError):
+            read(file[: end - 2] + other + file[end:])
+        with pytest.raises(BackupError):
+            read(file[: end - 1] + other + file[end:])
+
+
+def test_many_recipients() -> None:
+    """A header longer than the first look at a file is read whole."""
+    others = [SecretKey.generate().public for _ in range(100)]
+    assert read(written(b"abc", *others, KEY.public)) == b"abc"
+
+
+def test_a_passphrase_is_alone() -> None:
+    """A passphrase is never written beside other recipients."""
+    with pytest.raises(UsageError):
+        written(b"abc", Passphrase(b"x", 5), KEY.public)
+
+
+@given(st.binary(max_size=200))
+def test_stanzas_are_read_as_they_are_written(body: bytes) -> None:
+    """A body of any length, also one that fills its lines, comes back."""
+    stanza = Stanza((b"kind", b"word"), body)
+    text = age.FIRST_LINE + bytes(stanza) + b"--- " + b"A" * 43 + b"\n"
+    assert age.parse_header(text).stanzas == (stanza,)
