@@ -34,6 +34,7 @@ from dlbackup.errors import (
     MovedOn,
     NeedsPerson,
     NewerSnapshots,
+    NoIdentity,
     NoPolicy,
     NoRight,
     NotALake,
@@ -44,6 +45,7 @@ from dlbackup.errors import (
     OtherEncoding,
     OtherLake,
     OtherRows,
+    PlaintextKeys,
     Pooled,
     Refused,
     RehearsalFailed,
@@ -61,6 +63,7 @@ from dlbackup.errors import (
     Unsupported,
     UsageError,
     WouldLose,
+    WrongIdentity,
 )
 
 if typing.TYPE_CHECKING:
@@ -75,6 +78,7 @@ if typing.TYPE_CHECKING:
     from dlbackup.migration.options import MigrateOptions
     from dlbackup.migration.outcome import Mend, Migration, Stage
     from dlbackup.runtime.progress import Event
+    from dlbackup.stores.keys import Keys
     from dlbackup.transfer.filling import RestoreOptions
     from dlbackup.transfer.way_back import WayBack
     from dlbackup.verbs.attach import Attached, attach
@@ -125,6 +129,7 @@ __all__ = [
     "Info",
     "Interrupted",
     "Inventory",
+    "Keys",
     "ListedBackup",
     "Locked",
     "Mend",
@@ -138,6 +143,7 @@ __all__ = [
     "MovedOn",
     "NeedsPerson",
     "NewerSnapshots",
+    "NoIdentity",
     "NoPolicy",
     "NoRight",
     "NotALake",
@@ -149,6 +155,7 @@ __all__ = [
     "OtherLake",
     "OtherRows",
     "Pinned",
+    "PlaintextKeys",
     "Plan",
     "PlannedLoss",
     "Policy",
@@ -179,6 +186,7 @@ __all__ = [
     "Verification",
     "WayBack",
     "WouldLose",
+    "WrongIdentity",
     "attach",
     "backups",
     "cat",
@@ -215,6 +223,7 @@ _MODULES = {
     "ListedBackup": "verbs.backups",
     "Since": "verbs.info",
     "TableChange": "verbs.info",
+    "Keys": "stores.keys",
     "Mend": "migration.outcome",
     "MigrateOptions": "migration.options",
     "Migration": "migration.outcome",

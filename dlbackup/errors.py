@@ -3,9 +3,9 @@ The error tree: everything that dlbackup refuses or fails at, with exit code and
 
     DlbackupError 1 ─┬─ UsageError 2
                      ├─ CatalogError 1 (Unreachable, NoRight, NotALake, UnknownVersion, Ambiguous, ..., Unhealthy 3)
-                     ├─ BackupError 3 (Unfinished, Corrupt, UnknownFormat, UnsafeStatement, NotVerified)
+                     ├─ BackupError 3 (Unfinished, Corrupt, UnknownFormat, UnsafeStatement, NotVerified, WrongIdentity)
                      ├─ Refused 4 (NotEmpty, NewerSnapshots, ClientsConnected, NotOwner, ...)
-                     ├─ StorageError 1
+                     ├─ StorageError 1 (NoIdentity)
                      ├─ EngineError 1 (AttachFailed)
                      ├─ MigrationError (Unchanged 5, RolledBack 6, NeedsPerson 7)
                      └─ Interrupted 130
@@ -121,6 +121,10 @@ class NotVerified(BackupError):
     """The backup is whole, but what it holds doesn't pass verification."""
 
 
+class WrongIdentity(BackupError):
+    """The backup is encrypted to others than the identities that were given, or what says to whom is damaged."""
+
+
 class Refused(DlbackupError):
     """It could be done, but would be unsafe; the hint names the option that accepts the risk, if any."""
 
@@ -145,6 +149,10 @@ class OtherEncoding(Refused):
 
 class MissingDataFiles(Refused):
     """Data files of the backup are gone, and a catalog stands where it would be restored."""
+
+
+class PlaintextKeys(Refused):
+    """A backup that isn't encrypted would take the keys of the lake's Parquet files along."""
 
 
 class ClientsConnected(Refused):
@@ -233,6 +241,10 @@ class DrillNotMade(DlbackupError):
 
 class StorageError(DlbackupError):
     """A file can't be read or written where the user wants it."""
+
+
+class NoIdentity(StorageError):
+    """The backup is encrypted, and nothing was given that may open it."""
 
 
 class EngineError(DlbackupError):

@@ -17,6 +17,8 @@ from dlbackup.errors import UsageError
 Kind = Literal["postgres", "duckdb", "sqlite"]
 _SHOWN = ("host", "hostaddr", "port", "dbname", "user", "service")
 FILE_ENDINGS = (".ducklake", ".duckdb", ".db", ".ddb")
+BACKUP_ENDINGS = (".zst", ".zst.age")
+"""How names of backups end, plain and encrypted ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def names_postgres(target: str | Path) -> bool:
 
 def names_backup(target: str | Path) -> bool:
     """Tell whether what a user named is a backup, and not the address of a catalog."""
-    if str(target) == "-" or str(target).endswith(".zst"):
+    if str(target) == "-" or str(target).endswith(BACKUP_ENDINGS):
         return True
     try:
         return Path(target).is_file() and not str(target).endswith(FILE_ENDINGS)

@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from dlbackup.addresses.address import names_postgres
+from dlbackup.addresses.address import BACKUP_ENDINGS, names_postgres
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import BackupError, Corrupt, StorageError, UsageError
 from dlbackup.lake.extent import Extent
 from dlbackup.stores.contract import Where
+from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.folder import local
 from dlbackup.stores.given import given
+from dlbackup.stores.keys import NO_KEYS, Keyring, Keys
 from dlbackup.tables.digest import Rows
 
 VERIFIER = object()
@@ -61,10 +63,10 @@ class VerifiedBackup:
         return reader
 
 
-def sealed(path: Path, seal: str) -> Path | None:
+def sealed(path: Path, seal: str, ring: Keyring | None = None) -> Path | None:
     """Return where the backup of that seal is: at a path, or in its folder under another name; None: in neither."""
-    for candidate in (path, *sorted(path.parent.glob("*.zst"))):
-        with suppress(BackupError, StorageError), BackupReader(local(candidate)) as reader:
+    for candidate in (path, *sorted(found for ending in BACKUP_ENDINGS for found in path.parent.glob(f"*{ending}"))):
+        with suppress(BackupError, StorageError), BackupReader(keyed(local(candidate), ring)) as reader:
             if seal in ("", reader.seal):
                 return candidate
     return None
@@ -108,9 +110,12 @@ class Backup:
     contents: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
 
 
-def where_of(backup: str | Path | Backup) -> AbstractContextManager[Where]:
+def where_of(backup: str | Path | Backup, keys: Keys = NO_KEYS) -> AbstractContextManager[Where]:
     """
     Return a block for where the backup is that a user names; `-` is standard input, kept until its end.
+
+    Args:
+        keys: with the identities that open an encrypted one.
 
     Raises:
         UsageError: that is no file; an address is not repeated, since it may hold a password.
@@ -120,4 +125,4 @@ def where_of(backup: str | Path | Backup) -> AbstractContextManager[Where]:
         raise UsageError("this backup went to standard output", "name the file in which it is now")
     if names_postgres(path):
         raise UsageError("a backup is a file, and this is the address of a catalog", "name the file of a backup first")
-    return given(path)
+    return given(path, keys.ring())

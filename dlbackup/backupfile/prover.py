@@ -29,7 +29,9 @@ from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Meter, OnEvent, ignore
 from dlbackup.runtime.workers import JOBS, Crew
 from dlbackup.stores.contract import Where
+from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.folder import local
+from dlbackup.stores.keys import Keyring
 from dlbackup.tables.definition import Table
 from dlbackup.tables.rows import parse
 from dlbackup.tables.types import written_as
@@ -90,14 +92,19 @@ class Verification:
         raise error
 
 
-def prove(backup: Backup, *, on_event: OnEvent = ignore) -> tuple[VerifiedBackup, Verification]:
+def prove(
+    backup: Backup, *, ring: Keyring | None = None, on_event: OnEvent = ignore
+) -> tuple[VerifiedBackup, Verification]:
     """
     Verify what `dump` has just written and return the proof that attaching with migration asks for.
+
+    Args:
+        ring: the keys that it was written with.
 
     Raises:
         BackupError: it is not good.
     """
-    verified, report = prove_file(local(backup.path), on_event=on_event)
+    verified, report = prove_file(keyed(local(backup.path), ring), on_event=on_event)
     if verified.manifest.contents != backup.contents:
         raise Corrupt("the backup in the file is not the one that was written")
     return verified, report

@@ -153,6 +153,16 @@ def _public(record: object) -> Any:
     return answer
 
 
+def _keys(options: argparse.Namespace) -> "dlbackup.Keys":
+    """Return what a command line says of keys; commands that only read name no recipients."""
+    return dlbackup.Keys(
+        encrypt_to=tuple(getattr(options, "encrypt_to", ())),
+        recipients_file=getattr(options, "recipients_file", None),
+        identity=tuple(options.identity),
+        identity_command=options.identity_command,
+    )
+
+
 def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
     backup = dlbackup.dump(
         options.address,
@@ -165,6 +175,8 @@ def _dump(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
         wait=options.wait,
         engine=options.engine,
         verify=options.verify,
+        keys=_keys(options),
+        plaintext_keys=options.plaintext_keys,
         on_event=on_event,
     )
     return backup, reports.dumped(backup), None
@@ -181,6 +193,7 @@ def _verify(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str
             secrets=options.secrets,
             jobs=options.jobs,
             record=options.record,
+            keys=_keys(options),
             on_event=on_event,
         )
     except DlbackupError as exc:
@@ -203,6 +216,7 @@ def _restore(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, st
         options.backup,
         options.address,
         dlbackup.RestoreOptions(**{name: getattr(options, name) for name in names}),
+        keys=_keys(options),
         on_event=on_event,
     )
     return restored, reports.restored(restored, read_back=options.read_back), None
@@ -223,6 +237,8 @@ def _as_migrate_options(options: argparse.Namespace) -> "dlbackup.MigrateOptions
         lock_timeout_s=options.lock_timeout,
         attach_timeout_s=options.attach_timeout,
         max_rate=options.max_rate,
+        keys=_keys(options),
+        plaintext_keys=options.plaintext_keys,
     )
 
 
@@ -239,6 +255,7 @@ def _check(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
         secrets=options.secrets,
         wait=options.wait,
         engine=options.engine,
+        keys=_keys(options),
         on_event=on_event,
     )
     return report, reports.checked(report), _failure(report, options)
@@ -274,6 +291,7 @@ def _info(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
         since=options.since,
         wait=options.wait,
         engine=options.engine,
+        keys=_keys(options),
     )
     return found, reports.found(found), None
 
@@ -283,7 +301,7 @@ def _cat(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, N
         raise UsageError("cat prints rows, and no JSON object of its own", "for rows as JSON: --format jsonl")
     from dlbackup.verbs.cat import write
 
-    write(options.backup, options.table, options.format, Output())
+    write(options.backup, options.table, options.format, Output(), _keys(options))
     return None, "", None
 
 
@@ -299,6 +317,7 @@ def _drill(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
         secrets=options.secrets,
         jobs=options.jobs,
         record=options.record,
+        keys=_keys(options),
         on_event=on_event,
     )
     return found, reports.drilled(found), _failure(found, options)

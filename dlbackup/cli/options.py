@@ -175,6 +175,39 @@ def _data_files_option(parser: argparse.ArgumentParser) -> None:
     _secrets_option(parser)
 
 
+def _identity_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--identity",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a file with the identity (AGE-SECRET-KEY-1...) that opens an encrypted backup; may be given more than"
+        " once (default: $DLBACKUP_IDENTITY, such a file or an identity itself)",
+    )
+    parser.add_argument(
+        "--identity-command",
+        metavar="CMD",
+        help="a command that prints the identity; it is run, without a shell, when an encrypted backup is read",
+    )
+
+
+def _encryption_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--encrypt-to",
+        action="append",
+        default=[],
+        metavar="RECIPIENT",
+        help="encrypt the backup to this recipient (age1...), as age does; may be given more than once",
+    )
+    parser.add_argument("--recipients-file", metavar="FILE", help="encrypt it to the recipients in a file, one a line")
+    parser.add_argument(
+        "--plaintext-keys",
+        action="store_true",
+        help="accept that the keys to a lake's encrypted Parquet files stand in a backup that is not encrypted",
+    )
+    _identity_options(parser)
+
+
 def _client_options(parser: argparse.ArgumentParser) -> None:
     choice = parser.add_mutually_exclusive_group()
     choice.add_argument("--terminate-clients", action="store_true", help="end the other sessions on the database first")
@@ -209,8 +242,8 @@ def _add_dump(commands: _Commands) -> None:
         "--output",
         metavar="PATH",
         default=".",
-        help="a new file, whose name ends in .sql.zst; a folder that exists, or ends in / and is made; or - for"
-        " standard output (default: the current folder)",
+        help="a new file, whose name ends in .sql.zst, or in .sql.zst.age if it is encrypted; a folder that exists, or"
+        " ends in / and is made; or - for standard output (default: the current folder)",
     )
     parser.add_argument(
         "--level", type=whole(1, 22), default=LEVEL, metavar="N", help="zstd level, 1 to 22 (default: %(default)s)"
@@ -229,6 +262,7 @@ def _add_dump(commands: _Commands) -> None:
     )
     _jobs_option(parser, "read and compress, each on a connection of its own; the file is the same")
     _rate_option(parser, "read")
+    _encryption_options(parser)
     _file_options(parser)
     _schema_option(parser)
     _told_options(parser)
@@ -256,6 +290,7 @@ def _add_verify(commands: _Commands) -> None:
         help="give a good backup in a folder the record that it lacks, without which prune takes it for unfinished",
     )
     _jobs_option(parser, "decompress and prove")
+    _identity_options(parser)
 
 
 def _add_restore(commands: _Commands) -> None:
@@ -301,6 +336,7 @@ def _add_restore(commands: _Commands) -> None:
         help="do not look whether the data files are there",
     )
     _secrets_option(parser)
+    _identity_options(parser)
     _rate_option(parser, "load, and read back,")
     add(
         "--storage-version",
@@ -361,6 +397,7 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
         help="seconds after which the engine is ended that migrates (default: %(default)g)",
     )
     _rate_option(parser, "let the dump read")
+    _encryption_options(parser)
     _client_options(parser)
 
 
@@ -372,6 +409,7 @@ def _add_check(commands: _Commands) -> None:
     parser = _command(commands, "check", "check a catalog, or the one in a backup, for damage", more)
     parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup: {_BACKUP}; or {_ADDRESS}")
     _data_files_option(parser)
+    _identity_options(parser)
     _file_options(parser)
     _schema_option(parser)
 
@@ -399,6 +437,7 @@ def _add_info(commands: _Commands) -> None:
         metavar="BACKUP",
         help="of a catalog: say which tables changed since that backup of it, and by how many rows",
     )
+    _identity_options(parser)
     _file_options(parser)
     _schema_option(parser)
 
@@ -418,6 +457,7 @@ def _add_cat(commands: _Commands) -> None:
         help="CSV with a header, an object of JSON a line, or the CREATE TABLE and INSERT statements of the backup"
         " (default: %(default)s)",
     )
+    _identity_options(parser)
 
 
 def _add_drill(commands: _Commands) -> None:
@@ -462,6 +502,7 @@ def _add_drill(commands: _Commands) -> None:
         help="do not write the result down beside the backup",
     )
     _secrets_option(parser)
+    _identity_options(parser)
     _jobs_option(parser, "decompress and prove")
     _told_options(parser)
 

@@ -18,6 +18,8 @@ from dlbackup.inventory import names
 from dlbackup.inventory.fileids import FileIds
 from dlbackup.inventory.record import MadeBy, Pin, Record, as_text, put
 from dlbackup.stores.contract import Readable, Where
+from dlbackup.stores.encrypted import as_kept
+from dlbackup.stores.keys import ENDING
 
 MOST_FILES = 100_000
 """Of a lake with more files, their numbers are read from the backup when somebody asks for them: that takes seconds."""
@@ -41,12 +43,20 @@ class Pinned:
     changed: tuple[str, ...]
 
 
-def publish(where: Where, backup: Backup, proof: VerifiedBackup, verify_seconds: float, made_by: MadeBy) -> Where:
+def publish(
+    where: Where,
+    backup: Backup,
+    proof: VerifiedBackup,
+    verify_seconds: float,
+    made_by: MadeBy,
+    recipients: tuple[str, ...] = (),
+) -> Where:
     """
     Put the record of a backup that was proved beside it, and return where that is.
 
     Args:
         where: the backup in its store, where it was read for the proof.
+        recipients: whom it is encrypted to, if to anybody.
 
     Raises:
         StorageError: it can't be written.
@@ -86,6 +96,8 @@ def publish(where: Where, backup: Backup, proof: VerifiedBackup, verify_seconds:
         data_files=files,
         delete_files=deletes,
         file_ids=ids if ids is not None and len(ids) <= _MOST_TEXT else None,
+        encrypted=where.name.endswith(ENDING),
+        recipients=recipients,
     )
     beside = Where(where.store, names.record_of(where.name))
     put(beside, record)
@@ -112,6 +124,7 @@ def adopt(where: Where, proof: VerifiedBackup, verify_seconds: float) -> Where:
     manifest = proof.manifest
     with where.open() as file:
         raw_bytes = sum(frame.text_size for frame in locate(file))
+    with as_kept(where).open() as file:
         sha256, file_bytes = _sha256(file), file.size
     made = Backup(
         path=str(where),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlbackup.errors import StorageError
+from dlbackup.stores.keys import NO_KEYS, Keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,9 @@ class MigrateOptions:
         lock_timeout_s: how long the fence and the engine wait for one lock.
         attach_timeout_s: after which the engine is ended that migrates.
         max_rate: bytes of SQL text a second that the dump reads at most, as long as no writer waits for it.
+        keys: whom to encrypt the backup to, if to anybody. What this run wrote it can read; identities are needed for a
+            base that is encrypted, and for a migration that was cut off.
+        plaintext_keys: accept that keys to encrypted Parquet files stand in a backup that isn't encrypted itself.
     """
 
     metadata_schema: str | None = None
@@ -37,6 +41,8 @@ class MigrateOptions:
     lock_timeout_s: float = 10.0
     attach_timeout_s: float = 600.0
     max_rate: float | None = None
+    keys: Keys = NO_KEYS
+    plaintext_keys: bool = False
 
     def refuse_backup_dir(self) -> None:
         """

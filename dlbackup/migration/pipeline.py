@@ -32,6 +32,7 @@ from dlbackup.errors import (
     Corrupt,
     DlbackupError,
     MigrationError,
+    NoIdentity,
     RolledBack,
     StorageError,
 )
@@ -56,7 +57,9 @@ from dlbackup.migration.unchanged import is_as_in
 from dlbackup.migration.under_fence import Attempt, fenced, needs_person
 from dlbackup.records import encode
 from dlbackup.runtime.progress import Event, OnEvent
+from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.folder import local
+from dlbackup.stores.keys import Keyring
 from dlbackup.transfer.base import AUTO
 from dlbackup.transfer.dumping import dump_catalog
 from dlbackup.transfer.way_back import WayBack, found, to_backup
@@ -70,7 +73,8 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
     then on by this environment's own.
     """
     refuse_unknown(options.accept_loss)
-    first = _migrate_once(address, options, on_event)
+    ring = options.keys.ring()
+    first = _migrate_once(address, options, ring, on_event)
     if first.outcome != "migrated" or not goes_on(Step(first.from_version, first.to_version, ""), options):
         return first
     on_event(
@@ -79,7 +83,7 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
         )
     )
     try:
-        second = _migrate_once(address, replace(options, engine=None), on_event)
+        second = _migrate_once(address, replace(options, engine=None), ring, on_event)
     except DlbackupError as exc:
         done = f"the step to {first.to_version} is done, and {first.backup} undoes it"
         exc.hint = f"{exc.hint}; {done}" if exc.hint else done
@@ -88,7 +92,7 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
 
     def way_back() -> WayBack:
         with open_postgres(address, options.metadata_schema) as catalog:
-            return to_backup(catalog, str(first.backup), barred=second.barred)
+            return to_backup(catalog, str(first.backup), barred=second.barred, ring=ring)
 
     return replace(_joined(first, second), way_back=found(way_back, on_event))
 
@@ -106,13 +110,17 @@ def _joined(first: Migration, second: Migration) -> Migration:
     )
 
 
-def _way_back(catalog: PostgresCatalog, migration: Migration, on_event: OnEvent) -> WayBack | None:
+def _way_back(catalog: PostgresCatalog, migration: Migration, run: Run) -> WayBack | None:
     """Return how to put the backup of a migration back."""
-    return found(lambda: to_backup(catalog, str(migration.backup), barred=migration.barred), on_event)
+
+    def find() -> WayBack:
+        return to_backup(catalog, str(migration.backup), barred=migration.barred, ring=run.ring)
+
+    return found(find, run.on_event)
 
 
-def _migrate_once(address: Address, options: MigrateOptions, on_event: OnEvent) -> Migration:
-    run = Run(on_event)
+def _migrate_once(address: Address, options: MigrateOptions, ring: Keyring, on_event: OnEvent) -> Migration:
+    run = Run(on_event, ring)
     with open_postgres(address, options.metadata_schema) as catalog, ExitStack() as engines:
         with run.stage("look"):
             engine = engines.enter_context(probe(options.engine))
@@ -213,7 +221,7 @@ class _Pipeline:
             failure.result = self.run.result(OUTCOMES[type(failure)], before, before, self.run.snapshot_id)
             raise failure
         migrated = self.run.result("migrated", before, self.step.to_version, self.run.snapshot_id)
-        return replace(migrated, way_back=_way_back(self.catalog, migrated, self.run.on_event))
+        return replace(migrated, way_back=_way_back(self.catalog, migrated, self.run))
 
     def finish(self, passage: Passage) -> Migration:
         """Finish or undo a migration that was cut off after its engine was done."""
@@ -223,6 +231,8 @@ class _Pipeline:
         try:
             with self.run.stage("verify"):
                 backup = self._proved_again(path)
+        except NoIdentity:
+            raise  # nothing was found out and nothing is changed: the next run, with an identity, goes on
         except (BackupError, StorageError) as exc:
             return self._result(
                 needs_person(self.catalog, self.run, "a migration was cut off before its end", exc.message)
@@ -234,7 +244,7 @@ class _Pipeline:
 
     def _proved_again(self, path: Path) -> VerifiedBackup:
         """Prove the backup of a migration that was cut off; it must be the one that the journal began with."""
-        backup, _ = prove_file(local(path), on_event=self.run.on_event)
+        backup, _ = prove_file(keyed(local(path), self.run.ring), on_event=self.run.on_event)
         if self._log.entry.seal not in ("", backup.seal):
             raise Corrupt(f"{path} is not the backup that was verified before that migration")
         return backup
@@ -339,12 +349,15 @@ class _Pipeline:
                 on_event=self.run.on_event,
                 max_rate=max_rate,
                 base=AUTO,
+                ring=self.run.ring,
+                plaintext_keys=self.options.plaintext_keys,
             )
             self.run.backup, self.run.snapshot_id = backup.path, backup.snapshot_id
         with self.run.stage("verify"):
-            verified, report = prove(backup, on_event=self.run.on_event)
+            verified, report = prove(backup, ring=self.run.ring, on_event=self.run.on_event)
             self.run.seal = verified.seal
-            publish(local(backup.path), backup, verified, report.seconds, "migrate")
+            recipients = self.run.ring.recipients if self.run.ring else ()
+            publish(local(backup.path), backup, verified, report.seconds, "migrate", recipients)
         return verified
 
     def _fenced(

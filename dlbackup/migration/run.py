@@ -8,6 +8,7 @@ from dlbackup.catalogs.contract import Client
 from dlbackup.errors import MigrationError, NeedsPerson, RolledBack, Unchanged, counted
 from dlbackup.migration.outcome import Mend, Migration, Outcome, Stage
 from dlbackup.runtime.progress import Event, OnEvent
+from dlbackup.stores.keys import Keyring
 
 _DOING = {
     "look": "reading the catalog's version and asking the engine for its own",
@@ -31,8 +32,10 @@ OUTCOMES: dict[type[MigrationError], Outcome] = {
 class Run:
     """Stage times and what the result needs, whatever the end is."""
 
-    def __init__(self, on_event: OnEvent) -> None:
+    def __init__(self, on_event: OnEvent, ring: Keyring | None = None) -> None:
         self.on_event = on_event
+        self.ring = ring
+        """Reads the backup, where that is encrypted."""
         self.stages: list[Stage] = []
         self.backup: str | None = None
         self.seal = ""

@@ -37,7 +37,7 @@ from dlbackup.runtime.progress import Event
 from dlbackup.runtime.signals import signals_held
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
-from dlbackup.transfer.way_back import in_schema, restoring, to_backup
+from dlbackup.transfer.way_back import in_schema, opening, restoring, to_backup
 
 ENDS: dict[tuple[bool, bool, bool], type[MigrationError]] = {
     (True, True, True): Unchanged,
@@ -66,7 +66,7 @@ def needs_person(catalog: PostgresCatalog, run: Run, what: str, why: str) -> Nee
 
 def _by_hand(catalog: PostgresCatalog, run: Run) -> str:
     """Say how the verified backup is put back, wherever that is now: another one may lie under its name."""
-    backup = sealed(Path(str(run.backup)), run.seal)
+    backup = sealed(Path(str(run.backup)), run.seal, run.ring)
     if backup is None:
         return (
             f"find the backup that was verified, of snapshot {run.snapshot_id}, whose seal begins with {run.seal[:12]}:"
@@ -75,9 +75,9 @@ def _by_hand(catalog: PostgresCatalog, run: Run) -> str:
         )
     try:
         with catalog.doing("looking for the way back"):
-            way = to_backup(catalog, str(backup), barred=False)
+            way = to_backup(catalog, str(backup), barred=False, ring=run.ring)
     except DlbackupError:
-        return f"then {restoring(str(backup), catalog.address, catalog.schema)}"
+        return f"then {restoring(str(backup), catalog.address, catalog.schema, opening(str(backup), run.ring))}"
     return f"to put the backup back ({way.loses}), then {way.command}"
 
 

@@ -201,15 +201,15 @@ class Writer:
         sink: where the file's bytes go.
 
     Attributes:
-        size, sha256: of the file that was written.
+        file_bytes: how many bytes of the file were written.
     """
 
     def __init__(self, sink: Sink, recipients: Iterable[Recipient]) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
         self._sink = sink
-        self.size = 0
-        self.sha256 = hashlib.sha256()
+        self.file_bytes = 0
+        self._sha256 = hashlib.sha256()
         self._rest = bytearray()
         self._number = 0
         file_key, nonce = os.urandom(_FILE_KEY), os.urandom(_NONCE)
@@ -235,8 +235,13 @@ class Writer:
 
     def _put(self, data: bytes) -> None:
         self._sink.write(data)
-        self.sha256.update(data)
-        self.size += len(data)
+        self._sha256.update(data)
+        self.file_bytes += len(data)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file so far."""
+        return self._sha256.hexdigest()
 
 
 class Reader:
@@ -314,12 +319,12 @@ class Header:
 
         The MAC's line is compared as it stands, and not what it says in base64: several texts say the same.
         """
-        found = [key for identity in identities for key in self._unwrapped(identity)]
-        if not found:
+        found = next((key for identity in identities for key in self._unwrapped(identity)), None)
+        if found is None:
             raise NoMatch
-        if not hmac.compare_digest(_mac_line(found[0], self.authenticated), self.mac):
+        if not hmac.compare_digest(_mac_line(found, self.authenticated), self.mac):
             raise Corrupt("the header of the encrypted file is damaged: its MAC is another")
-        return found[0]
+        return found
 
     def _unwrapped(self, identity: Identity) -> Iterator[bytes]:
         for stanza in self.stanzas:

@@ -15,22 +15,24 @@ from pathlib import Path
 
 from dlbackup.errors import StorageError, UsageError
 from dlbackup.stores.contract import Where
+from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.folder import Folder, local
+from dlbackup.stores.keys import Keyring
 
 STANDARD_INPUT = "-"
 
 
 @contextmanager
-def given(backup: str | Path) -> Iterator[Where]:
+def given(backup: str | Path, ring: Keyring | None = None) -> Iterator[Where]:
     """
-    Yield where a backup is that a user has named.
+    Yield where a backup is that a user has named, to be opened by the keys of a ring.
 
     Raises:
         UsageError: it is `-`, and nothing was piped in.
         StorageError: standard input can't be read, or there is no room for it.
     """
     if str(backup) != STANDARD_INPUT:
-        yield local(backup)
+        yield keyed(local(backup), ring)
         return
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("- means standard input, and that is a terminal", "name a file, or pipe a backup in")
@@ -44,7 +46,7 @@ def given(backup: str | Path) -> Iterator[Where]:
                 f"can't keep standard input in {folder}: {exc.strerror or exc}",
                 "TMPDIR names another folder for that",
             ) from exc
-        yield Where(_StandardInput(Path(folder)), path.name)
+        yield keyed(Where(_StandardInput(Path(folder)), path.name), ring)
 
 
 @dataclass(frozen=True, slots=True)

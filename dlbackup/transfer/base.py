@@ -10,17 +10,20 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlbackup.addresses.address import BACKUP_ENDINGS
 from dlbackup.backupfile.frames import Frame, PackedFrame, read_packed
 from dlbackup.backupfile.manifest import Entry, Header, Manifest
 from dlbackup.backupfile.origin import Moment, Origin, parted
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.writer import Piece
 from dlbackup.catalogs.contract import Claim, Pages
-from dlbackup.errors import BackupError, StorageError, UsageError
+from dlbackup.errors import BackupError, NoIdentity, StorageError, UsageError, counted
 from dlbackup.lake.canonical import Canonical
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.contract import Readable, Where
+from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.folder import Folder, local
+from dlbackup.stores.keys import Keyring
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import total
 from dlbackup.transfer.destination import names_folder
@@ -114,7 +117,9 @@ def _add_up(entry: Entry, origin: Origin, frames: Sequence[Frame]) -> bool:
 
 
 @contextmanager
-def opened(wanted: str | Path | None, to: str | Path, header: Header, on_event: OnEvent) -> Iterator[Base | None]:
+def opened(
+    wanted: str | Path | None, to: str | Path, header: Header, on_event: OnEvent, ring: Keyring | None = None
+) -> Iterator[Base | None]:
     """
     Open the base of a new backup, in the block.
 
@@ -122,6 +127,7 @@ def opened(wanted: str | Path | None, to: str | Path, header: Header, on_event: 
         wanted: a backup, or `AUTO`; None for no base.
         to: where the new backup goes.
         header: of the new backup.
+        ring: opens it where it is encrypted.
 
     Returns:
         None where there is none; where the one that was named is of no use, that is said.
@@ -132,7 +138,7 @@ def opened(wanted: str | Path | None, to: str | Path, header: Header, on_event: 
     if wanted is None:
         yield None
         return
-    where = _newest(to, header) if wanted == AUTO else local(wanted)
+    where = _newest(to, header, ring, on_event) if wanted == AUTO else keyed(local(wanted), ring)
     if where is None:
         yield None
         return
@@ -187,7 +193,7 @@ def refuse_nowhere(base: str | Path | None, to: str | Path) -> None:
         )
 
 
-def _newest(to: str | Path, header: Header) -> Where | None:
+def _newest(to: str | Path, header: Header, ring: Keyring | None, on_event: OnEvent) -> Where | None:
     """Return the newest backup of the same catalog in the folder where a new one goes: the newest of use, if one is."""
     path = Path(to)
     folder = Folder(path if names_folder(to) else path.parent)
@@ -195,13 +201,21 @@ def _newest(to: str | Path, header: Header) -> Where | None:
         blobs = sorted(folder.list(), key=lambda blob: blob.modified, reverse=True)
     except StorageError:  # a folder that is still to be made
         return None
-    newest = None
-    for name in [blob.name for blob in blobs if blob.name.endswith(".zst")][:_LOOKED_AT]:
-        where = Where(folder, name)
-        with suppress(BackupError, StorageError), BackupReader(where) as reader:
-            then = reader.manifest.header
-            if (then.source.database, then.source.schema) == (header.source.database, header.source.schema):
-                newest = newest or where
-                if not useless(then, header):
-                    return where
+    newest, closed = None, 0
+    for name in [blob.name for blob in blobs if blob.name.endswith(BACKUP_ENDINGS)][:_LOOKED_AT]:
+        where = keyed(Where(folder, name), ring)
+        try:
+            with suppress(BackupError), BackupReader(where) as reader:
+                then = reader.manifest.header
+                if (then.source.database, then.source.schema) == (header.source.database, header.source.schema):
+                    newest = newest or where
+                    if not useless(then, header):
+                        return where
+        except NoIdentity:
+            closed += 1
+        except StorageError:
+            continue
+    if closed and newest is None:
+        text = f"{counted(closed, 'encrypted backup')} can't be the base without an identity, so everything is read"
+        on_event(Event(stage="dump", message=text))
     return newest

@@ -2,7 +2,7 @@
 Where a new backup goes: a file, a folder, standard output; and its default name.
 
 What a name means can be seen from the name alone, so that a night's job does the same whether or not somebody has made
-the folder: a folder exists or ends in `/`, a file ends in `.zst`.
+the folder: a folder exists or ends in `/`, a file ends in `.zst`, an encrypted one in `.zst.age`.
 """
 
 import sys
@@ -12,40 +12,47 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from dlbackup.addresses.address import BACKUP_ENDINGS
 from dlbackup.backupfile.manifest import Header
 from dlbackup.errors import UsageError
 from dlbackup.stores.contract import Sink
+from dlbackup.stores.encrypted import encrypting, keyed
 from dlbackup.stores.files import make_folder, storage_errors
 from dlbackup.stores.folder import local
+from dlbackup.stores.keys import ENDING, Keyring
 from dlbackup.tables.types import Dialect
 
 _ENDING = ".sql.zst"
-_FILE_ENDING = ".zst"
 _DEFAULT_SCHEMAS: dict[Dialect, str] = {"postgres": "public", "duckdb": "main"}
 
 
 @contextmanager
-def destination(to: str | Path, header: Header, begun_ns: int | None = None) -> Iterator[tuple[str, Sink]]:
+def destination(
+    to: str | Path, header: Header, begun_ns: int | None = None, ring: Keyring | None = None
+) -> Iterator[tuple[str, Sink]]:
     """
     Open what a backup is written to; yield its name and where the bytes go.
 
     Args:
         begun_ns: when the backup was begun; see `file_name`.
+        ring: what it is encrypted with, if it is.
 
     Raises:
-        UsageError: as for `names_folder`.
+        UsageError: as for `names_folder` and `refuse_name`.
         StorageError: it can't be written, or the folder that was asked for can't be made.
     """
+    ring = ring or Keyring()
     if to == "-":
         with storage_errors(Path("standard output")):
-            yield "-", sys.stdout.buffer
+            with encrypting(sys.stdout.buffer, ring) as sink:
+                yield "-", sink
             sys.stdout.buffer.flush()
         return
     path = Path(to)
     if names_folder(to):
         make_folder(path)
-        path = path / file_name(header, begun_ns)
-    where = local(path)
+        path = path / (file_name(header, begun_ns) + (ENDING if ring.encrypts else ""))
+    where = keyed(local(path), ring)
     with where.store.create(where.name) as sink:
         yield str(where), sink
 
@@ -61,7 +68,7 @@ def names_folder(to: str | Path) -> bool:
     with storage_errors(path):
         if path.is_dir() or str(to).endswith("/"):
             return True
-        if path.name.endswith(_FILE_ENDING) or path.exists() or path.is_symlink():
+        if path.name.endswith(BACKUP_ENDINGS) or path.exists() or path.is_symlink():
             return False
     raise UsageError(
         f"{to} is no folder, and no name for a backup: that ends in {_ENDING}",

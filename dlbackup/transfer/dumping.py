@@ -31,12 +31,15 @@ from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent, ignore
 from dlbackup.runtime.throttle import Throttle, paced, throttle
 from dlbackup.runtime.workers import JOBS, Crew
+from dlbackup.stores.age import Writer
+from dlbackup.stores.keys import Keyring
 from dlbackup.tables.allowlist import check_table
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.rows import statements_of
 from dlbackup.transfer.base import Base, opened
 from dlbackup.transfer.destination import destination
+from dlbackup.transfer.file_keys import guard_file_keys, holds_file_keys
 
 ATTEMPTS = 3
 """How often a dump begins again when tables vanish or are rewritten under it."""
@@ -57,12 +60,32 @@ def dump_catalog(
     max_rate: float | None = None,
     base: str | Path | None = None,
     access: Access | None = None,
+    ring: Keyring | None = None,
+    plaintext_keys: bool = False,
 ) -> Backup:
-    """Write one backup; begin again when the tables change under it. `base` as for `base.opened`."""
+    """
+    Write one backup; begin again when the tables change under it. `base` as for `base.opened`.
+
+    Args:
+        ring: encrypts it, and opens a base that is encrypted.
+        plaintext_keys: the user accepts that keys of Parquet files are in a backup that isn't encrypted.
+    """
     limit = throttle(max_rate)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _dump_once(address, to, schema, level, jobs if limit is None else 1, limit, access, on_event, base)
+            return _dump_once(
+                address,
+                to,
+                schema,
+                level,
+                jobs if limit is None else 1,
+                limit,
+                access,
+                on_event,
+                base,
+                ring or Keyring(),
+                plaintext_keys=plaintext_keys,
+            )
         except MovedOn as exc:
             if attempt == ATTEMPTS or to == "-":
                 raise
@@ -80,6 +103,9 @@ def _dump_once(
     access: Access | None,
     on_event: OnEvent,
     base: str | Path | None,
+    ring: Keyring,
+    *,
+    plaintext_keys: bool,
 ) -> Backup:
     begun = time.monotonic()
     with open_catalog(address, schema, access) as catalog, catalog.snapshot(share=jobs > 1) as snapshot:
@@ -92,16 +118,19 @@ def _dump_once(
             on_event(Event(stage="dump", message=text, warning=True))
         with snapshot.answers() as answers:
             lake = extent_of(answers)
+            if not ring.encrypts and not plaintext_keys and holds_file_keys(answers):
+                guard_file_keys(remote=False, on_event=on_event)
         begun_ns = time.time_ns()
         header = _header(snapshot, begun_ns, level)
         with (
-            opened(base, to, header, on_event) as found,
-            destination(to, header, begun_ns) as (path, sink),
+            opened(base, to, header, on_event, ring) as found,
+            destination(to, header, begun_ns, ring) as (path, sink),
             BackupWriter(sink, header, level) as writer,
             collector_paused(),
         ):
             reading = _Reading.begin(snapshot, level, jobs, limit, on_event, found)
             manifest = _write(writer, reading, on_event)
+        stored = sink if isinstance(sink, Writer) else writer
         return Backup(
             path=path,
             format=header.format,
@@ -110,8 +139,8 @@ def _dump_once(
             tables=len(manifest.tables),
             rows=manifest.rows,
             raw_bytes=writer.raw_bytes,
-            file_bytes=writer.file_bytes,
-            sha256=writer.sha256,
+            file_bytes=stored.file_bytes,
+            sha256=stored.sha256,
             seconds=round(time.monotonic() - begun, 3),
             left_out=manifest.left_out,
             fingerprint=manifest.fingerprint.value if manifest.fingerprint else "",

@@ -7,7 +7,7 @@ before it is lost.
 
 import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dlbackup.addresses.address import Address
@@ -19,8 +19,12 @@ from dlbackup.errors import DlbackupError, listed
 from dlbackup.lake import datafiles
 from dlbackup.lake.lineage import Known, Lineage, missing
 from dlbackup.runtime.progress import Event, OnEvent
+from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.folder import local
+from dlbackup.stores.keys import ENDING, Keyring
 
+_ANY_IDENTITY = ["--identity", "FILE"]
+_NAME_IDENTITY = "FILE is to be a file with the identity of somebody whom the backup is encrypted to"
 _LEFT_OUT = "the address stands there without its password: PGPASSWORD or a password file has to give it"
 
 
@@ -52,18 +56,30 @@ def in_schema(schema: str) -> list[str]:
     return [f"--metadata-schema={schema}"] if schema.startswith("-") else ["--metadata-schema", schema]
 
 
-def to_backup(catalog: Catalog, backup: str, *, barred: bool) -> WayBack:
+def to_backup(catalog: Catalog, backup: str, *, barred: bool, ring: Keyring | None = None) -> WayBack:
     """
     Return how to put a backup in the place of the catalog that is there now.
 
     Args:
         barred: stale clients are kept out now, and are to be then.
+        ring: reads the backup, where that is encrypted.
 
     Raises:
         DlbackupError: catalog or backup can't be read.
     """
-    need = _needed(catalog, lineage_of(local(backup)), catalog, barred=barred)
-    return _way(restoring(backup, catalog.address, catalog.schema, need.options), need, catalog.address)
+    need = _needed(catalog, lineage_of(keyed(local(backup), ring)), catalog, barred=barred)
+    identity = opening(backup, ring)
+    way = _way(restoring(backup, catalog.address, catalog.schema, [*need.options, *identity]), need, catalog.address)
+    if identity != _ANY_IDENTITY:
+        return way
+    return replace(way, needs="; ".join(filter(None, (way.needs, _NAME_IDENTITY))))
+
+
+def opening(backup: str, ring: Keyring | None) -> list[str]:
+    """Return the options that open a backup, if it is encrypted."""
+    if ring is None or not backup.endswith(ENDING):
+        return []
+    return ring.keys.words() or _ANY_IDENTITY
 
 
 def to_kept(catalog: Catalog, kept: str, *, barred: bool, secrets: str | Path | None = None) -> WayBack:

@@ -7,7 +7,7 @@ as `verify` proves it. That nothing else is damaged is not known afterwards.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -17,8 +17,8 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import BackupError, UsageError, listed
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.stores.contract import Sink, Where
-from dlbackup.stores.folder import local
 from dlbackup.stores.given import STANDARD_INPUT
+from dlbackup.stores.keys import NO_KEYS, Keys
 from dlbackup.tables.definition import PREFIX
 from dlbackup.tables.formats import Format, Value, render, values
 
@@ -26,7 +26,7 @@ _NAMES_SHOWN = 40
 """More than the fixed tables of any spec version; inlined tables, which are not shown, can be thousands."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TableRows:
     """
     The rows of one table of a backup. Each iteration reads the file from the table's beginning.
@@ -37,22 +37,27 @@ class TableRows:
 
     Args:
         rows: how many there are.
+        where: opens the file again.
     """
 
     path: str
     table: str
     columns: tuple[str, ...]
     rows: int
+    where: Where = field(repr=False, compare=False)
 
     def __iter__(self) -> Iterator[tuple[Value, ...]]:
-        with _found(local(self.path), self.table) as (reader, entry):
+        with _found(self.where, self.table) as (reader, entry):
             for block in reader.scan_table(entry):
                 yield from values(entry.table, block.rows)
 
 
-def cat(backup: str | Path | Backup, table: str) -> TableRows:
+def cat(backup: str | Path | Backup, table: str, *, keys: Keys = NO_KEYS) -> TableRows:
     """
     Find a table in a backup and return its rows, to be iterated over.
+
+    Args:
+        keys: with the identities that open an encrypted backup.
 
     Raises:
         StorageError: the file can't be read.
@@ -61,11 +66,11 @@ def cat(backup: str | Path | Backup, table: str) -> TableRows:
     """
     if str(backup) == STANDARD_INPUT:
         raise UsageError("rows are read again each time, and standard input can't be", "write it to a file first")
-    with where_of(backup) as where, _found(where, table) as (_, entry):
-        return TableRows(str(where), table, entry.table.column_names, entry.rows)
+    with where_of(backup, keys) as where, _found(where, table) as (_, entry):
+        return TableRows(path=str(where), table=table, columns=entry.table.column_names, rows=entry.rows, where=where)
 
 
-def write(backup: str | Path, table: str, form: Format, sink: Sink) -> None:
+def write(backup: str | Path, table: str, form: Format, sink: Sink, keys: Keys = NO_KEYS) -> None:
     """
     Write a table's rows as text, in pieces of an INSERT each.
 
@@ -73,7 +78,7 @@ def write(backup: str | Path, table: str, form: Format, sink: Sink) -> None:
         StorageError, UsageError: as for `cat`.
         BackupError: what was written until then is not the whole table.
     """
-    with where_of(backup) as where, _found(where, table) as (reader, entry), collector_paused():
+    with where_of(backup, keys) as where, _found(where, table) as (reader, entry), collector_paused():
         blocks = (block.rows for block in reader.scan_table(entry))
         try:
             for piece in render(entry.table, blocks, form):

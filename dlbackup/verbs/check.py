@@ -17,6 +17,7 @@ from dlbackup.health.copies import shared_data_files
 from dlbackup.lake.answers import Answers
 from dlbackup.lake.datafiles import COLUMNS, can_look
 from dlbackup.runtime.progress import Event, OnEvent, ignore
+from dlbackup.stores.keys import NO_KEYS, Keys
 
 _NOT_ASKED = "data files: not asked for; --data-files looks whether they are there with their sizes"
 _CONTENTS = "what is in data files"
@@ -30,6 +31,7 @@ def check(
     secrets: str | Path | None = None,
     wait: float = 0.0,
     engine: str | Path | None = None,
+    keys: Keys = NO_KEYS,
     on_event: OnEvent = ignore,
 ) -> Check:
     """
@@ -41,6 +43,7 @@ def check(
         secrets: a file with the keys, as CREATE SECRET statements; else those of the cloud's own variables count.
         wait: for how many seconds to wait for who has a catalog's file open for writing.
         engine: the Python of the environment whose DuckDB reads a catalog's file; by default this one.
+        keys: with the identities that open an encrypted backup.
 
     Raises:
         CatalogError, BackupError, UsageError: as for reading either.
@@ -48,7 +51,7 @@ def check(
     """
     check_secrets(secrets, data_files=data_files)
     if isinstance(target, Backup) or names_backup(target):
-        with where_of(target) as where, BackupReader(where) as reader:
+        with where_of(target, keys) as where, BackupReader(where) as reader:
             checked = check_backup(reader, on_event=on_event)
             if not data_files:
                 return _without_files(checked)

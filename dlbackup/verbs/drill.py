@@ -45,6 +45,7 @@ from dlbackup.runtime.signals import time_limit
 from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.contract import Where
 from dlbackup.stores.folder import Folder
+from dlbackup.stores.keys import NO_KEYS, Keys
 
 if TYPE_CHECKING:
     from dlbackup.engine.engine import Engine
@@ -131,6 +132,7 @@ def drill(
     secrets: str | Path | None = None,
     jobs: int = JOBS,
     record: bool = True,
+    keys: Keys = NO_KEYS,
     on_event: OnEvent = ignore,
 ) -> Drill:
     """
@@ -151,6 +153,7 @@ def drill(
         secrets: a file with the keys to object storage, as CREATE SECRET statements.
         jobs: how many processes decompress and prove.
         record: write the result down beside the backup, where `dump` gave that its name.
+        keys: with the identities that open an encrypted backup.
 
     Raises:
         UsageError: it can't be meant, and nothing was read; StorageError: the backup can't be read.
@@ -174,7 +177,7 @@ def drill(
         hint = "give it more by --deadline, or drill a smaller part: --files none"
         return DeadlinePassed(f"the drill took longer than {deadline:g} s and was ended; it proves nothing", hint)
 
-    with where_of(_picked(backup, pick)) as where:
+    with where_of(_picked(backup, pick), keys) as where:
         attempt = _Attempt(where=where, wanted=wanted, on_event=on_event)
         try:
             with time_limit(deadline, passed):

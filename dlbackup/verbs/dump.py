@@ -14,7 +14,9 @@ from dlbackup.errors import BackupError, UsageError
 from dlbackup.inventory.publishing import publish
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
+from dlbackup.stores.encrypted import refuse_name
 from dlbackup.stores.folder import local
+from dlbackup.stores.keys import NO_KEYS, Keyring, Keys
 from dlbackup.transfer.base import refuse_nowhere
 from dlbackup.transfer.destination import names_folder
 from dlbackup.transfer.dumping import dump_catalog
@@ -32,6 +34,8 @@ def dump(
     wait: float = 0.0,
     engine: str | Path | None = None,
     verify: bool = True,
+    keys: Keys = NO_KEYS,
+    plaintext_keys: bool = False,
     on_event: OnEvent = ignore,
 ) -> Backup:
     """
@@ -50,9 +54,12 @@ def dump(
         engine: the Python of the environment whose DuckDB reads a catalog's file; by default this one.
         verify: read a backup in a folder back and prove it, and put its record beside it, without which `prune` takes
             it for unfinished. One that goes to a file or to standard output is never read back.
+        keys: whom to encrypt the backup to, if to anybody; then a file's name ends in `.zst.age`. Its identities open a
+            base that is encrypted.
+        plaintext_keys: accept that keys to encrypted Parquet files stand in a backup that isn't encrypted itself.
 
     Raises:
-        UsageError: `to` is none of these, or means no folder for `base` to be looked for in.
+        UsageError: `to` is none of these, or means no folder for `base` to be looked for in; a recipient is none.
         Locked: somebody else has the file open for writing.
         CatalogError: nothing was read; StorageError: nothing was left under the final name.
         BackupError: the file doesn't verify; it stays where it is, without a record, for somebody to look at.
@@ -62,20 +69,34 @@ def dump(
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
     refuse_nowhere(base, to)
+    ring = keys.ring()
     in_folder = to != "-" and names_folder(to)  # what can't be meant is said before anything is read
-    where, access = parse_address(address), Access.of(wait, engine)
-    made = dump_catalog(where, to, metadata_schema, level, jobs, on_event, max_rate=max_rate, base=base, access=access)
-    return _published(made, on_event) if in_folder and verify else made
+    if to != "-" and not in_folder:
+        refuse_name(str(to), ring)
+    made = dump_catalog(
+        parse_address(address),
+        to,
+        metadata_schema,
+        level,
+        jobs,
+        on_event,
+        max_rate=max_rate,
+        base=base,
+        access=Access.of(wait, engine),
+        ring=ring,
+        plaintext_keys=plaintext_keys,
+    )
+    return _published(made, ring, on_event) if in_folder and verify else made
 
 
-def _published(backup: Backup, on_event: OnEvent) -> Backup:
+def _published(backup: Backup, ring: Keyring, on_event: OnEvent) -> Backup:
     where = local(backup.path)
     try:
-        proof, report = prove(backup, on_event=on_event)
+        proof, report = prove(backup, ring=ring, on_event=on_event)
     except BackupError as exc:
         exc.hint = exc.hint or "the catalog, the disk or the memory is at fault: dlbackup check ADDRESS, and dump again"
         exc.message = f"{backup.path} was written and does not verify: {exc.message}"
         exc.result = backup
         raise
-    record = publish(where, backup, proof, report.seconds, "dump")
+    record = publish(where, backup, proof, report.seconds, "dump", ring.recipients)
     return replace(backup, record=str(record), verify_seconds=report.seconds)

@@ -20,6 +20,7 @@ from dlbackup.errors import BackupError, UsageError
 from dlbackup.lake import spec
 from dlbackup.lake.extent import Extent, extent_of
 from dlbackup.stores.contract import Where
+from dlbackup.stores.keys import NO_KEYS, Keys
 from dlbackup.tables.types import Dialect
 
 
@@ -110,6 +111,7 @@ def info(
     since: str | Path | Backup | None = None,
     wait: float = 0.0,
     engine: str | Path | None = None,
+    keys: Keys = NO_KEYS,
 ) -> Info:
     """
     Say what is at an address, or in a backup if `target` is an existing file that isn't a catalog, or `-`.
@@ -119,6 +121,7 @@ def info(
         since: a backup of the catalog; say which tables changed since, and by how many rows.
         wait: for how many seconds to wait for who has a catalog's file open for writing.
         engine: the Python of the environment whose DuckDB reads a catalog's file; by default this one.
+        keys: with the identities that open an encrypted backup.
 
     Raises:
         CatalogError, BackupError, UsageError: as for reading either.
@@ -126,12 +129,12 @@ def info(
     if isinstance(target, Backup) or names_backup(target):
         if since is not None:
             raise UsageError("only a catalog changes", "name its address, and the earlier backup with --since")
-        with where_of(target) as where:
+        with where_of(target, keys) as where:
             return _of_backup(where)
     access = Access.of(wait, engine)
     if since is None:
         return _of_catalog(target, metadata_schema, fingerprint, access, None)
-    with where_of(since) as where, BackupReader(where) as reader:
+    with where_of(since, keys) as where, BackupReader(where) as reader:
         return _of_catalog(target, metadata_schema, fingerprint, access, reader)
 
 

@@ -125,6 +125,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
 
     options = options or MigrateOptions()
     refuse_unknown(options.accept_loss)
+    options.keys.ring()  # whom migrate would encrypt to
     where = parse_address(address)
     refuse_to_migrate(where)
     with open_catalog(where, options.metadata_schema) as catalog, probe(options.engine) as engine:

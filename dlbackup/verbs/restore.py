@@ -19,6 +19,7 @@ from dlbackup.catalogs.open import open_for_restore, refuse_to_restore, rewrite_
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
+from dlbackup.stores.keys import NO_KEYS, Keys
 from dlbackup.tables.bars import BAR_PREFIX
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
@@ -61,13 +62,19 @@ class Restored:
 
 
 def restore(
-    backup: str | Path | Backup, address: str, options: RestoreOptions | None = None, *, on_event: OnEvent = ignore
+    backup: str | Path | Backup,
+    address: str,
+    options: RestoreOptions | None = None,
+    *,
+    keys: Keys = NO_KEYS,
+    on_event: OnEvent = ignore,
 ) -> Restored:
     """
     Restore a backup; nothing is changed unless all of it succeeds.
 
     Args:
         backup: a path, or `-` for standard input.
+        keys: with the identities that open an encrypted backup.
 
     Raises:
         BackupError: the backup is damaged or holds what dlbackup would not have written.
@@ -78,7 +85,7 @@ def restore(
     begun = time.monotonic()
     options = options or RestoreOptions()
     check_secrets(options.secrets, data_files=options.data_files)
-    named, where = where_of(backup), parse_address(address)
+    named, where = where_of(backup, keys), parse_address(address)
     refuse_to_restore(where)
     # The feed reads while drivers are being imported.
     with (

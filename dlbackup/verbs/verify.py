@@ -29,6 +29,7 @@ from dlbackup.lake.findings import Finding
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.contract import Where
+from dlbackup.stores.keys import NO_KEYS, Keys
 
 if TYPE_CHECKING:
     from dlbackup.migration.rehearsal import Rehearsal
@@ -43,6 +44,7 @@ def verify(
     secrets: str | Path | None = None,
     jobs: int = JOBS,
     record: bool = False,
+    keys: Keys = NO_KEYS,
     on_event: OnEvent = ignore,
 ) -> Verification:
     """
@@ -59,9 +61,11 @@ def verify(
         secrets: a file with the keys, as CREATE SECRET statements; else those of the cloud's own variables count.
         jobs: how many processes decompress and prove.
         record: give a good backup in a folder the record that it lacks: one made by an older dlbackup, or unproved.
+        keys: with the identities that open an encrypted backup.
 
     Raises:
-        StorageError: the file, or the one with the keys, can't be read, or the record not be written.
+        StorageError: the file, or one with keys, can't be read, or the record not be written; NoIdentity: it is
+            encrypted, and nothing opens it.
         UsageError: the rehearsal can't be made there at all; nothing was read.
         RehearsalFailed, Unreachable, OtherEncoding: the rehearsal could not be made, which is no fault of the
             backup's; `result` is what verification found.
@@ -71,7 +75,7 @@ def verify(
     server = None if rehearse is None else _server(rehearse)
     check_secrets(secrets, data_files=data_files)
     begun = time.monotonic()
-    with where_of(backup) as where:
+    with where_of(backup, keys) as where:
         if record:
             pins_of(where)  # what has no place in a store is refused before it is read
         return _verified(

@@ -25,7 +25,7 @@ from support.waiting import PATIENCE_S
 __all__ = ["Cli", "Finished"]
 
 
-_FOREIGN = ("PG", "AWS_", "AZURE_", "DLBACKUP_SECRETS")
+_FOREIGN = ("PG", "AWS_", "AZURE_", "DLBACKUP_")
 
 
 @dataclass(frozen=True, slots=True)

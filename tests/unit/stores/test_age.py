@@ -30,7 +30,8 @@ def written(data: bytes, *recipients: age.Recipient, step: int = 1 << 20) -> byt
     for at in range(0, len(data), step):
         writer.write(data[at : at + step])
     writer.finish()
-    assert (writer.size, writer.sha256.digest()) == (len(sink.getvalue()), hashlib.sha256(sink.getvalue()).digest())
+    assert writer.file_bytes == len(sink.getvalue())
+    assert writer.sha256 == hashlib.sha256(sink.getvalue()).hexdigest()
     return sink.getvalue()
 
 

@@ -12,10 +12,16 @@ import pytest
 
 from dlbackup.errors import Interrupted, StorageError
 from dlbackup.stores.contract import Store, Where
+from dlbackup.stores.encrypted import Encrypted
 from dlbackup.stores.folder import Folder
 from dlbackup.stores.in_memory import InMemory
+from dlbackup.stores.keys import Keyring
 
-STORES: dict[str, Callable[[Path], Store]] = {"folder": Folder, "memory": lambda folder: InMemory()}
+STORES: dict[str, Callable[[Path], Store]] = {
+    "folder": Folder,
+    "memory": lambda folder: InMemory(),
+    "keyed": lambda folder: Encrypted(Folder(folder), Keyring()),
+}
 
 
 @pytest.fixture(params=STORES)

@@ -55,12 +55,20 @@ def test_names_sort_as_backups_were_begun() -> None:
 
 @pytest.mark.parametrize(
     ("name", "is_folder"),
-    [("new/", True), (".", True), ("there", True), ("there/", True), ("a.zst", False), ("a.sql.zst", False)],
+    [
+        ("new/", True),
+        (".", True),
+        ("there", True),
+        ("there/", True),
+        ("a.zst", False),
+        ("a.sql.zst", False),
+        ("a.sql.zst.age", False),
+    ],
 )
 def test_a_name_tells_file_from_folder(
     name: str, is_folder: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A folder exists or ends in a slash, a file ends in .zst."""
+    """A folder exists or ends in a slash, a file ends in .zst or .zst.age."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there").mkdir()
 
@@ -74,7 +82,7 @@ def test_a_folder_may_be_named_like_a_file(tmp_path: Path) -> None:
     assert names_folder(tmp_path / "old.zst")
 
 
-@pytest.mark.parametrize("name", ["backups", "backups.d", "lake.sql", "lake.sql.zst.age", "..zst/x", "x\\"])
+@pytest.mark.parametrize("name", ["backups", "backups.d", "lake.sql", "lake.sql.age", "..zst/x", "x\\"])
 def test_a_name_that_tells_nothing_is_wrong_usage(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither is guessed; the hint says how to write both."""
     monkeypatch.chdir(tmp_path)

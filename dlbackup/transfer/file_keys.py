@@ -1,0 +1,34 @@
+"""
+The keys of a lake's encrypted Parquet files, which stand in its catalog in clear, and so in each of its backups.
+"""
+
+from dlbackup.errors import PlaintextKeys
+from dlbackup.lake.answers import Answers, rows_of
+from dlbackup.runtime.progress import Event, OnEvent
+from dlbackup.tables.definition import by_name
+
+
+def holds_file_keys(answers: Answers) -> bool:
+    """Tell whether a lake says of itself that its data files are encrypted."""
+    metadata = by_name(answers.tables).get("ducklake_metadata")
+    if metadata is None or not {"key", "value"} <= set(metadata.column_names):
+        return False
+    said = rows_of(answers, "select count(*) from {s}.ducklake_metadata where key = 'encrypted' and value = 'true'")
+    return int(said[0][0] or 0) > 0
+
+
+def guard_file_keys(*, remote: bool, on_event: OnEvent) -> None:
+    """
+    Say that the keys of Parquet files are about to be written in clear.
+
+    Args:
+        remote: the backup goes to somebody else's machine, where who reads it may read the files too.
+
+    Raises:
+        PlaintextKeys: it does.
+    """
+    what = "the keys to the lake's encrypted Parquet files stand in this backup, which isn't encrypted itself"
+    how = "--encrypt-to encrypts it"
+    if remote:
+        raise PlaintextKeys(what, f"{how}; --plaintext-keys accepts that whoever reads the store can read the files")
+    on_event(Event(stage="dump", message=f"{what}; {how}, --plaintext-keys accepts it", warning=True))
