@@ -70,7 +70,7 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["dump", "--help"], ["migrate", "--help"], ["nope"]])
 def test_help_imports_no_driver(arguments: list[str]) -> None:
     """Help, version and usage errors load neither psycopg nor duckdb nor sqlglot, so they come at once."""
-    heavy = ("psycopg", "duckdb", "sqlglot", "sqlite3", "boto3", "asyncio")
+    heavy = ("psycopg", "duckdb", "sqlglot", "sqlite3", "boto3", "asyncio", "cryptography")
     program = (
         "import sys\nfrom dlbackup.cli.command import main\n"
         f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
