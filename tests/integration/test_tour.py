@@ -1,17 +1,21 @@
 """docs/tour.md and docs/operations.md: every command of them, in their order, as a reader runs them."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from support.engines.engines import engine_of
 from support.servers.servers import Server
+
+from dlbackup.inventory import names
 
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"(?:<!-- (\w+) -->\n)?```sh\n(.+?)\n```", re.DOTALL)
@@ -81,29 +85,59 @@ def _nightly(server: Server, address: str, folder: Path) -> subprocess.Completed
     return subprocess.run(command, cwd=folder, env=_environment(server), capture_output=True, text=True, timeout=120)
 
 
+def _aged(backup: Path, time: datetime) -> Path:
+    """Copy a backup and its record, as if it had been made at another time."""
+    beside = backup.with_name(names.record_of(backup.name))
+    name = re.sub(r"-\d{8}T\d{6}Z-", f"-{time:%Y%m%dT%H%M%SZ}-", backup.name)
+    record = json.loads(beside.read_text())
+    record |= {"backup": name, "created": f"{time:%Y-%m-%dT%H:%M:%SZ}"}
+    backup.with_name(names.record_of(name)).write_text(json.dumps(record))
+    shutil.copy(backup, backup.with_name(name))
+    return backup.with_name(name)
+
+
 def test_nightly_script_keeps_old_backups_until_a_new_one_is_proved(
     server: Server, database: str, folder: Path
 ) -> None:
-    """Backups of more than 30 days go when a new one was proved, and stay while there is none."""
+    """Backups that are in no slot of the policy go when a new one was proved, and stay while there is none."""
     address = _address(server, database)
     engine_of("1.0").run(database, None, ["create table lake.t as select 1 as i"], data_path=folder / "data")
     assert _nightly(server, address, folder).returncode == 0
-    (old,) = (folder / "backups").glob("*.sql.zst")
-    month_ago = time.time() - 32 * 86400
-    os.utime(old, (month_ago, month_ago))
+    (first,) = (folder / "backups").glob("*.sql.zst")
+    noon = datetime.now(UTC).replace(hour=12) - timedelta(days=40)
+    oldest, old, newer = (_aged(first, noon + timedelta(hours=hours)) for hours in range(3))
 
     broken = _nightly(server, address + "_not_there", folder)
     assert broken.returncode != 0
-    assert list((folder / "backups").glob("*.sql.zst")) == [old]
+    assert set((folder / "backups").glob("*.sql.zst")) == {first, oldest, old, newer}
     done = _nightly(server, address, folder)
 
     assert done.returncode == 0, done.stderr
-    (new,) = (folder / "backups").glob("*.sql.zst")
-    assert new != old
+    left = set((folder / "backups").glob("*.sql.zst"))
+    assert {oldest, newer} < left
+    assert old not in left
+    (new,) = left - {first, oldest, newer}
     newest = _named("operations.md", "newest").replace("/backups/lake", str(folder / "backups"))
     assert subprocess.run(["sh", "-c", newest], capture_output=True, text=True, check=True).stdout == ""
-    os.utime(new, (month_ago, month_ago))
+    for path in (folder / "backups").glob("*.backup.json"):
+        os.utime(path, (noon.timestamp(), noon.timestamp()))
     assert "no backup" in subprocess.run(["sh", "-c", newest], capture_output=True, text=True, check=True).stdout
+    _day(server, address, folder, new)
+
+
+def _day(server: Server, address: str, folder: Path, newest: Path) -> None:
+    """Run what the page says of a day with a folder of backups, in that folder."""
+    blocks = [_named("operations.md", name) for name in ("list", "pin", "prune")]
+    script = [f"export LAKE={address!r}", *blocks]
+    command = ["sh", "-euc", "\n".join(script).replace("/backups/lake", str(folder / "backups"))]
+    done = subprocess.run(command, env=_environment(server), capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert said[1].startswith(newest.name)
+    assert all(" whole" in line for line in said[1:3])
+    assert "released: before-upgrade" in said
+    assert any(re.fullmatch(r"\d backups kept, (none|\d) may go.*", line) for line in said)
 
 
 def test_examples_do_what_they_say(server: Server, database: str, folder: Path) -> None:
