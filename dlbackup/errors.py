@@ -244,7 +244,7 @@ class StorageError(DlbackupError):
 
 
 class NoIdentity(StorageError):
-    """The backup is encrypted, and nothing was given that may open it."""
+    """The backup is encrypted, and nothing was given that may open it, or what was given can't be read."""
 
 
 class EngineError(DlbackupError):

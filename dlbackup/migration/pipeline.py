@@ -35,6 +35,7 @@ from dlbackup.errors import (
     NoIdentity,
     RolledBack,
     StorageError,
+    WrongIdentity,
 )
 from dlbackup.inventory.names import MIGRATION
 from dlbackup.inventory.publishing import pin, publish
@@ -231,8 +232,8 @@ class _Pipeline:
         try:
             with self.run.stage("verify"):
                 backup = self._proved_again(path)
-        except NoIdentity:
-            raise  # nothing was found out and nothing is changed: the next run, with an identity, goes on
+        except (NoIdentity, WrongIdentity):
+            raise  # nothing was found out and nothing is changed: the next run, with the right identity, goes on
         except (BackupError, StorageError) as exc:
             return self._result(
                 needs_person(self.catalog, self.run, "a migration was cut off before its end", exc.message)

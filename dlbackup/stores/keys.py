@@ -48,7 +48,8 @@ class Keys:
         Return the keys of one run.
 
         Raises:
-            UsageError: a recipient is none; StorageError: the file with them can't be read.
+            UsageError: a recipient is none, or an identity stands where the name of a file belongs.
+            StorageError: the file with recipients can't be read.
         """
         return Keyring(self)
 
@@ -70,6 +71,8 @@ class Keyring:
     """
 
     def __init__(self, keys: Keys = NO_KEYS) -> None:
+        for path in keys.identity:
+            _refuse_identity(str(path))
         self.keys = keys
         self._recipients = tuple(_recipients(keys))
         self._own = SecretKey.generate() if self._recipients else None
@@ -98,7 +101,7 @@ class Keyring:
         Open an encrypted file, which has that name for a user.
 
         Raises:
-            NoIdentity: nothing was given to open it with; StorageError: what was given can't be read.
+            NoIdentity: nothing was given to open it with, or what was given can't be read or used.
             WrongIdentity: it is encrypted to others.
             BackupError: it is damaged.
         """
@@ -155,28 +158,36 @@ def _recipient(text: str, place: str) -> PublicKey:
 
 def _identities(keys: Keys) -> Iterator[SecretKey]:
     for path in keys.identity:
-        yield from _identities_in(_text_of(_as_path(path, "--identity")), str(path))
+        yield from _identities_at(path, "--identity")
     if keys.identity_command:
         yield from _identities_in(_printed(keys.identity_command), "what --identity-command printed")
     if not keys.identity and not keys.identity_command and (value := os.environ.get(VARIABLE, "").strip()):
         if value.upper().startswith(_SECRET):
             yield from _identities_in(value.encode(), VARIABLE)
         else:
-            yield from _identities_in(_text_of(value, f", which {VARIABLE} names"), value)
+            yield from _identities_at(value, VARIABLE)
 
 
-def _as_path(path: str | Path, option: str) -> str | Path:
-    if str(path).upper().startswith(_SECRET):
+def _identities_at(path: str | Path, named_by: str) -> list[SecretKey]:
+    try:
+        text = _text_of(path)
+    except StorageError as exc:
+        raise NoIdentity(f"{exc.message}; {named_by} names it", _GIVE) from exc
+    return _identities_in(text, str(path))
+
+
+def _refuse_identity(path: str) -> None:
+    """Refuse an identity where the name of a file belongs: on a command line everybody sees it."""
+    if path.upper().startswith(_SECRET):
         raise UsageError(
-            f"{option} names a file, and was given an identity itself, which everybody on the machine can see now",
+            "--identity names a file, and was given an identity itself, which everybody on the machine can see now",
             "write it to a file that only you can read, and make a new identity",
         )
-    return path
 
 
 def _identities_in(text: bytes, place: str) -> list[SecretKey]:
     if text.startswith((FIRST_LINE, b"-----BEGIN AGE")):
-        raise StorageError(
+        raise NoIdentity(
             f"{place} is itself encrypted",
             f"have it decrypted when it is needed: --identity-command {shlex.quote('age -d ' + shlex.quote(place))}",
         )
@@ -185,12 +196,12 @@ def _identities_in(text: bytes, place: str) -> list[SecretKey]:
         try:
             found.append(SecretKey.parse(line))
         except ValueError as exc:
-            raise StorageError(
+            raise NoIdentity(
                 f"{place}, line {number}, holds no identity that dlbackup can use: {exc}",
                 "age-keygen makes one (AGE-SECRET-KEY-1...); SSH, plugin and post-quantum keys can't be used yet",
             ) from None
     if not found:
-        raise StorageError(f"{place} holds no identity", "age-keygen makes one (AGE-SECRET-KEY-1...)")
+        raise NoIdentity(f"{place} holds no identity", "age-keygen makes one (AGE-SECRET-KEY-1...)")
     return found
 
 
@@ -200,11 +211,11 @@ def _lines(text: bytes) -> Sequence[tuple[int, str]]:
     return [(number, line) for number, line in lines if line and not line.startswith("#")]
 
 
-def _text_of(path: str | Path, which: str = "") -> bytes:
+def _text_of(path: str | Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as exc:
-        raise StorageError(f"can't read {path}{which}: {exc.strerror or exc}") from exc
+        raise StorageError(f"can't read {path}: {exc.strerror or exc}") from exc
 
 
 def _printed(command: str) -> bytes:
@@ -213,7 +224,7 @@ def _printed(command: str) -> bytes:
         words = shlex.split(command)
         done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
     except (OSError, ValueError, IndexError) as exc:
-        raise StorageError(f"--identity-command can't be run: {getattr(exc, 'strerror', None) or exc}") from None
+        raise NoIdentity(f"--identity-command can't be run: {getattr(exc, 'strerror', None) or exc}") from None
     if done.returncode:
-        raise StorageError(f"--identity-command {Path(words[0]).name} ended with status {done.returncode}")
+        raise NoIdentity(f"--identity-command {Path(words[0]).name} ended with status {done.returncode}")
     return done.stdout

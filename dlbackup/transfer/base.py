@@ -201,7 +201,7 @@ def _newest(to: str | Path, header: Header, ring: Keyring | None, on_event: OnEv
         blobs = sorted(folder.list(), key=lambda blob: blob.modified, reverse=True)
     except StorageError:  # a folder that is still to be made
         return None
-    newest, closed = None, 0
+    newest, closed = None, list[str]()
     for name in [blob.name for blob in blobs if blob.name.endswith(BACKUP_ENDINGS)][:_LOOKED_AT]:
         where = keyed(Where(folder, name), ring)
         try:
@@ -211,11 +211,12 @@ def _newest(to: str | Path, header: Header, ring: Keyring | None, on_event: OnEv
                     newest = newest or where
                     if not useless(then, header):
                         return where
-        except NoIdentity:
-            closed += 1
+        except NoIdentity as exc:
+            closed.append(exc.message)
         except StorageError:
             continue
     if closed and newest is None:
-        text = f"{counted(closed, 'encrypted backup')} can't be the base without an identity, so everything is read"
+        count = counted(len(closed), "encrypted backup")
+        text = f"{count} can't be the base without an identity, so everything is read: {closed[0]}"
         on_event(Event(stage="dump", message=text))
     return newest

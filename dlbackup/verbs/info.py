@@ -70,7 +70,7 @@ class Info:
     Args:
         schema: where the catalog is, or was when the backup was taken.
         created: of a backup.
-        bytes: of the catalog's tables with their indexes, or of the backup file.
+        bytes: of the catalog's tables with their indexes, or of the backup file, decrypted if it is encrypted.
         encoding: of the database; empty for a backup that doesn't say.
         engine: which DuckDB opens it without migrating it.
         copies: other catalogs of the same lake in the same database: clean-up in one deletes files of the others.

@@ -68,6 +68,12 @@ def test_a_killed_one_is_finished_with_an_identity(
 
     asked = cli("migrate", plain.url, *words, "--json")
     assert (asked.exit_code, asked.json()["error"]["type"]) == (1, "NoIdentity")
+    other = tmp_path / "other.txt"
+    other.write_text(SecretKey.generate().text())
+    wrong = cli("migrate", plain.url, *words, "--identity", other, "--json")
+    assert (wrong.exit_code, wrong.json()["error"]["type"]) == (3, "WrongIdentity")
+    nowhere = cli("migrate", plain.url, *words, "--identity", tmp_path / "nowhere", "--json")
+    assert (nowhere.exit_code, nowhere.json()["error"]["type"]) == (1, "NoIdentity")
     done = cli("migrate", plain.url, *words, "--identity", identity, "--json")
 
     assert (done.exit_code, done.json()["outcome"]) == (0, "migrated"), done.stderr

@@ -84,7 +84,7 @@ def test_there_and_back(
     assert cli("verify", again["path"], *opens).exit_code == 0
     closed = cli("dump", divided, "-o", "backups/", *to, "--base", "auto", "--json")
     assert closed.json()["base"] is None
-    assert "encrypted backups can't be the base without an identity" in closed.stderr
+    assert "2 encrypted backups can't be the base without an identity" in closed.stderr
 
 
 def test_who_may_not_read_it_is_told(plain: Lake, cli: Cli, secret: SecretKey, identity: Path, tmp_path: Path) -> None:
