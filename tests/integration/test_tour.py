@@ -127,9 +127,10 @@ def test_nightly_script_keeps_old_backups_until_a_new_one_is_proved(
 
 def _day(server: Server, address: str, folder: Path, newest: Path) -> None:
     """Run what the page says of a day with a folder of backups, in that folder."""
-    blocks = [_named("operations.md", name) for name in ("list", "pin", "prune")]
+    blocks = [_named("operations.md", name) for name in ("list", "pin", "prune", "drill", "metrics")]
     script = [f"export LAKE={address!r}", *blocks]
     command = ["sh", "-euc", "\n".join(script).replace("/backups/lake", str(folder / "backups"))]
+    command[-1] = command[-1].replace("/var/lib/prometheus/node-exporter", str(folder))
     done = subprocess.run(command, env=_environment(server), capture_output=True, text=True, timeout=120)
 
     assert done.returncode == 0, done.stderr
@@ -137,6 +138,8 @@ def _day(server: Server, address: str, folder: Path, newest: Path) -> None:
     assert said[1].startswith(newest.name)
     assert all(" whole" in line for line in said[1:3])
     assert "released: before-upgrade" in said
+    assert any(": proven at " in line for line in said)
+    assert re.search(r'state="proven"} [1-9]', (folder / "dlbackup.prom").read_text())
     assert any(re.fullmatch(r"\d backups kept, (none|\d) may go.*", line) for line in said)
 
 
