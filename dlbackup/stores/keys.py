@@ -7,7 +7,7 @@ Secrets are read when the first encrypted file needs them, and not before. Nothi
 import os
 import shlex
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +71,7 @@ class Keyring:
     """
 
     def __init__(self, keys: Keys = NO_KEYS) -> None:
-        for path in keys.identity:
-            _refuse_identity(str(path))
+        _refuse_identities((*map(str, keys.identity), keys.identity_command or ""))
         self.keys = keys
         self._recipients = tuple(_recipients(keys))
         self._own = SecretKey.generate() if self._recipients else None
@@ -176,11 +175,12 @@ def _identities_at(path: str | Path, named_by: str) -> list[SecretKey]:
     return _identities_in(text, str(path))
 
 
-def _refuse_identity(path: str) -> None:
-    """Refuse an identity where the name of a file belongs: on a command line everybody sees it."""
-    if path.upper().startswith(_SECRET):
+def _refuse_identities(texts: Iterable[str]) -> None:
+    """Refuse an identity where it is to be said where one is: everybody sees a command line, and it may be repeated."""
+    if any(_SECRET in text.upper() for text in texts):
         raise UsageError(
-            "--identity names a file, and was given an identity itself, which everybody on the machine can see now",
+            "--identity and --identity-command say where an identity is, and one holds an identity itself, which"
+            " everybody on the machine can see now",
             "write it to a file that only you can read, and make a new identity",
         )
 

@@ -173,6 +173,11 @@ WRONG: dict[str, tuple[type[DlbackupError], str, Callable[[Path], Keys]]] = {
     "no file of recipients": (StorageError, "No such file", lambda f: Keys(recipients_file=f / "nowhere")),
     "no file": (StorageError, "nowhere", lambda f: Keys(identity=(f / "nowhere",))),
     "identity as file": (UsageError, "everybody", lambda f: Keys(identity=(SECRET.text(),))),
+    "identity in the command": (
+        UsageError,
+        "everybody",
+        lambda f: Keys(identity_command=f"echo {SECRET.text()}"),
+    ),
     "empty file": (StorageError, "no identity", lambda f: Keys(identity=(_wrong(f, ""),))),
     "cut identity": (StorageError, "line 1", lambda f: Keys(identity=(_wrong(f, SECRET.text()[:-1]),))),
     "binary file": (StorageError, "line 1", lambda f: Keys(identity=(_wrong(f, os.urandom(50).replace(b"#", b"x")),))),
