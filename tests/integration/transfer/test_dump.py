@@ -28,6 +28,7 @@ from support.waiting import blocked, wait_until
 
 from dlbackup import RestoreOptions, dump, restore, verify
 from dlbackup.errors import UnsafeStatement, UsageError
+from dlbackup.stores.age import SecretKey
 
 _UNREADABLE = """
     create role {role} login password 'a-pass-word';
@@ -237,7 +238,7 @@ def test_a_folder_that_ends_in_a_slash_is_made(lake: LakeFactory, cli: Cli, tmp_
     assert len(list((tmp_path / "new/backups").glob("*.zst"))) == 2
 
 
-@pytest.mark.parametrize("name", ["backups", "/nowhere/backups", "backup.sql", "b.zst.age", "b.tar.gz", "2026-11-28"])
+@pytest.mark.parametrize("name", ["backups", "/nowhere/backups", "backup.sql", "b.sql.age", "b.tar.gz", "2026-11-28"])
 def test_a_name_that_tells_neither_file_nor_folder_is_refused(name: str, cli: Cli, tmp_path: Path) -> None:
     """What could be meant for a folder makes no file: exit 2 says how each is written, before a server is asked."""
     nowhere = "postgres:host=/nonexistent dbname=x"
@@ -245,6 +246,16 @@ def test_a_name_that_tells_neither_file_nor_folder_is_refused(name: str, cli: Cl
     failure(cli("dump", nowhere, "-o", name), 2, name, "no folder", hint=f"'{name}/'")
     with pytest.raises(UsageError, match="no folder"):
         dump(nowhere, Path(name))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_that_says_encrypted_and_is_not_is_refused(cli: Cli, tmp_path: Path) -> None:
+    """And the other way round: exit 2 says how to write it, before a server is asked."""
+    nowhere, recipient = "postgres:host=/nonexistent dbname=x", str(SecretKey.generate().public)
+
+    failure(cli("dump", nowhere, "-o", "b.sql.zst.age"), 2, "b.sql.zst.age", hint="--encrypt-to")
+    failure(cli("dump", nowhere, "-o", "b.sql.zst", "--encrypt-to", recipient), 2, "b.sql.zst", hint="b.sql.zst.age")
 
     assert list(tmp_path.iterdir()) == []
 
