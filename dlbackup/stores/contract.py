@@ -19,7 +19,11 @@ class Sink(Protocol):
 
 
 class Readable(Protocol):
-    """An open file, to be read anywhere in it and by several threads; it stays the one that was opened."""
+    """
+    An open file, to be read anywhere in it and by several threads.
+
+    It stays the one that was opened; where a store can't keep that, it can't be read any more once it was replaced.
+    """
 
     @property
     def size(self) -> int:

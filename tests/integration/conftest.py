@@ -8,6 +8,7 @@ from support.engines.engines import Engine, engine_of
 from support.lakes.in_files import FileLakes
 from support.lakes.lakes import Lake, LakeFactory, LakeKind, Lakes
 from support.servers.object_store import ObjectStore, object_store
+from support.servers.seaweed import Seaweed, seaweed
 from support.servers.servers import Server, Servers, majors, middle_major
 
 
@@ -77,3 +78,10 @@ def plain(lake: LakeFactory) -> Lake:
 def newest() -> Engine:
     """The engine that migrates."""
     return engine_of("1.0")
+
+
+@pytest.fixture(scope="session")
+def weed() -> Iterator[Seaweed]:
+    """A server of an object storage that knows conditions and uploads in parts."""
+    with seaweed() as running:
+        yield running

@@ -1,0 +1,362 @@
+"""
+A bucket of an object storage as a store: S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage.
+
+Credentials come from the environment, as the tools of each cloud take them, and are never part of a name. An object is
+there when its upload is completed and not before; a small one is made by one request that refuses a name that is taken.
+Large ones can't be: there the name is looked up before the upload and again before it is completed.
+"""
+
+import os
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from dlbackup.errors import StorageError
+from dlbackup.stores.contract import Blob, Readable, Sink
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+
+PART_BYTES = 16 << 20
+"""Of an upload: ten thousand of them, the most that S3 takes, are 160 GB."""
+SMALL_BYTES = 8 << 20
+"""What is smaller is put by one request."""
+_UPLOADS_AT_ONCE = 2
+_FIRST_READ_BYTES, _MOST_READ_BYTES = 256 << 10, 8 << 20
+_REQUEST_TIMEOUT = "60s"
+_PAUSES_S = (0.5, 2.0, None)
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+_CREDENTIALS = (
+    "set those of the cloud in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE;"
+    " GOOGLE_APPLICATION_CREDENTIALS; AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
+)
+_KNOWN = (
+    (r"NoSuchBucket|ContainerNotFound|bucket does not exist", "there is no such bucket", "make it, or name another"),
+    (
+        r"RequestTimeTooSkewed",
+        "this machine's clock and the store's differ too much",
+        "set the clock, by NTP for example",
+    ),
+    (
+        r"PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint|Received redirect|TemporaryRedirect",
+        "the bucket is in another region",
+        "set AWS_REGION to the bucket's region",
+    ),
+    (
+        r"InvalidAccessKeyId|SignatureDoesNotMatch|AuthenticationFailed|InvalidToken|ExpiredToken|401 Unauthorized",
+        "the store refuses the credentials",
+        "see that the key and its secret are those of this store, and not expired",
+    ),
+    (
+        r"AccessDenied|AuthorizationFailure|AuthorizationPermissionMismatch|403 Forbidden|PermissionDenied",
+        "these credentials have no right to do that",
+        "backups need the rights to list the bucket, and to get, put and (to prune) delete objects in it",
+    ),
+    (
+        r"169\.254\.|metadata\.google|CredentialsNotLoaded|[Mm]issing .*(credential|key|account)|Account must be",
+        "there are no credentials",
+        _CREDENTIALS,
+    ),
+    (
+        r"BadScheme|URL scheme is not allowed|builder error",
+        "the store is asked over http, which is not encrypted",
+        "name an https endpoint, or set AWS_ALLOW_HTTP=true if that network is to be trusted",
+    ),
+    (
+        r"error sending request|HTTP error|[Cc]onnect|dns|timed? ?out|5\d\d |SlowDown|ServiceUnavailable|InternalError",
+        "the store doesn't answer, or only with errors",
+        "see that it runs and that its endpoint (AWS_ENDPOINT_URL) is right, and try again",
+    ),
+)
+"""What a store's error means, by what it says, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """
+    The objects below a prefix, those in folders below left out.
+
+    Args:
+        scheme: `s3`, `gs` or `az`.
+        prefix: without slashes at its ends; empty for the whole bucket.
+    """
+
+    scheme: str
+    bucket: str
+    prefix: str = ""
+
+    def __post_init__(self) -> None:
+        if find_spec("obstore") is None:
+            raise StorageError(
+                f"{self.shown('')} needs a package that isn't here", "install it: pip install 'dlbackup[cloud]'"
+            )
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[Sink]:
+        """Open a new object; see `Store`."""
+        self._refuse_nameless(name)
+        self._refuse_taken(name)
+        with ExitStack() as upload:
+            sink = _Upload(self, name, upload)
+            yield sink
+            sink.finish()
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[Readable]:
+        """Open an object; see `Store`. One that is replaced or deleted while it is open can't be read any more."""
+        import obstore
+
+        with self.errors("read", name):
+            head = obstore.head(self.client, name)
+        yield _Object(self, name, head["size"], head["e_tag"])
+
+    def list(self) -> Iterator[Blob]:
+        """Yield the objects; see `Store`."""
+        import obstore
+
+        with self.errors("list", ""):
+            found = obstore.list_with_delimiter(self.client)["objects"]
+        for meta in sorted(found, key=lambda meta: meta["path"]):
+            yield Blob(meta["path"].rpartition("/")[2], meta["size"], meta["last_modified"])
+
+    def delete(self, name: str) -> None:
+        """Take an object away; see `Store`."""
+        import obstore
+
+        self._refuse_nameless(name)
+        with self.errors("delete", name):
+            obstore.head(self.client, name)  # stores call it done when there was none
+            obstore.delete(self.client, name)
+
+    def shown(self, name: str) -> str:
+        """Return the URL as a user names it."""
+        return "/".join(part for part in (f"{self.scheme}://{self.bucket}", self.prefix, name) if part)
+
+    @property
+    def client(self) -> "ObjectStore":
+        """What makes the requests; one for each process."""
+        return _client(self, os.getpid())
+
+    @contextmanager
+    def errors(self, doing: str, name: str) -> Iterator[None]:
+        """Turn the store's errors into StorageError."""
+        from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+
+        try:
+            yield
+        except AlreadyExistsError:
+            raise self._taken(name) from None
+        except PreconditionError:
+            raise StorageError(f"{self.shown(name)} was replaced while it was read", "try again") from None
+        except (BaseError, OSError, ValueError) as exc:
+            raise _explained(f"can't {doing} {self.shown(name)}", exc) from None  # whose text may hold signatures
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is an object of that name."""
+        import obstore
+
+        with self.errors("look for", name):
+            try:
+                obstore.head(self.client, name)
+            except FileNotFoundError:
+                return False
+        return True
+
+    def _refuse_taken(self, name: str) -> None:
+        if self.exists(name):
+            raise self._taken(name)
+
+    def _refuse_nameless(self, name: str) -> None:
+        if name in ("", ".", "..") or "/" in name:
+            raise StorageError(f"{name!r} is no name for an object in {self.shown('')}")
+
+    def _taken(self, name: str) -> StorageError:
+        return StorageError(
+            f"{self.shown(name)} exists already", "name another object, or a prefix, in which names are new"
+        )
+
+
+class _Upload:
+    """What is written to a new object: kept while it is small, and sent in parts from then on."""
+
+    def __init__(self, store: Objects, name: str, open_until_done: ExitStack) -> None:
+        self._store, self._name, self._upload = store, name, open_until_done
+        self._kept = bytearray()
+        self._writer: Any = None
+
+    def write(self, data: bytes, /) -> int:
+        """Write all of `data`; see `Sink`."""
+        if self._writer is None:
+            self._kept += data
+            if len(self._kept) >= SMALL_BYTES:
+                self._begin()
+        else:
+            with self._store.errors("write", self._name):
+                self._writer.write(data)
+        return len(data)
+
+    def _begin(self) -> None:
+        """Begin an upload in parts, which an error in the block aborts."""
+        import obstore
+
+        with self._store.errors("write", self._name):
+            writer = obstore.open_writer(
+                self._store.client, self._name, buffer_size=PART_BYTES, max_concurrency=_UPLOADS_AT_ONCE
+            )
+            self._writer = self._upload.enter_context(writer)
+            self._writer.write(bytes(self._kept))
+        self._kept.clear()
+
+    def finish(self) -> None:
+        """Make the object, unless one of its name has come meanwhile."""
+        if self._writer is not None:
+            if self._store.exists(self._name):
+                raise StorageError(
+                    f"{self._store.shown(self._name)} exists already", "another wrote it meanwhile: begin again"
+                )
+            with self._store.errors("write", self._name):
+                self._upload.close()  # completes it
+            return
+        with self._store.errors("write", self._name):
+            self._put(bytes(self._kept))
+
+    def _put(self, data: bytes) -> None:
+        """
+        Make a small object by one request, which the library doesn't repeat when its answer is lost.
+
+        Made again it meets what the first one made, which is told from another's by its bytes.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, GenericError
+
+        for pause_s in _PAUSES_S:
+            try:
+                obstore.put(self._store.client, self._name, data, mode="create", use_multipart=False)
+            except AlreadyExistsError:
+                if bytes(obstore.get(self._store.client, self._name).bytes()) != data:
+                    raise
+            except GenericError:
+                if pause_s is None:
+                    raise
+                time.sleep(pause_s)
+                continue
+            return
+
+
+@dataclass(slots=True)
+class _Object:
+    """An open object. What follows a read is fetched with it, more of it the longer a file is read in sequence."""
+
+    store: Objects
+    name: str
+    size: int
+    tag: str | None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _begin: int = 0
+    _data: bytes = b""
+    _ahead: int = _FIRST_READ_BYTES
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Read from memory or from the store; see `Readable`."""
+        size = max(0, min(size, self.size - offset))
+        if size == 0:
+            return b""
+        with self._lock:
+            at = offset - self._begin
+            if at < 0 or at + size > len(self._data):
+                follows = 0 <= at <= len(self._data)
+                self._ahead = min(self._ahead * 2, _MOST_READ_BYTES) if follows and self._data else _FIRST_READ_BYTES
+                # A read near the end is followed by others before it: a backup is read from its end.
+                begin = min(offset, max(0, self.size - self._ahead))
+                end = min(self.size, max(offset + size, begin + self._ahead))
+                self._data, self._begin = self._fetched(begin, end), begin
+                at = offset - begin
+            return self._data[at : at + size]
+
+    def _fetched(self, begin: int, end: int) -> bytes:
+        import obstore
+
+        with self.store.errors("read", self.name):
+            options: Any = {"range": (begin, end)} | ({"if_match": self.tag} if self.tag else {})
+            data = bytes(obstore.get(self.store.client, self.name, options=options).bytes())
+        if len(data) != end - begin:
+            raise StorageError(f"can't read {self.store.shown(self.name)}: the store sent less than was asked for")
+        return data
+
+
+@lru_cache(maxsize=16)
+def _client(objects: Objects, pid: int) -> "ObjectStore":
+    """Return a client for a process, made by what the environment says."""
+    from obstore.store import AzureStore, GCSStore, S3Store
+
+    prefix = objects.prefix or None
+    retries: RetryConfig = {}
+    options: ClientConfig = {"timeout": _REQUEST_TIMEOUT, "allow_http": _may_use_http()}
+    with objects.errors("use", ""):
+        if objects.scheme == "gs":
+            return GCSStore(objects.bucket, prefix=prefix, client_options=options, retry_config=retries)
+        if objects.scheme == "az":
+            return AzureStore(objects.bucket, prefix=prefix, client_options=options, retry_config=retries)
+        credentials, region = _profile(objects)
+        config: Any = {"checksum_algorithm": "SHA256"} | region
+        return S3Store(
+            objects.bucket,
+            prefix=prefix,
+            config=config,
+            client_options=options,
+            retry_config=retries,
+            credential_provider=credentials,
+        )
+
+
+def _may_use_http() -> bool:
+    """Tell whether requests may go unencrypted: to this machine, or where the environment says so."""
+    if os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes"):
+        return True
+    named = [os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")]
+    endpoints = [urlsplit(url) for url in (*named, os.environ.get("AZURE_STORAGE_ENDPOINT", "")) if url]
+    return bool(endpoints) and all(url.hostname in _LOOPBACK for url in endpoints)
+
+
+def _profile(objects: Objects) -> tuple[Any, dict[str, str]]:
+    """Return what gives the credentials of `AWS_PROFILE`, and its region; nothing where keys are set or none is."""
+    if not os.environ.get("AWS_PROFILE") or os.environ.get("AWS_ACCESS_KEY_ID"):
+        return None, {}
+    if find_spec("boto3") is None:
+        raise StorageError(
+            f"{objects.shown('')}: AWS_PROFILE is set, and profiles are read by boto3, which isn't here",
+            "pip install boto3, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead",
+        )
+    from importlib import import_module
+
+    from obstore.auth.boto3 import Boto3CredentialProvider
+
+    try:
+        session = import_module("boto3").Session()
+        region = session.region_name
+        return Boto3CredentialProvider(session), ({"region": region} if region else {})
+    except Exception as exc:  # noqa: BLE001 - botocore's: there is no such profile, or nothing in it
+        raise StorageError(
+            f"the credentials of AWS_PROFILE={os.environ['AWS_PROFILE']} can't be read: {type(exc).__name__}",
+            "see ~/.aws/config; with single sign-on: aws sso login",
+        ) from None
+
+
+def _explained(failed: str, exc: Exception) -> StorageError:
+    """Say what a store's error means; what is not known is quoted, without the query of a URL, which may be signed."""
+    said = str(exc)
+    if isinstance(exc, FileNotFoundError) and "NoSuchBucket" not in said and "ContainerNotFound" not in said:
+        return StorageError(f"{failed}: there is no such object", "see that the bucket and the name are right")
+    for pattern, meaning, hint in _KNOWN:
+        if re.search(pattern, said):
+            return StorageError(f"{failed}: {meaning}", hint)
+    first = re.sub(r"\?\S*", "", said.strip().splitlines()[0] if said.strip() else type(exc).__name__)
+    return StorageError(f"{failed}: {first[:200]}")
