@@ -5,6 +5,7 @@ A backup that was made, and a backup that was proved: promise 1 in one file.
 what was verified and not where that was: whatever lies under its name later, it opens nothing else.
 """
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +17,8 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import BackupError, Corrupt, StorageError, UsageError
 from dlbackup.lake.extent import Extent
 from dlbackup.stores.contract import Where
-from dlbackup.stores.encrypted import keyed
-from dlbackup.stores.folder import local
 from dlbackup.stores.given import given
-from dlbackup.stores.keys import NO_KEYS, Keyring, Keys
+from dlbackup.stores.keys import NO_KEYS, Keys
 from dlbackup.tables.digest import Rows
 
 VERIFIER = object()
@@ -63,13 +62,21 @@ class VerifiedBackup:
         return reader
 
 
-def sealed(path: Path, seal: str, ring: Keyring | None = None) -> Path | None:
-    """Return where the backup of that seal is: at a path, or in its folder under another name; None: in neither."""
-    for candidate in (path, *sorted(found for ending in BACKUP_ENDINGS for found in path.parent.glob(f"*{ending}"))):
-        with suppress(BackupError, StorageError), BackupReader(keyed(local(candidate), ring)) as reader:
+def sealed(where: Where, seal: str) -> Where | None:
+    """Return where the backup of that seal is: there, or in the same store under another name; None: in neither."""
+    for candidate in _with_others(where):
+        with suppress(BackupError, StorageError), BackupReader(candidate) as reader:
             if seal in ("", reader.seal):
                 return candidate
     return None
+
+
+def _with_others(where: Where) -> Iterator[Where]:
+    yield where
+    with suppress(StorageError):
+        for blob in where.store.list():
+            if blob.name.endswith(BACKUP_ENDINGS):
+                yield Where(where.store, blob.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

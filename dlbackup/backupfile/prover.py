@@ -30,8 +30,8 @@ from dlbackup.runtime.progress import Meter, OnEvent, ignore
 from dlbackup.runtime.workers import JOBS, Crew
 from dlbackup.stores.contract import Where
 from dlbackup.stores.encrypted import keyed
-from dlbackup.stores.folder import local
 from dlbackup.stores.keys import Keyring
+from dlbackup.stores.named import where_named
 from dlbackup.tables.definition import Table
 from dlbackup.tables.rows import parse
 from dlbackup.tables.types import written_as
@@ -104,7 +104,7 @@ def prove(
     Raises:
         BackupError: it is not good.
     """
-    verified, report = prove_file(keyed(local(backup.path), ring), on_event=on_event)
+    verified, report = prove_file(keyed(where_named(backup.path), ring), on_event=on_event)
     if verified.manifest.contents != backup.contents:
         raise Corrupt("the backup in the file is not the one that was written")
     return verified, report

@@ -243,7 +243,8 @@ def _add_dump(commands: _Commands) -> None:
         metavar="PATH",
         default=".",
         help="a new file, whose name ends in .sql.zst, or in .sql.zst.age if it is encrypted; a folder that exists, or"
-        " ends in / and is made; or - for standard output (default: the current folder)",
+        " ends in / and is made; the URL of one of these in an object storage (s3://BUCKET/PREFIX, gs://, az://); or -"
+        " for standard output (default: the current folder)",
     )
     parser.add_argument(
         "--level", type=whole(1, 22), default=LEVEL, metavar="N", help="zstd level, 1 to 22 (default: %(default)s)"
@@ -363,7 +364,8 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
         "--backup-dir",
         default=".",
         metavar="DIR",
-        help="the folder where the backup goes; one that ends in / is made (default: the current folder)",
+        help="the folder where the backup goes, one that ends in / is made; or a place in an object storage, as for"
+        " dump -o (default: the current folder)",
     )
     add("--to", metavar="VERSION", help="refuse unless the engine migrates to exactly this version")
     add(

@@ -8,7 +8,6 @@ import os
 import re
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlbackup.addresses.address import Address
@@ -103,6 +102,7 @@ def look(wish: Wish) -> Found | None:
 def _look_at_server(wish: Wish) -> Found:
     from dlbackup.catalogs.open import open_postgres
     from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, translated
+    from dlbackup.migration.journal import folder_of
     from dlbackup.migration.leftovers import left_behind
     from dlbackup.tables.quoting import qualified
 
@@ -118,7 +118,7 @@ def _look_at_server(wish: Wish) -> Found:
             rows = catalog.session.execute(query.encode()).fetchall()
         versions = tuple(value for key, value in rows if key == "version")
         paths = tuple(value for key, value in rows if key == "data_path")
-        folder = Path(wish.migration.backup_dir if wish.migration else os.devnull)
+        folder = folder_of(wish.migration.backup_dir if wish.migration else os.devnull)
         left = left_behind(catalog.mark, folder)
         return Found(catalog.schema, versions, paths, left is not None and versions != (left.from_version,))
 

@@ -1,5 +1,6 @@
 """
 What a migration has done so far, on disk: one JSON file beside its backup, written anew and synced at each step.
+It is always a local file: beside a backup in an object storage, it is in the folder for programs' state.
 
 The engine's migration and its mends are two transactions. Killed between them, a migration leaves a catalog
 that looks finished; from the journal the next `migrate` knows what is still to be mended, or undone. A mark in
@@ -8,6 +9,7 @@ taking such a catalog for a finished one.
 """
 
 import json
+import os
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +24,8 @@ from dlbackup.errors import StorageError
 from dlbackup.migration.run import Run
 from dlbackup.records import decode, encode
 from dlbackup.runtime.progress import Event
-from dlbackup.stores.files import rewrite
+from dlbackup.stores.files import make_folder, rewrite
+from dlbackup.stores.named import is_url, where_named
 
 ENDING = ".journal.json"
 Progress = Literal[
@@ -44,6 +47,7 @@ class Journal:
         progress: the last step that is known to be done or, with `attaching` and `undoing`, to have begun;
             `replaced` when a restore has put another state in the catalog's place.
         time: when `progress` was written, UTC.
+        backup: where it is, if not beside the journal: a URL.
         seal: that of the verified backup; empty in journals that were written before it was noted.
     """
 
@@ -59,6 +63,7 @@ class Journal:
     time: str
     format: int = 1
     seal: str = ""
+    backup: str = ""
 
     @property
     def done(self) -> bool:
@@ -66,14 +71,24 @@ class Journal:
         return self.progress in _DONE
 
 
-def journal_of(backup: Path) -> Path:
+def folder_of(backups: str | Path) -> Path:
+    """Return where the journals are of migrations whose backups are in a folder or an object storage."""
+    if not is_url(backups):
+        return Path(backups)
+    state = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (state if state.is_absolute() else Path.home() / ".local" / "state") / "dlbackup"
+
+
+def journal_of(backup: str) -> Path:
     """Return where the journal of the migration with this backup is."""
-    return backup.with_name(backup.name + ENDING)
+    if not is_url(backup):
+        return Path(backup + ENDING)
+    return folder_of(backup) / (where_named(backup).name + ENDING)
 
 
-def backup_of(journal: Path) -> Path:
-    """Return where the backup is whose migration a journal describes."""
-    return journal.with_name(journal.name.removesuffix(ENDING))
+def backup_of(path: Path, journal: Journal) -> str:
+    """Return where the backup is whose migration a journal at a path describes."""
+    return journal.backup or str(path.with_name(path.name.removesuffix(ENDING)))
 
 
 def write(path: Path, journal: Journal) -> None:
@@ -112,6 +127,7 @@ class Log:
 
     def begin(self) -> None:
         """Say, before the engine may change anything, what is about to happen; raise StorageError if that fails."""
+        make_folder(self.path.parent)
         self._write("attaching")
         catalog = self.catalog
         with translated(catalog.address, "marking the catalog"):

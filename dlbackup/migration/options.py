@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlbackup.errors import StorageError
+from dlbackup.errors import StorageError, UsageError
 from dlbackup.stores.keys import NO_KEYS, Keys
+from dlbackup.stores.named import is_url, names_object, store_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +14,8 @@ class MigrateOptions:
     What the user accepts and wants.
 
     Args:
-        backup_dir: a folder that exists, or a text that ends in `/`, for one that is made when the backup is written.
+        backup_dir: a folder that exists, or a text that ends in `/`, for one that is made when the backup is
+            written; or the URL of a place in an object storage.
         to: the version to reach; by default the engine's newest.
         engine: the Python of the environment with the engine; by default this one.
         rehearsal: migrate a copy in a scratch schema first.
@@ -50,7 +52,15 @@ class MigrateOptions:
 
         Raises:
             StorageError: there is none, and none is to be made.
+            UsageError: it is a URL that is no place for backups.
         """
+        if is_url(self.backup_dir):
+            store_named(self.backup_dir)
+            if names_object(str(self.backup_dir)):
+                raise UsageError(
+                    f"{self.backup_dir} is the name of one backup", "name the place for backups with --backup-dir"
+                )
+            return
         folder = Path(self.backup_dir)
         if not folder.is_dir() and (folder.exists() or not str(self.backup_dir).endswith("/")):
             raise StorageError(

@@ -9,7 +9,6 @@ killed migration left is finished or undone before anything else is done.
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import psycopg
 
@@ -61,6 +60,7 @@ from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.folder import local
 from dlbackup.stores.keys import Keyring
+from dlbackup.stores.named import is_url, where_named
 from dlbackup.transfer.base import AUTO
 from dlbackup.transfer.dumping import dump_catalog
 from dlbackup.transfer.way_back import WayBack, found, to_backup
@@ -125,7 +125,7 @@ def _migrate_once(address: Address, options: MigrateOptions, ring: Keyring, on_e
     with open_postgres(address, options.metadata_schema) as catalog, ExitStack() as engines:
         with run.stage("look"):
             engine = engines.enter_context(probe(options.engine))
-            left = leftovers.left_behind(catalog.mark, Path(options.backup_dir))
+            left = leftovers.left_behind(catalog.mark, journal.folder_of(options.backup_dir))
             if left is not None:
                 with catalog.turn():
                     finished = _finish(catalog, engine, engines, options, run)
@@ -149,7 +149,7 @@ def _finish(
     catalog: PostgresCatalog, engine: Engine, engines: ExitStack, options: MigrateOptions, run: "Run"
 ) -> Migration | None:
     """Deal with what a killed migration left; None when the catalog is as it was before."""
-    left = leftovers.left_behind(catalog.mark, Path(options.backup_dir))
+    left = leftovers.left_behind(catalog.mark, journal.folder_of(options.backup_dir))
     with catalog.snapshot() as snapshot:
         version = snapshot.head.spec_version
     if left is None or (left.journal is None and version == left.from_version):
@@ -226,8 +226,8 @@ class _Pipeline:
 
     def finish(self, passage: Passage) -> Migration:
         """Finish or undo a migration that was cut off after its engine was done."""
-        path = journal.backup_of(self._log.path)
-        self.run.backup, self.run.snapshot_id = str(path), self._log.entry.snapshot_id
+        path = journal.backup_of(self._log.path, self._log.entry)
+        self.run.backup, self.run.snapshot_id = path, self._log.entry.snapshot_id
         self.run.seal = self._log.entry.seal
         try:
             with self.run.stage("verify"):
@@ -243,9 +243,9 @@ class _Pipeline:
             failure = self._fenced(session, lambda fence, held: self._finish_fenced(fence, passage, backup, held))
         return self._result(failure)
 
-    def _proved_again(self, path: Path) -> VerifiedBackup:
+    def _proved_again(self, path: str) -> VerifiedBackup:
         """Prove the backup of a migration that was cut off; it must be the one that the journal began with."""
-        backup, _ = prove_file(keyed(local(path), self.run.ring), on_event=self.run.on_event)
+        backup, _ = prove_file(keyed(where_named(path), self.run.ring), on_event=self.run.on_event)
         if self._log.entry.seal not in ("", backup.seal):
             raise Corrupt(f"{path} is not the backup that was verified before that migration")
         return backup
@@ -324,8 +324,9 @@ class _Pipeline:
             progress="attaching",
             time="",
             seal=backup.seal,
+            backup=backup.kept_at if is_url(backup.kept_at) else "",
         )
-        return Log(self.catalog, journal.journal_of(Path(backup.kept_at)), entry, self.run)
+        return Log(self.catalog, journal.journal_of(backup.kept_at), entry, self.run)
 
     @property
     def _log(self) -> Log:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from dlbackup.backupfile.backup import VerifiedBackup, sealed
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
@@ -35,6 +34,8 @@ from dlbackup.migration.run import Run
 from dlbackup.migration.unchanged import is_as_in
 from dlbackup.runtime.progress import Event
 from dlbackup.runtime.signals import signals_held
+from dlbackup.stores.encrypted import keyed
+from dlbackup.stores.named import where_named
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
 from dlbackup.transfer.way_back import in_schema, opening, restoring, to_backup
@@ -66,7 +67,7 @@ def needs_person(catalog: PostgresCatalog, run: Run, what: str, why: str) -> Nee
 
 def _by_hand(catalog: PostgresCatalog, run: Run) -> str:
     """Say how the verified backup is put back, wherever that is now: another one may lie under its name."""
-    backup = sealed(Path(str(run.backup)), run.seal, run.ring)
+    backup = sealed(keyed(where_named(str(run.backup)), run.ring), run.seal)
     if backup is None:
         return (
             f"find the backup that was verified, of snapshot {run.snapshot_id}, whose seal begins with {run.seal[:12]}:"

@@ -1,5 +1,5 @@
 """
-What a user names as a backup to be read: a path, or `-` for standard input.
+What a user names as a backup to be read: a path, a URL of an object storage, or `-` for standard input.
 
 A backup is read from its end and by several processes, which a pipe can't be: standard input is written to a temporary
 file first, which is gone when the block ends. That has mode 0600, as backups have.
@@ -16,8 +16,9 @@ from pathlib import Path
 from dlbackup.errors import StorageError, UsageError
 from dlbackup.stores.contract import Where
 from dlbackup.stores.encrypted import keyed
-from dlbackup.stores.folder import Folder, local
+from dlbackup.stores.folder import Folder
 from dlbackup.stores.keys import Keyring
+from dlbackup.stores.named import where_named
 
 STANDARD_INPUT = "-"
 
@@ -28,11 +29,11 @@ def given(backup: str | Path, ring: Keyring | None = None) -> Iterator[Where]:
     Yield where a backup is that a user has named, to be opened by the keys of a ring.
 
     Raises:
-        UsageError: it is `-`, and nothing was piped in.
+        UsageError: it is `-`, and nothing was piped in; or a URL that names no backup.
         StorageError: standard input can't be read, or there is no room for it.
     """
     if str(backup) != STANDARD_INPUT:
-        yield keyed(local(backup), ring)
+        yield keyed(where_named(backup), ring)
         return
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("- means standard input, and that is a terminal", "name a file, or pipe a backup in")

@@ -8,12 +8,12 @@ import os
 import re
 from pathlib import Path
 
+from dlbackup.addresses.address import BACKUP_ENDINGS
 from dlbackup.errors import UsageError
 from dlbackup.stores.contract import Store, Where
 from dlbackup.stores.folder import Folder, local
 from dlbackup.stores.objects import Objects
 
-FILE_ENDING = ".zst"
 _SCHEMES = ("s3", "gs", "az")
 _ALSO_CALLED = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "azure": "az"}
 """How lakes name the same stores, by the scheme that a store has here."""
@@ -54,7 +54,7 @@ def where_named(name: str | Path) -> Where:
 
 def names_object(url: str) -> bool:
     """Tell whether a URL for a new backup is that of the backup itself, and not of the place for it."""
-    return url.endswith(FILE_ENDING)
+    return url.endswith(BACKUP_ENDINGS)
 
 
 def absolute(name: str | Path) -> str:

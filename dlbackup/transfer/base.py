@@ -22,8 +22,8 @@ from dlbackup.lake.canonical import Canonical
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.contract import Readable, Where
 from dlbackup.stores.encrypted import keyed
-from dlbackup.stores.folder import Folder, local
 from dlbackup.stores.keys import Keyring
+from dlbackup.stores.named import store_named, where_named
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import total
 from dlbackup.transfer.destination import names_folder
@@ -138,7 +138,7 @@ def opened(
     if wanted is None:
         yield None
         return
-    where = _newest(to, header, ring, on_event) if wanted == AUTO else keyed(local(wanted), ring)
+    where = _newest(to, header, ring, on_event) if wanted == AUTO else keyed(where_named(wanted), ring)
     if where is None:
         yield None
         return
@@ -195,8 +195,7 @@ def refuse_nowhere(base: str | Path | None, to: str | Path) -> None:
 
 def _newest(to: str | Path, header: Header, ring: Keyring | None, on_event: OnEvent) -> Where | None:
     """Return the newest backup of the same catalog in the folder where a new one goes: the newest of use, if one is."""
-    path = Path(to)
-    folder = Folder(path if names_folder(to) else path.parent)
+    folder = store_named(to) if names_folder(to) else where_named(to).store
     try:
         blobs = sorted(folder.list(), key=lambda blob: blob.modified, reverse=True)
     except StorageError:  # a folder that is still to be made

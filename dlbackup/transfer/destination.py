@@ -1,25 +1,26 @@
 """
-Where a new backup goes: a file, a folder, standard output; and its default name.
+Where a new backup goes: a file, a folder, an object storage, standard output; and its default name.
 
 What a name means can be seen from the name alone, so that a night's job does the same whether or not somebody has made
-the folder: a folder exists or ends in `/`, a file ends in `.zst`, an encrypted one in `.zst.age`.
+the folder: a folder exists or ends in `/`, a file ends in `.zst`, an encrypted one in `.zst.age`, and any other URL is
+a place for backups.
 """
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from dlbackup.addresses.address import BACKUP_ENDINGS
 from dlbackup.backupfile.manifest import Header
-from dlbackup.errors import UsageError
-from dlbackup.stores.contract import Sink
+from dlbackup.errors import Refused, UsageError
+from dlbackup.stores.contract import Sink, Where
 from dlbackup.stores.encrypted import encrypting, keyed
 from dlbackup.stores.files import make_folder, storage_errors
-from dlbackup.stores.folder import local
 from dlbackup.stores.keys import ENDING, Keyring
+from dlbackup.stores.named import is_url, is_within, names_object, store_named, where_named
 from dlbackup.tables.types import Dialect
 
 _ENDING = ".sql.zst"
@@ -48,11 +49,13 @@ def destination(
                 yield "-", sink
             sys.stdout.buffer.flush()
         return
-    path = Path(to)
-    if names_folder(to):
-        make_folder(path)
-        path = path / (file_name(header, begun_ns) + (ENDING if ring.encrypts else ""))
-    where = keyed(local(path), ring)
+    if not names_folder(to):
+        where = keyed(where_named(to), ring)
+    else:
+        if not is_url(to):
+            make_folder(Path(to))
+        name = file_name(header, begun_ns) + (ENDING if ring.encrypts else "")
+        where = keyed(Where(store_named(to), name), ring)
     with where.store.create(where.name) as sink:
         yield str(where), sink
 
@@ -64,6 +67,8 @@ def names_folder(to: str | Path) -> bool:
     Raises:
         UsageError: nothing tells whether a folder or a file is meant; making a file would surprise in the next night.
     """
+    if is_url(to):
+        return not names_object(str(to))
     path = Path(to)
     with storage_errors(path):
         if path.is_dir() or str(to).endswith("/"):
@@ -74,6 +79,25 @@ def names_folder(to: str | Path) -> bool:
         f"{to} is no folder, and no name for a backup: that ends in {_ENDING}",
         f"for a folder make it first, or write '{to}/', which makes it; for a file write '{to}{_ENDING}'",
     )
+
+
+def refuse_among_data(to: str | Path, data_paths: Iterable[str]) -> None:
+    """
+    Refuse to keep a backup where a lake keeps its data files.
+
+    Raises:
+        Refused: it would be there.
+    """
+    if to == "-":
+        return
+    place = to if names_folder(to) else str(to).rpartition("/")[0] or "."
+    for path in data_paths:
+        if is_within(place, path):
+            raise Refused(
+                f"{to} is in {path}, where the lake keeps its data files: ducklake_delete_orphaned_files"
+                " takes away what it doesn't know there, and what loses the data loses the backup too",
+                "name a place outside of it; best is one that another disk or another bucket holds",
+            )
 
 
 def file_name(header: Header, begun_ns: int | None = None) -> str:

@@ -25,6 +25,7 @@ from dlbackup.catalogs.contract import Access, Claim, Joinable, Pages, Snapshot
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.errors import MovedOn, counted
 from dlbackup.lake.canonical import Canonical
+from dlbackup.lake.datafiles import data_paths
 from dlbackup.lake.extent import extent_of
 from dlbackup.lake.fingerprint import Fingerprinter
 from dlbackup.runtime.memory import collector_paused
@@ -33,12 +34,13 @@ from dlbackup.runtime.throttle import Throttle, paced, throttle
 from dlbackup.runtime.workers import JOBS, Crew
 from dlbackup.stores.age import Writer
 from dlbackup.stores.keys import Keyring
+from dlbackup.stores.named import is_url
 from dlbackup.tables.allowlist import check_table
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.rows import statements_of
 from dlbackup.transfer.base import Base, opened
-from dlbackup.transfer.destination import destination
+from dlbackup.transfer.destination import destination, refuse_among_data
 from dlbackup.transfer.file_keys import guard_file_keys, holds_file_keys
 
 ATTEMPTS = 3
@@ -119,7 +121,8 @@ def _dump_once(
         with snapshot.answers() as answers:
             lake = extent_of(answers)
             if not ring.encrypts and not plaintext_keys and holds_file_keys(answers):
-                guard_file_keys(remote=False, on_event=on_event)
+                guard_file_keys(remote=is_url(to), on_event=on_event)
+            refuse_among_data(to, data_paths(answers))
         begun_ns = time.time_ns()
         header = _header(snapshot, begun_ns, level)
         with (

@@ -20,8 +20,8 @@ from dlbackup.lake import datafiles
 from dlbackup.lake.lineage import Known, Lineage, missing
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.encrypted import keyed
-from dlbackup.stores.folder import local
 from dlbackup.stores.keys import ENDING, Keyring
+from dlbackup.stores.named import absolute, where_named
 
 _ANY_IDENTITY = ["--identity", "FILE"]
 _NAME_IDENTITY = "FILE is to be a file with the identity of somebody whom the backup is encrypted to"
@@ -46,7 +46,7 @@ class WayBack:
 
 def restoring(backup: str, address: Address, schema: str, options: Iterable[str] = ()) -> str:
     """Return the command that puts a backup in the place of a catalog."""
-    path = backup if backup == "-" else str(Path(backup).absolute())
+    path = backup if backup == "-" else absolute(backup)
     words = ["dlbackup", "restore", path, address.without_secrets(), *in_schema(schema), "--replace"]
     return shlex.join([*words, *options])
 
@@ -67,7 +67,7 @@ def to_backup(catalog: Catalog, backup: str, *, barred: bool, ring: Keyring | No
     Raises:
         DlbackupError: catalog or backup can't be read.
     """
-    need = _needed(catalog, lineage_of(keyed(local(backup), ring)), catalog, barred=barred)
+    need = _needed(catalog, lineage_of(keyed(where_named(backup), ring)), catalog, barred=barred)
     identity = opening(backup, ring)
     way = _way(restoring(backup, catalog.address, catalog.schema, [*need.options, *identity]), need, catalog.address)
     if identity != _ANY_IDENTITY:

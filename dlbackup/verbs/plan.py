@@ -6,7 +6,6 @@ What a migration would do, and what stands in its way; looking changes nothing.
 
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlbackup.addresses.address import parse_address
@@ -120,6 +119,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
         CatalogError, EngineError: the catalog or the engine can't be looked at.
     """
     from dlbackup.engine.engine import probe
+    from dlbackup.migration.journal import folder_of
     from dlbackup.migration.leftovers import cut_off, left_behind
     from dlbackup.migration.route import reach, route
 
@@ -150,7 +150,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
                     errors.append(exc)
             rows = sum(snapshot.counts().values())
             seconds = _FIXED_SECONDS + rows * _SECONDS_PER_ROW + _throttled_s(snapshot, options)
-        left = left_behind(catalog.mark, Path(options.backup_dir))
+        left = left_behind(catalog.mark, folder_of(options.backup_dir))
         if left is not None and left.journal is None and snapshot.head.spec_version != left.from_version:
             errors.append(cut_off(catalog.mark, left))
         if way or left is not None:  # what is current already, migrate leaves alone

@@ -93,7 +93,7 @@ def restore(
         BackupReader(source) as reader,
         feeding(reader, rewrite_for(where, reader.manifest.header.dialect)) as feed,
     ):
-        catalog, loaded, stale, way = _restore(where, reader, feed, Path(str(source)).parent, options, on_event)
+        catalog, loaded, stale, way = _restore(where, reader, feed, str(source), options, on_event)
     header = reader.manifest.header
     constraints = [constraint.name for entry in reader.manifest.tables for constraint in entry.table.constraints]
     return Restored(
@@ -115,7 +115,7 @@ def restore(
 
 
 def _restore(
-    where: Address, reader: BackupReader, feed: Feed, journals: Path, options: RestoreOptions, on_event: OnEvent
+    where: Address, reader: BackupReader, feed: Feed, journals: str, options: RestoreOptions, on_event: OnEvent
 ) -> tuple[Catalog, Loaded, tuple[Client, ...], WayBack | None]:
     """
     Restore where the options say.
@@ -145,13 +145,14 @@ def _way_back(catalog: Catalog, kept: str | None, options: RestoreOptions, on_ev
     return found(lambda: to_kept(catalog, kept, barred=options.bar_stale_clients, secrets=options.secrets), on_event)
 
 
-def _settle_journals(catalog: Catalog, folder: Path, on_event: OnEvent) -> None:
+def _settle_journals(catalog: Catalog, backup: str, on_event: OnEvent) -> None:
     """Settle unfinished migrations and drop what is left over; the restore is done, so a failure is a warning."""
     from dlbackup.migration import leftovers
+    from dlbackup.migration.journal import journal_of
 
     try:
         with catalog.doing("settling journals"):
-            leftovers.replaced(catalog.mark, folder)
+            leftovers.replaced(catalog.mark, journal_of(backup).parent)
             catalog.drop_left()
     except DlbackupError as exc:
         on_event(Event(stage="journal", message=f"the catalog is restored, but {exc.message}", warning=True))
