@@ -1,0 +1,80 @@
+"""Backups that are kept in an object storage, from a dump to the way back from a migration."""
+
+import json
+import secrets
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from support.cli import Cli
+from support.comparison import contents, dumped
+from support.lakes.lakes import Lake, LakeFactory
+from support.servers.seaweed import BUCKET, Seaweed
+
+
+@pytest.fixture
+def place(weed: Seaweed) -> str:
+    """A prefix of its own."""
+    return f"s3://{BUCKET}/{secrets.token_hex(8)}"
+
+
+def test_a_backup_is_used_where_it_is(
+    plain: Lake, database: str, cli: Cli, weed: Seaweed, place: str, tmp_path: Path
+) -> None:
+    """It is dumped into a store, verified, read, taken for a base and restored from there; the local twin is equal."""
+    env = weed.environment()
+    made = cli("dump", plain.url, "-o", place, "--json", env=env).json()
+    assert made["path"].startswith(f"{place}/ducklake-")
+    assert cli("verify", made["path"], env=env).exit_code == 0
+    assert cli("info", made["path"], "--json", env=env).json()["rows"] == made["rows"]
+    assert cli("check", made["path"], env=env).exit_code == 0
+    assert cli("cat", made["path"], "ducklake_snapshot", env=env).output
+    again = cli("dump", plain.url, "-o", f"{place}/", "--base", "auto", "--json", env=env).json()
+    assert again["base"] == made["path"]
+    taken = cli("dump", plain.url, "-o", made["path"], env=env)
+    assert taken.exit_code == 1
+    assert "exists already" in taken.stderr
+
+    cli("restore", made["path"], database, "--no-owner", env=env)
+    cli("dump", plain.url, "-o", tmp_path / "local.sql.zst")
+    assert dumped(database, tmp_path) == contents(tmp_path / "local.sql.zst")
+
+
+def test_a_migration_is_undone_from_a_store(
+    lake: LakeFactory, cli: Cli, weed: Seaweed, place: str, tmp_path: Path
+) -> None:
+    """Its journal is in the folder for state, and the way back that it names restores from the store."""
+    made = lake("plain", "0.3")
+    env = weed.environment() | {"XDG_STATE_HOME": str(tmp_path)}
+    before = dumped(made.url, tmp_path)
+    done = cli("migrate", made.url, "--backup-dir", place, "--json", env=env).json()
+    assert done["outcome"] == "migrated"
+    assert done["backup"].startswith(f"{place}/ducklake-")
+    (journal,) = (tmp_path / "dlbackup").glob("*.journal.json")
+    assert json.loads(journal.read_text())["backup"] == done["backup"]
+    assert done["backup"] in done["way_back"]["command"]
+    cli("restore", done["backup"], made.url, "--replace", "--ignore-clients", env=env)
+    assert dumped(made.url, tmp_path) == before
+
+
+def test_a_store_below_the_data_is_refused(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+    """Clean-up of the lake would take it; nothing is made there."""
+    inside = Path(plain.data_path) / "backups"
+    refused = cli("dump", plain.url, "-o", f"{inside}/")
+    assert refused.exit_code == 4
+    assert "delete_orphaned_files" in refused.stderr
+    assert not inside.exists()
+
+
+def test_a_killed_dump_leaves_nothing_to_list(plain: Lake, cli: Cli, weed: Seaweed, place: str) -> None:
+    """Killed at any moment, there is a whole backup or none."""
+    env = weed.environment()
+    for number in range(6):
+        with cli.started("dump", plain.url, "-o", f"{place}/{number}/", env=env) as running:
+            time.sleep(0.25 * (number + 1))
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+        prefix = place.removeprefix(f"s3://{BUCKET}/")
+        for meta in weed.bucket().list(f"{prefix}/{number}").collect():
+            assert cli("verify", f"s3://{BUCKET}/{meta['path']}", env=env).exit_code == 0
