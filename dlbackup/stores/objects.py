@@ -58,7 +58,7 @@ _KNOWN = (
     (
         r"AccessDenied|AuthorizationFailure|AuthorizationPermissionMismatch|403 Forbidden|PermissionDenied",
         "these credentials have no right to do that",
-        "backups need the rights to list the bucket, and to get, put and (to prune) delete objects in it",
+        "see that the key is the right one; it needs the rights to list the bucket, and to get and put objects in it",
     ),
     (
         r"169\.254\.|metadata\.google|CredentialsNotLoaded|[Mm]issing .*(credential|key|account)|Account must be",

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from support.cli import Cli
 from support.comparison import contents, dumped
+from support.faults.faults import engine_that, nothing_left, pause
 from support.lakes.lakes import Lake, LakeFactory
 from support.servers.seaweed import BUCKET, Seaweed
+from support.waiting import wait_until
 
 
 @pytest.fixture
@@ -56,6 +58,26 @@ def test_a_migration_is_undone_from_a_store(
     assert done["backup"] in done["way_back"]["command"]
     cli("restore", done["backup"], made.url, "--replace", "--ignore-clients", env=env)
     assert dumped(made.url, tmp_path) == before
+
+
+def test_a_migration_that_was_killed_finds_its_backup_in_the_store(
+    lake: LakeFactory, cli: Cli, weed: Seaweed, place: str, tmp_path: Path
+) -> None:
+    """Killed when the engine has committed, the next run mends by the backup in the store, wherever its own goes."""
+    made = lake("inlined", "0.3")
+    env = weed.environment() | {"XDG_STATE_HOME": str(tmp_path / "state")}
+    marker = tmp_path / "marker"
+    words = ("--backup-dir", place, "--no-rehearsal", "--engine", engine_that(tmp_path, after=pause(marker)))
+    with cli.started("migrate", made.url, *words, env=env) as running:
+        wait_until(marker.exists)
+        running.kill()
+    nothing_left(made)
+
+    done = cli("migrate", made.url, "--json", env=env)
+    assert done.exit_code == 0, done.stderr
+    assert done.json()["outcome"] == "migrated"
+    assert done.json()["backup"].startswith(f"{place}/ducklake-")
+    assert done.json()["mends"]
 
 
 def test_a_store_below_the_data_is_refused(plain: Lake, cli: Cli, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import secrets
+import subprocess
+import sys
 
 import pytest
 from support.servers.proxy import Proxy
@@ -127,3 +129,27 @@ def test_http_to_another_machine_must_be_allowed(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(StorageError, match="not encrypted") as caught:
         list(store.list())
     assert "AWS_ALLOW_HTTP" in caught.value.hint
+
+
+_UPLOADS = """
+import os, sys
+from dlbackup.stores.objects import Objects
+with Objects("s3", sys.argv[1], sys.argv[2]).create("large") as sink:
+    for _ in range(60):
+        sink.write(os.urandom(1 << 20))
+"""
+
+
+@pytest.mark.parametrize("sent", [1, *(part * PART_BYTES // 2 for part in range(1, 7))])
+def test_a_killed_upload_leaves_nothing(weed: Seaweed, monkeypatch: pytest.MonkeyPatch, sent: int) -> None:
+    """However much was sent when its process was killed, nothing is listed, and the name is free."""
+    with Proxy("127.0.0.1", weed.port) as proxy:
+        store = _set(monkeypatch, weed.environment(proxy.port))
+        proxy.strike("stall", "up", sent)
+        with subprocess.Popen([sys.executable, "-c", _UPLOADS, store.bucket, store.prefix]) as running:
+            assert proxy.struck.wait(60)
+            running.kill()
+        proxy.heal()
+        assert list(store.list()) == []
+        with store.create("large") as sink:
+            sink.write(b"free")
