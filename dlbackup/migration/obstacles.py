@@ -1,15 +1,17 @@
-"""What stands in the way of a migration: rights, locks, dependents, losses that can't be mended."""
+"""What stands in the way of a migration: rights, locks, dependents, a bad place for its backup, losses for good."""
 
 from collections.abc import Sequence
 from itertools import chain
 
 from dlbackup.catalogs.contract import Snapshot
-from dlbackup.errors import DlbackupError, HasDependents, WouldLose, listed
+from dlbackup.errors import DlbackupError, HasDependents, Refused, WouldLose, listed
 from dlbackup.lake import conformance
+from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration.losses.known import known_losses
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.steps import Step
+from dlbackup.transfer.destination import refuse_place_among_data
 
 
 def obstacles(
@@ -33,6 +35,11 @@ def obstacles(
     errors += snapshot.updates_refused()
     if any(finding.severity == "error" for finding in conformance.differences(steps[0].from_version, snapshot.tables)):
         return errors, [() for _ in steps]  # no lake that could be looked into: verify refuses it, and says why
+    try:
+        with snapshot.answers() as answers:
+            refuse_place_among_data(options.backup_dir, data_paths(answers))
+    except Refused as exc:
+        errors.append(exc)
     losses = [known_losses(snapshot, step, unreadable=unreadable) for step in steps]
     blocking = [
         loss

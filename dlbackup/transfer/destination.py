@@ -88,13 +88,21 @@ def refuse_among_data(to: str | Path, data_paths: Iterable[str]) -> None:
     Raises:
         Refused: it would be there.
     """
-    if to == "-":
-        return
-    place = to if names_folder(to) else str(to).rpartition("/")[0] or "."
+    if to != "-":
+        refuse_place_among_data(to if names_folder(to) else str(to).rpartition("/")[0] or ".", data_paths)
+
+
+def refuse_place_among_data(place: str | Path, data_paths: Iterable[str]) -> None:
+    """
+    Refuse a place for backups where a lake keeps its data files.
+
+    Raises:
+        Refused: it is there.
+    """
     for path in data_paths:
         if is_within(place, path):
             raise Refused(
-                f"{to} is in {path}, where the lake keeps its data files: ducklake_delete_orphaned_files"
+                f"{place} is in {path}, where the lake keeps its data files: ducklake_delete_orphaned_files"
                 " takes away what it doesn't know there, and what loses the data loses the backup too",
                 "name a place outside of it; best is one that another disk or another bucket holds",
             )

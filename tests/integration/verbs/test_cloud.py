@@ -80,12 +80,15 @@ def test_a_migration_that_was_killed_finds_its_backup_in_the_store(
     assert done.json()["mends"]
 
 
-def test_a_store_below_the_data_is_refused(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+@pytest.mark.parametrize("words", [("dump", "-o"), ("plan", "--backup-dir"), ("migrate", "--backup-dir")])
+def test_a_store_below_the_data_is_refused(lake: LakeFactory, cli: Cli, words: tuple[str, str]) -> None:
     """Clean-up of the lake would take it; nothing is made there."""
-    inside = Path(plain.data_path) / "backups"
-    refused = cli("dump", plain.url, "-o", f"{inside}/")
+    made = lake("plain", "0.3")
+    inside = made.data_path / "backups"
+    command, option = words
+    refused = cli(command, made.url, option, f"{inside}/")
     assert refused.exit_code == 4
-    assert "delete_orphaned_files" in refused.stderr
+    assert "delete_orphaned_files" in refused.stderr + refused.stdout
     assert not inside.exists()
 
 
