@@ -168,7 +168,7 @@ def pins_of(where: Where) -> tuple[str, ...]:
     Raises:
         StorageError: there is no such backup; UsageError: it has no name that a store gave it.
     """
-    with where.open():
+    with as_kept(where).open():
         pass
     if not names.is_backup(where.name):
         raise UsageError(

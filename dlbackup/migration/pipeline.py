@@ -58,7 +58,6 @@ from dlbackup.migration.under_fence import Attempt, fenced, needs_person
 from dlbackup.records import encode
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.encrypted import keyed
-from dlbackup.stores.folder import local
 from dlbackup.stores.keys import Keyring
 from dlbackup.stores.named import is_url, where_named
 from dlbackup.transfer.base import AUTO
@@ -310,7 +309,7 @@ class _Pipeline:
 
     def _new_log(self, passage: Passage, backup: VerifiedBackup) -> Log:
         """Begin the journal; from here on the backup is the way back, which no retention takes until it is released."""
-        pin(local(backup.kept_at), MIGRATION)
+        pin(where_named(backup.kept_at), MIGRATION)
         header = backup.manifest.header
         entry = Journal(
             place=self.catalog.mark.catalog,
@@ -359,7 +358,7 @@ class _Pipeline:
             verified, report = prove(backup, ring=self.run.ring, on_event=self.run.on_event)
             self.run.seal = verified.seal
             recipients = self.run.ring.recipients if self.run.ring else ()
-            publish(local(backup.path), backup, verified, report.seconds, "migrate", recipients)
+            publish(where_named(backup.path), backup, verified, report.seconds, "migrate", recipients)
         return verified
 
     def _fenced(

@@ -11,7 +11,7 @@ from pathlib import Path
 from dlbackup.addresses.address import BACKUP_ENDINGS
 from dlbackup.errors import UsageError
 from dlbackup.stores.contract import Store, Where
-from dlbackup.stores.folder import Folder, local
+from dlbackup.stores.folder import Folder, folder, local
 from dlbackup.stores.objects import Objects
 
 _SCHEMES = ("s3", "gs", "az")
@@ -32,6 +32,20 @@ def store_named(name: str | Path) -> Store:
         UsageError: it is a URL of another kind, or one that names more than bucket and prefix.
     """
     return _objects(str(name)) if is_url(name) else Folder(Path(name))
+
+
+def store_of_backups(name: str | Path) -> Store:
+    """
+    Return the store whose backups somebody asks for.
+
+    Raises:
+        UsageError: as for `store_named`, or it names a backup; StorageError: there is no such folder.
+    """
+    if not is_url(name):
+        return folder(name)
+    if names_object(str(name)):
+        raise UsageError(f"{name} is a backup and no place for them", f"name the place: {str(name).rpartition('/')[0]}")
+    return store_named(name)
 
 
 def where_named(name: str | Path) -> Where:

@@ -12,7 +12,7 @@ from dlbackup.inventory.horizon import Files, FilesState, files_of, look_at, too
 from dlbackup.inventory.listing import Entry, State, listing_of
 from dlbackup.inventory.record import as_text
 from dlbackup.inventory.retention import cleanup_call, cleanup_safe_before, protected
-from dlbackup.stores.folder import folder
+from dlbackup.stores.named import store_of_backups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,7 @@ def backups(
         StorageError: it can't be listed.
         CatalogError: the live catalog can't be read.
     """
-    place, now = folder(store), datetime.now(UTC)
+    place, now = store_of_backups(store), datetime.now(UTC)
     listing = listing_of(place)
     there = look_at(parse_address(catalog), metadata_schema, Access.of(wait, engine)) if catalog else None
     files = {entry.name: files_of(entry, place, there) if there else Files() for entry in listing.entries}

@@ -44,8 +44,8 @@ from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.runtime.signals import time_limit
 from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.contract import Where
-from dlbackup.stores.folder import Folder
 from dlbackup.stores.keys import NO_KEYS, Keys
+from dlbackup.stores.named import is_url, names_object, store_of_backups
 
 if TYPE_CHECKING:
     from dlbackup.engine.engine import Engine
@@ -139,7 +139,8 @@ def drill(
     Restore a backup in a scratch place, and prove it: bytes, rules, rows read back, an engine, the data files.
 
     Args:
-        backup: a path, `-` for standard input, or what `dump` returned; or a folder of backups.
+        backup: a path, `-` for standard input, or what `dump` returned; or a folder of backups, or the
+            URL of a place for them.
         pick: which of a folder's: `latest`, `oldest`, or one by chance (`random`), of those that were proved when they
             were made; where there are none of these, of all.
         on: the address of a PostgreSQL database for a scratch schema; or `embedded`, a server that is started for this
@@ -201,16 +202,19 @@ def drill(
 
 def _picked(backup: str | Path | Backup, pick: Pick) -> str | Path | Backup:
     """Return the backup that is meant, where a folder is named one of those in it."""
-    if isinstance(backup, Backup) or not Path(backup).is_dir():
+    if isinstance(backup, Backup):
         return backup
-    store = Folder(Path(backup))
+    is_store = not names_object(str(backup)) if is_url(backup) else Path(backup).is_dir()
+    if not is_store:
+        return backup
+    store = store_of_backups(backup)
     entries = listing_of(store).entries
     entries = tuple(entry for entry in entries if entry.is_good) or entries
     if not entries:
         raise StorageError(f"there is no backup in {backup}", "name a backup, or the folder where dump puts them")
     if pick == "random":
-        return store.path / random.choice(entries).name  # noqa: S311 - nobody is to be surprised
-    return store.path / entries[0 if pick == "latest" else -1].name
+        return store.shown(random.choice(entries).name)  # noqa: S311 - nobody is to be surprised
+    return store.shown(entries[0 if pick == "latest" else -1].name)
 
 
 def _write_down(where: Where, result: Drill, on_event: OnEvent, why: str | None = None) -> None:

@@ -15,8 +15,8 @@ from dlbackup.inventory.publishing import publish
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.encrypted import refuse_name
-from dlbackup.stores.folder import local
 from dlbackup.stores.keys import NO_KEYS, Keyring, Keys
+from dlbackup.stores.named import where_named
 from dlbackup.transfer.base import refuse_nowhere
 from dlbackup.transfer.destination import names_folder
 from dlbackup.transfer.dumping import dump_catalog
@@ -90,7 +90,7 @@ def dump(
 
 
 def _published(backup: Backup, ring: Keyring, on_event: OnEvent) -> Backup:
-    where = local(backup.path)
+    where = where_named(backup.path)
     try:
         proof, report = prove(backup, ring=ring, on_event=on_event)
     except BackupError as exc:

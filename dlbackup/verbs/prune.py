@@ -18,7 +18,7 @@ from dlbackup.inventory.record import as_text
 from dlbackup.inventory.retention import Decision, Policy, cleanup_call, cleanup_safe_before, decide
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.stores.contract import Store
-from dlbackup.stores.folder import folder
+from dlbackup.stores.named import store_of_backups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ def prune(
         StorageError: the store can't be read, or some of what may go stays; `result` says what was to go.
         CatalogError: the live catalog can't be read; nothing was changed.
     """
-    place, now = folder(store), datetime.now(UTC)
+    place, now = store_of_backups(store), datetime.now(UTC)
     listing = listing_of(place)
     there = look_at(parse_address(catalog), metadata_schema, Access.of(wait, engine)) if catalog else None
     broken = [entry.name for entry in listing.entries if there and files_of(entry, place, there).state == "broken"]
