@@ -92,6 +92,9 @@ def seaweed() -> Iterator[Seaweed]:
             process.kill()
             process.wait()
             shutil.rmtree(folder, ignore_errors=True)
+            for port in ports.values():  # sockets beside its ports, which it leaves behind
+                for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # noqa: S108
+                    left.unlink()
 
 
 def _free_ports(number: int) -> list[int]:
