@@ -116,7 +116,7 @@ class Objects:
 
         with self.errors("read", name):
             head = obstore.head(self.client, name)
-        yield _Object(self, name, head["size"], head["e_tag"])
+        yield _Object(store=self, name=name, size=head["size"], tag=head["e_tag"])
 
     def list(self) -> Iterator[Blob]:
         """Yield the objects; see `Store`."""
@@ -251,7 +251,7 @@ class _Upload:
             return
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class _Object:
     """An open object. What follows a read is fetched with it, more of it the longer a file is read in sequence."""
 

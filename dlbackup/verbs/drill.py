@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -221,7 +221,6 @@ def _write_down(where: Where, result: Drill, on_event: OnEvent, why: str | None 
     """Write the result beside the backup; that this can't be done is a warning, for the drill was made."""
     if not names.is_backup(where.name):
         return
-    place = Where(where.store, names.drill_of(where.name, records.when(result.started)))
     written = records.Drill(
         backup=where.name,
         ok=result.ok,
@@ -233,7 +232,10 @@ def _write_down(where: Where, result: Drill, on_event: OnEvent, why: str | None 
         couldnt_run=why,
     )
     try:
-        records.put(place, written)
+        taken, at = {blob.name for blob in where.store.list()}, records.when(result.started)
+        while (name := names.drill_of(where.name, at)) in taken:
+            at += timedelta(seconds=1)
+        records.put(Where(where.store, name), written)
     except StorageError as exc:
         on_event(Event(stage="record", message=f"the drill is not written down: {exc.message}", warning=True))
 

@@ -48,7 +48,7 @@ def test_a_backup_is_used_where_it_is(
 def test_a_night_and_a_day_with_a_store(plain: Lake, database: str, cli: Cli, weed: Seaweed, place: str) -> None:
     """Encrypted backups are recorded, listed, drilled, pinned, told of and pruned where they are."""
     identity = SecretKey.generate()
-    (cli.cwd / "identity.txt").write_text(f"{identity}\n")
+    (cli.cwd / "identity.txt").write_text(identity.text() + "\n")
     env = weed.environment()
     dump = ("dump", plain.url, "-o", place, "--encrypt-to", str(identity.public), "--json")
     older, newer = (cli(*dump, env=env).json() for _ in range(2))

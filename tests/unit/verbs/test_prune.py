@@ -121,7 +121,7 @@ def test_a_prune_that_was_ended_is_finished_by_the_next(
     for step in range(removed):
         store = _days(tmp_path / f"{step}", 5)
         with monkeypatch.context() as patched:
-            patched.setattr(verb, "folder", lambda path: Breaking(Path(path)))
+            patched.setattr(verb, "store_of_backups", lambda path: Breaking(Path(path)))
             Breaking.left, Breaking.after = step, after
             with pytest.raises(Ended):
                 dlbackup.prune(store.path, TWO, yes=True)
@@ -146,7 +146,7 @@ def test_what_can_not_be_taken_away_keeps_nothing_else(store: Folder, monkeypatc
                 raise StorageError(f"{name} is locked")
             super().delete(name)
 
-    monkeypatch.setattr(verb, "folder", lambda path: Locking(Path(path)))
+    monkeypatch.setattr(verb, "store_of_backups", lambda path: Locking(Path(path)))
 
     with pytest.raises(StorageError) as caught:
         dlbackup.prune(store.path, TWO, yes=True)
@@ -165,7 +165,7 @@ def test_two_prunes_at_once(store: Folder, monkeypatch: pytest.MonkeyPatch) -> N
             (self.path / name).unlink()
             super().delete(name)
 
-    monkeypatch.setattr(verb, "folder", lambda path: Raced(Path(path)))
+    monkeypatch.setattr(verb, "store_of_backups", lambda path: Raced(Path(path)))
 
     dlbackup.prune(store.path, TWO, yes=True)
 
