@@ -118,7 +118,7 @@ def _report(error: DlbackupError, answers: TextIO | None) -> tuple[int, dict[str
         say(f"error: {error.message}", sys.stderr)
         if error.hint:
             say(f"hint: {error.hint}", sys.stderr)
-    answer = encode(error.result, keep_defaults=True) if error.result else {}
+    answer = _public(error.result) if error.result else {}
     about = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
     again = {"transient": True} if error.transient else {}
     said = {**answer, "error": about, "exit_code": error.exit_code, **again}

@@ -10,7 +10,7 @@ from dlbackup.backupfile.backup import Backup
 from dlbackup.backupfile.frames import LEVEL
 from dlbackup.backupfile.prover import prove
 from dlbackup.catalogs.contract import Access
-from dlbackup.errors import BackupError, UsageError
+from dlbackup.errors import BackupError, NotVerified, UsageError
 from dlbackup.inventory.publishing import publish
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
@@ -94,7 +94,12 @@ def _published(backup: Backup, ring: Keyring, on_event: OnEvent) -> Backup:
     try:
         proof, report = prove(backup, ring=ring, on_event=on_event)
     except BackupError as exc:
-        exc.hint = exc.hint or "the catalog, the disk or the memory is at fault: dlbackup check ADDRESS, and dump again"
+        exc.hint = exc.hint or "the disk or the memory is at fault: dump again, elsewhere"
+        if isinstance(exc, NotVerified):
+            exc.hint = (
+                "it holds the catalog as it is, and that is at fault: dlbackup check ADDRESS says how to mend it, and"
+                " --no-verify dumps it without a word"
+            )
         exc.message = f"{backup.path} was written and does not verify: {exc.message}"
         exc.result = backup
         raise

@@ -14,7 +14,7 @@ from support.backups import HEADER, catalog, write_backup
 from support.checkout import copy_sources, environment_without_dlbackup
 
 ROOT = Path(__file__).parents[2]
-VERSIONS = ("0.2", "0.3", "0.4", "1.0")
+VERSIONS = ("0.2", "0.3", "0.4", "1.0", "1.1")
 
 
 def run(*command: str | Path, cwd: Path, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:

@@ -96,7 +96,7 @@ def test_a_lake_that_does_not_say_its_size_is_looked_at(plain: Lake, cli: Cli, c
     """What can't be told, or is beyond measure, keeps nobody from dumping, and from looking at that."""
     execute(plain.url, change)
 
-    dumped = cli("dump", plain.url, "--json")
+    dumped = cli("dump", plain.url, "--no-verify", "--json")
 
     assert dumped.exit_code == 0, dumped
     for target in (plain.url, dumped.json()["path"]):
@@ -104,6 +104,17 @@ def test_a_lake_that_does_not_say_its_size_is_looked_at(plain: Lake, cli: Cli, c
         assert looked.exit_code == 0, looked
         assert looked.json()["lake"] == dumped.json()["lake"]
         assert cli("info", target).exit_code == 0
+
+
+def test_a_catalog_that_does_not_conform_is_dumped_and_said(plain: Lake, cli: Cli) -> None:
+    """The backup of it is there, exit 3 says that the catalog is at fault, and it gets no record."""
+    execute(plain.url, "drop table ducklake_data_file")
+
+    done = cli("dump", plain.url, "--json")
+
+    answer = json_failure(done, 3, "was written and does not verify", "ducklake_data_file is missing")
+    assert "--no-verify" in answer["error"]["hint"]
+    assert [path.name for path in cli.cwd.iterdir()] == [answer["path"]]
 
 
 def test_a_backup_that_is_damaged_is_still_known(plain: Lake, cli: Cli) -> None:
