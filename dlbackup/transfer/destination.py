@@ -66,9 +66,15 @@ def names_folder(to: str | Path) -> bool:
 
     Raises:
         UsageError: nothing tells whether a folder or a file is meant; making a file would surprise in the next night.
+            Or it is a URL of no place that is known.
     """
     if is_url(to):
-        return not names_object(str(to))
+        is_place = not names_object(str(to))
+        if is_place:
+            store_named(to)
+        else:
+            where_named(to)
+        return is_place
     path = Path(to)
     with storage_errors(path):
         if path.is_dir() or str(to).endswith("/"):

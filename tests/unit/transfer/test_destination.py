@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dlbackup import dump
 from dlbackup.backupfile.manifest import Header, Source
 from dlbackup.errors import UsageError
 from dlbackup.transfer.destination import file_name, names_folder
@@ -92,3 +93,12 @@ def test_a_name_that_tells_nothing_is_wrong_usage(name: str, tmp_path: Path, mon
 
     assert f"'{name}/'" in caught.value.hint
     assert f"'{name}.sql.zst'" in caught.value.hint
+
+
+@pytest.mark.parametrize("url", ["gs3://bucket/x", "s3:///x", "s3://key:secret@bucket/x", "https://host/x/"])
+def test_a_url_of_no_place_is_refused_before_a_server_is_asked(url: str) -> None:
+    """What is no place for backups is said at once, without what may be a secret."""
+    with pytest.raises(UsageError) as caught:
+        dump("postgres:host=/nonexistent dbname=x", url)
+
+    assert "secret" not in str(caught.value)
