@@ -273,7 +273,7 @@ def test_database_may_have_any_name(lake: LakeFactory, server: Server, cli: Cli,
         done = cli("dump", address, "--json")
 
         assert done.exit_code == 0
-        (path,) = tmp_path.iterdir()
+        (path,) = tmp_path.glob("*.sql.zst")
         assert path.name == Path(done.json()["path"]).name
         assert path.name.startswith("ducklake-od_d_na_m_e___")
         assert contents(path) == dumped(made.url, tmp_path)

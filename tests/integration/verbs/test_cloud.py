@@ -40,7 +40,8 @@ def test_a_backup_is_used_where_it_is(
     assert taken.exit_code == 1
     assert "exists already" in taken.stderr
 
-    cli("restore", made["path"], database, "--no-owner", env=env)
+    restored = cli("restore", made["path"], database, "--no-owner", env=env)
+    assert restored.exit_code == 0, restored
     cli("dump", plain.url, "-o", tmp_path / "local.sql.zst")
     assert dumped(database, tmp_path) == contents(tmp_path / "local.sql.zst")
 
@@ -90,7 +91,8 @@ def test_a_migration_is_undone_from_a_store(
     (journal,) = (tmp_path / "dlbackup").glob("*.journal.json")
     assert json.loads(journal.read_text())["backup"] == done["backup"]
     assert done["backup"] in done["way_back"]["command"]
-    cli("restore", done["backup"], made.url, "--replace", "--ignore-clients", env=env)
+    restored = cli("restore", done["backup"], made.url, "--replace", "--ignore-clients", env=env)
+    assert restored.exit_code == 0, restored
     assert dumped(made.url, tmp_path) == before
 
 

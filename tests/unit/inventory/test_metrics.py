@@ -110,6 +110,6 @@ def test_a_store_that_can_t_be_listed_is_no_empty_one(tmp_path: Path, capsys: py
     file.write_text("before")
 
     assert main(["metrics", str(tmp_path / "gone"), "-o", str(file)]) == 1
-    assert "can't read" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
     assert file.read_text() == "before"
     assert main(["metrics", str(tmp_path), "--json"]) == 2
