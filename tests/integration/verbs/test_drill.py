@@ -3,6 +3,7 @@
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -81,14 +82,24 @@ def test_on_a_server(lake: LakeFactory, database: str, cli: Cli) -> None:
     assert state(made.url) == before
 
 
-def test_of_a_file(file_lakes: FileLakes, cli: Cli) -> None:
+@pytest.fixture
+def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files that no other drill uses, and that an embedded server's user can pass."""
+    with tempfile.TemporaryDirectory(prefix="dlb-") as folder:
+        Path(folder).chmod(0o711)
+        monkeypatch.setattr(tempfile, "tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
+
+
+def test_of_a_file(file_lakes: FileLakes, cli: Cli, scratch: Path) -> None:
     """A backup of a DuckDB file is restored into a file, and opened; a database is no place for it."""
     made = file_lakes.copy("inlined", "1.5.5", cli.cwd)
     backup = _dumped(cli, str(made.path))
 
     _proven(cli("drill", backup, "--json"))
     assert json_failure(cli("drill", backup, "--on", "postgres:dbname=x", "--json"), 2, "DuckDB file")
-    assert list(Path(tempfile.gettempdir()).glob("dlbackup-drill-*")) == []
+    assert list(scratch.glob("dlbackup-drill-*")) == []
 
 
 def test_finds_a_damaged_backup(plain: Lake, cli: Cli) -> None:
@@ -208,7 +219,7 @@ def test_deadline(lake: LakeFactory, database: str, cli: Cli, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("place", ["server", "embedded"])
-def test_killed(lake: LakeFactory, database: str, cli: Cli, tmp_path: Path, place: str) -> None:
+def test_killed(lake: LakeFactory, database: str, cli: Cli, tmp_path: Path, scratch: Path, place: str) -> None:
     """What a killed drill leaves, the next one takes away."""
     made = lake("plain", "1.0")
     backup, waits = _dumped(cli, made.url), tmp_path / "waits"
@@ -221,7 +232,7 @@ def test_killed(lake: LakeFactory, database: str, cli: Cli, tmp_path: Path, plac
     _proven(cli("drill", backup, *words, "--json"))
 
     assert one(database, _SCHEMAS) == 0
-    assert list(Path(tempfile.gettempdir()).glob("dlbackup-drill-*")) == []
+    assert list(scratch.glob("dlbackup-drill-*")) == []
     nothing_left(made)
 
 
