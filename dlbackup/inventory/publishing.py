@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from dlbackup.backupfile.backup import Backup, VerifiedBackup
 from dlbackup.backupfile.frames import locate
-from dlbackup.backupfile.lineage import extent_of, rows_in
+from dlbackup.backupfile.lineage import rows_in
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import UsageError
@@ -68,6 +68,9 @@ def publish(
         files, deletes = (rows.get(name, 0) for name in _NUMBERED)
         uuids = (row["schema_uuid"] for row in rows_in(reader, "ducklake_schema") if row["schema_id"] == "0")
         lake = next(uuids, None)
+        metadata = rows_in(reader, "ducklake_metadata")
+        paths = (row["value"] for row in metadata if row["key"] == "data_path" and row.get("scope") is None)
+        data_path = next(paths, None)
         ids = str(file_ids_in(reader)) if files + deletes <= MOST_FILES else None
     header = manifest.header
     record = Record(
@@ -92,7 +95,7 @@ def publish(
         dump_seconds=backup.seconds,
         verify_seconds=round(verify_seconds + time.monotonic() - begun, 3),
         lake=lake,
-        data_path=backup.lake.data_path if backup.lake else None,
+        data_path=data_path,
         data_files=files,
         delete_files=deletes,
         file_ids=ids if ids is not None and len(ids) <= _MOST_TEXT else None,
@@ -138,7 +141,6 @@ def adopt(where: Where, proof: VerifiedBackup, verify_seconds: float) -> Where:
         sha256=sha256,
         seconds=0.0,
         fingerprint=manifest.fingerprint.value if manifest.fingerprint else "",
-        lake=extent_of(where),
     )
     return publish(where, made, proof, verify_seconds, "migrate" if migrated else "dump")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from support.cli import Cli
+from support.comparison import execute
 from support.lakes.lakes import LakeFactory
 
 import dlbackup
@@ -73,3 +74,17 @@ def test_damage_that_the_reading_back_finds(
     assert isinstance(caught.value.result, dlbackup.Backup)
     (entry,) = listing_of(Folder(tmp_path)).entries
     assert entry.state == "unlisted"
+
+
+def test_a_catalog_that_is_not_well_is_told_from_a_disk(lake: LakeFactory, cli: Cli, tmp_path: Path) -> None:
+    """What is wrong in the catalog is exit 3 with the command that says what; the file is there, and in the JSON."""
+    made = lake("plain", "1.0")
+    execute(made.url, "insert into ducklake_metadata (key, value) values ('version', '0.3')")
+
+    done = cli("dump", made.url, "--json")
+
+    said = done.json()
+    assert (done.exit_code, said["exit_code"], said["error"]["type"]) == (3, 3, "NotVerified")
+    assert "dlbackup check ADDRESS" in said["error"]["hint"]
+    assert [path.name for path in tmp_path.iterdir()] == [Path(said["path"]).name]
+    assert (said["record"], "contents" in said) == (None, False)
