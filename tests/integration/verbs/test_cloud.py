@@ -83,12 +83,12 @@ def test_a_migration_is_undone_from_a_store(
 ) -> None:
     """Its journal is in the folder for state, and the way back that it names restores from the store."""
     made = lake("plain", "0.3")
-    env = weed.environment() | {"XDG_STATE_HOME": str(tmp_path)}
+    env = weed.environment() | {"XDG_STATE_HOME": str(tmp_path / "state")}
     before = dumped(made.url, tmp_path)
     done = cli("migrate", made.url, "--backup-dir", place, "--json", env=env).json()
     assert done["outcome"] == "migrated"
     assert done["backup"].startswith(f"{place}/ducklake-")
-    (journal,) = (tmp_path / "dlbackup").glob("*.journal.json")
+    (journal,) = (tmp_path / "state/dlbackup").glob("*.journal.json")
     assert json.loads(journal.read_text())["backup"] == done["backup"]
     assert done["backup"] in done["way_back"]["command"]
     restored = cli("restore", done["backup"], made.url, "--replace", "--ignore-clients", env=env)
