@@ -12,6 +12,7 @@ from dlbackup.inventory.horizon import Files, FilesState, files_of, look_at, too
 from dlbackup.inventory.listing import Entry, State, listing_of
 from dlbackup.inventory.record import as_text
 from dlbackup.inventory.retention import cleanup_call, cleanup_safe_before, protected
+from dlbackup.stores.keys import ENDING
 from dlbackup.stores.named import store_of_backups
 
 
@@ -127,7 +128,7 @@ def _listed(entry: Entry, reasons: tuple[str, ...], files: Files) -> ListedBacku
         snapshot_id=record.snapshot_id if record else None,
         rows=record.rows if record else None,
         file_bytes=entry.blob.size,
-        encrypted=record.encrypted if record else entry.name.endswith(".age"),
+        encrypted=record.encrypted if record else entry.name.endswith(ENDING),
         state=entry.state,
         damage=(*([entry.damage] if entry.damage else []), *entry.unreadable),
         proven_at=as_text(proven_at) if proven_at else None,

@@ -432,4 +432,4 @@ def _place(on: str, backup: VerifiedBackup) -> Iterator[tuple[Address, str]]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return records.as_text(datetime.now(UTC))
