@@ -743,12 +743,14 @@ TOKENS = (
     *("=", "<", ">", "~", "!", "|", "%", "+", "*", "NULL", "ARRAY", "ANY", "COALESCE", "IS", "CASE", "OVER", "AS"),
 )
 tokens = st.lists(st.sampled_from(TOKENS), max_size=14).map("".join)
+NUMBER = re.compile(r"\b[0-9]+\.[0-9]+\b")
 CALL = re.compile(r"(?:#|[A-Za-z_]\w*) *\(")
 
 
 @settings(max_examples=500)
 @example('ANY"a"')
 @example("''::text")
+@example("1.1")
 @given(tokens)
 def test_no_soup_of_tokens_gets_a_call_through(text: str) -> None:
     """Any text is accepted or refused as unsafe; what is accepted calls nothing and has no other literals."""
@@ -757,7 +759,7 @@ def test_no_soup_of_tokens_gets_a_call_through(text: str) -> None:
             bare = skeleton(text)
             called = {re.sub(r" *\($", "", call) for call in CALL.findall(bare)}
             assert called <= {"lower", "CHECK", "AND", "NOT", "ANY", "COALESCE"}
-            assert not re.search(r"""['":;$.\\\n]|--|/\*|\w#|evil *#""", bare.replace("::text", ""))
+            assert not re.search(r"""['":;$.\\\n]|--|/\*|\w#|evil *#""", NUMBER.sub("0", bare.replace("::text", "")))
             assert bare.count("(") == bare.count(")")
 
 
