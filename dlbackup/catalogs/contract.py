@@ -391,6 +391,24 @@ class Terms:
     storage_version: str = ""
 
 
+class Mending(Protocol):
+    """A catalog that an engine has migrated, to be put right in one transaction."""
+
+    def execute(self, sql: str) -> int:
+        """Execute a statement in which `{s}` stands for the quoted schema; return how many rows it touched."""
+
+    def retype(self, tables: Sequence[tuple[str, Sequence[tuple[str, str, str]]]]) -> None:
+        """
+        Give columns of inlined tables the types that newer engines write; those that have another by now are left.
+
+        Args:
+            tables: by name, with column, its type, and the new one as `lake.inlined` says it.
+        """
+
+    def bar(self, version: str) -> None:
+        """Bar clients that know an older version, where the backend can."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Which catalog: the server's system identifier (empty where the role may not read it), database, schema."""
@@ -460,6 +478,10 @@ class Catalog(Protocol):
     def mark(self) -> Mark:
         """The mark of a migration that is under way, or was cut off."""
 
+    @property
+    def engines(self) -> str:
+        """How the names begin that engines have which work for the catalog: the next migrator finds them by it."""
+
     def replacement(self, tables: int, terms: Terms, on_event: OnEvent = ignore) -> AbstractContextManager[Replacement]:
         """
         Begin to put a backup of so many tables in the catalog's place; errors of the backend are translated.
@@ -497,6 +519,12 @@ class Catalog(Protocol):
 
     def said_of_kept(self, replaced: str) -> str:
         """Say where it is kept, and how it is taken away by hand."""
+
+    def mending(self) -> AbstractContextManager[Mending]:
+        """Put right, in one transaction, what an engine's migration lost."""
+
+    def tables_at_once(self) -> int:
+        """Return how many tables one transaction may change."""
 
     def drop_left(self) -> None:
         """Drop what a restore left that was killed, or that had no time to drop what it replaced."""

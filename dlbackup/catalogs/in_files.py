@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import secrets
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ class InFile:
     def mark(self) -> "FileMark":
         """The mark of a migration that is under way, or was cut off."""
         return FileMark(Path(os.path.realpath(self.address.path)), self.schema)
+
+    @property
+    def engines(self) -> str:
+        """How the names of its engines begin: nobody has to find them."""
+        return "dlbackup-engine-"
 
     def doing(self, what: str) -> AbstractContextManager[None]:
         """Do nothing: errors are ours already."""
@@ -86,6 +92,10 @@ class InFile:
     def may_end(self, clients: Sequence[Client]) -> bool:
         """Tell that there is nobody to be ended."""
         return not clients
+
+    def tables_at_once(self) -> int:
+        """Return that all tables can be changed in one transaction."""
+        return sys.maxsize
 
     def locks(self, tables: int) -> Locks:
         """Return that a file has one lock, whatever is in it."""

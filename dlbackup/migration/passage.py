@@ -4,6 +4,7 @@ The passage of one catalog from one version to another: what the engine lost is 
 The same on the copy of a rehearsal and on the catalog itself.
 """
 
+import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
@@ -11,12 +12,7 @@ from functools import partial
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.scanner import RowBlock
-from dlbackup.catalogs.contract import Snapshot
-from dlbackup.catalogs.postgres.catalog import PostgresCatalog
-from dlbackup.catalogs.postgres.clients.bars import bar
-from dlbackup.catalogs.postgres.clients.connected import engine_name
-from dlbackup.catalogs.postgres.locks import batch_tables
-from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, translated
+from dlbackup.catalogs.contract import Catalog, Snapshot
 from dlbackup.catalogs.reading import meaning
 from dlbackup.engine.engine import Engine, check_opens
 from dlbackup.engine.statements import Target
@@ -46,7 +42,8 @@ class Passage:
         mends: losses that are put right after the attach.
         accepted: parts of the fingerprint that may change, because that loss was accepted.
         bars: whether stale clients are barred after the mends.
-        schema: the catalog's own, whose name is in those of all engines that work for it.
+        schema: the catalog's own.
+        engines: how the names of all engines begin that work for the catalog.
         lock_timeout_s: how long the engine may wait for one lock.
         attach_timeout_s: after which the engine is ended that migrates.
     """
@@ -57,16 +54,18 @@ class Passage:
     accepted: frozenset[str]
     bars: bool
     schema: str
+    engines: str
     lock_timeout_s: float
     attach_timeout_s: float
 
     def target(self, address: Address, schema: str) -> Target:
         """Return how the engine sees a schema, with a name of its own for its backends."""
         timeout_ms = int((self.lock_timeout_s + _GUARD_FIRST_S) * 1000)
-        return Target(address=address, schema=schema, name=engine_name(self.schema), lock_timeout_ms=timeout_ms)
+        name = self.engines + secrets.token_hex(6)
+        return Target(address=address, schema=schema, name=name, lock_timeout_ms=timeout_ms)
 
 
-def put_right(passage: Passage, catalog: PostgresCatalog) -> tuple[Mend, ...]:
+def put_right(passage: Passage, catalog: Catalog) -> tuple[Mend, ...]:
     """
     Mend what the engine lost and put up the bars; return what was mended.
 
@@ -78,23 +77,20 @@ def put_right(passage: Passage, catalog: PostgresCatalog) -> tuple[Mend, ...]:
     """
     if not (passage.mends or passage.bars):
         return ()
-    session, schema = catalog.session, catalog.schema
     mended = dict.fromkeys((loss.rule for loss in passage.mends), 0)
-    with translated(catalog.address, "mending what the engine lost"):
-        parts = list(batches(passage.mends, batch_tables(session)))
-        for losses in parts:
-            with session.transaction():
-                session.execute(LOCAL_SETTINGS.encode())
-                for rule, rows in mend(session, schema, losses):
-                    mended[rule] += rows
-                if losses is parts[-1] and passage.bars:
-                    bar(session, schema, passage.step.to_version)
+    parts = list(batches(passage.mends, catalog.tables_at_once()))
+    for losses in parts:
+        with catalog.mending() as mending:
+            for rule, rows in mend(mending, losses):
+                mended[rule] += rows
+            if losses is parts[-1] and passage.bars:
+                mending.bar(passage.step.to_version)
     return tuple(Mend(rule, rows) for rule, rows in mended.items())
 
 
 def examine(
     passage: Passage,
-    catalog: PostgresCatalog,
+    catalog: Catalog,
     backup: VerifiedBackup,
     target: Target,
     on_compared: OnCompared = unheard,

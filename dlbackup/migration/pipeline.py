@@ -180,6 +180,7 @@ def _finish(
         accepted=frozenset(entry.accepted),
         bars=entry.bars,
         schema=catalog.schema,
+        engines=catalog.engines,
         lock_timeout_s=options.lock_timeout_s,
         attach_timeout_s=options.attach_timeout_s,
     )
@@ -303,6 +304,7 @@ class _Pipeline:
             accepted=accepted,
             bars=options.bar_stale_clients or barred,
             schema=self.catalog.schema,
+            engines=self.catalog.engines,
             lock_timeout_s=options.lock_timeout_s,
             attach_timeout_s=options.attach_timeout_s,
         )

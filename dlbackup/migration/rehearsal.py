@@ -175,6 +175,7 @@ def rehearse_backup(
             bars=False,
             # And not the source's: a migration of a catalog of that name here would end this engine.
             schema=copy.schema,
+            engines=copy.engines,
             lock_timeout_s=defaults.lock_timeout_s,
             attach_timeout_s=defaults.attach_timeout_s,
         )

@@ -15,9 +15,9 @@ def quote_literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def quote_numbers(numbers: Iterable[int]) -> str:
-    """Return an array of type `bigint[]`, for statements that can't have parameters: their names may hold `%`."""
-    return f"'{{{','.join(map(str, numbers))}}}'::bigint[]"
+def quote_pairs(pairs: Iterable[tuple[int, int]]) -> str:
+    """Return pairs of numbers as a table of two columns, which every backend understands."""
+    return "values " + ", ".join(f"({int(one)}, {int(two)})" for one, two in pairs)
 
 
 def qualified(schema: str, name: str) -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.contract import Access, Existing, Replacement, Terms
+from dlbackup.catalogs.contract import Access, Existing, Mending, Replacement, Terms
 from dlbackup.catalogs.duckdb.existing import look_at
 from dlbackup.catalogs.duckdb.introspection import DEFAULT_SCHEMA, find_schema
+from dlbackup.catalogs.duckdb.mending import mending
 from dlbackup.catalogs.duckdb.process import FileProcess, opened
 from dlbackup.catalogs.duckdb.replacement import drop_left, replacing
 from dlbackup.catalogs.duckdb.snapshot import FileSnapshot, reading
@@ -68,6 +69,10 @@ class FileCatalog(InFile):
         """Look at what stands in the file."""
         with self._reading() as (process, _):
             yield look_at(process, self.schema)
+
+    def mending(self) -> AbstractContextManager[Mending]:
+        """Put right what an engine's migration lost; the file must not be open."""
+        return mending(self.address, self._access, self.schema)
 
     def drop_left(self) -> None:
         """Drop what a restore left that was killed."""

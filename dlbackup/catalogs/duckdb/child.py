@@ -104,6 +104,13 @@ class _Server:
         self._connection.execute(f"USE {ALIAS}.{schema}")
         return {}
 
+    def amend(self, path: str, folder: str) -> dict[str, Any]:
+        """Open a file to change what is in it, and begin."""
+        self._connect(folder)
+        self._connection.execute(f"ATTACH {literal(_as_others_open(path))} AS {ALIAS} (READ_WRITE)")
+        self._connection.execute("BEGIN TRANSACTION")
+        return {}
+
     def execute(self, statements: list[str]) -> dict[str, Any]:
         """Execute statements; return what the last one says."""
         found = None

@@ -4,15 +4,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.contract import Access, Client, Copy, Existing, Locks, Replacement, Terms
+from dlbackup.catalogs.contract import Access, Client, Copy, Existing, Locks, Mending, Replacement, Terms
 from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator, refuse_pooler
-from dlbackup.catalogs.postgres.clients.connected import may_end, other_clients, settle_clients
+from dlbackup.catalogs.postgres.clients.connected import engine_prefix, may_end, other_clients, settle_clients
 from dlbackup.catalogs.postgres.clients.guard import making_way
 from dlbackup.catalogs.postgres.copies import copies
 from dlbackup.catalogs.postgres.existing import look_at
-from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available
+from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, batch_tables, locks_available
 from dlbackup.catalogs.postgres.mark import PostgresMark
 from dlbackup.catalogs.postgres.meanings import ON_STANDBY
+from dlbackup.catalogs.postgres.mending import mending
 from dlbackup.catalogs.postgres.replacement import replacing
 from dlbackup.catalogs.postgres.schemas import catalog_schemas, drop_left, find_schema
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
@@ -142,6 +143,14 @@ class PostgresCatalog:
         """Say where it is kept, and how it is taken away by hand."""
         return f"in schema {replaced}; drop that schema when it is not needed"
 
+    def mending(self) -> AbstractContextManager[Mending]:
+        """Put right what an engine's migration lost, in one transaction of the session."""
+        return mending(self.session, self.address, self.schema)
+
+    def tables_at_once(self) -> int:
+        """Return how many tables the locks of one transaction suffice for."""
+        return batch_tables(self.session)
+
     def drop_left(self) -> None:
         """Drop what a restore left that was killed, or that had no time to drop what it replaced."""
         drop_left(self.session, self.schema)
@@ -150,6 +159,11 @@ class PostgresCatalog:
         """Give tables that a migration made what these have in common; return what could not be given, in words."""
         with self.doing("giving new tables what the others have"):
             return give_alike(self.session, self.schema, sisters)
+
+    @property
+    def engines(self) -> str:
+        """How the application names of the catalog's engines begin."""
+        return engine_prefix(self.schema)
 
     @property
     def mark(self) -> PostgresMark:

@@ -9,13 +9,11 @@ catalog alone which lists that says exactly: no data file is read.
 import re
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dlbackup.catalogs.contract import Mending
 from dlbackup.lake.answers import Answers, rows_of
-from dlbackup.tables.quoting import quote_identifier, quote_numbers
-
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.sessions import Session
+from dlbackup.tables.quoting import quote_pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,15 +130,14 @@ def _words(changes_made: str | None) -> list[str]:
     return (changes_made or "").split(",")
 
 
-def set_partial_max(session: "Session", schema: str, found: list[Any]) -> int:
+def set_partial_max(mending: Mending, found: list[Any]) -> int:
     """Give each data file the largest snapshot of its list; return how many were given one."""
-    files = quote_numbers(item[0] for item in found)
-    newest = quote_numbers(item[1] for item in found)
-    return session.execute(
+    return mending.execute(
         f"""
-        update {quote_identifier(schema)}.ducklake_data_file f
+        with x (file, newest) as ({quote_pairs(found)})
+        update {{s}}.ducklake_data_file as f
         set partial_max = x.newest
-        from unnest({files}, {newest}) as x (file, newest)
+        from x
         where f.data_file_id = x.file
-        """.encode()
-    ).rowcount
+        """
+    )

@@ -8,9 +8,8 @@ until the user accepts that loss by name. The facts are in docs/losses.md; each 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from dlbackup.catalogs.contract import Snapshot
+from dlbackup.catalogs.contract import Mending, Snapshot
 from dlbackup.errors import UsageError
 from dlbackup.health.checkup import findings_of
 from dlbackup.health.rules.rule import Rule
@@ -39,9 +38,6 @@ from dlbackup.migration.losses.versions import (
     set_default_types,
 )
 from dlbackup.migration.steps import Step
-
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.sessions import Session
 
 
 def known_losses(snapshot: Snapshot, step: Step, *, unreadable: bool = True) -> tuple[Loss, ...]:
@@ -115,13 +111,13 @@ def batches(losses: tuple[Loss, ...], tables: int) -> Iterator[tuple[Loss, ...]]
     yield tuple(loss for loss in losses if loss not in by_table)
 
 
-def mend(session: "Session", schema: str, losses: tuple[Loss, ...]) -> list[tuple[str, int]]:
-    """Put right what can be, in the session's open transaction; return rules and how much each touched."""
+def mend(mending: Mending, losses: tuple[Loss, ...]) -> list[tuple[str, int]]:
+    """Put right what can be; return rules and how much each touched."""
     done = []
     for loss in losses:
         rule = _RULES[loss.rule]
         if rule.mend is not None:
-            done.append((loss.rule, rule.mend(session, schema, loss.before)))
+            done.append((loss.rule, rule.mend(mending, loss.before)))
     return done
 
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dlbackup.catalogs.contract import Mending
 from dlbackup.lake.answers import Answers
 from dlbackup.migration.steps import Step
-
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.sessions import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +39,8 @@ class KnownLoss:
     Args:
         what: what it is about, in the singular; the message has the number of it as `{count}`.
         find: returns what is affected in a catalog before the migration: one item for each row or table.
-        mend: puts it right in a migrated catalog, given a session, the schema and what was found; returns
-            how many rows or tables it touched. None where nothing can. Done twice, it changes nothing more.
+        mend: puts it right in a migrated catalog, given what was found; returns how many rows or tables it touched.
+            None where nothing can. Done twice, it changes nothing more.
         unreadable: unmended, DuckDB loads nothing of the lake afterwards.
         by_table: what is found are tables, each of which the mend has to lock.
     """
@@ -53,6 +51,6 @@ class KnownLoss:
     what: str
     message: str
     part: str = ""
-    mend: Callable[["Session", str, list[Any]], int] | None = None
+    mend: Callable[[Mending, list[Any]], int] | None = None
     by_table: bool = False
     unreadable: bool = False

@@ -1,13 +1,10 @@
 """Statistics that the newer engine takes for complete where nothing is known."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dlbackup.catalogs.contract import Mending
 from dlbackup.lake.answers import Answers, rows_of
-from dlbackup.tables.quoting import quote_identifier, quote_numbers
-
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.sessions import Session
-
+from dlbackup.tables.quoting import quote_pairs
 
 # Types that DuckDB 1.5 takes no statistics from; 1.4 doesn't keep any of a boolean, and 1.5 skips nothing by them.
 _WITHOUT_STATISTICS = "('boolean', 'int128', 'uint128', 'interval', 'blob')"
@@ -39,21 +36,19 @@ def unknown_statistics(answers: Answers) -> list[Any]:
           and c.column_type not in {_WITHOUT_STATISTICS}
           and (
               f.files > coalesce(n.files, 0)
-              or exists (select from {{s}}.ducklake_inlined_data_tables i where i.table_id = s.table_id)
+              or exists (select 1 from {{s}}.ducklake_inlined_data_tables i where i.table_id = s.table_id)
           )
         order by 1, 2
         """,
     )
 
 
-def forget_statistics(session: "Session", schema: str, found: list[Any]) -> int:
+def forget_statistics(mending: Mending, found: list[Any]) -> int:
     """Delete statistics that say nothing, so that engines don't take them for complete."""
-    tables = quote_numbers(item[0] for item in found)
-    columns = quote_numbers(item[1] for item in found)
-    return session.execute(
+    return mending.execute(
         f"""
-        delete from {quote_identifier(schema)}.ducklake_table_column_stats s
-        using unnest({tables}, {columns}) as x (table_id, column_id)
-        where s.table_id = x.table_id and s.column_id = x.column_id and {_UNKNOWN}
-        """.encode()
-    ).rowcount
+        with x (table_id, column_id) as ({quote_pairs(found)})
+        delete from {{s}}.ducklake_table_column_stats as s
+        where {_UNKNOWN} and exists (select 1 from x where x.table_id = s.table_id and x.column_id = s.column_id)
+        """
+    )

@@ -1,13 +1,11 @@
 """Schema versions whose beginnings were expired, and defaults that say NULL as text."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from dlbackup.catalogs.contract import Mending
 from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.lake.canonical import NULL_TEXT_DEFAULT
-from dlbackup.tables.quoting import quote_identifier, quote_literal, quote_numbers
-
-if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.sessions import Session
+from dlbackup.tables.quoting import quote_literal, quote_pairs
 
 
 def expired_beginnings(answers: Answers) -> list[Any]:
@@ -17,28 +15,27 @@ def expired_beginnings(answers: Answers) -> list[Any]:
         """
         select t.table_id
         from (select table_id, min(begin_snapshot) b from {s}.ducklake_table group by 1) t
-        where not exists (select from {s}.ducklake_schema_versions v where v.begin_snapshot = t.b)
+        where not exists (select 1 from {s}.ducklake_schema_versions v where v.begin_snapshot = t.b)
         """,
     )
 
 
-def fill_schema_versions(session: "Session", schema: str, found: list[Any]) -> int:
+def fill_schema_versions(mending: Mending, found: list[Any]) -> int:
     """Give each table the schema version that it began with."""
-    where = quote_identifier(schema)
-    return session.execute(
-        f"""
-        insert into {where}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
+    return mending.execute(
+        """
+        insert into {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
         select t.b,
-               coalesce((select min(schema_version) from {where}.ducklake_schema_versions v
+               coalesce((select min(schema_version) from {s}.ducklake_schema_versions v
                          where v.table_id = t.table_id), 1) - 1,
                t.table_id
-        from (select table_id, min(begin_snapshot) b from {where}.ducklake_table group by 1) t
+        from (select table_id, min(begin_snapshot) b from {s}.ducklake_table group by 1) t
         where not exists (
-            select from {where}.ducklake_schema_versions v
+            select 1 from {s}.ducklake_schema_versions v
             where v.table_id = t.table_id and v.begin_snapshot <= t.b
         )
-        """.encode()
-    ).rowcount
+        """
+    )
 
 
 _NULL_AS_TEXT = "default_value = 'NULL' and column_type in ('varchar', 'blob')"
@@ -57,17 +54,17 @@ def null_as_text(answers: Answers) -> list[Any]:
     )
 
 
-def quote_null_as_text(session: "Session", schema: str, found: list[Any]) -> int:
+def quote_null_as_text(mending: Mending, found: list[Any]) -> int:
     """Quote defaults that are the text NULL."""
-    return session.execute(
+    return mending.execute(
         f"""
-        update {quote_identifier(schema)}.ducklake_column
+        update {{s}}.ducklake_column
         set default_value = {quote_literal(NULL_TEXT_DEFAULT)},
             default_value_type = 'expression',
             default_value_dialect = 'duckdb'
         where {_NULL_AS_TEXT}
-        """.encode()
-    ).rowcount
+        """
+    )
 
 
 def schema_versions(answers: Answers) -> list[Any]:
@@ -83,28 +80,24 @@ def schema_versions(answers: Answers) -> list[Any]:
     )
 
 
-def set_beginnings(session: "Session", schema: str, found: list[Any]) -> int:
+def set_beginnings(mending: Mending, found: list[Any]) -> int:
     """Let each schema version of each table begin where the lake's does."""
-    begins, versions = quote_numbers(item[0] for item in found), quote_numbers(item[1] for item in found)
-    return session.execute(
+    return mending.execute(
         f"""
-        update {quote_identifier(schema)}.ducklake_schema_versions v
+        with x (begins, version) as ({quote_pairs(found)})
+        update {{s}}.ducklake_schema_versions as v
         set begin_snapshot = x.begins
-        from unnest({begins}, {versions}) as x (begins, version)
+        from x
         where v.schema_version = x.version and v.begin_snapshot <> x.begins
-        """.encode()
-    ).rowcount
+        """
+    )
 
 
-def set_default_types(session: "Session", schema: str, found: list[Any]) -> int:
+def set_default_types(mending: Mending, found: list[Any]) -> int:
     """Say of defaults from before 0.4, all of them literals, that they are."""
-    return session.execute(
-        f"""
-        update {quote_identifier(schema)}.ducklake_column
-        set default_value_type = 'literal'
-        where default_value_type is null
-        """.encode()
-    ).rowcount
+    return mending.execute(
+        "update {s}.ducklake_column set default_value_type = 'literal' where default_value_type is null"
+    )
 
 
 def all_columns(answers: Answers) -> list[Any]:
