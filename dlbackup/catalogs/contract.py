@@ -134,6 +134,10 @@ class Snapshot(Protocol):
         """In whose words its backups are written."""
 
     @property
+    def adds_columns_with_defaults(self) -> bool:
+        """Whether engines can add a column with a default to a table of it, which a migration from 0.2 does."""
+
+    @property
     def head(self) -> Head:
         """What the catalog says of itself."""
 
@@ -549,6 +553,28 @@ class Catalog(Protocol):
 
     def locks(self, tables: int) -> Locks:
         """Return what restoring so many tables in one transaction needs, and what there is."""
+
+
+class Remake(Protocol):
+    """
+    A catalog that is held, so that nobody else uses it, and a copy for an engine to migrate, which nobody else knows.
+
+    The catalog itself is not changed before the exchange.
+    """
+
+    @property
+    def held(self) -> Catalog:
+        """The catalog as it is."""
+
+    @property
+    def copy(self) -> Catalog:
+        """Its copy, which is not open, once that is made."""
+
+    def make_copy(self) -> None:
+        """Copy all that is there, also what is not the catalog's."""
+
+    def exchange(self) -> str | None:
+        """Put the copy, all of it on the disk, in the place of the catalog; return where that is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,7 +49,7 @@ class InFile:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Hold the lock file beside the catalog's in the block."""
-        path = Path(f"{os.path.realpath(self.address.path)}.dlbackup-lock")
+        path = _lock_of(self.address)
         number = _locked(path, self.place)
         try:
             yield
@@ -81,10 +81,6 @@ class InFile:
         """Return nothing: what other files there are, nobody says."""
         return ()
 
-    def surroundings(self) -> tuple[list[str], list[str]]:
-        """Return nothing: a file has none."""
-        return [], []
-
     def clients(self) -> tuple[Client, ...]:
         """Return nothing, as `settle_clients`."""
         return ()
@@ -112,6 +108,25 @@ def scratch(address: Address) -> Iterator[Address]:
     finally:
         for ending in ("", ".wal"):
             Path(f"{place}{ending}").unlink(missing_ok=True)
+
+
+def somebody_works_on(address: Address) -> bool:
+    """Tell whether a dlbackup is migrating or restoring a catalog."""
+    try:
+        number = os.open(_lock_of(address), os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(number)
+    return False
+
+
+def _lock_of(address: Address) -> Path:
+    return Path(f"{os.path.realpath(address.path)}.dlbackup-lock")
 
 
 def _locked(path: Path, place: str) -> int:

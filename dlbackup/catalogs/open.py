@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from dlbackup.addresses.address import Address, Kind
-from dlbackup.catalogs.contract import Access, Catalog, Rewrite
+from dlbackup.catalogs.contract import Access, Catalog, Remake, Rewrite
 from dlbackup.errors import Unsupported, UsageError
 from dlbackup.tables.types import Dialect
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.duckdb.catalog import FileCatalog
     from dlbackup.catalogs.postgres.catalog import PostgresCatalog
+
+
+_Remaking = Callable[[Address, str, Access], AbstractContextManager[Remake]]
 
 
 class _Backend(Protocol):
@@ -29,10 +32,16 @@ class _Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Loaders:
-    """What imports a backend, and what its tables are loaded from, which needs no driver."""
+    """
+    What imports a backend, and what its tables are loaded from, which needs no driver.
+
+    Args:
+        remaking: holds a catalog and its copy, which an engine migrates; None where engines migrate it where it is.
+    """
 
     backend: Callable[[], _Backend]
     rewrite: Callable[[], Rewrite]
+    remaking: Callable[[], _Remaking] | None = None
 
 
 def _postgres() -> "type[PostgresCatalog]":
@@ -53,6 +62,12 @@ def _duckdb() -> "type[FileCatalog]":
     return FileCatalog
 
 
+def _remaking() -> _Remaking:
+    from dlbackup.catalogs.duckdb.remaking import remaking
+
+    return remaking
+
+
 def _csv_rows() -> Rewrite:
     from dlbackup.catalogs.duckdb.rewrite import csv_rows
 
@@ -61,7 +76,7 @@ def _csv_rows() -> Rewrite:
 
 _BACKENDS: dict[Kind, _Loaders] = {
     "postgres": _Loaders(_postgres, _copy_text),
-    "duckdb": _Loaders(_duckdb, _csv_rows),
+    "duckdb": _Loaders(_duckdb, _csv_rows, _remaking),
 }
 _KINDS: dict[Kind, str] = {"postgres": "PostgreSQL", "duckdb": "a DuckDB file", "sqlite": "a SQLite file"}
 
@@ -126,21 +141,39 @@ def refuse_to_restore(address: Address) -> None:
         )
 
 
+def is_migrated_as_copy(address: Address) -> bool:
+    """
+    Tell whether engines migrate a copy of the catalog, which then takes its place.
+
+    Raises:
+        Unsupported: a kind of catalog that this version can't handle.
+    """
+    return _loaders(address).remaking is not None
+
+
+def remaking(address: Address, schema: str, access: Access) -> AbstractContextManager[Remake]:
+    """
+    Hold a catalog that is migrated as a copy; who does has its turn.
+
+    Raises:
+        Locked: somebody has it open.
+    """
+    opening = _loaders(address).remaking
+    if opening is None:
+        raise AssertionError(f"{address.kind} is migrated where it is")
+    return opening()(address, schema, access)
+
+
 def open_postgres(address: Address, schema: str | None = None) -> AbstractContextManager["PostgresCatalog"]:
-    """Open a catalog for what only PostgreSQL's can do so far: be migrated, and bar clients. Raises as above."""
-    refuse_to_migrate(address)
+    """
+    Open a catalog for what only PostgreSQL's can do: be migrated beside clients, and bar them. Raises as above.
+
+    Raises:
+        UsageError: it is another kind of catalog.
+    """
+    if _loaders(address).remaking is not None:
+        raise UsageError(f"{address} is {_KINDS[address.kind]}, which nobody has open while it is migrated: no bars")
     return _postgres().open(address, schema)
-
-
-def refuse_to_migrate(address: Address) -> None:
-    """Raise Unsupported where the kind of catalog can't be migrated so far."""
-    _loaders(address)
-    if address.kind != "postgres":
-        raise Unsupported(
-            f"the catalog at {address} is in {_KINDS[address.kind]}, and this version of dlbackup migrates those on"
-            " PostgreSQL only",
-            "dump it and verify that; then copy the file while no client is attached, and let DuckDB migrate the copy",
-        )
 
 
 def _loaders(address: Address) -> _Loaders:

@@ -236,6 +236,7 @@ def _as_migrate_options(options: argparse.Namespace) -> "dlbackup.MigrateOptions
         bar_stale_clients=options.bar_stale_clients,
         lock_timeout_s=options.lock_timeout,
         attach_timeout_s=options.attach_timeout,
+        wait_s=options.wait,
         max_rate=options.max_rate,
         keys=_keys(options),
         plaintext_keys=options.plaintext_keys,

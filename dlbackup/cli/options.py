@@ -125,7 +125,7 @@ def _rate_option(parser: argparse.ArgumentParser, does: str) -> None:
     )
 
 
-def _file_options(parser: argparse.ArgumentParser) -> None:
+def _wait_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait",
         type=seconds,
@@ -133,6 +133,10 @@ def _file_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds to wait for a program that has the catalog's file open for writing (default: none)",
     )
+
+
+def _file_options(parser: argparse.ArgumentParser) -> None:
+    _wait_option(parser)
     parser.add_argument(
         "--engine",
         metavar="PATH",
@@ -399,6 +403,7 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
         help="seconds after which the engine is ended that migrates (default: %(default)g)",
     )
     _rate_option(parser, "let the dump read")
+    _wait_option(parser)
     _encryption_options(parser)
     _client_options(parser)
 

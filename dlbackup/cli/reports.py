@@ -104,6 +104,7 @@ def migrated(result: "Migration") -> str:
     way = f"from {result.from_version} to {result.to_version} at snapshot {result.snapshot_id}"
     lines = [f"migrated {way}; writers waited {result.writer_pause_seconds:.1f} s at most"]
     lines += [f"mended {mend.rule}: {counted(mend.rows, 'place')}" for mend in result.mends]
+    lines += [f"the file from before is kept as {result.replaced}"] if result.replaced else []
     lines += _clients(result)
     return "\n".join([*lines, *_way_back(result.way_back)])
 
@@ -138,8 +139,8 @@ def planned(plan: "Plan") -> str:
         lines = [
             f"{way}; {held}, about {plan.estimate_seconds or 0:.0f} s",
             f"afterwards only {plan.opened_by} opens the lake; the way back is a restore",
-            f"restoring it in one transaction takes {locks}",
         ]
+        lines += [f"restoring it in one transaction takes {locks}"] if plan.locks_available else []
     if plan.needed and plan.opens_as_it_is:
         lines.append(f"not needed for {plan.engine}, which opens {plan.from_version} as it is, and writes to it")
     lines += [f"step {number}: {step}" for number, step in enumerate(plan.steps, 1)]

@@ -17,12 +17,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from dlbackup.addresses.address import Address, scrub
+from dlbackup.addresses.address import scrub
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.engine.process import EngineProcess
-from dlbackup.engine.statements import Option, Target, attach_statement, literal, probe_statements
+from dlbackup.engine.statements import Option, Target, attach_statement, probe_statements
 from dlbackup.engine.storage import extensions_for, installing
-from dlbackup.errors import AttachFailed, EngineError, NotALake
+from dlbackup.errors import AttachFailed, EngineError
 
 PROBE_TIMEOUT_S = 60.0
 OPEN_TIMEOUT_S = 30.0
@@ -135,38 +135,6 @@ def probe(python: str | Path | None = None) -> Engine:
         )
         undo.pop_all()
     return engine
-
-
-def file_metadata(address: Address) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """
-    Return what a catalog in a DuckDB file names as its spec version and as its data path.
-
-    They are read by a plain DuckDB in a process of its own.
-
-    Not in this process: closing a file would give up the locks that an engine in it holds on the same file.
-
-    Raises:
-        NotALake: no file, or no catalog in it.
-        AttachFailed: it can't be read.
-    """
-    if not Path(address.path).exists():
-        raise NotALake(f"there is no file {address.path}")
-    statements = [
-        f"ATTACH {literal(address.path)} AS file (READ_ONLY)",
-        *(
-            f"SELECT value FROM file.ducklake_metadata WHERE key = '{key}' ORDER BY 1"
-            for key in ("version", "data_path")
-        ),
-        "DETACH file",
-    ]
-    try:
-        with EngineProcess(Path(sys.executable), ()) as process:
-            _, _, versions, paths, _ = process.run(job({}, statements), PROBE_TIMEOUT_S)
-            return tuple(row[0] for row in versions), tuple(row[0] for row in paths)
-    except AttachFailed as exc:
-        if "ducklake_metadata does not exist" in exc.message:
-            raise NotALake(f"the file {address.path} holds no DuckLake catalog") from None
-        raise
 
 
 def attach_migrating(

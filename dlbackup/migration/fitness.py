@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dlbackup.addresses.address import Address
 from dlbackup.addresses.libpq import SECRET
-from dlbackup.errors import CutOff, Locked, MigrationNeeded, MigratorRuns, MovedOn, NotALake, Unsupported
+from dlbackup.errors import CutOff, Locked, MigrationNeeded, MigratorRuns, MovedOn, NotALake
 from dlbackup.lake import spec
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Migration
@@ -81,22 +81,35 @@ def look(wish: Wish) -> Found | None:
 
     While somebody migrates the catalog, or a restore puts another in its place, that is waited for.
     """
-    from dlbackup.engine.engine import file_metadata
+    from dlbackup.catalogs.in_files import somebody_works_on
+    from dlbackup.catalogs.open import is_migrated_as_copy
 
+    look_at = _look_at_file if is_migrated_as_copy(wish.address) else _look_at_server
     while True:
         try:
-            if wish.address.kind == "duckdb":
-                return Found(wish.schema, *file_metadata(wish.address))
-            return _look_at_server(wish)
+            return look_at(wish)
         except NotALake as exc:
             if wish.create:
                 return None
             exc.hint = f"{exc.hint}; attach makes a new lake only with create=True".removeprefix("; ")
             raise
         except (Locked, MovedOn):
-            if time.monotonic() > wish.until:
+            # A file that nobody is migrating is held by a program for as long as that likes.
+            if time.monotonic() > wish.until or (look_at is _look_at_file and not somebody_works_on(wish.address)):
                 raise
             time.sleep(POLL_S)
+
+
+def _look_at_file(wish: Wish) -> Found:
+    from dlbackup.catalogs.open import open_catalog
+    from dlbackup.lake.datafiles import data_paths
+
+    with (
+        open_catalog(wish.address, wish.schema) as catalog,
+        catalog.snapshot() as snapshot,
+        snapshot.answers() as answers,
+    ):
+        return Found(wish.schema, snapshot.head.versions, data_paths(answers))
 
 
 def _look_at_server(wish: Wish) -> Found:
@@ -187,9 +200,4 @@ def needs_migration(wish: Wish, engine: "Engine", found: Found, done: Migration 
         )
         refusal.result = done
         raise refusal
-    if wish.address.kind != "postgres":
-        raise Unsupported(
-            f"this version of dlbackup migrates no catalogs in files: {wish.address}",
-            "copy the file while no client is attached, and let DuckDB migrate it",
-        )
     return True

@@ -1,6 +1,8 @@
 """What a user may say to a migration."""
 
+import re
 from dataclasses import dataclass
+from importlib.metadata import version as installed
 from pathlib import Path
 
 from dlbackup.errors import StorageError, UsageError
@@ -24,6 +26,7 @@ class MigrateOptions:
         bar_stale_clients: leave constraints behind that make harmful writes of older clients fail.
         lock_timeout_s: how long the fence and the engine wait for one lock.
         attach_timeout_s: after which the engine is ended that migrates.
+        wait_s: for how long to wait for a program that has the catalog's file open.
         max_rate: bytes of SQL text a second that the dump reads at most, as long as no writer waits for it.
         keys: whom to encrypt the backup to, if to anybody. What this run wrote it can read; identities are needed for a
             base that is encrypted, and for a migration that was cut off.
@@ -42,9 +45,21 @@ class MigrateOptions:
     bar_stale_clients: bool = False
     lock_timeout_s: float = 10.0
     attach_timeout_s: float = 600.0
+    wait_s: float = 0.0
     max_rate: float | None = None
     keys: Keys = NO_KEYS
     plaintext_keys: bool = False
+
+    def reader(self, duckdb_version: str) -> Path | None:
+        """
+        Return the Python of the environment that reads a catalog in a file; None for this one.
+
+        Args:
+            duckdb_version: of the engine, whose files only it, and newer ones, can read.
+        """
+        if self.engine is None or _numbers(duckdb_version) <= _numbers(installed("duckdb")):
+            return None
+        return Path(self.engine)
 
     def refuse_backup_dir(self) -> None:
         """
@@ -67,3 +82,7 @@ class MigrateOptions:
                 f"{folder} is not a folder",
                 f"name an existing folder with --backup-dir, or write '{folder}/', so that it is made",
             )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"[0-9]+", version)[:3])

@@ -42,6 +42,7 @@ class Migration:
         writer_pause_seconds: from fence to release.
         stale_clients: sessions that may go on with a stale view of the catalog: those from before the migration
             that were not ended, and those that connected, again or anew, before the fence fell.
+        replaced: where the catalog from before is kept, whole, if it was in a file; None where it is not.
         barred: whether constraints keep stale clients from harmful writes.
     """
 
@@ -55,4 +56,5 @@ class Migration:
     writer_pause_seconds: float
     stale_clients: tuple[Client, ...]
     barred: bool = False
+    replaced: str | None = None
     way_back: WayBack | None = None

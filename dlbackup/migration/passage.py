@@ -17,10 +17,12 @@ from dlbackup.catalogs.reading import meaning
 from dlbackup.engine.engine import Engine, check_opens
 from dlbackup.engine.statements import Target
 from dlbackup.errors import MigratedOtherwise, listed
+from dlbackup.health.checkup import Check, check_backup, check_snapshot
+from dlbackup.health.rules.rule import Rule
 from dlbackup.lake import conformance
 from dlbackup.lake.answers import rows_of
 from dlbackup.lake.differences import differing_rows
-from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, Seen
+from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, Seen, kept_tables
 from dlbackup.migration.comparison import changed_meaning, lost_rows
 from dlbackup.migration.losses.known import batches, mend
 from dlbackup.migration.losses.loss import Loss
@@ -120,6 +122,38 @@ def examine(
         span = snapshot_span(snapshot)
     check_opens(passage.engine, target, span)
     return fingerprint
+
+
+def keeps_rules(passage: Passage, catalog: Catalog, backup: VerifiedBackup, after: Fingerprint) -> None:
+    """
+    See that a migrated catalog breaks no rule that it kept before.
+
+    Args:
+        after: what the lake means now.
+
+    Raises:
+        MigratedOtherwise: it does.
+    """
+    before = backup.manifest.fingerprint
+    kept = kept_tables(before, after) if before else frozenset()
+
+    def answers_as_before(rule: Rule) -> bool:
+        return rule.answers_alike(passage.step.from_version, passage.step.to_version, kept)
+
+    with catalog.snapshot() as snapshot:
+        broken = _broken_rules(check_snapshot(snapshot, settled=answers_as_before))
+    if broken:
+        with backup.open() as reader:
+            known = _broken_rules(check_backup(reader))
+        broken = {rule: text for rule, text in broken.items() if rule not in known}
+    if broken:
+        texts = "; ".join(broken.values())
+        raise MigratedOtherwise(f"the migrated catalog breaks rules that it kept before: {texts}")
+
+
+def _broken_rules(checked: Check) -> dict[str, str]:
+    """Return the errors among findings, by rule."""
+    return {finding.rule: finding.message for finding in checked.findings if finding.severity == "error"}
 
 
 def snapshot_span(snapshot: Snapshot) -> tuple[int, int]:

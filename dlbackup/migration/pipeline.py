@@ -1,5 +1,5 @@
 """
-The migration of a catalog on PostgreSQL, stage by stage, and its undo.
+The migration of a catalog on PostgreSQL, stage by stage, and its undo; `copied` has that of a catalog in a file.
 
 Nothing reaches *attach* without a `VerifiedBackup` of exactly the state under the fence. Every end is
 named: migrated, current, refused, unchanged (proved), rolled back (proved), or a person is needed. What a
@@ -14,9 +14,9 @@ import psycopg
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
-from dlbackup.backupfile.prover import prove, prove_file
+from dlbackup.backupfile.prover import prove_file
 from dlbackup.catalogs.contract import Snapshot
-from dlbackup.catalogs.open import open_postgres
+from dlbackup.catalogs.open import is_migrated_as_copy, open_catalog, open_postgres
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.bars import bars
 from dlbackup.catalogs.postgres.clients.connected import settle_clients
@@ -37,11 +37,13 @@ from dlbackup.errors import (
     WrongIdentity,
 )
 from dlbackup.inventory.names import MIGRATION
-from dlbackup.inventory.publishing import pin, publish
+from dlbackup.inventory.publishing import pin
 from dlbackup.lake import spec
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration import journal, leftovers
+from dlbackup.migration.backing_up import back_up
 from dlbackup.migration.comparison import strangers
+from dlbackup.migration.copied import migrate_copy
 from dlbackup.migration.journal import Journal, Log
 from dlbackup.migration.losses.known import refuse_unknown
 from dlbackup.migration.losses.loss import Loss
@@ -60,8 +62,6 @@ from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.keys import Keyring
 from dlbackup.stores.named import is_url, where_named
-from dlbackup.transfer.base import AUTO
-from dlbackup.transfer.dumping import dump_catalog
 from dlbackup.transfer.way_back import WayBack, found, to_backup
 
 
@@ -91,7 +91,7 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
         raise
 
     def way_back() -> WayBack:
-        with open_postgres(address, options.metadata_schema) as catalog:
+        with open_catalog(address, options.metadata_schema) as catalog:
             return to_backup(catalog, str(first.backup), barred=second.barred, ring=ring)
 
     return replace(_joined(first, second), way_back=found(way_back, on_event))
@@ -110,17 +110,10 @@ def _joined(first: Migration, second: Migration) -> Migration:
     )
 
 
-def _way_back(catalog: PostgresCatalog, migration: Migration, run: Run) -> WayBack | None:
-    """Return how to put the backup of a migration back."""
-
-    def find() -> WayBack:
-        return to_backup(catalog, str(migration.backup), barred=migration.barred, ring=run.ring)
-
-    return found(find, run.on_event)
-
-
 def _migrate_once(address: Address, options: MigrateOptions, ring: Keyring, on_event: OnEvent) -> Migration:
     run = Run(on_event, ring)
+    if is_migrated_as_copy(address):
+        return migrate_copy(address, options, run)
     with open_postgres(address, options.metadata_schema) as catalog, ExitStack() as engines:
         with run.stage("look"):
             engine = engines.enter_context(probe(options.engine))
@@ -222,7 +215,11 @@ class _Pipeline:
             failure.result = self.run.result(OUTCOMES[type(failure)], before, before, self.run.snapshot_id)
             raise failure
         migrated = self.run.result("migrated", before, self.step.to_version, self.run.snapshot_id)
-        return replace(migrated, way_back=_way_back(self.catalog, migrated, self.run))
+
+        def find() -> WayBack:
+            return to_backup(self.catalog, str(migrated.backup), barred=migrated.barred, ring=self.run.ring)
+
+        return replace(migrated, way_back=found(find, self.run.on_event))
 
     def finish(self, passage: Passage) -> Migration:
         """Finish or undo a migration that was cut off after its engine was done."""
@@ -344,24 +341,7 @@ class _Pipeline:
             session.close()
 
     def _back_up(self, max_rate: float | None = None) -> VerifiedBackup:
-        with self.run.stage("dump"):
-            backup = dump_catalog(
-                self.catalog.address,
-                self.options.backup_dir,
-                self.catalog.schema,
-                on_event=self.run.on_event,
-                max_rate=max_rate,
-                base=AUTO,
-                ring=self.run.ring,
-                plaintext_keys=self.options.plaintext_keys,
-            )
-            self.run.backup, self.run.snapshot_id = backup.path, backup.snapshot_id
-        with self.run.stage("verify"):
-            verified, report = prove(backup, ring=self.run.ring, on_event=self.run.on_event)
-            self.run.seal = verified.seal
-            recipients = self.run.ring.recipients if self.run.ring else ()
-            publish(where_named(backup.path), backup, verified, report.seconds, "migrate", recipients)
-        return verified
+        return back_up(self.catalog.address, self.catalog.schema, self.options, self.run, max_rate=max_rate)
 
     def _fenced(
         self, session: Session, work: Callable[[Fence, ExitStack], MigrationError | None]

@@ -41,15 +41,12 @@ from dlbackup.errors import (
     Unreachable,
     listed,
 )
-from dlbackup.health.checkup import Check, check_backup, check_snapshot
-from dlbackup.health.rules.rule import Rule
 from dlbackup.lake import spec
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.lake.findings import Finding
-from dlbackup.lake.fingerprint import kept_tables
 from dlbackup.migration.losses.known import known_losses
 from dlbackup.migration.options import MigrateOptions
-from dlbackup.migration.passage import Passage, examine, put_right, snapshot_span
+from dlbackup.migration.passage import Passage, examine, keeps_rules, put_right, snapshot_span
 from dlbackup.migration.steps import Step, next_step
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.transfer.filling import RestoreOptions
@@ -282,29 +279,9 @@ def _walk(passage: Passage, copy: PostgresCatalog, backup: VerifiedBackup) -> No
     try:
         attach_migrating(passage.engine, backup, target, passage.attach_timeout_s, to=passage.step.to_version)
         put_right(passage, copy)
-        after = examine(passage, copy, backup, target)
-        before = backup.manifest.fingerprint
-        kept = kept_tables(before, after) if before else frozenset()
-
-        def answers_as_before(rule: Rule) -> bool:
-            return rule.answers_alike(passage.step.from_version, passage.step.to_version, kept)
-
-        with copy.snapshot() as snapshot:
-            broken = _broken_rules(check_snapshot(snapshot, settled=answers_as_before))
-        if broken:
-            with backup.open() as reader:
-                known = _broken_rules(check_backup(reader))
-            broken = {rule: text for rule, text in broken.items() if rule not in known}
-        if broken:
-            texts = "; ".join(broken.values())
-            raise MigratedOtherwise(f"the migrated catalog breaks rules that it kept before: {texts}")
+        keeps_rules(passage, copy, backup, examine(passage, copy, backup, target))
     finally:
         end_by_name(copy.session, target.name)
-
-
-def _broken_rules(checked: Check) -> dict[str, str]:
-    """Return the errors among findings, by rule."""
-    return {finding.rule: finding.message for finding in checked.findings if finding.severity == "error"}
 
 
 @contextmanager

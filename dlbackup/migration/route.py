@@ -20,7 +20,13 @@ def route(snapshot: Snapshot, engine: Engine, options: MigrateOptions) -> tuple[
         UnknownVersion, CannotMigrate: the engines can't bring this catalog there.
         EngineError: the second engine can't be asked.
     """
-    first = next_step(snapshot.head.versions, engine.duckdb_version, engine.spec_version, options.to)
+    first = next_step(
+        snapshot.head.versions,
+        engine.duckdb_version,
+        engine.spec_version,
+        options.to,
+        directly=snapshot.adds_columns_with_defaults,
+    )
     if first is None:
         return ()
     if not goes_on(first, options):

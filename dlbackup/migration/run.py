@@ -16,7 +16,7 @@ _DOING = {
     "dump": "writing the backup",
     "verify": "proving the backup",
     "rehearsal": "migrating a copy in a scratch schema",
-    "same-state": "commits wait now; comparing the catalog with the backup",
+    "same-state": "nobody else commits now; comparing the catalog with the backup",
     "attach": "the engine migrates",
     "mend": "putting right what the engine lost",
     "post-check": "checking the migrated catalog",

@@ -23,7 +23,9 @@ class Step:
         return spec.is_older(self.from_version, version) and not spec.is_older(self.to_version, version)
 
 
-def next_step(versions: tuple[str, ...], duckdb_version: str, newest: str, to: str | None) -> Step | None:
+def next_step(
+    versions: tuple[str, ...], duckdb_version: str, newest: str, to: str | None, *, directly: bool = False
+) -> Step | None:
     """
     Decide what has to be done; None when nothing.
 
@@ -31,6 +33,7 @@ def next_step(versions: tuple[str, ...], duckdb_version: str, newest: str, to: s
         versions: what the catalog names as its spec version.
         newest: the spec version of lakes that the engine makes.
         to: what the user wants, of those that the engine opens; None is the newest.
+        directly: the backend takes columns with defaults, so that one engine gets from 0.2 beyond 0.3.
 
     Raises:
         UnknownVersion, CannotMigrate: this engine can't bring this catalog there.
@@ -66,7 +69,7 @@ def next_step(versions: tuple[str, ...], duckdb_version: str, newest: str, to: s
             f"the catalog has spec version {version}, newer than {target}, {known}; there is no way back but a restore",
             "use a newer engine, or restore a backup of the older version",
         )
-    if spec.is_older(version, "0.3") and spec.is_older("0.3", target):
+    if spec.is_older(version, "0.3") and spec.is_older("0.3", target) and not directly:
         raise CannotMigrate(
             f"DuckDB {duckdb_version} can't migrate a catalog of spec version {version} on PostgreSQL",
             "name the python of an environment with DuckDB 1.4.x by --engine: migrate then goes over 0.3 in two steps",

@@ -4,13 +4,14 @@ What a migration would do, and what stands in its way; looking changes nothing.
 `obstacles` is what `migrate` refuses for and what `plan` lists, so that both say the same.
 """
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
 
 from dlbackup.addresses.address import parse_address
-from dlbackup.catalogs.contract import Client, Locks, Snapshot, clients_connected
-from dlbackup.catalogs.open import open_catalog, refuse_to_migrate
+from dlbackup.catalogs.contract import Access, Client, Locks, Snapshot, clients_connected
+from dlbackup.catalogs.open import is_migrated_as_copy, open_catalog
 from dlbackup.errors import CannotMigrate, DlbackupError, EngineError, Pooled, StorageError, UnknownVersion
 from dlbackup.lake import spec
 from dlbackup.migration.losses.known import refuse_unknown
@@ -55,15 +56,30 @@ class PlannedLoss:
     mended: bool
 
 
-def steps(step: Step, options: MigrateOptions) -> tuple[str, ...]:
-    """Return the stages of a migration in words."""
+def steps(step: Step, options: MigrateOptions, *, copied: bool) -> tuple[str, ...]:
+    """
+    Return the stages of a migration in words.
+
+    Args:
+        copied: what is migrated is a copy, which takes the catalog's place.
+    """
     planned = [f"dump the catalog to {options.backup_dir}", "verify the backup: every byte, statement and row"]
     if options.rehearsal:
         planned.append("rehearse: migrate a copy in a scratch schema, and drop it")
+    way = f"{step.from_version} to {step.to_version}"
+    if copied:
+        return (
+            *planned[:2],
+            "hold the file: nobody else opens it until the end",
+            "compare the catalog with the backup, row by row",
+            f"attach a copy of it with DuckDB {step.duckdb_version}, which migrates {way}",
+            "mend what the engine is known to lose, and compare what the lake means",
+            "give the copy the file's name; the file itself is kept beside as it was",
+        )
     planned += [
         "put up the fence: commits wait, reads go on",
         "compare the catalog with the backup, row by row",
-        f"attach with DuckDB {step.duckdb_version}, which migrates {step.from_version} to {step.to_version}",
+        f"attach with DuckDB {step.duckdb_version}, which migrates {way}",
         "mend what the engine is known to lose, and compare what the lake means",
     ]
     return tuple(planned)
@@ -127,8 +143,11 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     refuse_unknown(options.accept_loss)
     options.keys.ring()  # whom migrate would encrypt to
     where = parse_address(address)
-    refuse_to_migrate(where)
-    with open_catalog(where, options.metadata_schema) as catalog, probe(options.engine) as engine:
+    copied = is_migrated_as_copy(where)
+    with ExitStack() as held:
+        engine = held.enter_context(probe(options.engine))
+        access = Access(wait_s=options.wait_s, engine=options.reader(engine.duckdb_version))
+        catalog = held.enter_context(open_catalog(where, options.metadata_schema, access))
         errors: list[DlbackupError] = []
         try:
             options.refuse_backup_dir()
@@ -173,7 +192,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             engine=", then ".join(f"DuckDB {step.duckdb_version}" for step in way) or f"DuckDB {engine.duckdb_version}",
             steps=()
             if errors
-            else (*_finishing(left), *chain.from_iterable(steps(step, options) for step in way), *few),
+            else (*_finishing(left), *chain.from_iterable(steps(step, options, copied=copied) for step in way), *few),
             blockers=tuple(Blocker(type(error).__name__, error.message, error.hint) for error in errors),
             losses=tuple(
                 PlannedLoss(loss.rule, loss.rows, loss.message, loss.mendable and options.mend)

@@ -8,11 +8,12 @@ from typing import Any
 
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.contract import Access, Existing, Mending, Replacement, Terms
+from dlbackup.catalogs.duckdb.exchange import drop_left
 from dlbackup.catalogs.duckdb.existing import look_at
 from dlbackup.catalogs.duckdb.introspection import DEFAULT_SCHEMA, find_schema
 from dlbackup.catalogs.duckdb.mending import mending
 from dlbackup.catalogs.duckdb.process import FileProcess, opened
-from dlbackup.catalogs.duckdb.replacement import drop_left, replacing
+from dlbackup.catalogs.duckdb.replacement import replacing
 from dlbackup.catalogs.duckdb.snapshot import FileSnapshot, reading
 from dlbackup.catalogs.in_files import InFile
 from dlbackup.errors import NotALake
@@ -69,6 +70,16 @@ class FileCatalog(InFile):
         """Look at what stands in the file."""
         with self._reading() as (process, _):
             yield look_at(process, self.schema)
+
+    def surroundings(self) -> tuple[list[str], list[str]]:
+        """Return that the file itself becomes another; a file has nothing around it."""
+        with self._reading() as (_, about):
+            storage = about["storage_version"]
+        text = (
+            f"the file has storage version {storage}, which DuckDB 1.5 and later raise to their newest when DuckLake"
+            " writes to it: older DuckDBs can't open the file then, whatever spec version it has"
+        )
+        return [text], []
 
     def mending(self) -> AbstractContextManager[Mending]:
         """Put right what an engine's migration lost; the file must not be open."""

@@ -53,6 +53,11 @@ class FileSnapshot:
         return "duckdb"
 
     @property
+    def adds_columns_with_defaults(self) -> bool:
+        """It does: DuckDB's own tables take them."""
+        return True
+
+    @property
     def tables(self) -> tuple[Table, ...]:
         """The tables' definitions, in the order of their names' bytes."""
         return self.definitions.tables

@@ -102,6 +102,11 @@ class PostgresSnapshot:
         return 1
 
     @property
+    def adds_columns_with_defaults(self) -> bool:
+        """DuckDB's connector does not let engines."""
+        return False
+
+    @property
     def dialect(self) -> Dialect:
         """In whose words its backups are written."""
         return "postgres"

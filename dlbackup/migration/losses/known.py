@@ -49,9 +49,10 @@ def known_losses(snapshot: Snapshot, step: Step, *, unreadable: bool = True) -> 
             step: what no engine can read doesn't come to a second one.
     """
     with snapshot.answers() as plain:
-        early = snapshot.head.spec_version == "0.2" and step.from_version == "0.3"
-        answers: Answers = AsOf03(plain) if early else plain
-        left = findings_of(plain, step.from_version, _is_left_unreadable) if unreadable and not early else []
+        version = snapshot.head.spec_version
+        answers: Answers = AsOf03(plain) if version == "0.2" and step.crosses("0.4") else plain
+        first = version == step.from_version
+        left = findings_of(plain, step.from_version, _is_left_unreadable) if unreadable and first else []
         lost = tuple(
             Loss(
                 rule=rule.name,
@@ -63,7 +64,7 @@ def known_losses(snapshot: Snapshot, step: Step, *, unreadable: bool = True) -> 
                 unreadable=rule.unreadable,
             )
             for rule in RULES
-            if rule.applies(step) and (found := rule.find(answers))
+            if rule.applies(step) and snapshot.dialect in rule.dialects and (found := rule.find(answers))
         )
         return lost + tuple(_unmended(finding) for finding in left)
 
@@ -171,6 +172,7 @@ RULES = (
         " dates are refused",
         mend=convert_inlined,
         by_table=True,
+        dialects=("postgres",),
     ),
     KnownLoss(
         name="wide-tables",
@@ -180,6 +182,7 @@ RULES = (
         message="{count} with more columns than can be inlined, which the new engine does unasked, could not be"
         " altered any more, nor take small inserts, unless data_inlining_row_limit is 0, which CALL"
         " lake.set_option('data_inlining_row_limit', 0, table_name => '...') says, also before the migration",
+        dialects=("postgres",),
     ),
     KnownLoss(
         name="name-mapping-partition",
@@ -189,6 +192,7 @@ RULES = (
         message="{count} of added files would not be marked as no partition: reading the table ends the client",
         part="ducklake_name_mapping",
         mend=set_is_partition,
+        dialects=("postgres",),
     ),
     KnownLoss(
         name="schema-versions-at-one-snapshot",

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from dlbackup.catalogs.contract import Mending
 from dlbackup.lake.answers import Answers
 from dlbackup.migration.steps import Step
+from dlbackup.tables.types import Dialect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,7 @@ class KnownLoss:
         mend: puts it right in a migrated catalog, given what was found; returns how many rows or tables it touched.
             None where nothing can. Done twice, it changes nothing more.
         unreadable: unmended, DuckDB loads nothing of the lake afterwards.
+        dialects: of the catalogs in which there is such a loss.
         by_table: what is found are tables, each of which the mend has to lock.
     """
 
@@ -52,5 +54,6 @@ class KnownLoss:
     message: str
     part: str = ""
     mend: Callable[[Mending, list[Any]], int] | None = None
+    dialects: tuple[Dialect, ...] = get_args(Dialect)
     by_table: bool = False
     unreadable: bool = False

@@ -34,6 +34,7 @@ _KEYS = {
     "writer_pause_seconds",
     "stale_clients",
     "barred",
+    "replaced",
     "way_back",
 }
 _STAGES = ["look", "check", "dump", "verify", "rehearsal", "same-state", "attach", "mend", "post-check"]

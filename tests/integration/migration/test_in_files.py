@@ -1,0 +1,272 @@
+"""Migrations of catalogs in files: whatever happens, the old file is there, or the new one, migrated and proved."""
+
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pytest
+from support.cli import Cli
+from support.engines.engines import engine
+from support.faults.failures import json_failure
+from support.faults.faults import engine_that
+from support.lakes.in_files import FileLake, FileLakes, Hashes
+from support.lakes.lakes import LakeKind
+
+import dlbackup
+from dlbackup import errors
+from dlbackup.migration.losses.known import RULES
+
+_LAKES: list[tuple[LakeKind, str]] = [("zoo", "1.3.2"), ("zoo", "1.4.4"), ("inlined", "1.5.1")]
+_MORE: list[tuple[LakeKind, str]] = [
+    *(("plain", "1.3.2"), ("plain", "1.4.4"), ("inlined", "1.4.4"), ("plain", "1.5.1")),
+]
+_KILLS = 4
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests with a lake on a few kinds, or with --long on all."""
+    if "lake" in metafunc.fixturenames:
+        lakes = _LAKES + (_MORE if metafunc.config.option.long else [])
+        metafunc.parametrize("lake", lakes, ids=lambda lake: "-".join(lake), indirect=True)
+
+
+@pytest.fixture
+def lake(request: pytest.FixtureRequest, file_lakes: FileLakes, tmp_path: Path) -> FileLake:
+    """A lake of each kind in turn."""
+    kind, version = request.param
+    return file_lakes.copy(kind, version, tmp_path)
+
+
+@pytest.fixture
+def one(file_lakes: FileLakes, tmp_path: Path) -> FileLake:
+    """A small lake of 0.3."""
+    return file_lakes.copy("plain", "1.4.4", tmp_path)
+
+
+def _beside(path: Path) -> set[str]:
+    """Return what stands in a file's folder and is named like it."""
+    return {found.name for found in path.parent.iterdir() if path.name in found.name} - {path.name}
+
+
+@contextmanager
+def _holding(path: Path) -> Iterator[subprocess.Popen[str]]:
+    program = f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print(1, flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "1\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def _read(hashes: Hashes) -> Hashes:
+    """Return what an engine could read: the older ones fail over inlined rows of columns that were renamed since."""
+    found = {table: said for table, said in hashes.items() if " rows, " in said}
+    assert len(found) >= len(hashes) - 2
+    return found
+
+
+def test_every_snapshot_reads_as_before_and_the_way_back_is_walked(
+    lake: FileLake, cli: Cli, pytestconfig: pytest.Config
+) -> None:
+    """A lake of each old version reads alike at every snapshot, and so does, by its own engine, what is put back."""
+    at = None if pytestconfig.option.long else ("first", "last")
+    before, bytes_before = lake.read_by(at), lake.path.read_bytes()
+
+    done = cli("migrate", lake.path, "--json")
+
+    result = done.json()
+    assert (done.exit_code, result["outcome"], result["to_version"]) == (0, "migrated", "1.0")
+    assert [stage["stage"] for stage in result["stages"]] == (
+        ["look", "check", "dump", "verify", "same-state", "attach", "mend", "post-check"]
+    )
+    assert lake.read_by(at, reader=engine("1.5.5")).items() >= _read(before).items()
+    assert dlbackup.check(str(lake.path)).ok
+    assert Path(result["replaced"]).read_bytes() == bytes_before
+    assert lake.read_by(at, path=Path(result["replaced"])) == before
+    assert _beside(lake.path) == {Path(result["replaced"]).name}
+
+    pasted = cli(*shlex.split(result["way_back"]["command"])[1:])
+
+    assert pasted.exit_code == 0, pasted.stderr
+    assert lake.read_by(at) == before
+    assert cli("migrate", lake.path, "--json").json()["outcome"] == "migrated"
+    assert cli("migrate", lake.path, "--json").json()["outcome"] == "current"
+
+
+def test_what_the_engine_loses_is_mended_or_refused(file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
+    """Losses are planned, mended or refused as on a server; those of PostgreSQL's types are none of a file."""
+    lake = file_lakes.copy("zoo", "1.4.4", tmp_path)
+    before = lake.path.read_bytes()
+
+    planned = cli("plan", lake.path, "--json").json()
+    refused = cli("migrate", lake.path, "--no-mend", "--json")
+
+    losses = {loss["rule"] for loss in planned["losses"]}
+    assert losses >= {"partial-file-lists", "unknown-statistics"}
+    assert losses & {rule.name for rule in RULES if rule.dialects == ("postgres",)} == set()
+    assert (planned["blockers"], planned["locks_available"]) == ([], 0)
+    assert "older DuckDBs can't open the file" in " ".join(planned["warnings"])
+    json_failure(refused, 4, "partial-file-lists")
+    assert (lake.path.read_bytes(), _beside(lake.path)) == (before, set())
+    mended = cli("migrate", lake.path, "--json").json()["mends"]
+    assert {mend["rule"] for mend in mended if mend["rows"]} == losses
+
+
+def test_two_steps_by_two_engines(file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
+    """A lake of 0.2 may also go over 0.3 by the engine that is named; the backup is that from before both."""
+    lake = file_lakes.copy("plain", "1.3.2", tmp_path)
+    before = lake.read_by(("first", "last"))
+
+    result = cli("migrate", lake.path, "--engine", engine("1.4.4").python, "--json").json()
+
+    assert (result["from_version"], result["to_version"]) == ("0.2", "1.0")
+    assert dlbackup.info(str(cli.cwd / result["backup"])).spec_version == "0.2"
+    assert lake.read_by(("first", "last"), reader=engine("1.5.5")) == before
+
+
+_FAULTS = {
+    "ends": ("import os; os._exit(9)", "ended"),
+    "fails": ("raise RuntimeError('no such luck')", "no such luck"),
+    "loses rows": (
+        "self.connection.execute('delete from __ducklake_metadata_lake.ducklake_data_file')",
+        "not what it should be",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", _FAULTS)
+def test_engine_that_fails_has_changed_nothing(fault: str, one: FileLake, cli: Cli, tmp_path: Path) -> None:
+    """Whatever an engine does to its copy, the file is as it was, byte for byte; exit 5 says that, with the backup."""
+    after, words = _FAULTS[fault]
+    before = one.path.read_bytes()
+
+    done = cli("migrate", one.path, "--engine", engine_that(tmp_path, after=after), "--json")
+
+    failed = json_failure(done, 5, words)
+    assert failed["outcome"] == "unchanged"
+    assert dlbackup.verify(cli.cwd / failed["backup"]).ok
+    assert (one.path.read_bytes(), _beside(one.path)) == (before, set())
+
+
+def test_other_things_in_the_file_are_kept(one: FileLake, cli: Cli) -> None:
+    """What else is in the file goes with it."""
+    with duckdb.connect(str(one.path), config={"storage_compatibility_version": "v1.0.0"}) as connection:
+        connection.execute("create schema mine; create table mine.t as select 42 as i; create macro f() as 43")
+
+    assert cli("migrate", one.path).exit_code == 0
+
+    with duckdb.connect(str(one.path)) as connection:
+        assert connection.execute("select i, f() from mine.t").fetchall() == [(42, 43)]
+
+
+def test_held_file_is_waited_for(one: FileLake, cli: Cli) -> None:
+    """Who has the file open is named; --wait waits for that."""
+    with _holding(one.path) as holder:
+        json_failure(cli("migrate", one.path, "--json"), 4, f"pid {holder.pid}")
+        json_failure(cli("plan", one.path, "--json"), 4, f"pid {holder.pid}")
+        begun = time.monotonic()
+        json_failure(cli("migrate", one.path, "--wait", "1", "--json"), 4, f"pid {holder.pid}")
+        assert time.monotonic() - begun >= 1
+    assert cli("migrate", one.path).exit_code == 0
+
+
+def test_commit_between_backup_and_migration_is_in_the_backup(one: FileLake, tmp_path: Path) -> None:
+    """Who commits after the backup was made has another one made."""
+    commit = "insert into ducklake_snapshot select max(snapshot_id) + 1, now(), 1, 100, 100 from ducklake_snapshot"
+    stages = []
+
+    def commits_once(event: dlbackup.Event) -> None:
+        stages.append(event.stage)
+        if event.stage == "verify" and stages.count("verify") == 1:
+            with duckdb.connect(str(one.path)) as connection:
+                connection.execute(commit)
+                connection.execute("checkpoint")
+
+    head = dlbackup.info(str(one.path)).snapshot_id
+    assert head is not None
+    migrated = dlbackup.migrate(str(one.path), dlbackup.MigrateOptions(backup_dir=tmp_path), on_event=commits_once)
+
+    assert migrated.snapshot_id == head + 1
+    assert dlbackup.info(str(migrated.backup)).snapshot_id == head + 1
+    assert dlbackup.info(str(one.path)).snapshot_id == head + 1
+
+
+def test_bars_are_refused(one: FileLake, cli: Cli) -> None:
+    """Nobody is attached to a file while it is migrated: there is nobody to be barred."""
+    assert "no stale clients" in cli("migrate", one.path, "--bar-stale-clients").stderr
+    assert cli("unbar", one.path).exit_code == 2
+
+
+def test_killed_at_any_point_old_or_new_is_there(one: FileLake, cli: Cli, pytestconfig: pytest.Config) -> None:
+    """Wherever a migration is killed, the file is the old one or the new one, whole; the next one cleans up."""
+    points = random.Random(pytestconfig.option.seed)
+    command = [sys.executable, "-m", "dlbackup", "-q", "migrate", str(one.path), "--backup-dir", str(cli.cwd)]
+    kept = one.path.read_bytes()
+    begun = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    longest = time.monotonic() - begun
+    for _ in range(pytestconfig.option.kill_points or _KILLS):
+        one.path.write_bytes(kept)
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        time.sleep(points.uniform(longest / 2, longest))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        if _version_of(one.path) == "0.3":
+            assert one.path.read_bytes() == kept
+        else:
+            assert _version_of(one.path) == "1.0"
+            assert dlbackup.check(str(one.path)).ok
+    one.path.write_bytes(kept)
+    dlbackup.migrate(str(one.path), dlbackup.MigrateOptions(backup_dir=cli.cwd))
+    assert {name.partition(".replaced-")[0] for name in _beside(one.path)} == {"lake.ducklake"}
+
+
+def _version_of(path: Path) -> str:
+    """Return the version of a file once the processes of a killed one have noticed."""
+    for _ in range(100):
+        try:
+            return dlbackup.info(str(path)).spec_version
+        except errors.Locked:
+            time.sleep(0.1)
+    raise AssertionError("somebody holds the file for ever")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_migration_leaves_nothing(number: signal.Signals, one: FileLake, cli: Cli, tmp_path: Path) -> None:
+    """A signal while the engine is at work ends it with exit 130; the file is as it was, with nothing beside it."""
+    before = one.path.read_bytes()
+    slow = engine_that(tmp_path, after="import time; time.sleep(60)")
+    command = [sys.executable, "-m", "dlbackup", "migrate", str(one.path), "--engine", str(slow)]
+    with subprocess.Popen([*command, "--backup-dir", str(cli.cwd)], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if line.startswith("attach:"))
+        process.send_signal(number)
+
+    assert process.returncode == 130
+    assert (one.path.read_bytes(), _beside(one.path)) == (before, set())
+
+
+def test_attach_migrates_a_file(one: FileLake, tmp_path: Path) -> None:
+    """A program that opens its lake has it migrated where that is allowed, and goes on with it."""
+    before = one.read_by(("last",))
+    with duckdb.connect() as connection:
+        with pytest.raises(errors.MigrationNeeded):
+            dlbackup.attach(connection, one.path)
+        attached = dlbackup.attach(connection, one.path, migrate="backup-first", backup_dir=tmp_path)
+        assert attached.migration is not None
+        assert (attached.spec_version, attached.migration.from_version) == ("1.0", "0.3")
+        connection.execute("create table lake.more as select 42 as i")
+        assert not dlbackup.attach(connection, one.path).migration
+    with duckdb.connect(str(one.path)) as connection:
+        connection.execute("delete from ducklake_snapshot where snapshot_id > $1", [attached.migration.snapshot_id])
+    assert one.read_by(("last",), reader=engine("1.5.5")) == before
