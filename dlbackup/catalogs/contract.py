@@ -524,6 +524,9 @@ class Catalog(Protocol):
     def said_of_kept(self, replaced: str) -> str:
         """Say where it is kept, and how it is taken away by hand."""
 
+    def end_engine(self, name: str) -> None:
+        """End what the engine of that name may have left, so that it does nothing more to the catalog."""
+
     def mending(self) -> AbstractContextManager[Mending]:
         """Put right, in one transaction, what an engine's migration lost."""
 

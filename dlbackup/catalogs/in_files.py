@@ -42,6 +42,9 @@ class InFile:
         """How the names of its engines begin: nobody has to find them."""
         return "dlbackup-engine-"
 
+    def end_engine(self, name: str) -> None:
+        """Do nothing: an engine has the file open as long as its process lives."""
+
     def doing(self, what: str) -> AbstractContextManager[None]:
         """Do nothing: errors are ours already."""
         return nullcontext()
@@ -99,7 +102,7 @@ class InFile:
 
 
 @contextmanager
-def scratch(address: Address) -> Iterator[Address]:
+def scratch_beside(address: Address) -> Iterator[Address]:
     """Name a file beside that of an address for the block, at whose end it is gone, with what DuckDB puts beside it."""
     path = Path(os.path.realpath(address.path))
     place = path.with_name(f".{path.name}.trial-{secrets.token_hex(4)}")

@@ -1,29 +1,24 @@
 """
 One attempt at a migration, and its rehearsal on a copy.
 
-The engine migrates a schema, `put_right` mends what it is known to lose, and `examine` proves the result. The
+The engine migrates a catalog, `put_right` mends what it is known to lose, and `examine` proves the result. The
 pipeline does so on the catalog, under the fence; `rehearse` does so on the verified backup, restored
 into a scratch schema of the same database, which is dropped whatever happens. What would fail on the
 catalog fails there first. No data file is written or read.
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.prover import Rehearsed
-from dlbackup.catalogs.postgres.catalog import PostgresCatalog
-from dlbackup.catalogs.postgres.clients.connected import end_by_name
-from dlbackup.catalogs.postgres.schemas import analyze, claimed, drop_left, drop_schema, own_name
-from dlbackup.catalogs.postgres.sessions import Session, connect, translated
+from dlbackup.catalogs.contract import Catalog, Snapshot
 from dlbackup.engine.engine import Engine, attach_migrating, check_opens
 from dlbackup.errors import (
     AttachFailed,
     BackupError,
-    CatalogError,
     DlbackupError,
     EngineError,
     Interrupted,
@@ -33,26 +28,22 @@ from dlbackup.errors import (
     MovedOn,
     NoRight,
     NotVerified,
-    OtherRows,
     Refused,
     RehearsalFailed,
     RestoredOtherwise,
     StorageError,
     Unreachable,
-    listed,
 )
 from dlbackup.lake import spec
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.lake.findings import Finding
 from dlbackup.migration.losses.known import known_losses
+from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.passage import Passage, examine, keeps_rules, put_right, snapshot_span
+from dlbackup.migration.scratch import copied
 from dlbackup.migration.steps import Step, next_step
-from dlbackup.runtime.progress import Event, OnEvent, ignore
-from dlbackup.transfer.filling import RestoreOptions
-from dlbackup.transfer.loading import restore_into
-
-_KIND = "rehearsal"
+from dlbackup.runtime.progress import Event
 
 
 def rehearse(passage: Passage, address: Address, backup: VerifiedBackup) -> None:
@@ -63,7 +54,7 @@ def rehearse(passage: Passage, address: Address, backup: VerifiedBackup) -> None
         RehearsalFailed: what would have failed on the catalog; the catalog was not touched.
     """
     try:
-        with _copied(address, passage.schema, backup, read_back=False) as copy:  # the proof afterwards reads all rows
+        with copied(address, passage.schema, backup, read_back=False) as copy:  # the proof afterwards reads all rows
             _walk(passage, copy, backup)
     except Interrupted:
         raise
@@ -147,73 +138,90 @@ def rehearse_backup(
             said.append(Finding(severity="warning", rule="restored-otherwise", message=event.message))
 
     begun = time.monotonic()
-    with _copied(address, schema, backup, read_back=True, on_event=note) as copy:
+    with copied(address, schema, backup, read_back=True, on_event=note) as copy:
         took = round(time.monotonic() - begun, 3)
         if engine is None:
             return Rehearsal("not-opened", tuple(said), took)
-        with copy.snapshot() as snapshot:
-            try:
-                step = step_to_open(snapshot.head.versions, engine, migrates=migrates)
-            except Refused as exc:
-                return Rehearsal("not-opened", (*said, not_opened(exc)), took)
-            with snapshot.answers() as answers:
-                engine.reach(data_paths(answers))
-            losses = known_losses(snapshot, step) if step else ()
-            span = snapshot_span(snapshot)
-        mends = tuple(loss for loss in losses if loss.mendable)
-        accepted = frozenset(loss.part for loss in losses if not loss.mendable)
-        same = Step(engine.spec_version, engine.spec_version, engine.duckdb_version)
-        defaults = MigrateOptions()
-        passage = Passage(
-            engine=engine,
-            step=step or same,
-            mends=mends,
-            accepted=accepted,
-            bars=False,
-            # And not the source's: a migration of a catalog of that name here would end this engine.
-            schema=copy.schema,
-            engines=copy.engines,
-            lock_timeout_s=defaults.lock_timeout_s,
-            attach_timeout_s=defaults.attach_timeout_s,
-        )
-        said += [
-            Finding(
-                severity="warning",
-                rule=loss.rule,
-                message=f"a migration {'would mend' if loss.mendable else 'is refused'}: {loss.message}",
-                mended=loss.mendable,
-            )
-            for loss in losses
-        ]
-        blocked = len(mends) < len(losses)
+        outcome, findings, to_version = _opened(copy, backup, engine, migrates=migrates)
+    return Rehearsal(outcome, (*said, *findings), took, to_version)
+
+
+def _opened(
+    copy: Catalog, backup: VerifiedBackup, engine: Engine, *, migrates: bool
+) -> tuple[Rehearsed, list[Finding], str | None]:
+    """Let an engine open a copy, after a migration if it needs one; raises as `rehearse_backup`."""
+    with copy.snapshot() as snapshot:
         try:
-            if step is None:
-                check_opens(engine, passage.target(address, copy.schema), span)
-            else:
-                _walk(passage, copy, backup)
-        except MigratedOtherwise as exc:
-            blocked = True
-            text = f"a migration is refused, since it fails on a copy: {exc.message}"
-            said.append(Finding(severity="warning", rule="migrated-otherwise", message=text))
-        except AttachFailed as exc:
-            if not blocked:
-                exc.hint = exc.hint or _UNREADABLE
-                raise
-            text = f"with that loss, the engine fails: {exc.message}"
-            said.append(Finding(severity="warning", rule="migrated-otherwise", message=text))
+            step = _step_to_open(snapshot, engine, migrates=migrates)
+        except Refused as exc:
+            message = f"restored, but not opened: {exc.message}"
+            return "not-opened", [Finding(severity="warning", rule="not-opened", message=message)], None
+        with snapshot.answers() as answers:
+            engine.reach(data_paths(answers))
+        losses = known_losses(snapshot, step) if step else ()
+        span = snapshot_span(snapshot)
+    passage = _passage_of(copy, engine, step, losses)
+    said = [
+        Finding(
+            severity="warning",
+            rule=loss.rule,
+            message=f"a migration {'would mend' if loss.mendable else 'is refused'}: {loss.message}",
+            mended=loss.mendable,
+        )
+        for loss in losses
+    ]
+    blocked = len(passage.mends) < len(losses)
+    try:
+        if step is None:
+            check_opens(engine, passage.target(copy.address, copy.schema), span)
+        else:
+            _walk(passage, copy, backup)
+    except MigratedOtherwise as exc:
+        blocked = True
+        text = f"a migration is refused, since it fails on a copy: {exc.message}"
+        said.append(Finding(severity="warning", rule="migrated-otherwise", message=text))
+    except AttachFailed as exc:
+        if not blocked:
+            exc.hint = exc.hint or _UNREADABLE
+            raise
+        text = f"with that loss, the engine fails: {exc.message}"
+        said.append(Finding(severity="warning", rule="migrated-otherwise", message=text))
     if blocked:
-        return Rehearsal("blocked", tuple(said), took)
-    return Rehearsal("passed", tuple(said), took, step.to_version if step else None)
+        return "blocked", said, None
+    return "passed", said, step.to_version if step else None
 
 
-def step_to_open(versions: tuple[str, ...], engine: Engine, *, migrates: bool) -> Step | None:
+def _passage_of(copy: Catalog, engine: Engine, step: Step | None, losses: Sequence[Loss]) -> Passage:
+    """Return the passage of a copy, whose losses that have no mend are accepted."""
+    defaults = MigrateOptions()
+    return Passage(
+        engine=engine,
+        step=step or Step(engine.spec_version, engine.spec_version, engine.duckdb_version),
+        mends=tuple(loss for loss in losses if loss.mendable),
+        accepted=frozenset(loss.part for loss in losses if not loss.mendable),
+        bars=False,
+        # And not the source's: a migration of a catalog of that name here would end this engine.
+        schema=copy.schema,
+        engines=copy.engines,
+        lock_timeout_s=defaults.lock_timeout_s,
+        attach_timeout_s=defaults.attach_timeout_s,
+    )
+
+
+def _step_to_open(snapshot: Snapshot, engine: Engine, *, migrates: bool) -> Step | None:
     """
     Return the migration without which an engine doesn't open a restored catalog; None: it opens it as it is.
 
     Raises:
         Refused: it can't migrate it, or may not.
     """
-    step = next_step(versions, engine.duckdb_version, engine.spec_version, None)
+    step = next_step(
+        snapshot.head.versions,
+        engine.duckdb_version,
+        engine.spec_version,
+        None,
+        directly=snapshot.adds_columns_with_defaults,
+    )
     if step is not None and not migrates:
         if step.from_version in spec.opened_by(engine.spec_version):
             return None
@@ -221,59 +229,7 @@ def step_to_open(versions: tuple[str, ...], engine: Engine, *, migrates: bool) -
     return step
 
 
-def not_opened(why: Refused) -> Finding:
-    """Say of a restored catalog that no engine has opened it."""
-    return Finding(severity="warning", rule="not-opened", message=f"restored, but not opened: {why.message}")
-
-
-@contextmanager
-def _copied(
-    address: Address, schema: str, backup: VerifiedBackup, *, read_back: bool, on_event: OnEvent = ignore
-) -> Iterator[PostgresCatalog]:
-    """Restore a backup into a scratch schema, which is dropped at the end."""
-    session = connect(address, "dlbackup-rehearsal")
-    try:
-        with translated(address, "rehearsing in a scratch schema"), _scratch(address, session, schema) as scratch:
-            copy = PostgresCatalog(address, session, scratch)
-            with backup.open() as reader:
-                options = RestoreOptions(owner=False, privileges=False, data_files=False, read_back=read_back)
-                with _server_blamed(address, session, reader.manifest.header.source.server_version):
-                    restore_into(copy, reader, options, on_event, scratch=True)
-                fixed = [entry.table.name for entry in reader.manifest.tables if entry.kind == "fixed"]
-            analyze(session, scratch, fixed)
-            yield copy
-    finally:
-        session.close()
-
-
-@contextmanager
-def _server_blamed(address: Address, session: Session, version: str) -> Iterator[None]:
-    """
-    Where tables come to be others by the server's doing, say so: then it is no fault of the backup's.
-
-    Args:
-        version: of the server that the backup is from.
-    """
-    try:
-        yield
-    except OtherRows:
-        raise
-    except RestoredOtherwise as exc:
-        was = version.partition(".")[0]
-        with _usable(address, session) as own:
-            major = str(own.info.server_version // 10000)
-            rows = own.execute("select evtname from pg_event_trigger where evtenabled <> 'D' order by 1").fetchall()
-        if major != was:
-            hint = f"rehearse on PostgreSQL {was}, which the backup is from"
-            raise CatalogError(f"PostgreSQL {major} makes other tables: {exc.message}", hint) from exc
-        if not rows:
-            raise
-        names = listed([name for (name,) in rows], separator=", ")
-        hint = f"disable them meanwhile (ALTER EVENT TRIGGER ... DISABLE), or rehearse in another database: {names}"
-        raise CatalogError(f"event triggers of the database change new tables: {exc.message}", hint) from exc
-
-
-def _walk(passage: Passage, copy: PostgresCatalog, backup: VerifiedBackup) -> None:
+def _walk(passage: Passage, copy: Catalog, backup: VerifiedBackup) -> None:
     """Let the engine migrate a copy, mend and examine it, and end what the engine may have left."""
     target = passage.target(copy.address, copy.schema)
     try:
@@ -281,27 +237,4 @@ def _walk(passage: Passage, copy: PostgresCatalog, backup: VerifiedBackup) -> No
         put_right(passage, copy)
         keeps_rules(passage, copy, backup, examine(passage, copy, backup, target))
     finally:
-        end_by_name(copy.session, target.name)
-
-
-@contextmanager
-def _scratch(address: Address, session: Session, schema: str) -> Iterator[str]:
-    """Name a scratch schema, drop what killed rehearsals of this catalog left, and drop the new one at the end."""
-    drop_left(session, schema, [_KIND])
-    name = own_name(_KIND, schema)
-    with claimed(session, name):
-        try:
-            yield name
-        finally:
-            with suppress(Unreachable), _usable(address, session) as own:  # what is left, the next rehearsal drops
-                drop_schema(own, name)
-
-
-@contextmanager
-def _usable(address: Address, session: Session) -> Iterator[Session]:
-    """Give a session for what remains to be done; who stops in the middle of a table's rows has closed his own."""
-    if not session.closed:
-        yield session
-        return
-    with closing(connect(address, "dlbackup-rehearsal")) as own:
-        yield own
+        copy.end_engine(target.name)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from dlbackup.backupfile.backup import VerifiedBackup, sealed
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
-from dlbackup.catalogs.postgres.clients.connected import end_by_name, end_clients, other_clients
+from dlbackup.catalogs.postgres.clients.connected import end_clients, other_clients
 from dlbackup.catalogs.postgres.clients.fence import Fence, raise_fence
 from dlbackup.catalogs.postgres.clients.guard import Guard, guarded
 from dlbackup.catalogs.postgres.sessions import Session, answers, backend_pid, connect
@@ -201,7 +201,7 @@ class Attempt:
         as_before = stands = restored = False
         why = ""
         try:
-            end_by_name(self.catalog.session, target.name)
+            self.catalog.end_engine(target.name)
             as_before = is_as_in(self.catalog, self.backup, self.run.compared)
             stands = as_before or self.fence.stands()
             if stands and not as_before:

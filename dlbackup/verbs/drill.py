@@ -338,7 +338,6 @@ class _Attempt:
 
     def _restore(self, proof: VerifiedBackup) -> None:
         from dlbackup.migration.rehearsal import rehearse_backup
-        from dlbackup.migration.trial import try_restore
 
         with ExitStack() as stack:
             with self._stage("start", "making ready what it is restored into, and an engine"):
@@ -348,10 +347,7 @@ class _Attempt:
             opener = f", to be opened by DuckDB {engine.duckdb_version}" if engine else ""
             try:
                 with self._stage("restore", f"restoring into {self.on}{opener}"):
-                    if address.kind == "postgres":
-                        found = rehearse_backup(address, proof, engine, migrates=self.wanted.rehearse)
-                    else:
-                        found = try_restore(address, proof, engine)
+                    found = rehearse_backup(address, proof, engine, migrates=self.wanted.rehearse)
             except RestoredOtherwise as exc:
                 self.findings.append(Finding(severity="error", rule="restored-otherwise", message=exc.message))
                 return

@@ -159,7 +159,6 @@ def _rehearsed(backup: VerifiedBackup, address: Address, engine: str | Path | No
     """
     from dlbackup.engine.engine import probe
     from dlbackup.migration.rehearsal import Rehearsal, blamed, rehearse_backup
-    from dlbackup.migration.trial import try_restore
 
     dialect = backup.manifest.header.dialect
     rewrite_for(address, dialect)
@@ -169,7 +168,7 @@ def _rehearsed(backup: VerifiedBackup, address: Address, engine: str | Path | No
             where = f"a scratch schema of {address}" if in_schema else f"a scratch file beside {address}"
             how = f"restoring into {where}, to be opened by DuckDB {opener.duckdb_version}"
             on_event(Event(stage="rehearsal", message=how))
-            return (rehearse_backup if in_schema else try_restore)(address, backup, opener)
+            return rehearse_backup(address, backup, opener)
     except RestoredOtherwise as exc:
         return Rehearsal("failed", (Finding(severity="error", rule="rehearsal", message=exc.message),))
     except (BackupError, Interrupted):

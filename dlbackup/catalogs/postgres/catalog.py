@@ -6,7 +6,13 @@ from contextlib import AbstractContextManager, contextmanager
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.contract import Access, Client, Copy, Existing, Locks, Mending, Replacement, Terms
 from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator, refuse_pooler
-from dlbackup.catalogs.postgres.clients.connected import engine_prefix, may_end, other_clients, settle_clients
+from dlbackup.catalogs.postgres.clients.connected import (
+    end_by_name,
+    engine_prefix,
+    may_end,
+    other_clients,
+    settle_clients,
+)
 from dlbackup.catalogs.postgres.clients.guard import making_way
 from dlbackup.catalogs.postgres.copies import copies
 from dlbackup.catalogs.postgres.existing import look_at
@@ -142,6 +148,10 @@ class PostgresCatalog:
     def said_of_kept(self, replaced: str) -> str:
         """Say where it is kept, and how it is taken away by hand."""
         return f"in schema {replaced}; drop that schema when it is not needed"
+
+    def end_engine(self, name: str) -> None:
+        """End the sessions of the engine of that name, which may outlive its process."""
+        end_by_name(self.session, name)
 
     def mending(self) -> AbstractContextManager[Mending]:
         """Put right what an engine's migration lost, in one transaction of the session."""

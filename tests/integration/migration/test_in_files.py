@@ -270,3 +270,18 @@ def test_attach_migrates_a_file(one: FileLake, tmp_path: Path) -> None:
     with duckdb.connect(str(one.path)) as connection:
         connection.execute("delete from ducklake_snapshot where snapshot_id > $1", [attached.migration.snapshot_id])
     assert one.read_by(("last",), reader=engine("1.5.5")) == before
+
+
+def test_next_migration_is_rehearsed_on_a_scratch_file(file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
+    """A backup of a file is restored into a scratch file and migrated there; what would be mended is said."""
+    lake = file_lakes.copy("zoo", "1.4.4", tmp_path)
+    backup = dlbackup.dump(str(lake.path), tmp_path / "b.sql.zst").path
+    before = lake.path.read_bytes()
+
+    verified = cli("verify", backup, "--rehearse", lake.path, "--json").json()
+    drilled = cli("drill", backup, "--rehearse", "--json").json()
+
+    assert verified["rehearsal"] == "passed"
+    assert {finding["rule"] for finding in verified["findings"] if finding["mended"]} >= {"partial-file-lists"}
+    assert (drilled["ok"], drilled["rehearsed_to"]) == (True, "1.0")
+    assert (lake.path.read_bytes(), _beside(lake.path)) == (before, set())

@@ -533,11 +533,8 @@ def test_lake_in_a_duckdb_file(connection: duckdb.DuckDBPyConnection, tmp_path: 
         plain.execute("update ducklake_metadata set value = '0.4' where key = 'version'")
     before = path.read_bytes()
 
-    with connect() as other:
-        with pytest.raises(errors.MigrationNeeded):
-            dlbackup.attach(other, str(path))
-        with pytest.raises(errors.Unsupported, match="migrates no catalogs in files"):
-            dlbackup.attach(other, str(path), migrate="backup-first")
+    with connect() as other, pytest.raises(errors.MigrationNeeded):
+        dlbackup.attach(other, str(path))
     assert path.read_bytes() == before
 
 
@@ -549,7 +546,7 @@ def test_file_that_is_no_lake(connection: duckdb.DuckDBPyConnection, tmp_path: P
 
     with pytest.raises(errors.NotALake, match="holds no DuckLake catalog"):
         dlbackup.attach(connection, str(tmp_path / "plain.duckdb"))
-    with pytest.raises(errors.EngineError):
+    with pytest.raises(errors.NotALake, match="no DuckDB file"):
         dlbackup.attach(connection, str(tmp_path / "other.duckdb"))
     with pytest.raises(errors.Unsupported, match="SQLite"):
         dlbackup.attach(connection, f"sqlite:{tmp_path}/lake.sqlite")
