@@ -54,7 +54,7 @@ def verify(
         backup: a path, `-` for standard input, or what `dump` returned.
         rehearse: the address of a server on which a good backup is also restored into a scratch schema,
             migrated if need be, and opened; of a backup of a DuckDB file that of a file, beside which a scratch file is
-            made, read back, and opened where the engine needs no migration.
+            made, with which the same is done.
         engine: the Python of the environment whose DuckDB opens it; by default this one.
         data_files: also look whether the data files are there with their recorded sizes: those on this machine, and
             with keys those in object storage.

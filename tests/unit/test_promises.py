@@ -81,7 +81,6 @@ def test_only_the_engine_module_attaches() -> None:
 
     assert {module for module in outside if not module.startswith("demo/")} == {
         "catalogs/duckdb/child.py",  # a file as any other, by a DuckDB without the ducklake extension
-        "engine/engine.py",
         "engine/statements.py",
     }
 
@@ -92,8 +91,10 @@ def test_only_verification_makes_proofs() -> None:
 
 
 def test_a_verified_backup_s_place_is_asked_for_its_journal_only() -> None:
-    """What was verified is read through `open`: `kept_at` stands in code for the place of the journal alone."""
-    assert {module for module, _ in places("kept_at")} == {"backupfile/backup.py", "migration/pipeline.py"}
+    """What was verified is read through `open`: `kept_at` stands in code for the place of journal and pin alone."""
+    assert {module for module, _ in places("kept_at")} == (
+        {"backupfile/backup.py", "migration/pipeline.py", "migration/copied.py"}
+    )
 
 
 def test_only_verification_builds_verified_backups() -> None:

@@ -367,11 +367,11 @@ def test_an_unreachable_server_is_exit_1(capsys: pytest.CaptureFixture[str]) -> 
     assert "\nhint: " in said.err
 
 
-@pytest.mark.parametrize(("verb", "address"), [("dump", "sqlite:lake.db"), ("migrate", "lake.ducklake")])
-def test_what_comes_later_is_refused_in_words(verb: str, address: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("verb", ["dump", "migrate"])
+def test_what_comes_later_is_refused_in_words(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A catalog in a file is understood as such, and refused without a look at the file."""
-    assert main([verb, address]) == 1
-    assert re.search("handles PostgreSQL and DuckDB files only|PostgreSQL only", capsys.readouterr().err)
+    assert main([verb, "sqlite:lake.db"]) == 1
+    assert "handles PostgreSQL and DuckDB files only" in capsys.readouterr().err
 
 
 def test_an_impossible_output_is_exit_1(tmp_path: Path, cli: Cli) -> None:
