@@ -2,10 +2,13 @@
 One backup of the catalog at an address; one in a folder is proved, and its record put beside it.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from dlbackup.addresses.address import parse_address
+from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup
 from dlbackup.backupfile.frames import LEVEL
 from dlbackup.backupfile.prover import prove
@@ -21,11 +24,15 @@ from dlbackup.transfer.base import refuse_nowhere
 from dlbackup.transfer.destination import names_folder
 from dlbackup.transfer.dumping import dump_catalog
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 
 def dump(
-    address: str,
+    address: "str | Path | DuckDBPyConnection",
     to: str | Path = ".",
     *,
+    catalog: str = "lake",
     metadata_schema: str | None = None,
     level: int = LEVEL,
     jobs: int = JOBS,
@@ -42,6 +49,9 @@ def dump(
     Write one backup of the catalog at `address`.
 
     Args:
+        address: or a program's own DuckDB connection, on which a lake is attached whose catalog is in a DuckDB file:
+            nobody else can read that as long as it is attached.
+        catalog: the name under which it is attached there.
         to: a file that doesn't exist and whose name ends in `.zst`; a folder that exists, or a text that ends in `/`,
             for one to be made (the file is then named by database, schema, time and version); or `-` for
             standard output.
@@ -60,6 +70,7 @@ def dump(
 
     Raises:
         UsageError: `to` is none of these, or means no folder for `base` to be looked for in; a recipient is none.
+        NotALake: no lake is attached under that name.
         Locked: somebody else has the file open for writing.
         CatalogError: nothing was read; StorageError: nothing was left under the final name.
         BackupError: the file doesn't verify; it stays where it is, without a record, for somebody to look at.
@@ -73,20 +84,33 @@ def dump(
     in_folder = to != "-" and names_folder(to)  # what can't be meant is said before anything is read
     if to != "-" and not in_folder:
         refuse_name(str(to), ring)
-    made = dump_catalog(
-        parse_address(address),
-        to,
-        metadata_schema,
-        level,
-        jobs,
-        on_event,
-        max_rate=max_rate,
-        base=base,
-        access=Access.of(wait, engine),
-        ring=ring,
-        plaintext_keys=plaintext_keys,
-    )
+    with _place(address, catalog) as place:
+        made = dump_catalog(
+            place,
+            to,
+            metadata_schema,
+            level,
+            jobs,
+            on_event,
+            max_rate=max_rate,
+            base=base,
+            access=Access.of(wait, engine),
+            ring=ring,
+            plaintext_keys=plaintext_keys,
+        )
     return _published(made, ring, on_event) if in_folder and verify else made
+
+
+@contextmanager
+def _place(address: "str | Path | DuckDBPyConnection", catalog: str) -> Iterator[Address]:
+    """Yield where the catalog can be read."""
+    if type(address).__name__ != "DuckDBPyConnection":
+        yield parse_address(cast("str | Path", address))
+        return
+    from dlbackup.engine.own_copy import copied_out
+
+    with copied_out(cast("DuckDBPyConnection", address), catalog) as file:
+        yield parse_address(f"duckdb:{file}")
 
 
 def _published(backup: Backup, ring: Keyring, on_event: OnEvent) -> Backup:

@@ -195,7 +195,10 @@ class FileProcess:
     def _locked(self, program: str | None, pid: str | None) -> Locked:
         who = f"{program}, pid {pid}" if pid else "another process"
         if pid == str(os.getpid()):
-            return Locked(f"{self.address} is held by this program itself (pid {pid})", "DETACH it, then try again")
+            return Locked(
+                f"{self.address} is held by this program itself (pid {pid})",
+                "DETACH it, then try again; dlbackup.dump(connection, catalog=...) dumps it while it is attached",
+            )
         return Locked(
             f"{self.address} is held by {who}, and DuckDB lets nobody else read a file that one has open for writing",
             "close that program, or DETACH the lake in it; --wait SECONDS waits for that",

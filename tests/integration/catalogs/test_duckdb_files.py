@@ -360,14 +360,6 @@ def test_file_is_the_same_whatever_jobs(one: FileLake, tmp_path: Path) -> None:
         assert len(digests[0]) > 10
 
 
-def test_restore_and_migrate_say_that_they_come_later(one: FileLake, tmp_path: Path) -> None:
-    """A backup of a file is not restored to PostgreSQL, nor a file migrated: nothing is touched."""
-    with pytest.raises(errors.Unsupported, match="migrates those on PostgreSQL only"):
-        dlbackup.plan(str(one.path))
-    with pytest.raises(errors.Unsupported, match="migrates those on PostgreSQL only"):
-        dlbackup.migrate(str(one.path))
-
-
 def test_what_duckdb_prints_is_no_answer(one: FileLake) -> None:
     """A progress bar, or whatever comes on standard output, doesn't come between answers."""
     with FileProcess(parse_address(str(one.path)), Access()) as process:
@@ -377,3 +369,38 @@ def test_what_duckdb_prints_is_no_answer(one: FileLake) -> None:
 
         assert len(process.ask(slow).rows) == 1
         assert process.ask("select 42 as i").rows == [(42,)]
+
+
+@pytest.mark.parametrize("version", ["1.4.4", "1.5.5"])
+def test_program_dumps_what_it_has_attached(version: str, file_lakes: FileLakes, tmp_path: Path) -> None:
+    """A program that holds a lake's file dumps it over its own connection, and keeps it; what is committed counts."""
+    lake = file_lakes.copy("inlined", version, tmp_path)
+    plain = Path(dlbackup.dump(str(lake.path), tmp_path / "plain.sql.zst").path)
+    program = f"""
+import json, sys
+sys.path += {[str(Path(dlbackup.__file__).parents[1]), *sys.path]!r}
+import duckdb, dlbackup
+from dlbackup.engine import child
+connection = duckdb.connect()
+child.load(connection, "ducklake")
+never = "" if duckdb.__version__ >= "1.5" else ", MIGRATE_IF_REQUIRED false"
+connection.execute("attach 'ducklake:{lake.path}' as my_lake (CREATE_IF_NOT_EXISTS false" + never + ")")
+connection.execute("begin; create table my_lake.uncommitted (i int)")
+backup = dlbackup.dump(connection, {str(tmp_path / "own.sql.zst")!r}, catalog="my_lake")
+connection.execute("rollback")
+try:
+    dlbackup.dump(connection, catalog="other")
+except dlbackup.NotALake as exc:
+    said = str(exc)
+print(json.dumps([backup.spec_version, said, duckdb.__version__]))
+connection.execute("create table my_lake.afterwards (i int); detach my_lake")
+"""
+    ran = subprocess.run([engine(version).python, "-c", program], capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 0, ran.stderr
+    spec, said, used = json.loads(ran.stdout)
+    assert (spec, "as other" in said, used) == (lake.engine.spec, True, version)
+    assert _contents(tmp_path / "own.sql.zst") == _contents(plain)
+    with BackupReader(local(tmp_path / "own.sql.zst")) as own, BackupReader(local(plain)) as other:
+        one, two = own.manifest.header.source, other.manifest.header.source
+        assert (one.database, one.schema, one.storage_version) == (two.database, two.schema, two.storage_version)
