@@ -15,6 +15,7 @@ from functools import partial
 from dlbackup.lake import spec
 from dlbackup.tables.definition import Column, Table
 from dlbackup.tables.digest import Block, Rows, digest
+from dlbackup.tables.printing import interval, numeric
 from dlbackup.tables.quoting import quote_literal
 from dlbackup.tables.rows import parse
 from dlbackup.tables.types import Stored, stored_as
@@ -106,7 +107,9 @@ def canonical_of(name: str, table: Table, singles: set[str]) -> Canonical:
 def _form(name: str, table: Table, singles: set[str]) -> Form | None:
     if table.kind != "fixed":
         stored = tuple("single" if column.name in singles else _stored(column) for column in table.columns)
-        return None if set(stored) <= {"alike"} else partial(_inlined, stored)
+        if set(stored) <= {"alike", "interval"}:
+            return partial(_intervals, stored) if "interval" in stored else None
+        return partial(_inlined, stored)
     if name == "ducklake_metadata":
         return partial(_without_version, table)
     newest = canonical_layout().get(name)
@@ -211,6 +214,19 @@ _BC = re.compile(r"(\d{4,}-\d\d-\d\d)( .*?)? BC")
 _FRACTION = re.compile(r"(\d{4,}-\d\d-\d\d(?: \(BC\))? \d\d:\d\d:\d\d)\.(\d*?)0+(?=$|\+)")
 
 
+_PRINTED: dict[Stored, Callable[[str], str]] = {"decimal": numeric, "interval": interval}
+"""What PostgreSQL makes of DuckDB's texts."""
+
+
+def _intervals(stored: tuple[Stored, ...], row: bytes) -> bytes:
+    """Return the row that PostgreSQL would print."""
+    texts = [
+        quote_literal(interval(text[1:-1])) if how == "interval" and text != "NULL" else text
+        for how, text in zip(stored, _texts(row), strict=True)
+    ]
+    return ",".join(texts).encode() + b"\n"
+
+
 def _inlined(stored: tuple[Stored, ...], row: bytes) -> bytes:
     """Bring an inlined row to its values: engines of 1.4 and 1.5 store the same ones in other types."""
     values = parse(row)
@@ -222,6 +238,8 @@ def _inlined(stored: tuple[Stored, ...], row: bytes) -> bytes:
 
 
 def _value(stored: Stored, text: str) -> str:
+    if stored in _PRINTED:
+        text = _PRINTED[stored](text)
     try:
         if stored == "single":
             return _double(struct.unpack("<f", struct.pack("<f", float(text)))[0])

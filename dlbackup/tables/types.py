@@ -11,8 +11,12 @@ Dialect = Literal["postgres", "duckdb"]
 """Whose SQL a backup's statements are, and so which backend it is of."""
 Written = Literal["integer", "boolean", "text"]
 """How a value stands in a row: a bare number, `true` or `false`, or a literal."""
-Stored = Literal["alike", "single", "double", "bytes", "escaped", "text"]
-"""What the text of an inlined value is made of; every engine stores values of types that are `alike` in that type."""
+Stored = Literal["alike", "decimal", "interval", "single", "double", "bytes", "escaped", "text"]
+"""
+What the text of an inlined value is made of; every engine stores values of types that are `alike` in that type.
+
+DuckDB's intervals and decimals are PostgreSQL's, but printed otherwise.
+"""
 _WRITTEN: dict[str, Written] = {
     "smallint": "integer",
     "integer": "integer",
@@ -31,6 +35,7 @@ _STORED: dict[str, Stored] = {
     "double precision": "double",
     "bytea": "bytes",
     "UUID": "alike",
+    "INTERVAL": "interval",
     "FLOAT": "single",
     "DOUBLE": "double",
     "BLOB": "escaped",
@@ -44,4 +49,6 @@ def written_as(column_type: str) -> Written:
 
 def stored_as(column_type: str) -> Stored:
     """Return what the values of a column of an inlined table are stored as."""
+    if column_type.startswith("DECIMAL(") and column_type.endswith(")"):
+        return "decimal"
     return _STORED.get(column_type, "text")

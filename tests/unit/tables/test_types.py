@@ -15,6 +15,9 @@ from dlbackup.tables.types import stored_as, written_as
         ("real", "text", "single"),
         ("double precision", "text", "double"),
         ("bytea", "text", "bytes"),
+        ("DECIMAL(18,3)", "text", "decimal"),
+        ("DECIMAL(18,3)[]", "text", "text"),
+        ("INTERVAL", "text", "interval"),
         *((name, "text", "text") for name in ("text", "character varying", "numeric(38,0)", "date", "int", "bigint[]")),
     ],
 )
