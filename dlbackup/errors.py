@@ -147,6 +147,10 @@ class OtherEncoding(Refused):
     """The database has another encoding than the text that is to be stored in it."""
 
 
+class NotCarried(Refused):
+    """Something in a catalog can't be carried exactly to one of another kind."""
+
+
 class MissingDataFiles(Refused):
     """Data files of the backup are gone, and a catalog stands where it would be restored."""
 

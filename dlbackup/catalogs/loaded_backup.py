@@ -9,7 +9,7 @@ and while the next are read, so memory stays bounded whatever the size of the ba
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,13 +53,13 @@ class LoadedBackup:
 
     def ask(self, sql: str) -> Answer:
         """Run a query."""
-        with _room():
+        with room():
             found = self.connection.execute(sql)
             return Answer(tuple(column[0] for column in found.description or ()), found.fetchall())
 
     def stream(self, sql: str) -> Iterator[Row]:
         """Yield the rows of a query that may have many."""
-        with _room():
+        with room():
             found = self.connection.execute(sql)
             while rows := found.fetchmany(_ROWS_AT_ONCE):
                 yield from rows
@@ -84,8 +84,8 @@ def load(
     Raises:
         BackupError: the backup is damaged.
     """
-    with tempfile.TemporaryDirectory(prefix="dlbackup-") as folder, _open(Path(folder)) as connection:
-        with collector_paused(), _room(), _Feed(connection, Path(folder) / "rows.csv") as feed:
+    with tempfile.TemporaryDirectory(prefix="dlbackup-") as folder, in_process(Path(folder)) as connection:
+        with collector_paused(), room(), _Feed(connection, Path(folder) / "rows.csv") as feed:
             _load(reader, wanted, feed, on_event)
         yield LoadedBackup(connection, tuple(entry.table for entry in reader.manifest.tables))
 
@@ -114,7 +114,8 @@ def _load(reader: BackupReader, wanted: Callable[[Table], Sequence[str]], feed: 
 
 
 @contextmanager
-def _open(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def in_process(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a DuckDB for the block, which keeps in a folder what is too much for its little memory."""
     settings: dict[str, Any] = {
         "memory_limit": _MEMORY,
         "temp_directory": str(folder),
@@ -123,14 +124,14 @@ def _open(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
-    with _room():
+    with room():
         connection = duckdb.connect(str(folder / "catalog.duckdb"), config=settings)
     with connection:
         yield connection
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def room() -> Iterator[None]:
     """Turn DuckDB's errors into ours; what it says of memory and files is that there is no room."""
     with translated("asking the backup's rows in DuckDB"):
         try:
@@ -140,6 +141,36 @@ def _room() -> Iterator[None]:
                 f"no room for the backup's rows in {tempfile.gettempdir()}: {str(exc).splitlines()[0]}",
                 "set TMPDIR to a folder with room for about a tenth of the backup's text",
             ) from exc
+
+
+def insert_rows(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    kept: Sequence[str],
+    types: Mapping[str, str],
+    rows: Sequence[bytes | memoryview],
+    path: Path,
+) -> None:
+    """
+    Insert rows as they stand in a backup, some columns of them, by way of a file.
+
+    Args:
+        types: DuckDB's, of all columns that the rows have.
+    """
+    line = max(_LINE_BYTES, *(len(row) + 1 for row in rows))
+    path.write_bytes(b"".join(rows))
+    columns = ", ".join(f"{quote_literal(name)}: {quote_literal(kind)}" for name, kind in types.items())
+    taken = connection.execute(
+        f"INSERT INTO {quote_identifier(table)} SELECT {', '.join(map(quote_identifier, kept))}"
+        f" FROM read_csv({quote_literal(str(path))}, auto_detect = false, header = false,"
+        f" columns = {{{columns}}}, delim = ',', quote = '''', escape = '''', nullstr = 'NULL',"
+        f" allow_quoted_nulls = false, new_line = '\\n', parallel = false,"
+        f" max_line_size = {line}, buffer_size = {2 * line})"
+    ).fetchone()
+    if taken != (len(rows),):
+        raise CatalogError(
+            f"table {table}: DuckDB took {taken} rows of {len(rows)}", "this is a bug in dlbackup: report it"
+        )
 
 
 def _inlined_table(kind: Kind) -> Table:
@@ -202,21 +233,8 @@ class _Feed:
             running.result()
 
     def _insert(self, table: Table, kept: Sequence[str], rows: list[bytes]) -> None:
-        line = max(_LINE_BYTES, *(len(row) + 1 for row in rows))
-        self._path.write_bytes(b"".join(rows))
-        types = ((column.name, _TYPES[written_as(column.type)]) for column in table.columns)
-        columns = ", ".join(f"{quote_literal(name)}: {quote_literal(kind)}" for name, kind in types)
-        taken = self._connection.execute(
-            f"INSERT INTO {quote_identifier(table.name)} SELECT {', '.join(map(quote_identifier, kept))}"
-            f" FROM read_csv({quote_literal(str(self._path))}, auto_detect = false, header = false,"
-            f" columns = {{{columns}}}, delim = ',', quote = '''', escape = '''', nullstr = 'NULL',"
-            f" allow_quoted_nulls = false, new_line = '\\n', parallel = false,"
-            f" max_line_size = {line}, buffer_size = {2 * line})"
-        ).fetchone()
-        if taken != (len(rows),):
-            raise CatalogError(
-                f"table {table.name}: DuckDB took {taken} rows of {len(rows)}", "this is a bug in dlbackup: report it"
-            )
+        types = {column.name: _TYPES[written_as(column.type)] for column in table.columns}
+        insert_rows(self._connection, table.name, kept, types, rows, self._path)
 
 
 class _Loader:

@@ -78,6 +78,7 @@ _BACKENDS: dict[Kind, _Loaders] = {
     "postgres": _Loaders(_postgres, _copy_text),
     "duckdb": _Loaders(_duckdb, _csv_rows, _remaking),
 }
+_DIALECTS: dict[Kind, Dialect] = {"postgres": "postgres", "duckdb": "duckdb"}
 _KINDS: dict[Kind, str] = {"postgres": "PostgreSQL", "duckdb": "a DuckDB file", "sqlite": "a SQLite file"}
 
 
@@ -131,6 +132,17 @@ def rewrite_for(address: Address, dialect: Dialect) -> Rewrite:
             f" kind only, not to {address}"
         )
     return _BACKENDS[address.kind].rewrite()
+
+
+def dialect_at(address: Address) -> Dialect:
+    """
+    Return in whose words a backup has to be to be restored at an address.
+
+    Raises:
+        UsageError: nothing can be restored there.
+    """
+    refuse_to_restore(address)
+    return _DIALECTS[address.kind]
 
 
 def refuse_to_restore(address: Address) -> None:

@@ -8,20 +8,21 @@ read back and compared with the manifest.
 
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Access, Catalog, Client
-from dlbackup.catalogs.open import open_for_restore, refuse_to_restore, rewrite_for
+from dlbackup.catalogs.open import dialect_at, open_for_restore, rewrite_for
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.stores.keys import NO_KEYS, Keys
 from dlbackup.tables.bars import BAR_PREFIX
 from dlbackup.transfer.chunks import Feed
+from dlbackup.transfer.converting import read_as
 from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import Loaded, restore_fed
@@ -78,6 +79,7 @@ def restore(
 
     Raises:
         BackupError: the backup is damaged or holds what dlbackup would not have written.
+        NotCarried: the backup is of another kind of catalog, and holds what that can't be carried to exactly.
         Refused: a catalog stands there, has newer snapshots, dependents or clients, and no option accepts that.
         CatalogError: the server can't be reached or does not take it.
         UsageError, StorageError: the file with the keys to object storage is not what it should be.
@@ -86,13 +88,14 @@ def restore(
     options = options or RestoreOptions()
     check_secrets(options.secrets, data_files=options.data_files)
     named, where = where_of(backup, keys), parse_address(address)
-    refuse_to_restore(where)
     # The feed reads while drivers are being imported.
     with (
         named as source,
-        BackupReader(source) as reader,
+        read_as(source, dialect_at(where), on_event) as reader,
         feeding(reader, rewrite_for(where, reader.manifest.header.dialect)) as feed,
     ):
+        if reader.where != source:  # of another kind, which has no owners and grants that this one knows
+            options = replace(options, owner=False, privileges=False)
         catalog, loaded, stale, way = _restore(where, reader, feed, str(source), options, on_event)
     header = reader.manifest.header
     constraints = [constraint.name for entry in reader.manifest.tables for constraint in entry.table.constraints]

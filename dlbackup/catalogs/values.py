@@ -1,0 +1,84 @@
+"""
+Rows of one table as values of DuckDB, made of their texts and turned into other texts, without a file of anybody's.
+
+What is done to them is said in SQL over columns `c0`, `c1` and so on, the texts, and `v0`, `v1`, the values.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from dlbackup.catalogs.loaded_backup import CHUNK_BYTES, in_process, insert_rows, room
+from dlbackup.tables.digest import Block
+
+_ROWS_AT_ONCE = 2_000
+Texts = tuple[str | None, ...]
+"""The values of a row, None for NULL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """Where the rows of one table at a time are."""
+
+    connection: duckdb.DuckDBPyConnection
+    path: Path
+
+    def printed_type(self, text: str) -> str | None:
+        """Return a type as DuckDB prints it; None where it has no such type."""
+        with room(), suppress(duckdb.Error):
+            found = self.connection.execute(f"select typeof(cast(null as {text}))").fetchone()
+            return str(found[0]) if found else None
+        return None
+
+    def load(self, readings: Sequence[str], blocks: Iterable[Block]) -> None:
+        """
+        Take the rows of a table in the place of those that were there.
+
+        Args:
+            readings: for each column the SQL that makes a value of its text.
+        """
+        types = {f"c{number}": "VARCHAR" for number in range(len(readings))}
+        with room():
+            self.connection.execute("drop view if exists value_table; drop table if exists texts")
+            self.connection.execute(f"create table texts ({', '.join(f'{name} varchar' for name in types)})")
+            values = ", ".join(f"try({sql}) as v{number}" for number, sql in enumerate(readings))
+            self.connection.execute(f"create view value_table as select *, {values} from texts")
+            pending: list[bytes | memoryview] = []
+            size = 0
+            for block in blocks:
+                pending += block
+                size += sum(map(len, block))
+                if size >= CHUNK_BYTES:
+                    insert_rows(self.connection, "texts", list(types), types, pending, self.path)
+                    pending, size = [], 0
+            if pending:
+                insert_rows(self.connection, "texts", list(types), types, pending, self.path)
+
+    def any(self, conditions: Sequence[str]) -> list[bool]:
+        """Tell for each condition whether a row fulfils it."""
+        if not conditions:
+            return []
+        asked = ", ".join(f"coalesce(bool_or({sql}), false)" for sql in conditions)
+        with room():
+            return list(map(bool, self.connection.execute(f"select {asked} from value_table").fetchall()[0]))
+
+    def rows(self, texts: Sequence[str]) -> Iterator[list[Texts]]:
+        """Yield the rows, made of the SQL for the text of each column, in their order and some at a time."""
+        with room():
+            found = self.connection.execute(f"select {', '.join(texts)} from value_table")
+            while rows := found.fetchmany(_ROWS_AT_ONCE):
+                yield rows
+
+
+@contextmanager
+def workbench() -> Iterator[Workbench]:
+    """Open one for the block; what doesn't go into memory is in a folder that only its owner can read."""
+    with tempfile.TemporaryDirectory(prefix="dlbackup-") as folder, in_process(Path(folder)) as connection:
+        with room():
+            connection.execute("set preserve_insertion_order = true")
+            connection.execute("set timezone = 'UTC'")
+        yield Workbench(connection, Path(folder) / "rows.csv")

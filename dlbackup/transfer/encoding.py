@@ -1,0 +1,247 @@
+"""
+How backends store the values of inlined rows: one table of rules.
+
+What a value is, DuckDB's type says; by its name the rules are found. Each backend is a `_Rules`: as what a value is
+stored, and how such a text becomes a value and a value such a text. A further backend is a further entry of `_RULES`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from dlbackup.lake import spec
+from dlbackup.tables.definition import Column
+from dlbackup.tables.duckdbtypes import STANDARD
+from dlbackup.tables.printing import double, interval, numeric, real
+from dlbackup.tables.types import Dialect
+
+Generation = Literal["1.4", "1.5"]
+"""The DuckDB that made an inlined table, as far as tables differ by that."""
+_POSTGRES: dict[str, str | tuple[str, str]] = {
+    "BOOLEAN": "boolean",
+    "TINYINT": "smallint",
+    "SMALLINT": "smallint",
+    "INTEGER": "integer",
+    "BIGINT": "bigint",
+    "UTINYINT": "integer",
+    "USMALLINT": "integer",
+    "UINTEGER": "bigint",
+    "UBIGINT": "character varying",
+    "HUGEINT": "character varying",
+    "UHUGEINT": "character varying",
+    "FLOAT": ("double precision", "real"),
+    "DOUBLE": "double precision",
+    "DECIMAL": "numeric",
+    "VARCHAR": ("character varying", "bytea"),
+    "JSON": ("json", "bytea"),
+    "BLOB": "bytea",
+    "DATE": ("date", "character varying"),
+    "TIMESTAMP": ("timestamp without time zone", "character varying"),
+    "TIMESTAMP WITH TIME ZONE": ("timestamp with time zone", "character varying"),
+    "TIMESTAMP_S": "character varying",
+    "TIMESTAMP_MS": "character varying",
+    "TIMESTAMP_NS": "character varying",
+    "TIME": "time without time zone",
+    "TIME_NS": "character varying",
+    "TIME WITH TIME ZONE": "time with time zone",
+    "INTERVAL": "interval",
+    "UUID": "uuid",
+    "VARIANT": "bytea",
+    "GEOMETRY": "bytea",
+    "nested": "character varying",
+}
+"""How DuckDB stores the values of a type on PostgreSQL: 1.4, and 1.5 where that is another way."""
+_ALSO_POSTGRES = {"JSON": "character varying"}
+_NEVER_MOVED = ("VARIANT", "GEOMETRY")
+"""Types of which no text gives the value back; a column of them that holds nothing can be moved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """
+    How a backend stores the values of one column.
+
+    Args:
+        type: the column's, as the backend declares it.
+        read: SQL that makes a value of the text `{c}` of a row; it fails, or gives NULL, where that is none.
+        write: SQL that makes the text of the value `{v}`, as far as DuckDB can.
+        holds: SQL that tells whether the backend can hold the value `{v}`, which is not NULL.
+        printed: makes of what `write` gives the text that the backend prints; None where that is the same.
+    """
+
+    type: str
+    read: str
+    write: str = "cast({v} as varchar)"
+    holds: str = "true"
+    printed: Callable[[str], str] | None = None
+
+    def reading(self, text: str) -> str:
+        """Return the SQL for the value of a text."""
+        return self.read.replace("{c}", text)
+
+    def writing(self, value: str) -> str:
+        """Return the SQL for the text of a value."""
+        return self.write.replace("{v}", value)
+
+    def holding(self, value: str) -> str:
+        """Return the condition that a value can be held."""
+        return self.holds.replace("{v}", value)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What inlined tables of a backend can have: NUL in texts, bytes in a name, columns; 0 for any number."""
+
+    nul: bool
+    name_bytes: int = 0
+    columns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """
+    One backend's column of the table.
+
+    Args:
+        limits: of its tables.
+        schema: in which a catalog is where nobody says otherwise.
+        stored: the types that may hold values of a DuckDB type: what an engine of a generation makes first.
+        form: of a column, and the DuckDB type of its values.
+    """
+
+    limits: Limits
+    schema: str
+    stored: Callable[[str, Generation], tuple[str, ...]]
+    form: Callable[[Column, str], Form]
+
+
+def generation_of(version: str) -> Generation:
+    """Return which engines make inlined tables in catalogs of a spec version."""
+    return "1.4" if spec.is_older(version, "0.4-dev1") else "1.5"
+
+
+def schema_in(dialect: Dialect, source: Dialect, schema: str) -> str:
+    """Return where a catalog of another backend belongs: in the default schema, if it was in that one's."""
+    return _RULES[dialect].schema if schema in ("", _RULES[source].schema) else schema
+
+
+def stored_in(dialect: Dialect, value_type: str, generation: Generation) -> str:
+    """Return the type of the column for values of a DuckDB type, as an engine makes it."""
+    return _RULES[dialect].stored(value_type, generation)[0]
+
+
+def may_store(dialect: Dialect, column: Column, value_type: str) -> bool:
+    """Tell whether some engine stores values of that DuckDB type in such a column."""
+    stored = _RULES[dialect].stored
+    return column.type in (*stored(value_type, "1.4"), *stored(value_type, "1.5"))
+
+
+def value_type_in(dialect: Dialect, column: Column) -> str | None:
+    """Return the DuckDB type of the values of a column; None where the column alone doesn't say."""
+    return _as_duckdb(column.type) if dialect == "duckdb" else None
+
+
+def values_of(dialect: Dialect, column: Column) -> str:
+    """Return a DuckDB type of which values may be stored in a column; empty where there is none."""
+    digits = column.type[column.type.find("(") :] if "(" in column.type else ""
+    names = (name + digits for name in _POSTGRES if name != "nested")
+    return next((name for name in names if may_store(dialect, column, name)), "")
+
+
+def limits_of(dialect: Dialect) -> Limits:
+    """Return what its tables can have."""
+    return _RULES[dialect].limits
+
+
+def form_in(dialect: Dialect, column: Column, value_type: str) -> Form:
+    """Return how a column, which may store values of that DuckDB type, stores them."""
+    return _RULES[dialect].form(column, value_type)
+
+
+def is_reworded(value_type: str) -> bool:
+    """Tell whether engines may write one value as several texts: by their zone, or with other quotes."""
+    return value_type.endswith(" WITH TIME ZONE") or _rule(value_type) == "nested"
+
+
+def _rule(value_type: str) -> str:
+    """Return under which name a type stands in a table of rules."""
+    if value_type.endswith("]") or value_type.startswith(("STRUCT(", "MAP(")):
+        return "nested"
+    return value_type.partition("(")[0]
+
+
+def _cast(value_type: str) -> str:
+    return f"cast({{c}} as {value_type})"
+
+
+_STANDARD_NAMES = {standard: name for name, standard in STANDARD.items()}
+
+
+def _as_duckdb(declared: str) -> str:
+    return _STANDARD_NAMES.get(declared, declared)
+
+
+def _stored_by_duckdb(value_type: str, generation: Generation) -> tuple[str, ...]:
+    """Return the type itself; a DuckDB file's definitions say `bigint` as all do."""
+    return ("bigint" if value_type == "BIGINT" else value_type,)
+
+
+def _reads_alike(value_type: str) -> str:
+    return f"try_cast(cast({{v}} as varchar) as {value_type}) is not distinct from {{v}}"
+
+
+def _form_in_duckdb(column: Column, value_type: str) -> Form:
+    if value_type in _NEVER_MOVED:
+        return Form(column.type, _cast(value_type), holds="{v} is null")
+    holds = "true" if value_type in ("VARCHAR", "JSON") else _reads_alike(value_type)
+    if value_type == "BLOB" or not column.encoded:
+        return Form(column.type, _cast(value_type), holds=holds)
+    read = f"cast(decode(cast({{c}} as blob)) as {value_type})"
+    return Form(column.type, read, "cast(encode(cast({v} as varchar)) as varchar)", holds)
+
+
+_BYTES = "unhex(substr({c}, 3))"
+_BC = r"regexp_replace({c}, '^(\S+)( .*)? BC$', '\1 (BC)\2')"
+"""PostgreSQL writes `0044-03-15 10:00:00 BC`, DuckDB `0044-03-15 (BC) 10:00:00`."""
+_TO_BC = r"regexp_replace(cast({v} as varchar), '^(\S+) \(BC\)(.*)$', '\1\2 BC')"
+_NO_NUL = "not contains(cast({v} as varchar), chr(0))"
+_PRINTED = {"real": real, "double precision": double, "numeric": numeric, "interval": interval}
+_DATES = ("date", "timestamp without time zone", "timestamp with time zone")
+
+
+def _stored_by_postgres(value_type: str, generation: Generation) -> tuple[str, ...]:
+    rule = _rule(value_type)
+    found = _POSTGRES.get(rule, ())
+    stored = (found,) if isinstance(found, str) else (found[generation == "1.5"],) if found else ()
+    if rule == "DECIMAL":
+        return tuple(type_ + value_type.removeprefix("DECIMAL") for type_ in stored)
+    return (*stored, _ALSO_POSTGRES[rule]) if rule in _ALSO_POSTGRES else stored
+
+
+def _form_in_postgres(column: Column, value_type: str) -> Form:
+    stored, cast = column.type.partition("(")[0], _cast(value_type)
+    if value_type in _NEVER_MOVED:
+        return Form(column.type, cast, holds="{v} is null")
+    if stored == "bytea" and value_type == "BLOB":
+        return Form(column.type, _BYTES, r"'\x' || lower(hex({v}))")
+    if stored == "bytea":
+        text = f"decode({_BYTES})"
+        return Form(column.type, cast.replace("{c}", text), r"'\x' || lower(hex(encode(cast({v} as varchar))))")
+    if stored in _DATES:
+        # PostgreSQL's dates begin and end sooner than DuckDB's.
+        holds = f"not isfinite({{v}}) or {{v}} between '4714-11-24 (BC)'::{value_type} and '5874897-12-31'::date"
+        if stored != "date":
+            holds = f"not isfinite({{v}}) or {{v}} >= '4714-11-24 (BC)'::{value_type}"
+        return Form(column.type, cast.replace("{c}", _BC), _TO_BC, holds)
+    if stored == "interval":
+        cast = cast.replace("{c}", "replace({c}, '+', '')")
+    holds = _NO_NUL if stored in ("character varying", "json") else "true"
+    return Form(column.type, cast, holds=holds, printed=_PRINTED.get(stored))
+
+
+_RULES: dict[Dialect, _Rules] = {
+    "duckdb": _Rules(Limits(nul=True), "main", _stored_by_duckdb, _form_in_duckdb),
+    "postgres": _Rules(
+        Limits(nul=False, name_bytes=63, columns=1600), "public", _stored_by_postgres, _form_in_postgres
+    ),
+}
