@@ -229,6 +229,7 @@ def _as_migrate_options(options: argparse.Namespace) -> "dlbackup.MigrateOptions
         to=options.to,
         engine=Path(options.engine) if options.engine else None,
         rehearsal=options.rehearsal,
+        staged=options.staged,
         mend=options.mend,
         accept_loss=tuple(options.accept_loss),
         terminate_clients=options.terminate_clients,

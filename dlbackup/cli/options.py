@@ -380,6 +380,11 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--no-rehearsal", dest="rehearsal", action="store_false", help="do not migrate a copy in a scratch schema first"
     )
+    add(
+        "--staged",
+        action="store_true",
+        help="migrate over a scratch DuckDB file, as is done for versions that the engine can't migrate on a server",
+    )
     add("--no-mend", dest="mend", action="store_false", help="refuse a lake that the engine's migration would damage")
     add(
         "--accept-loss",

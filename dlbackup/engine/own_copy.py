@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlbackup.engine.errors import translated
-from dlbackup.engine.statements import literal
+from dlbackup.engine.statements import new_file_statement
 from dlbackup.errors import NotALake, UsageError
 from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.tables.quoting import quote_identifier
@@ -41,8 +41,7 @@ def copied_out(connection: "DuckDBPyConnection", lake: str) -> Iterator[Path]:
     with scratch_folder("dlbackup-own-") as folder, closing(connection.cursor()) as cursor, doing:
         path, catalog, storage = _attached(cursor, lake)
         file = folder / (Path(path).name if path != ":memory:" else "memory.ducklake")
-        attach = f"ATTACH {literal(str(file))} AS {copy} (STORAGE_VERSION {literal(storage)})"
-        cursor.execute(attach)
+        cursor.execute(new_file_statement(file, copy, storage))
         try:
             cursor.execute(f"COPY FROM DATABASE {quote_identifier(catalog)} TO {copy}")
         finally:

@@ -5,6 +5,7 @@ The statements that an engine is given; the one place that builds ATTACH for Duc
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dlbackup.addresses.address import Address, parameters_for
 from dlbackup.addresses.libpq import SECRET, conninfo
@@ -108,6 +109,11 @@ def attach_statement(
     path = literal("ducklake:" + target.path)
     alias = '"' + alias.replace('"', '""') + '"'
     return f"ATTACH {path} AS {alias} ({', '.join(words)})"
+
+
+def new_file_statement(path: Path, alias: str, storage_version: str) -> str:
+    """Return the ATTACH statement for a new DuckDB file, which is no lake."""
+    return f"ATTACH {literal(str(path))} AS {alias} (STORAGE_VERSION {literal(storage_version)})"
 
 
 def literal(text: str) -> str:

@@ -21,6 +21,7 @@ class MigrateOptions:
         to: the version to reach; by default the engine's newest.
         engine: the Python of the environment with the engine; by default this one.
         rehearsal: migrate a copy in a scratch schema first.
+        staged: migrate over a file, as is done where the engine can't migrate the catalog where it is.
         mend: put right what the engine is known to lose; without it, such a lake is refused.
         accept_loss: names of known losses that may happen.
         bar_stale_clients: leave constraints behind that make harmful writes of older clients fail.
@@ -38,6 +39,7 @@ class MigrateOptions:
     to: str | None = None
     engine: str | Path | None = None
     rehearsal: bool = True
+    staged: bool = False
     mend: bool = True
     accept_loss: tuple[str, ...] = ()
     terminate_clients: bool = False

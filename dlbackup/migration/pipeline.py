@@ -34,6 +34,7 @@ from dlbackup.errors import (
     NoIdentity,
     RolledBack,
     StorageError,
+    Unchanged,
     WrongIdentity,
 )
 from dlbackup.inventory.names import MIGRATION
@@ -54,6 +55,7 @@ from dlbackup.migration.passage import Passage
 from dlbackup.migration.rehearsal import rehearse
 from dlbackup.migration.route import goes_on, reach, route
 from dlbackup.migration.run import OUTCOMES, Run
+from dlbackup.migration.staged import opens_where_it_is_put, staged
 from dlbackup.migration.steps import Step
 from dlbackup.migration.unchanged import is_as_in
 from dlbackup.migration.under_fence import Attempt, fenced, needs_person
@@ -192,6 +194,7 @@ class _Pipeline:
     options: MigrateOptions
     run: Run
     losses: tuple[Loss, ...] = ()
+    staged: VerifiedBackup | None = None
     log: Log | None = None
 
     @property
@@ -203,11 +206,41 @@ class _Pipeline:
         with self._own_session() as session:
             self._settle_clients(session)
             backup = self._back_up(self.options.max_rate)
-            if self.options.rehearsal:
-                with self.run.stage("rehearsal"):
-                    rehearse(self._passage(), self.catalog.address, backup)
-            failure = self._fenced(session, lambda fence, held: self._under_fence(fence, backup, held))
+            with ExitStack() as copies:
+                if self.step.staged:
+                    self._stage(backup, copies)
+                elif self.options.rehearsal:
+                    with self.run.stage("rehearsal"):
+                        rehearse(self._passage(), self.catalog.address, backup)
+                failure = self._fenced(session, lambda fence, held: self._under_fence(fence, backup, held, copies))
+        if failure is None and self.step.staged:
+            failure = self._exchanged()
         return self._result(failure)
+
+    def _stage(self, backup: VerifiedBackup, copies: ExitStack) -> None:
+        """Migrate a copy in a file, for as long as that is needed."""
+        with self.run.stage("rehearsal"):
+            passage = self._passage()
+            self.staged = copies.enter_context(staged(passage, backup, self.run.on_event))
+            if self.options.rehearsal:
+                opens_where_it_is_put(passage, self.catalog.address, self.staged)
+
+    def _exchanged(self) -> MigrationError | None:
+        """Find out whether what was put in the catalog's place is there: it came with the last commit of the fence."""
+        with self.run.stage("post-check"):
+            why = f"it does not have spec version {self.step.to_version}"
+            try:
+                with self.catalog.snapshot() as snapshot:
+                    if snapshot.head.spec_version == self.step.to_version:
+                        return None
+                    if snapshot.head.spec_version == self.step.from_version:
+                        return Unchanged(
+                            "the migration failed and the catalog is as it was: the exchange was not committed",
+                            "look into the server's log, then try again",
+                        )
+            except DlbackupError as exc:
+                why = exc.message
+        return needs_person(self.catalog, self.run, "the catalog was exchanged", why)
 
     def _result(self, failure: MigrationError | None) -> Migration:
         before = self.step.from_version
@@ -288,10 +321,13 @@ class _Pipeline:
 
     @property
     def _to_mend(self) -> tuple[Loss, ...]:
-        return tuple(loss for loss in self.losses if loss.mendable) if self.options.mend else ()
+        """What is mended where the catalog is; by way of a file, what comes back is mended already."""
+        if self.step.staged or not self.options.mend:
+            return ()
+        return tuple(loss for loss in self.losses if loss.mendable)
 
     def _passage(self) -> Passage:
-        accepted = frozenset(loss.part for loss in self.losses if loss not in self._to_mend)
+        accepted = frozenset(loss.part for loss in self.losses if not (loss.mendable and self.options.mend))
         options = self.options
         barred = bool(bars(self.catalog.session, self.catalog.schema))  # for the old version; it would bar the new
         return Passage(
@@ -355,12 +391,16 @@ class _Pipeline:
                 drop_left(catalog.session, catalog.schema)
         return failure
 
-    def _under_fence(self, fence: Fence, backup: VerifiedBackup, held: ExitStack) -> MigrationError | None:
+    def _under_fence(
+        self, fence: Fence, backup: VerifiedBackup, held: ExitStack, copies: ExitStack
+    ) -> MigrationError | None:
         with self.run.stage("same-state"):
             self._settle_clients(fence.session)  # who came while the backup was made and rehearsed
             fence.hold(strangers(backup))
             if not is_as_in(self.catalog, backup, self.run.compared):
                 backup = self._back_up()
+                if self.step.staged:
+                    self._stage(backup, copies)
             with self.catalog.snapshot() as snapshot:  # what can't be read, the engine's own opening says too
                 self._refuse_obstacles(snapshot, unreadable=False)
         passage = self._passage()
@@ -377,4 +417,5 @@ class _Pipeline:
             run=self.run,
             log=self._log,
             held=held,
+            staged=self.staged,
         )

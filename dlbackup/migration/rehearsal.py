@@ -55,7 +55,7 @@ def rehearse(passage: Passage, address: Address, backup: VerifiedBackup) -> None
     """
     try:
         with copied(address, passage.schema, backup, read_back=False) as copy:  # the proof afterwards reads all rows
-            _walk(passage, copy, backup)
+            walk(passage, copy, backup)
     except Interrupted:
         raise
     except RestoredOtherwise as exc:
@@ -175,7 +175,7 @@ def _opened(
         if step is None:
             check_opens(engine, passage.target(copy.address, copy.schema), span)
         else:
-            _walk(passage, copy, backup)
+            walk(passage, copy, backup)
     except MigratedOtherwise as exc:
         blocked = True
         text = f"a migration is refused, since it fails on a copy: {exc.message}"
@@ -229,7 +229,7 @@ def _step_to_open(snapshot: Snapshot, engine: Engine, *, migrates: bool) -> Step
     return step
 
 
-def _walk(passage: Passage, copy: Catalog, backup: VerifiedBackup) -> None:
+def walk(passage: Passage, copy: Catalog, backup: VerifiedBackup) -> None:
     """Let the engine migrate a copy, mend and examine it, and end what the engine may have left."""
     target = passage.target(copy.address, copy.schema)
     try:

@@ -1,5 +1,7 @@
 """Which steps bring a catalog to where the user wants it: one, or two where only an engine of 0.3 can begin."""
 
+from dataclasses import replace
+
 from dlbackup.catalogs.contract import Snapshot
 from dlbackup.engine.engine import Engine, probe
 from dlbackup.engine.storage import extensions_for
@@ -26,9 +28,12 @@ def route(snapshot: Snapshot, engine: Engine, options: MigrateOptions) -> tuple[
         engine.spec_version,
         options.to,
         directly=snapshot.adds_columns_with_defaults,
+        may_stage=True,
     )
     if first is None:
         return ()
+    if options.staged:
+        return (replace(first, staged=True),)
     if not goes_on(first, options):
         return (first,)
     try:
@@ -58,4 +63,4 @@ def reach(snapshot: Snapshot, engine: Engine, steps: tuple[Step, ...]) -> None:
 
 def goes_on(first: Step, options: MigrateOptions) -> bool:
     """Tell whether a step with the engine that the user named is followed by one with this environment's own."""
-    return options.engine is not None and options.to is None and first.to_version == "0.3"
+    return options.engine is not None and options.to is None and first.to_version == "0.3" and not first.staged

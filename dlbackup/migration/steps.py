@@ -12,11 +12,17 @@ from dlbackup.lake import spec
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A migration that is about to happen."""
+    """
+    A migration that is about to happen.
+
+    Args:
+        staged: by way of a file, since the engine can't do it where the catalog is, or as the user wants it.
+    """
 
     from_version: str
     to_version: str
     duckdb_version: str
+    staged: bool = False
 
     def crosses(self, version: str) -> bool:
         """Tell whether the migration leads from before `version` to it or beyond."""
@@ -24,7 +30,13 @@ class Step:
 
 
 def next_step(
-    versions: tuple[str, ...], duckdb_version: str, newest: str, to: str | None, *, directly: bool = False
+    versions: tuple[str, ...],
+    duckdb_version: str,
+    newest: str,
+    to: str | None,
+    *,
+    directly: bool = False,
+    may_stage: bool = False,
 ) -> Step | None:
     """
     Decide what has to be done; None when nothing.
@@ -34,6 +46,7 @@ def next_step(
         newest: the spec version of lakes that the engine makes.
         to: what the user wants, of those that the engine opens; None is the newest.
         directly: the backend takes columns with defaults, so that one engine gets from 0.2 beyond 0.3.
+        may_stage: what can't be done directly may go by way of a file.
 
     Raises:
         UnknownVersion, CannotMigrate: this engine can't bring this catalog there.
@@ -69,11 +82,12 @@ def next_step(
             f"the catalog has spec version {version}, newer than {target}, {known}; there is no way back but a restore",
             "use a newer engine, or restore a backup of the older version",
         )
-    if spec.is_older(version, "0.3") and spec.is_older("0.3", target) and not directly:
+    in_the_way = spec.is_older(version, "0.3") and spec.is_older("0.3", target) and not directly
+    if in_the_way and not (may_stage and spec.load(version)):
         raise CannotMigrate(
             f"DuckDB {duckdb_version} can't migrate a catalog of spec version {version} on PostgreSQL",
             "name the python of an environment with DuckDB 1.4.x by --engine: migrate then goes over 0.3 in two steps",
         )
     if not spec.load(version):
         raise UnknownVersion(f"{version} is a development version whose layout is not fixed: not migrated")
-    return Step(version, target, duckdb_version)
+    return Step(version, target, duckdb_version, staged=in_the_way)

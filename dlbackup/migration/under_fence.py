@@ -7,7 +7,7 @@ How an attempt that failed ends depends on three facts alone; `ENDS` says how, a
 import shlex
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass
 
 from dlbackup.backupfile.backup import VerifiedBackup, sealed
@@ -123,6 +123,7 @@ class Attempt:
         fence: stands, and falls after the attempt.
         backup: of exactly the state under the fence.
         held: closed when the fence is about to fall.
+        staged: a backup of the migrated catalog, to be put in the place of this one; None: the engine migrates it.
     """
 
     catalog: PostgresCatalog
@@ -133,6 +134,7 @@ class Attempt:
     run: Run
     log: Log
     held: ExitStack
+    staged: VerifiedBackup | None = None
 
     def make(self, *, attach: bool) -> MigrationError | None:
         """Let the engine migrate unless it has done so, mend, and prove; on any failure undo and return it."""
@@ -147,9 +149,12 @@ class Attempt:
             ends_clients=options.terminate_clients,
         ) as guard:
             try:
-                if attach:
-                    self._attach(target)
-                self._prove(target)
+                if self.staged is not None:
+                    self._exchange(self.staged)
+                else:
+                    if attach:
+                        self._attach(target)
+                    self._prove(target)
                 self._release()
             except BaseException as exc:  # noqa: BLE001 - whatever it was, what it left has to be found out
                 return self._failed(target, guard, exc)
@@ -166,14 +171,37 @@ class Attempt:
             )
             self.log.note("attached")
 
+    def _exchange(self, staged: VerifiedBackup) -> None:
+        """
+        Put the migrated catalog in the place of this one; every definition and row of it is read back.
+
+        All in the fence's transaction, so that it is there when the fence falls; a failure takes it back.
+        """
+        with self.run.stage("exchange"):
+            self.log.begin()
+            place = self._in_fence()
+            way = place.making_way() if self.options.terminate_clients else nullcontext()
+            with self.fence.session.transaction(), way:
+                self._put(staged)
+                put_right(self.passage, place)
+                self._give_alike(place)
+            self.log.note("attached")
+
     def _prove(self, target: Target) -> None:
         with self.run.stage("mend"):
             self.run.mends = put_right(self.passage, self.catalog)
-            for what in self.catalog.give_alike(entry.table for entry in self.backup.manifest.tables):
-                self.run.on_event(Event(stage="mend", message=what, warning=True))
+            self._give_alike(self.catalog)
             self.log.note("mended")
         with self.run.stage("post-check"):
             examine(self.passage, self.catalog, self.backup, target, self.run.compared)
+
+    def _give_alike(self, catalog: PostgresCatalog) -> None:
+        for what in catalog.give_alike(entry.table for entry in self.backup.manifest.tables):
+            self.run.on_event(Event(stage="mend", message=what, warning=True))
+
+    def _in_fence(self) -> PostgresCatalog:
+        """Return the catalog as the fence's own session has it, which nothing of the fence keeps out."""
+        return PostgresCatalog(self.catalog.address, self.fence.session, self.catalog.schema)
 
     def _release(self) -> None:
         """End the commits that wait, for they were made for the old catalog, and note who else is still connected."""
@@ -206,7 +234,7 @@ class Attempt:
             stands = as_before or self.fence.stands()
             if stands and not as_before:
                 self.log.note("undoing")
-                self._restore()
+                self._put(self.backup)
                 restored = True
             why = "the fence was lost, so that others may have committed since"
         except Exception as exc:  # noqa: BLE001 - an undo that can't be finished needs a person, whatever it was
@@ -214,11 +242,11 @@ class Attempt:
         reason = cause.message if isinstance(cause, DlbackupError) else f"{type(cause).__name__}: {cause}"
         return self._ended(ENDS[as_before, stands, restored], reason, why)
 
-    def _restore(self) -> None:
-        with self.backup.open() as reader:
+    def _put(self, backup: VerifiedBackup) -> None:
+        """Restore a backup in the place of the catalog."""
+        with backup.open() as reader:
             options = RestoreOptions(replace=True, drop_replaced=True, data_files=False)
-            place = PostgresCatalog(self.catalog.address, self.fence.session, self.catalog.schema)
-            restore_into(place, reader, options, exact=True)
+            restore_into(self._in_fence(), reader, options, exact=True)
 
     def _ended(self, end: type[MigrationError], reason: str, why: str) -> MigrationError:
         if end is Unchanged:

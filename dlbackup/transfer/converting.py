@@ -6,7 +6,7 @@ DuckDB and then what the other backend stores. What can't be carried exactly is 
 proved like every other, and means what the old one does, or nobody gets it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -55,6 +55,10 @@ _FLUSH = "have DuckLake write the inlined rows into files first: CALL ducklake_f
 _HAS_NUL = "contains(cast({v} as varchar), chr(0))"
 
 
+def _as_it_is(table: Table) -> Table:
+    return table
+
+
 @contextmanager
 def read_as(where: Where, dialect: Dialect, on_event: OnEvent = ignore) -> Iterator[BackupReader]:
     """
@@ -77,8 +81,20 @@ def read_as(where: Where, dialect: Dialect, on_event: OnEvent = ignore) -> Itera
         yield reader
 
 
-def converted(backup: VerifiedBackup, dialect: Dialect, folder: Path, on_event: OnEvent = ignore) -> VerifiedBackup:
-    """Write the same backup in the words of another backend into a folder, and prove it; raises as `read_as`."""
+def converted(
+    backup: VerifiedBackup,
+    dialect: Dialect,
+    folder: Path,
+    on_event: OnEvent = ignore,
+    *,
+    dressed: Callable[[Table], Table] = _as_it_is,
+) -> VerifiedBackup:
+    """
+    Write the same backup in the words of another backend into a folder, and prove it; raises as `read_as`.
+
+    Args:
+        dressed: returns each table with what else is to hang on it.
+    """
     source = backup.manifest.header
     on_event(Event(stage="convert", message=f"from {source.dialect} to {dialect}: inlined rows are stored otherwise"))
     header = replace(
@@ -103,7 +119,7 @@ def converted(backup: VerifiedBackup, dialect: Dialect, folder: Path, on_event: 
     ):
         _refuse_strange(reader, dialect)
         _say_what_stays(reader, on_event)
-        conversion = _Conversion(reader, header, bench, writer)
+        conversion = _Conversion(reader, header, bench, writer, dressed)
         conversion.run()
         writer.finish(reader.manifest.left_out, conversion.written.result())
     made, _ = prove_file(where, on_event=on_event)
@@ -214,13 +230,20 @@ class _Conversion:
         reader: what is read; header: of what is written.
     """
 
-    def __init__(self, reader: BackupReader, header: Header, bench: Workbench, writer: BackupWriter) -> None:
+    def __init__(
+        self,
+        reader: BackupReader,
+        header: Header,
+        bench: Workbench,
+        writer: BackupWriter,
+        dressed: Callable[[Table], Table],
+    ) -> None:
         self.expected = Fingerprinter(header.spec_version)
         """What the source means, with its inlined values as one engine would write them."""
         self.written = Fingerprinter(header.spec_version)
         self._as_it_is = Fingerprinter(header.spec_version)
         self._reader, self._header = reader, header
-        self._bench, self._writer = bench, writer
+        self._bench, self._writer, self._dressed = bench, writer, dressed
         self._from = reader.manifest.header.dialect
         self._layouts = Layouts(_rows_of(reader))
 
@@ -257,7 +280,8 @@ class _Conversion:
             table = _plain(entry.table, [column.type for column in entry.table.columns])
 
         parts = [fingerprint.of(entry.table) for fingerprint in (self.expected, self._as_it_is)]
-        self._writer.write_table(table, (_seen(block, parts) for block in blocks), self.written.of(table))
+        rows = (_seen(block, parts) for block in blocks)
+        self._writer.write_table(self._dressed(table), rows, self.written.of(table))
 
     def _inlined(self, entry: Entry, blocks: Iterable[RowBlock]) -> None:
         types = self._value_types(entry)
@@ -278,7 +302,7 @@ class _Conversion:
                 "this is a bug in dlbackup: report it; nothing was written",
             )
         rows = statements_of(theirs.texts(self._bench))
-        self._writer.write_table(theirs.table, rows, self.written.of(theirs.table))
+        self._writer.write_table(self._dressed(theirs.table), rows, self.written.of(theirs.table))
 
     def _value_types(self, entry: Entry) -> list[str]:
         """Return DuckDB's types of the values in an inlined table's columns, as DuckDB prints them."""

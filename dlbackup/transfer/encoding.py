@@ -52,6 +52,11 @@ _POSTGRES: dict[str, str | tuple[str, str]] = {
 }
 """How DuckDB stores the values of a type on PostgreSQL: 1.4, and 1.5 where that is another way."""
 _ALSO_POSTGRES = {"JSON": "character varying"}
+_IN_ARRAYS = frozenset(
+    {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "FLOAT", "DOUBLE"}
+    | {"DECIMAL", "VARCHAR", "DATE", "TIMESTAMP", "TIME", "UUID"}
+)
+"""Of such values DuckDB 1.3 made arrays of PostgreSQL; DuckDB reads the texts of their elements."""
 _NEVER_MOVED = ("VARIANT", "GEOMETRY")
 """Types of which no text gives the value back; a column of them that holds nothing can be moved."""
 
@@ -204,6 +209,13 @@ _BYTES = "unhex(substr({c}, 3))"
 _BC = r"regexp_replace({c}, '^(\S+)( .*)? BC$', '\1 (BC)\2')"
 """PostgreSQL writes `0044-03-15 10:00:00 BC`, DuckDB `0044-03-15 (BC) 10:00:00`."""
 _TO_BC = r"regexp_replace(cast({v} as varchar), '^(\S+) \(BC\)(.*)$', '\1\2 BC')"
+_ELEMENTS = r"""
+[case when x = 'NULL' then null
+      when starts_with(x, '"') then regexp_replace(substr(x, 2, length(x) - 2), '(?s)\\(.)', '\1', 'g')
+      else x end
+ for x in regexp_extract_all(substr({c}, 2, length({c}) - 2), '"(?s:[^"\\]|\\.)*"|[^,]+')]
+""".strip()
+"""The texts of an array's elements: those with signs of their own stand between quotes, with backslashes."""
 _NO_NUL = "not contains(cast({v} as varchar), chr(0))"
 _PRINTED = {"real": real, "double precision": double, "numeric": numeric, "interval": interval}
 _DATES = ("date", "timestamp without time zone", "timestamp with time zone")
@@ -213,6 +225,9 @@ def _stored_by_postgres(value_type: str, generation: Generation) -> tuple[str, .
     rule = _rule(value_type)
     found = _POSTGRES.get(rule, ())
     stored = (found,) if isinstance(found, str) else (found[generation == "1.5"],) if found else ()
+    element = value_type.removesuffix("[]")
+    if rule == "nested" and element != value_type and _rule(element) in _IN_ARRAYS:
+        return (*stored, *(f"{type_}[]" for type_ in _stored_by_postgres(element, "1.4")))
     if rule == "DECIMAL":
         return tuple(type_ + value_type.removeprefix("DECIMAL") for type_ in stored)
     return (*stored, _ALSO_POSTGRES[rule]) if rule in _ALSO_POSTGRES else stored
@@ -222,6 +237,11 @@ def _form_in_postgres(column: Column, value_type: str) -> Form:
     stored, cast = column.type.partition("(")[0], _cast(value_type)
     if value_type in _NEVER_MOVED:
         return Form(column.type, cast, holds="{v} is null")
+    if column.type.endswith("[]"):
+        elements = _ELEMENTS
+        if value_type in ("DATE[]", "TIMESTAMP[]"):  # DuckDB would leave the BC out
+            elements = f"case when not contains({{c}}, ' BC') then {elements} end"
+        return Form(column.type, cast.replace("{c}", elements))
     if stored == "bytea" and value_type == "BLOB":
         return Form(column.type, _BYTES, r"'\x' || lower(hex({v}))")
     if stored == "bytea":

@@ -76,6 +76,15 @@ def steps(step: Step, options: MigrateOptions, *, copied: bool) -> tuple[str, ..
             "mend what the engine is known to lose, and compare what the lake means",
             "give the copy the file's name; the file itself is kept beside as it was",
         )
+    if step.staged:
+        return (
+            *planned[:2],
+            f"migrate a copy in a scratch DuckDB file with DuckDB {step.duckdb_version}, {way}; mend and prove it",
+            "put up the fence: commits wait, reads go on",
+            "compare the catalog with the backup, row by row",
+            "put the migrated copy in the catalog's place, with what hangs on its tables; every row is read back",
+            "compare what the lake means, and let the engine open it",
+        )
     planned += [
         "put up the fence: commits wait, reads go on",
         "compare the catalog with the backup, row by row",

@@ -178,19 +178,6 @@ def test_plan_names_a_folder_that_is_not_there(lake: LakeFactory, cli: Cli) -> N
     assert (free.exit_code, free.json()["blockers"]) == (0, [])
 
 
-def test_0_2_is_refused_with_the_way_out(lake: LakeFactory, cli: Cli) -> None:
-    """An engine from 1.5 on can't migrate 0.2 on PostgreSQL: the way goes over DuckDB 1.4."""
-    made = lake("plain", "0.2")
-    before = state(made.url)
-
-    exit_code, error, text = _error(cli("migrate", made.url, "--json"))
-
-    assert (exit_code, error) == (4, "CannotMigrate")
-    assert re.search(r"0\.2 on PostgreSQL.*1\.4", text), text
-    assert state(made.url) == before
-    assert list(cli.cwd.iterdir()) == []
-
-
 def test_way_out_of_0_2_works(lake: LakeFactory, cli: Cli) -> None:
     """A 0.2 catalog that DuckDB 1.4 has brought to 0.3 is migrated on to 1.0."""
     made = lake("plain", "0.2")

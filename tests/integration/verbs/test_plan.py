@@ -44,6 +44,9 @@ def test_plan_that_finds_nothing_to_do_is_exit_0(lake: LakeFactory, cli: Cli) ->
 
 def test_plan_that_no_engine_can_follow_is_blocked(lake: LakeFactory, cli: Cli) -> None:
     """A version that this engine can't bring forward is a blocker like any other."""
-    done = cli("plan", lake("plain", "0.2").url, "--json")
+    made = lake("plain", "1.0")
+    execute(made.url, "update ducklake_metadata set value = '1.1-dev1' where key = 'version'")
+
+    done = cli("plan", made.url, "--json")
 
     assert (done.exit_code, [blocker["type"] for blocker in done.json()["blockers"]]) == (4, ["CannotMigrate"])

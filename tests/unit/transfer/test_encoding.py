@@ -183,3 +183,34 @@ def test_values_that_engines_write_in_several_ways_are_known() -> None:
         "TIMESTAMP WITH TIME ZONE",
         *(name for name in VALUES if name.endswith("]") or name.startswith(("STRUCT", "MAP"))),
     ]
+
+
+@pytest.mark.parametrize(
+    ("value_type", "stored", "text", "value"),
+    [
+        ("INTEGER[]", "integer[]", "{1,NULL,3}", "[1, NULL, 3]"),
+        ("BOOLEAN[]", "boolean[]", "{t,f}", "[true, false]"),
+        ("DOUBLE[]", "double precision[]", "{NaN,-Infinity,1e+23}", "[nan, -inf, 1e+23]"),
+        ("DECIMAL(18,2)[]", "numeric(18,2)[]", "{12.30,-0.01}", "[12.30, -0.01]"),
+        ("DATE[]", "date[]", "{2024-02-29,infinity}", "[2024-02-29, infinity]"),
+        ("VARCHAR[]", "character varying[]", r"""{a,"b c",it's,"","NULL",NULL,"x,y","q\"\\"}""", None),
+        ("VARCHAR[]", "character varying[]", "{}", "[]"),
+    ],
+)
+def test_arrays_of_the_first_engines_are_read(
+    bench: Workbench, value_type: str, stored: str, text: str, value: str | None
+) -> None:
+    """DuckDB 1.3 made arrays of PostgreSQL; newer engines get the list as its text."""
+    column = Column(name="c", type=stored)
+
+    assert may_store("postgres", column, value_type)
+    _read(bench, "postgres", column, value_type, [text])
+    expected = value or r"""[a, b c, 'it\'s', '', 'NULL', NULL, 'x,y', 'q"\\']"""
+    assert _written(bench, Column(name="c", type=value_type), value_type, "duckdb") == [expected]
+
+
+def test_arrays_of_what_duckdb_reads_otherwise_are_not_read(bench: Workbench) -> None:
+    """A date before Christ in an array would come out after him, and arrays of arrays as nothing."""
+    _read(bench, "postgres", Column(name="c", type="date[]"), "DATE[]", ['{"0044-03-15 BC"}'])
+    assert bench.any(["v0 is null"]) == [True]
+    assert not may_store("postgres", Column(name="c", type="integer[]"), "INTEGER[][]")
