@@ -86,6 +86,7 @@ if typing.TYPE_CHECKING:
     from dlbackup.verbs.backups import Inventory, ListedBackup, backups
     from dlbackup.verbs.cat import TableRows, cat
     from dlbackup.verbs.check import check
+    from dlbackup.verbs.copy import Copied, copy
     from dlbackup.verbs.drill import Drill, DrilledFiles, drill
     from dlbackup.verbs.dump import dump
     from dlbackup.verbs.info import Info, Since, TableChange, info
@@ -113,6 +114,7 @@ __all__ = [
     "Client",
     "ClientsConnected",
     "ClockOff",
+    "Copied",
     "Copy",
     "Corrupt",
     "CutOff",
@@ -193,6 +195,7 @@ __all__ = [
     "backups",
     "cat",
     "check",
+    "copy",
     "drill",
     "dump",
     "info",
@@ -213,6 +216,7 @@ _MODULES = {
     "Blocker": "verbs.plan",
     "Check": "health.checkup",
     "Client": "catalogs.contract",
+    "Copied": "verbs.copy",
     "Copy": "catalogs.contract",
     "Drill": "verbs.drill",
     "DrilledFiles": "verbs.drill",

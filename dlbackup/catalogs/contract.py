@@ -383,6 +383,7 @@ class Terms:
         ends_waiting: clients that wait for what is replaced are ended; otherwise they go on with what is there then.
         exact: tables that were kept as by default are, whatever the user's own defaults are.
         storage_version: of a new DuckDB file; empty: one that all DuckDBs read.
+        frozen: a new file is for reading only.
     """
 
     accept: Callable[[Existing], None]
@@ -393,6 +394,7 @@ class Terms:
     ends_waiting: bool = False
     exact: bool = False
     storage_version: str = ""
+    frozen: bool = False
 
 
 class Mending(Protocol):

@@ -145,6 +145,14 @@ def dialect_at(address: Address) -> Dialect:
     return _DIALECTS[address.kind]
 
 
+def refuse_to_freeze(address: Address) -> None:
+    """Raise UsageError where there can be no frozen catalog, which is a file."""
+    if address.kind != "duckdb":
+        raise UsageError(
+            f"a frozen lake is a DuckDB file, and {address} is none", "name a new file, such as frozen.ducklake"
+        )
+
+
 def refuse_to_restore(address: Address) -> None:
     """Raise UsageError where nothing can be restored so far."""
     if address.kind not in _BACKENDS:

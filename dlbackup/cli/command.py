@@ -222,6 +222,24 @@ def _restore(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, st
     return restored, reports.restored(restored, read_back=options.read_back), None
 
 
+def _copy(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
+    if options.drop_replaced and not options.replace:
+        raise UsageError("--drop-replaced needs --replace")
+    names = dlbackup.RestoreOptions.__dataclass_fields__.keys() - {"metadata_schema"}
+    copied = dlbackup.copy(
+        options.source,
+        options.target,
+        dlbackup.RestoreOptions(
+            metadata_schema=options.target_schema, **{name: getattr(options, name) for name in names}
+        ),
+        metadata_schema=options.metadata_schema,
+        jobs=options.jobs,
+        keys=_keys(options),
+        on_event=on_event,
+    )
+    return copied, reports.copied(copied, read_back=options.read_back), None
+
+
 def _as_migrate_options(options: argparse.Namespace) -> "dlbackup.MigrateOptions":
     return dlbackup.MigrateOptions(
         metadata_schema=options.metadata_schema,
@@ -369,6 +387,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, OnEvent], tuple[object, str, 
     "dump": _dump,
     "verify": _verify,
     "restore": _restore,
+    "copy": _copy,
     "migrate": _migrate,
     "plan": _plan,
     "check": _check,

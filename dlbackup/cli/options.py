@@ -63,6 +63,7 @@ def command_line() -> argparse.ArgumentParser:
     _add_dump(commands)
     _add_verify(commands)
     _add_restore(commands)
+    _add_copy(commands)
     _add_migrate(commands)
     _add_plan(commands)
     _add_check(commands)
@@ -306,7 +307,33 @@ def _add_restore(commands: _Commands) -> None:
     parser = _command(commands, "restore", "restore a backup into a PostgreSQL database or a DuckDB file", more)
     parser.add_argument("backup", metavar="BACKUP", help=_BACKUP)
     parser.add_argument("address", metavar="ADDRESS", help=_ADDRESS)
+    parser.set_defaults(frozen=False)
     _schema_option(parser)
+    _restore_options(parser)
+
+
+def _add_copy(commands: _Commands) -> None:
+    more = (
+        "The copy has all snapshots, keys and inlined rows, and is proved before it is there. Data files stay where "
+        "they are, and both catalogs name them: clean up in neither, as long as both are in use."
+    )
+    parser = _command(commands, "copy", "copy a catalog to another place, of the same or of another kind", more)
+    parser.add_argument("source", metavar="SOURCE", help="the address of a catalog, or a backup")
+    parser.add_argument("target", metavar="TARGET", help=_ADDRESS)
+    parser.add_argument(
+        "--frozen",
+        action="store_true",
+        help="make a read-only DuckDB file, to be put anywhere, also behind https: it has no relative paths, and the"
+        " lowest storage version that can hold it",
+    )
+    _schema_option(parser)
+    parser.add_argument("--target-schema", metavar="NAME", help="the schema at TARGET (default: as in SOURCE)")
+    _jobs_option(parser, "read the source")
+    _restore_options(parser)
+
+
+def _restore_options(parser: argparse.ArgumentParser) -> None:
+    """Add what a user may say of the place that a catalog comes to."""
     add = parser.add_argument
     add(
         "--replace",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dlbackup.lake.extent import Extent
     from dlbackup.migration.outcome import Migration
     from dlbackup.transfer.way_back import WayBack
+    from dlbackup.verbs.copy import Copied
     from dlbackup.verbs.drill import Drill
     from dlbackup.verbs.info import Info, Since
     from dlbackup.verbs.plan import Plan
@@ -63,7 +64,7 @@ def verified(report: "Verification") -> str:
     return "\n".join(lines)
 
 
-def restored(result: "Restored", *, read_back: bool) -> str:
+def restored(result: "Restored | Copied", *, read_back: bool) -> str:
     """Say what `restore` did."""
     held = f"{counted(result.tables, 'table')}, {counted(result.rows, 'row')}"
     proof = "read back and equal" if read_back else "counted by the server, not read back"
@@ -74,6 +75,13 @@ def restored(result: "Restored", *, read_back: bool) -> str:
     if result.replaced:
         text += f"\nthe previous catalog is kept {result.kept}"
     return "\n".join([text, *_clients(result), *_way_back(result.way_back)])
+
+
+def copied(result: "Copied", *, read_back: bool) -> str:
+    """Say what `copy` did."""
+    lines = restored(result, read_back=read_back).splitlines()
+    lines[0] = lines[0].replace("restored", "froze" if result.frozen else "copied", 1)
+    return "\n".join([*lines, f"fingerprint {result.fingerprint}, as of {result.source}"])
 
 
 def drilled(found: "Drill") -> str:
@@ -115,7 +123,7 @@ def _way_back(way: "WayBack | None") -> list[str]:
     return [f"the way back: {way.command}", *(f"  {text}" for text in (way.loses, way.needs) if text)]
 
 
-def _clients(result: "Migration | Restored") -> list[str]:
+def _clients(result: "Migration | Restored | Copied") -> list[str]:
     """Say who has to attach again, and what keeps them from doing harm until then."""
     barred = ["barred: commits of stale clients fail, until dlbackup unbar"] if result.barred else []
     return barred + [f"stale client, must attach again: {client}" for client in result.stale_clients]

@@ -44,6 +44,19 @@ def data_paths(answers: Answers) -> tuple[str, ...]:
     return tuple(path for (path,) in found if path)
 
 
+def relative_paths(answers: Answers) -> list[str]:
+    """Return paths of the catalog, a few, that lead elsewhere for a client that works in another folder."""
+    roots = " union all ".join(
+        f"select path from {answers.schema}.ducklake_{name} where not path_is_relative"
+        for name in ("schema", "table", "data_file", "delete_file")
+    )
+    data = f"select value from {answers.schema}.ducklake_metadata where key = 'data_path'"
+    near = "path not like '/%' and path not like '%://%' and path not like '_:%'"
+    return [
+        path for (path,) in rows_of(answers, f"select path from ({data} union all {roots}) as p(path) where {near}")
+    ]
+
+
 PLACES = """\
 with lake as (
     select value as path

@@ -1,7 +1,7 @@
 """The steps of a restore: refuse, load, prove definitions, read every row back."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from dlbackup.errors import (
     HasDependents,
     MissingDataFiles,
     NewerSnapshots,
+    NotCarried,
     NotEmpty,
     OtherEncoding,
     OtherLake,
@@ -25,7 +26,7 @@ from dlbackup.errors import (
     listed,
 )
 from dlbackup.lake.answers import rows_of
-from dlbackup.lake.datafiles import COLUMNS, stored
+from dlbackup.lake.datafiles import COLUMNS, relative_paths, stored
 from dlbackup.lake.lineage import Known, Lineage, missing
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent
@@ -70,6 +71,7 @@ class RestoreOptions:
         storage_version: of a DuckDB file, such as `v1.0.0`; by default that of the file that the backup is of.
         wait: for how many seconds to wait for who has a DuckDB file open.
         engine: the Python of the environment whose DuckDB writes a DuckDB file; by default this one.
+        frozen: make a DuckDB file for reading only, whose paths lead to the same files from everywhere.
     """
 
     metadata_schema: str | None = None
@@ -91,6 +93,7 @@ class RestoreOptions:
     storage_version: str | None = None
     wait: float = 0.0
     engine: str | Path | None = None
+    frozen: bool = False
 
 
 class Texts:
@@ -169,12 +172,25 @@ class Job:
         """
         existing = replacement.existing.tables
         self.replaces = bool(existing)
+        if not any(entry.table.owner for entry in self.manifest.tables):  # of a kind that has no owners
+            self._own_as(existing)
         check_roles(replacement, self.tables)
         said = [] if scratch else what_is_missing(self.manifest, self.tables)
         self.tables, stays = hidden_as_now(self.tables, existing)
         self.warn(*said, *stays)
         self.leave_out(replacement.unknown_privileges())
         self._keep_as_by_default(*replacement.missing_storage(self.tables))
+
+    def _own_as(self, existing: Sequence[Table]) -> None:
+        """Give tables the owners and grants of those that they replace; else they are whose the place says."""
+        if not existing:
+            self.options = replace(self.options, owner=False, privileges=False)
+            self.tables = [_wanted(table, self.options) for table in self.tables]
+            return
+        there = by_name(existing)
+        for number, table in enumerate(self.tables):
+            like = there.get(table.name, existing[0])
+            self.tables[number] = _wanted(replace(table, owner=like.owner, grants=like.grants), self.options)
 
     def _keep_as_by_default(self, tablespaces: frozenset[str], access_methods: frozenset[str]) -> None:
         """Do without tablespaces and access methods that can't be had, and say so."""
@@ -221,6 +237,8 @@ def settle(place: Place, job: Job, existing: Existing, scheduled: list[tuple[int
     """Do what comes last: move the data path, and look for data files; nothing is committed yet."""
     if job.options.data_path is not None:
         _move_data(place, str(job.options.data_path))
+    if job.options.frozen:
+        _refuse_relative(place, job)
     if job.options.data_files:
         _look_for_data_files(place, job, scheduled)
     gone = job.missing_data_files
@@ -417,6 +435,18 @@ def _look_for_data_files(place: Place, job: Job, scheduled: list[tuple[int, str]
             f" catalog, the first at {scheduled[0][1]}: they stay only as long as nobody cleans up by that catalog"
         )
         on_event(Event(stage="data-files", message=text, warning=True))
+
+
+def _refuse_relative(place: Place, job: Job) -> None:
+    """Refuse to freeze a lake whose data files are found only by clients that work in the right folder."""
+    with place.answers(job.tables) as answers:
+        found = relative_paths(answers)
+    if found:
+        raise NotCarried(
+            f"the lake's files are not found from everywhere: these paths are relative to the folder that a client"
+            f" works in: {listed(found)}",
+            "name where the data files are with --data-path: an absolute path, or an address such as https://...",
+        )
 
 
 def _needed(place: Place, restored: Sequence[Table], files: Sequence[int]) -> int:

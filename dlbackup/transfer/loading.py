@@ -1,8 +1,10 @@
 """A backup becomes a catalog; what was there stays until everything is proved."""
 
+import re
 from dataclasses import dataclass
 from functools import partial
 
+from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Catalog, Client, Terms
 from dlbackup.catalogs.open import rewrite_for
@@ -26,6 +28,10 @@ _A_COPY = (
     " in neither (CHECKPOINT, ducklake_cleanup_old_files, ducklake_delete_orphaned_files), since each deletes files of"
     " the other; or copy the files, and say where they are with --data-path"
 )
+
+
+_WITH_VARIANT = "v1.5.0"
+"""The oldest storage version that has the type."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +97,8 @@ def restore_fed(
         bar=manifest.header.spec_version if options.bar_stale_clients else "",
         ends_waiting=options.terminate_clients,
         exact=exact,
-        storage_version=options.storage_version or manifest.header.source.storage_version,
+        storage_version=options.storage_version or _storage_version(manifest, options),
+        frozen=options.frozen,
     )
     with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:
         job.comes_to(replacement.encoding)
@@ -115,3 +122,11 @@ def restore_fed(
         missing_grants=tuple(job.missing_grants),
         came=replacement.came,
     )
+
+
+def _storage_version(manifest: Manifest, options: RestoreOptions) -> str:
+    """Return that of the file that the backup is of; of a frozen one the oldest that can hold it. Empty: the oldest."""
+    if not options.frozen:
+        return manifest.header.source.storage_version
+    types = (column.type for entry in manifest.tables for column in entry.table.columns)
+    return _WITH_VARIANT if any(re.search(r"\bVARIANT\b", type_) for type_ in types) else ""

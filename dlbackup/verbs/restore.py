@@ -8,14 +8,14 @@ read back and compared with the manifest.
 
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Access, Catalog, Client
-from dlbackup.catalogs.open import dialect_at, open_for_restore, rewrite_for
+from dlbackup.catalogs.open import dialect_at, open_for_restore, refuse_to_freeze, rewrite_for
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
@@ -44,6 +44,7 @@ class Restored:
         missing_grants: what somebody who may has to execute, so that all who work with the catalog can use its schema.
         place: where it is now, in words.
         kept: where what was replaced is, and how it is taken away, in words; empty where it is not kept.
+        fingerprint: what the lake means; empty where an old backup doesn't say.
     """
 
     spec_version: str
@@ -60,6 +61,7 @@ class Restored:
     way_back: WayBack | None = None
     place: str = ""
     kept: str = ""
+    fingerprint: str = ""
 
 
 def restore(
@@ -88,14 +90,14 @@ def restore(
     options = options or RestoreOptions()
     check_secrets(options.secrets, data_files=options.data_files)
     named, where = where_of(backup, keys), parse_address(address)
+    if options.frozen:
+        refuse_to_freeze(where)
     # The feed reads while drivers are being imported.
     with (
         named as source,
         read_as(source, dialect_at(where), on_event) as reader,
         feeding(reader, rewrite_for(where, reader.manifest.header.dialect)) as feed,
     ):
-        if reader.where != source:  # of another kind, which has no owners and grants that this one knows
-            options = replace(options, owner=False, privileges=False)
         catalog, loaded, stale, way = _restore(where, reader, feed, str(source), options, on_event)
     header = reader.manifest.header
     constraints = [constraint.name for entry in reader.manifest.tables for constraint in entry.table.constraints]
@@ -114,6 +116,7 @@ def restore(
         way_back=way,
         place=catalog.place,
         kept=catalog.said_of_kept(loaded.replaced) if loaded.replaced else "",
+        fingerprint=reader.manifest.fingerprint.value if reader.manifest.fingerprint else "",
     )
 
 

@@ -15,7 +15,7 @@ from dlbackup.migration.losses.known import RULES
 ROOT = Path(__file__).parents[2]
 COMMANDS = (
     *("dump", "verify", "restore", "plan", "migrate", "check", "info", "cat"),
-    *("drill", "list", "prune", "pin", "release"),
+    *("copy", "drill", "list", "prune", "pin", "release"),
 )
 
 

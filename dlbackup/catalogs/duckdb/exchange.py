@@ -47,15 +47,20 @@ def refuse_wal(path: Path) -> None:
         )
 
 
-def take_free_place(new: Path, path: Path) -> None:
+def take_free_place(new: Path, path: Path, mode: int | None = None) -> None:
     """
     Give a new file a name that nobody has.
+
+    Args:
+        mode: its rights; None for those that it was made with.
 
     Raises:
         NotEmpty: somebody has it by now.
     """
     try:
         with signals_held():
+            if mode is not None:
+                new.chmod(mode)
             publish(new, path)
             sync_folder(path.parent)
     except FileExistsError:
@@ -64,9 +69,12 @@ def take_free_place(new: Path, path: Path) -> None:
         raise _failed(path, exc) from exc
 
 
-def take_place(new: Path, path: Path, *, keep: bool) -> str | None:
+def take_place(new: Path, path: Path, mode: int | None = None, *, keep: bool) -> str | None:
     """
     Give a new file the name, the rights and, where that may be, the owner of one that is held.
+
+    Args:
+        mode: other rights.
 
     Returns:
         Where that one is kept; None where it is not.
@@ -74,7 +82,7 @@ def take_place(new: Path, path: Path, *, keep: bool) -> str | None:
     try:
         with signals_held():
             was = path.stat()
-            new.chmod(was.st_mode & 0o7777)
+            new.chmod(was.st_mode & 0o7777 if mode is None else mode)
             with suppress(PermissionError):
                 os.chown(new, was.st_uid, was.st_gid)
             kept = _kept(path) if keep else None

@@ -23,6 +23,7 @@ from dlbackup.tables.quoting import quote_identifier
 
 OLDEST_STORAGE = "v1.0.0"
 """Every DuckDB since 0.10 reads it."""
+_FROZEN = 0o444
 
 
 @contextmanager
@@ -121,7 +122,8 @@ class FileReplacement:
                 f"DuckDB has left a WAL beside the new file {self._new}", "report it; nothing was changed"
             )
         self._made.__exit__()
+        mode = _FROZEN if self._terms.frozen else None
         if self.existing.process is None:
-            take_free_place(self._new, self._path)
+            take_free_place(self._new, self._path, mode)
         else:
-            self.replaced = take_place(self._new, self._path, keep=not self._terms.drop_replaced)
+            self.replaced = take_place(self._new, self._path, mode, keep=not self._terms.drop_replaced)

@@ -1,17 +1,27 @@
 """Catalogs moved to another kind of backend: what they mean, and what engines read of them, stays."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import duckdb
 import pytest
+from support.cli import Cli
 from support.comparison import execute
-from support.engines.engines import Engine
+from support.engines.engines import Engine, with_httpfs
 from support.lakes.in_files import FileLakes, Hashes
 from support.lakes.lakes import LakeFactory, hash_lake
 from support.servers.servers import Server
+from support.servers.web import WebServer
 
 import dlbackup
 from dlbackup import errors
+from dlbackup.backupfile.reader import BackupReader
 from dlbackup.runtime.progress import Event
+from dlbackup.stores.folder import local
+from dlbackup.tables.definition import Table
 
 GENERATIONS = [("1.5.5", "1.0"), ("1.4.4", "0.3")]
 _WRITING = (
@@ -30,6 +40,14 @@ def _at(version: str, pytestconfig: pytest.Config) -> tuple[str, ...] | None:
 
 def _dumped(address: str, folder: Path) -> dlbackup.Backup:
     return dlbackup.dump(address, f"{folder}/{len(list(folder.glob('*.zst')))}.sql.zst")
+
+
+def storage_of(path: Path) -> str:
+    """Return the storage version of a DuckDB file."""
+    with duckdb.connect() as connection:
+        connection.execute(f"attach '{path}' as f (read_only)")
+        query = "select tags['storage_version'] from duckdb_databases() where database_name = 'f'"
+        return str(connection.execute(query).fetchall()[0][0])
 
 
 def _writes_on(engine: Engine, address: str, schema: str) -> list[list[object]]:
@@ -129,3 +147,114 @@ def test_moving_leaves_and_says_what_only_postgres_has(lake: LakeFactory, tmp_pa
     with pytest.raises(errors.NotCarried, match="ducklake_of_mine"):
         dlbackup.restore(_dumped(made.url, tmp_path), str(tmp_path / "b.ducklake"))
     assert not (tmp_path / "b.ducklake").exists()
+
+
+def test_copy_within_a_kind(file_lakes: FileLakes, lake: LakeFactory, server: Server, tmp_path: Path, cli: Cli) -> None:
+    """PostgreSQL to another database, a file to another file: what was there is there, and the answer says so."""
+    made, file = lake("inlined", "1.0"), file_lakes.copy("inlined", "1.5.5", tmp_path)
+    with server.database() as url:
+        for source, target in ((made.url, url), (str(file.path), str(tmp_path / "other.ducklake"))):
+            answer = cli("copy", source, target, "--json").json()
+
+            assert set(answer) >= {"source", "target", "spec_version", "snapshot_id", "tables", "rows", "seconds"}
+            assert answer["fingerprint"] == dlbackup.info(target, fingerprint=True).fingerprint
+            assert answer["fingerprint"] == dlbackup.info(source, fingerprint=True).fingerprint
+            assert (answer["replaced"], answer["missing_data_files"], answer["frozen"]) == (None, 0, False)
+            assert {table.name: table.columns for table in _tables(target, tmp_path)} == {
+                table.name: table.columns for table in _tables(source, tmp_path)
+            }
+
+
+def _tables(address: str, folder: Path) -> list[Table]:
+    with BackupReader(local(Path(_dumped(address, folder).path))) as reader:
+        return [entry.table for entry in reader.manifest.tables]
+
+
+def test_copy_of_a_backup_in_the_place_of_another(
+    file_lakes: FileLakes, lake: LakeFactory, tmp_path: Path, cli: Cli
+) -> None:
+    """A backup of a file replaces a catalog on PostgreSQL, on a restore's terms; who could read that still can."""
+    file, there = file_lakes.copy("plain", "1.5.5", tmp_path), lake("plain", "1.0")
+    backup = _dumped(str(file.path), tmp_path)
+    execute(there.url, "drop role if exists reader", "create role reader")
+    execute(
+        there.url, "grant usage on schema public to reader", "grant select on all tables in schema public to reader"
+    )
+
+    refused = cli("copy", backup.path, there.url, "--replace")
+    done = cli("copy", backup.path, there.url, "--replace", "--other-lake", "--json").json()
+
+    assert (refused.exit_code, "--other-lake" in refused.stderr) == (4, True)
+    assert done["replaced"] is not None
+    assert done["fingerprint"] == backup.fingerprint
+    assert execute(there.url, "set role reader", "select max(snapshot_id) from ducklake_snapshot") == [
+        (done["snapshot_id"],)
+    ]
+    execute(there.url, "drop owned by reader", "drop role reader")
+
+
+def test_frozen_lake_is_read_from_anywhere(
+    lake: LakeFactory, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of the oldest storage, for reading only, without a WAL: an engine reads all snapshots, also over http."""
+    made = lake("inlined", "0.3")
+    frozen = tmp_path / "public" / "frozen.ducklake"
+    frozen.parent.mkdir()
+
+    done = cli("copy", made.url, frozen, "--frozen", "--json").json()
+
+    assert done["frozen"]
+    assert [path.name for path in frozen.parent.iterdir()] == ["frozen.ducklake"]
+    assert frozen.stat().st_mode & 0o777 == 0o444
+    assert storage_of(frozen) == "v1.0.0+"
+    ends = ("first", "last")
+    assert hash_lake(made.engine, str(frozen), "main", ends) == hash_lake(made.engine, made.url, made.schema, ends)
+    reader = with_httpfs(made.engine)
+    with WebServer(frozen.parent) as url:
+        query = "select count(*), count(s) from lake.texts"
+        options = {"READ_ONLY": True}
+        expected = made.engine.run(made.url, made.schema, [query], options=options)
+        assert reader.run(f"{url}/frozen.ducklake", None, ["load httpfs", query], options=options)[-1:] == expected
+    assert cli("copy", made.url, frozen, "--frozen").exit_code == 4
+
+
+def test_what_is_no_frozen_lake(file_lakes: FileLakes, database: str, tmp_path: Path, cli: Cli) -> None:
+    """A lake whose files only some clients find is refused, until it is said where they are; so is a server."""
+    file = file_lakes.copy("plain", "1.5.5", tmp_path)
+    relative = tmp_path / "relative.ducklake"
+    dlbackup.copy(str(file.path), str(relative), dlbackup.RestoreOptions(data_path="data", data_files=False))
+    frozen = tmp_path / "frozen.ducklake"
+
+    refused = cli("copy", relative, frozen, "--frozen")
+    server = cli("copy", relative, database, "--frozen")
+    done = cli("copy", relative, frozen, "--frozen", "--data-path", file.data_path)
+
+    assert (refused.exit_code, "data/" in refused.stderr, "--data-path" in refused.stderr) == (4, True, True)
+    assert (server.exit_code, "a frozen lake is a DuckDB file" in server.stderr) == (2, True)
+    assert done.exit_code == 0
+    assert file.read_by(("last",), frozen) == file.read_by(("last",))
+
+
+def test_killed_copy_leaves_nothing(file_lakes: FileLakes, database: str, tmp_path: Path) -> None:
+    """Killed at some moments, in either direction, nothing is at the target, and the next copy clears up."""
+    file = file_lakes.copy("inlined", "1.5.5", tmp_path)
+    expected = dlbackup.info(str(file.path), fingerprint=True).fingerprint
+    target = tmp_path / "to" / "copy.ducklake"
+    target.parent.mkdir()
+    dlbackup.copy(str(file.path), database)
+    with_scratch = {**os.environ, "TMPDIR": str(tmp_path)}
+
+    for number in range(1, 4):
+        command = [sys.executable, "-m", "dlbackup", "copy", "-q", database, str(target)]
+        running = subprocess.Popen(command, env=with_scratch)
+        time.sleep(0.7 * number)
+        is_over = running.poll() is not None
+        running.kill()
+        running.wait()
+        assert not target.exists() or is_over or dlbackup.info(str(target), fingerprint=True).fingerprint == expected
+        target.unlink(missing_ok=True)
+    subprocess.run([*command[:-1], str(target)], env=with_scratch, check=True)
+
+    assert dlbackup.info(str(target), fingerprint=True).fingerprint == expected
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    assert list(tmp_path.glob("dlbackup-co*")) == []

@@ -1,0 +1,137 @@
+"""
+A catalog, exact, in another place of the same or another kind: a backup is made, proved and restored.
+
+The backup is a temporary one, in a folder that only its owner can read. What is not proved is never seen by others.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlbackup.addresses.address import names_backup, parse_address
+from dlbackup.backupfile.backup import Backup
+from dlbackup.catalogs.contract import Access, Client
+from dlbackup.catalogs.open import refuse_to_freeze, refuse_to_restore
+from dlbackup.engine.keys import check_secrets
+from dlbackup.errors import UsageError
+from dlbackup.runtime.progress import OnEvent, ignore
+from dlbackup.runtime.scratch import scratch_folder
+from dlbackup.runtime.workers import JOBS
+from dlbackup.stores.keys import NO_KEYS, Keys
+from dlbackup.transfer.dumping import dump_catalog
+from dlbackup.transfer.filling import RestoreOptions
+from dlbackup.transfer.way_back import WayBack
+from dlbackup.verbs.restore import Restored, restore
+
+_LEVEL = 1
+"""Of zstd: nobody keeps the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """
+    What was copied, and where it is; as of a restore.
+
+    Args:
+        source, target: as they were named, without secrets.
+        snapshot_id: the newest snapshot that the copy has; what was committed to the source since is not in it.
+        fingerprint: what the lake means, the same in both.
+    """
+
+    source: str
+    target: str
+    spec_version: str
+    snapshot_id: int | None
+    tables: int
+    rows: int
+    fingerprint: str
+    seconds: float
+    schema: str = ""
+    frozen: bool = False
+    replaced: str | None = None
+    missing_data_files: int | None = None
+    stale_clients: tuple[Client, ...] = ()
+    barred: bool = False
+    missing_grants: tuple[str, ...] = ()
+    way_back: WayBack | None = None
+    place: str = ""
+    kept: str = ""
+
+
+def copy(
+    source: str | Path | Backup,
+    target: str,
+    options: RestoreOptions | None = None,
+    *,
+    metadata_schema: str | None = None,
+    jobs: int = JOBS,
+    keys: Keys = NO_KEYS,
+    on_event: OnEvent = ignore,
+) -> Copied:
+    """
+    Make the catalog at an address, or in a backup, one at another address as well; nothing is there unless all is.
+
+    The data files stay where they are, and both catalogs name them.
+
+    Args:
+        options: as of a restore; its `metadata_schema` names the schema at the target.
+        metadata_schema: names the catalog where the place of the source holds several.
+        jobs: how many processes read the source.
+        keys: with the identities that open an encrypted backup.
+
+    Raises:
+        NotCarried: the target can't hold exactly what the source does.
+        UsageError, CatalogError, Refused, BackupError: as of `dump` and `restore`.
+    """
+    begun = time.monotonic()
+    options = options or RestoreOptions()
+    where = parse_address(target)
+    refuse_to_restore(where)
+    if options.frozen:
+        refuse_to_freeze(where)
+    check_secrets(options.secrets, data_files=options.data_files)
+    if isinstance(source, Backup) or names_backup(source):
+        if metadata_schema is not None:
+            raise UsageError("a backup holds one catalog, whose schema needs no name", "--target-schema names another")
+        name = source.path if isinstance(source, Backup) else str(source)
+        done = restore(source, target, options, keys=keys, on_event=on_event)
+    else:
+        address = parse_address(source)
+        name = str(address)
+        with scratch_folder("dlbackup-copy-") as folder:
+            made = dump_catalog(
+                address,
+                folder / "source.sql.zst",
+                metadata_schema,
+                _LEVEL,
+                jobs,
+                on_event,
+                max_rate=options.max_rate,
+                access=Access.of(options.wait, options.engine),
+                plaintext_keys=True,
+            )
+            done = restore(made, target, options, on_event=on_event)
+    return _copied(done, name, str(where), options, round(time.monotonic() - begun, 3))
+
+
+def _copied(done: Restored, source: str, target: str, options: RestoreOptions, seconds: float) -> Copied:
+    return Copied(
+        source=source,
+        target=target,
+        spec_version=done.spec_version,
+        snapshot_id=done.snapshot_id,
+        tables=done.tables,
+        rows=done.rows,
+        fingerprint=done.fingerprint,
+        seconds=seconds,
+        schema=done.schema,
+        frozen=options.frozen,
+        replaced=done.replaced,
+        missing_data_files=done.missing_data_files,
+        stale_clients=done.stale_clients,
+        barred=done.barred,
+        missing_grants=done.missing_grants,
+        way_back=done.way_back,
+        place=done.place,
+        kept=done.kept,
+    )
