@@ -92,8 +92,9 @@ def _marks(column: Column) -> tuple[str, str]:
 
 def row_query(schema: str, table: Table) -> str:
     """Return the query for a table's rows, each as one text that ends with a line feed."""
-    values = " || ',' || ".join(map(_value, table.columns))
-    return f"select {values} || chr(10) from {place(schema, table.name)}"
+    # One call, whatever the number of columns: DuckDB takes no expression of more than 1,000 operators.
+    values = ", ',', ".join(map(_value, table.columns))
+    return f"select concat({values}, chr(10)) from {place(schema, table.name)}"
 
 
 def _value(column: Column) -> str:
