@@ -123,13 +123,13 @@ def rewrite_for(address: Address, dialect: Dialect) -> Rewrite:
     Return how rows of a backup have to be rewritten to be loaded at an address; imports no driver.
 
     Raises:
-        UsageError: nothing can be restored there, or not from a backup of that dialect.
+        UsageError: nothing can be restored there, or not from a backup of that dialect as it is.
     """
     refuse_to_restore(address)
     if address.kind != dialect:
         raise UsageError(
-            f"the backup is of a catalog in {_KINDS[dialect]}, and this version of dlbackup restores those to the same"
-            f" kind only, not to {address}"
+            f"the backup is of a catalog in {_KINDS[dialect]}, and is tried on the same kind only, not on {address}",
+            "dlbackup restore and dlbackup copy carry it to another kind",
         )
     return _BACKENDS[address.kind].rewrite()
 

@@ -71,6 +71,10 @@ class Layouts:
         possible = [found for at in changes if _fits(table, found := self._at(lake_table, at), may_store)]
         return possible[0] if possible and all(found == possible[0] for found in possible) else None
 
+    def knows(self, table: Table) -> bool:
+        """Tell whether the lake has had a table that an inlined one is of: when it has expired, none reads its rows."""
+        return lake_table_id(table) in self._columns
+
     def _at(self, table: int, snapshot: int) -> Layout:
         there = [it for it in self._columns.get(table, ()) if it.is_there(snapshot)]
         return {it.name.lower(): _type(it, there) for it in there if it.parent is None}

@@ -52,6 +52,7 @@ from dlbackup.transfer.encoding import (
 _LEVEL = 1
 _OWN = len(INLINED_COLUMNS["inlined-data"])
 _FLUSH = "have DuckLake write the inlined rows into files first: CALL ducklake_flush_inlined_data('lake')"
+_REGISTRY = "ducklake_inlined_data_tables"
 _HAS_NUL = "contains(cast({v} as varchar), chr(0))"
 
 
@@ -118,7 +119,7 @@ def converted(
         collector_paused(),
     ):
         _refuse_strange(reader, dialect)
-        _say_what_stays(reader, on_event)
+        _say_what_stays(reader, dialect, on_event)
         conversion = _Conversion(reader, header, bench, writer, dressed)
         conversion.run()
         writer.finish(reader.manifest.left_out, conversion.written.result())
@@ -156,6 +157,8 @@ def _refuse_strange(reader: BackupReader, dialect: Dialect) -> None:
         )
     limits = limits_of(dialect)
     for entry in manifest.tables:
+        if _is_left_out(entry, dialect):
+            continue
         table = entry.table
         encoded = [column.name for column in table.columns if column.encoded]
         if entry.kind == "fixed" and encoded and not limits.nul:
@@ -169,25 +172,41 @@ def _refuse_strange(reader: BackupReader, dialect: Dialect) -> None:
                 f"table {table.name} doesn't begin with DuckLake's own columns, so nobody knows what is in it",
                 "dlbackup check says more",
             )
-        long = [name for name in table.column_names if limits.name_bytes and len(name.encode()) > limits.name_bytes]
-        if long:
+        if long := _too_long(table, dialect):
             raise NotCarried(
                 f"table {table.name} has inlined rows with names of more than {limits.name_bytes} bytes, which the"
                 f" other catalog cuts: {listed(long)}",
                 _FLUSH,
             )
-        if limits.columns and len(table.columns) > limits.columns:
+        if _is_too_wide(table, dialect):
             raise NotCarried(
                 f"table {table.name} has {len(table.columns)} columns, and the other catalog takes {limits.columns}",
                 _FLUSH,
             )
 
 
-def _say_what_stays(reader: BackupReader, on_event: OnEvent) -> None:
+def _too_long(table: Table, dialect: Dialect) -> list[str]:
+    most = limits_of(dialect).name_bytes
+    return [name for name in table.column_names if most and len(name.encode()) > most]
+
+
+def _is_too_wide(table: Table, dialect: Dialect) -> bool:
+    most = limits_of(dialect).columns
+    return bool(most) and len(table.columns) > most
+
+
+def _is_left_out(entry: Entry, dialect: Dialect) -> bool:
+    """Tell whether a table is for inlined rows that it hasn't, and that the other catalog can't have: flushed ones."""
+    is_impossible = bool(_too_long(entry.table, dialect)) or _is_too_wide(entry.table, dialect)
+    return entry.kind == "inlined-data" and not entry.rows and is_impossible
+
+
+def _say_what_stays(reader: BackupReader, dialect: Dialect, on_event: OnEvent) -> None:
     """Warn of what hangs on tables beside what DuckLake makes."""
     stays = []
     for entry in reader.manifest.tables:
         table = entry.table
+        stays += [f"the empty table {table.name}"] if _is_left_out(entry, dialect) else []
         stays += [f"index {index.name}" for index in table.indexes]
         stays += [f"sequence {sequence.name}" for sequence in table.sequences]
         stays += [f"row-level security of table {table.name}"] if table.row_security else []
@@ -246,6 +265,7 @@ class _Conversion:
         self._bench, self._writer, self._dressed = bench, writer, dressed
         self._from = reader.manifest.header.dialect
         self._layouts = Layouts(_rows_of(reader))
+        self._left_out = {it.table.name for it in reader.manifest.tables if _is_left_out(it, header.dialect)}
 
     def run(self) -> None:
         """Convert all tables."""
@@ -264,8 +284,12 @@ class _Conversion:
         entry = next(items)
         assert isinstance(entry, Entry)  # noqa: S101 - as `scan` promises
         blocks = (item for item in items if isinstance(item, RowBlock))
+        if entry.table.name in self._left_out:
+            return
         if entry.kind == "inlined-data":
             self._inlined(entry, blocks)
+        elif entry.table.name == _REGISTRY and self._left_out:
+            self._registered(entry, blocks)
         else:
             self._as_is(entry, blocks)
 
@@ -282,6 +306,16 @@ class _Conversion:
         parts = [fingerprint.of(entry.table) for fingerprint in (self.expected, self._as_it_is)]
         rows = (_seen(block, parts) for block in blocks)
         self._writer.write_table(self._dressed(table), rows, self.written.of(table))
+
+    def _registered(self, entry: Entry, blocks: Iterable[RowBlock]) -> None:
+        """Write the list of inlined tables without those that are left out."""
+        table = spec.load(self._header.spec_version)[entry.table.name]
+        place = entry.table.column_names.index("table_name")
+        rows = [bytes(row) for block in blocks for row in block.rows]
+        rows = [row for row in rows if parse(row)[place] not in self._left_out]
+        for fingerprint in (self.expected, self._as_it_is):
+            fingerprint.of(entry.table).add(rows, digest(rows))
+        self._writer.write_table(self._dressed(table), statements_of([rows]), self.written.of(table))
 
     def _inlined(self, entry: Entry, blocks: Iterable[RowBlock]) -> None:
         types = self._value_types(entry)
@@ -311,10 +345,11 @@ class _Conversion:
         found[:_OWN] = ["BIGINT"] * _OWN
         if None in found:
             layout = self._layouts.of(table, lambda column, type_: may_store(self._from, column, type_))
-            if layout is None and entry.rows:
+            if layout is None and entry.rows and self._layouts.knows(table):
                 raise NotCarried(
-                    f"nobody knows of which types the rows in table {table.name} are: the lake has no such columns",
-                    "dlbackup check says what became of the table",
+                    f"nobody knows of which types the rows in table {table.name} are: no layout of the lake's table has"
+                    " such columns, or several have",
+                    _FLUSH,
                 )
             layout = layout or {column.name.lower(): values_of(self._from, column) for column in table.columns[_OWN:]}
             found[_OWN:] = [layout[column.name.lower()] for column in table.columns[_OWN:]]

@@ -146,10 +146,15 @@ def value_type_in(dialect: Dialect, column: Column) -> str | None:
     return _as_duckdb(column.type) if dialect == "duckdb" else None
 
 
+_WIDEST = ("VARCHAR", "BLOB", "SMALLINT", "INTEGER", "BIGINT", "DOUBLE")
+
+
 def values_of(dialect: Dialect, column: Column) -> str:
-    """Return a DuckDB type of which values may be stored in a column; empty where there is none."""
+    """Return the DuckDB type that holds whatever may be stored in a column; empty where there is none."""
     digits = column.type[column.type.find("(") :] if "(" in column.type else ""
-    names = (name + digits for name in _POSTGRES if name != "nested")
+    # Bytes may be a text or none; a text may be anything.
+    widest = [name for name in _WIDEST if not (name == "VARCHAR" and column.type == "bytea")]
+    names = (name + digits for name in (*widest, *_POSTGRES) if name != "nested")
     return next((name for name in names if may_store(dialect, column, name)), "")
 
 

@@ -8,12 +8,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlbackup.addresses.address import names_backup, parse_address
+from dlbackup.addresses.address import Address, names_backup, parse_address
 from dlbackup.backupfile.backup import Backup
 from dlbackup.catalogs.contract import Access, Client
 from dlbackup.catalogs.open import refuse_to_freeze, refuse_to_restore
 from dlbackup.engine.keys import check_secrets
-from dlbackup.errors import UsageError
+from dlbackup.errors import NotCarried, Unsupported, UsageError
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.runtime.workers import JOBS
@@ -99,19 +99,28 @@ def copy(
         address = parse_address(source)
         name = str(address)
         with scratch_folder("dlbackup-copy-") as folder:
-            made = dump_catalog(
-                address,
-                folder / "source.sql.zst",
-                metadata_schema,
-                _LEVEL,
-                jobs,
-                on_event,
-                max_rate=options.max_rate,
-                access=Access.of(options.wait, options.engine),
-                plaintext_keys=True,
-            )
+            made = _dumped(address, folder / "source.sql.zst", metadata_schema, options, jobs, on_event)
             done = restore(made, target, options, on_event=on_event)
     return _copied(done, name, str(where), options, round(time.monotonic() - begun, 3))
+
+
+def _dumped(
+    address: Address, to: Path, schema: str | None, options: RestoreOptions, jobs: int, on_event: OnEvent
+) -> Backup:
+    try:
+        return dump_catalog(
+            address,
+            to,
+            schema,
+            _LEVEL,
+            jobs,
+            on_event,
+            max_rate=options.max_rate,
+            access=Access.of(options.wait, options.engine),
+            plaintext_keys=True,
+        )
+    except Unsupported as exc:
+        raise NotCarried(exc.message, exc.hint) from exc
 
 
 def _copied(done: Restored, source: str, target: str, options: RestoreOptions, seconds: float) -> Copied:

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from support.cli import Cli
 from support.comparison import execute
-from support.engines.engines import Engine, with_httpfs
+from support.engines.engines import Engine, engine, with_httpfs
 from support.lakes.in_files import FileLakes, Hashes
 from support.lakes.lakes import LakeFactory, hash_lake
 from support.servers.servers import Server
@@ -50,9 +50,9 @@ def storage_of(path: Path) -> str:
         return str(connection.execute(query).fetchall()[0][0])
 
 
-def _writes_on(engine: Engine, address: str, schema: str) -> list[list[object]]:
+def _writes_on(writer: Engine, address: str, schema: str) -> list[list[object]]:
     """Have an engine write to a catalog, and return what it reads then."""
-    return list(engine.run(address, schema, _WRITING)[-1])
+    return list(writer.run(address, schema, _WRITING)[-1])
 
 
 @pytest.mark.parametrize(("version", "spec"), GENERATIONS)
@@ -131,6 +131,59 @@ def test_what_postgres_cant_hold_is_refused(file_lakes: FileLakes, database: str
     assert (refused.value.exit_code, "ducklake_flush_inlined_data" in refused.value.hint) == (4, True)
     with pytest.raises(errors.NotALake):
         dlbackup.info(database)
+
+
+_LONG = "x" * 70
+_WIDE = ", ".join(f"c{number} integer" for number in range(1650))
+_ONLY_IN_FILES = {
+    "names of more than 63 bytes": (f"create table lake.t ({_LONG} integer)", "insert into lake.t values (1)"),
+    "1653 columns": (f"create table lake.t ({_WIDE})", "insert into lake.t (c0) values (1)"),
+    "in column v": ("create table lake.t (v variant)", "insert into lake.t values (42::variant)"),
+}
+
+
+@pytest.mark.parametrize(("said", "statements"), list(_ONLY_IN_FILES.items()), ids=["long", "wide", "variant"])
+def test_refused_rows_can_be_flushed(
+    said: str, statements: tuple[str, str], database: str, tmp_path: Path, cli: Cli
+) -> None:
+    """What only a file can inline is refused, and after the advice that is given the lake moves, and is written to."""
+    made, file = engine("1.5.5"), tmp_path / "lake.ducklake"
+    option = "call lake.set_option('data_inlining_row_limit', 100)"
+    made.run(str(file), None, [option, *statements], data_path=tmp_path / "data")
+
+    refused = cli("copy", file, database)
+    made.run(str(file), None, ["call ducklake_flush_inlined_data('lake')"])
+    done = cli("copy", file, database)
+
+    assert (refused.exit_code, said in refused.stderr) == (4, True)
+    assert "ducklake_flush_inlined_data" in refused.stderr
+    assert done.exit_code == 0, done.stderr
+    assert hash_lake(made, database, "public") == hash_lake(made, str(file), "main")
+    if "columns" not in said:  # of that width DuckDB 1.5 writes nothing but files there
+        made.run(database, "public", [statements[1]])
+
+
+def test_rows_of_a_table_that_has_expired_move(database: str, tmp_path: Path) -> None:
+    """1.4 leaves the inlined rows of a dropped table behind, whose columns nobody knows; none reads them."""
+    made = engine("1.4.4")
+    statements = [
+        "call lake.set_option('data_inlining_row_limit', 100)",
+        "create table lake.gone (d decimal(5, 2), s varchar, j json)",
+        "insert into lake.gone values (1.25, 'it''s', '{}')",
+        "create table lake.kept (i tinyint)",
+        "insert into lake.kept values (1)",
+        "drop table lake.gone",
+        "alter table lake.kept alter i type bigint",
+        "insert into lake.kept values (2)",
+        "select count(*) from ducklake_expire_snapshots('lake', older_than => now())",
+    ]
+    made.run(database, None, statements, data_path=tmp_path / "data")
+    file = tmp_path / "lake.ducklake"
+
+    copied = dlbackup.copy(database, str(file))
+
+    assert copied.fingerprint == dlbackup.info(database, fingerprint=True).fingerprint
+    assert hash_lake(made, str(file), "main") == hash_lake(made, database, "public")
 
 
 def test_moving_leaves_and_says_what_only_postgres_has(lake: LakeFactory, tmp_path: Path) -> None:

@@ -288,10 +288,11 @@ def test_interrupted_restore_leaves_nothing(number: signal.Signals, one: FileLak
 
 
 def test_kinds_are_not_mixed(backup: Path, tmp_path: Path, cli: Cli) -> None:
-    """A backup of a file goes into a file only, and one of PostgreSQL's to PostgreSQL only."""
-    refused = cli("restore", backup, "postgres:host=/nonexistent dbname=lake")
+    """A backup of a file is tried in a file only; only a restore takes it to PostgreSQL."""
+    refused = cli("verify", backup, "--rehearse", "postgres:host=/nonexistent dbname=lake")
     assert refused.exit_code == 2
     assert "of a catalog in a DuckDB file" in refused.stderr
+    assert cli("restore", backup, "postgres:host=/nonexistent dbname=lake").exit_code == 1  # there is no server
 
 
 def test_symbolic_link_stays_one(one: FileLake, backup: Path, tmp_path: Path) -> None:

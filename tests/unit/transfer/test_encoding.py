@@ -172,7 +172,15 @@ def test_columns_say_what_they_hold() -> None:
     assert value_type_in("duckdb", Column(name="c", type="bigint")) == "BIGINT"
     assert value_type_in("duckdb", Column(name="c", type="INTEGER[]")) == "INTEGER[]"
     assert value_type_in("postgres", Column(name="c", type="integer")) is None
-    assert values_of("postgres", Column(name="c", type="numeric(5,2)")) == "DECIMAL(5,2)"
+    for stored, widest in (
+        ("numeric(5,2)", "DECIMAL(5,2)"),
+        ("character varying", "VARCHAR"),
+        ("bytea", "BLOB"),
+        ("smallint", "SMALLINT"),
+        ("double precision", "DOUBLE"),
+        ("date", "DATE"),
+    ):
+        assert values_of("postgres", Column(name="c", type=stored)) == widest
     assert values_of("postgres", Column(name="c", type="point")) == ""
 
 
