@@ -52,12 +52,18 @@ from dlbackup.transfer.encoding import (
 _LEVEL = 1
 _OWN = len(INLINED_COLUMNS["inlined-data"])
 _FLUSH = "have DuckLake write the inlined rows into files first: CALL ducklake_flush_inlined_data('lake')"
+_MIGRATE = "migrate the lake to 0.3 or later first, or have DuckDB write these tables anew without inlining"
 _REGISTRY = "ducklake_inlined_data_tables"
 _HAS_NUL = "contains(cast({v} as varchar), chr(0))"
 
 
 def _as_it_is(table: Table) -> Table:
     return table
+
+
+def _way_out(version: str) -> str:
+    """Return what to do about inlined rows of a lake of that version."""
+    return _FLUSH if spec.load(version) and not spec.is_older(version, "0.3") else _MIGRATE
 
 
 @contextmanager
@@ -176,12 +182,12 @@ def _refuse_strange(reader: BackupReader, dialect: Dialect) -> None:
             raise NotCarried(
                 f"table {table.name} has inlined rows with names of more than {limits.name_bytes} bytes, which the"
                 f" other catalog cuts: {listed(long)}",
-                _FLUSH,
+                _way_out(version),
             )
         if _is_too_wide(table, dialect):
             raise NotCarried(
                 f"table {table.name} has {len(table.columns)} columns, and the other catalog takes {limits.columns}",
-                _FLUSH,
+                _way_out(version),
             )
 
 
@@ -325,7 +331,7 @@ class _Conversion:
             [form.reading(f"c{number}") for number, form in enumerate(ours.forms)],
             (_seen(block, [plain]) for block in blocks),
         )
-        theirs = self._other_side(entry.table, types)
+        theirs = self._other_side(entry, types)
         self._refuse_lost(theirs)
         normal = self.expected.of(entry.table)
         for block in ours.texts(self._bench):
@@ -349,7 +355,7 @@ class _Conversion:
                 raise NotCarried(
                     f"nobody knows of which types the rows in table {table.name} are: no layout of the lake's table has"
                     " such columns, or several have",
-                    _FLUSH,
+                    _way_out(self._header.spec_version),
                 )
             layout = layout or {column.name.lower(): values_of(self._from, column) for column in table.columns[_OWN:]}
             found[_OWN:] = [layout[column.name.lower()] for column in table.columns[_OWN:]]
@@ -362,10 +368,20 @@ class _Conversion:
             )
         return [type_ for type_ in types if type_]
 
-    def _other_side(self, table: Table, types: Sequence[str]) -> _Side:
+    def _other_side(self, entry: Entry, types: Sequence[str]) -> _Side:
         """Return how the values on the bench are stored where they come to."""
+        table = entry.table
         to, generation = self._header.dialect, generation_of(self._header.spec_version)
-        other = _plain(table, [*["bigint"] * _OWN, *(stored_in(to, type_, generation) for type_ in types[_OWN:])])
+        stored = ["bigint"] * _OWN + [stored_in(to, type_, generation) for type_ in types[_OWN:]]
+        unread = [column.name for column, it in zip(table.columns, stored, strict=True) if not it]
+        if unread and entry.rows:
+            raise NotCarried(
+                f"table {table.name} holds inlined values of types that DuckDB {generation} doesn't read rightly there,"
+                f" in column {listed(unread, separator=', ')}",
+                _way_out(self._header.spec_version),
+            )
+        stored = [it or stored_in(to, type_, "1.4") for it, type_ in zip(stored, types, strict=True)]
+        other = _plain(table, stored)
         if limits_of(to).nul:
             asked = [_HAS_NUL.replace("{v}", f"v{number}") for number in range(len(types))]
             nul = self._bench.any(asked)
@@ -390,7 +406,7 @@ class _Conversion:
             raise NotCarried(
                 f"table {side.table.name} holds inlined values that the other catalog can't hold as they are, in column"
                 f" {listed(list(dict.fromkeys(lost)), separator=', ')}",
-                _FLUSH,
+                _way_out(self._header.spec_version),
             )
 
 

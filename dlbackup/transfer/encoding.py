@@ -7,7 +7,7 @@ stored, and how such a text becomes a value and a value such a text. A further b
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from dlbackup.lake import spec
 from dlbackup.tables.definition import Column
@@ -15,7 +15,7 @@ from dlbackup.tables.duckdbtypes import STANDARD
 from dlbackup.tables.printing import double, interval, numeric, real
 from dlbackup.tables.types import Dialect
 
-Generation = Literal["1.4", "1.5"]
+Generation = Literal["1.3", "1.4", "1.5"]
 """The DuckDB that made an inlined table, as far as tables differ by that."""
 _POSTGRES: dict[str, str | tuple[str, str]] = {
     "BOOLEAN": "boolean",
@@ -51,6 +51,13 @@ _POSTGRES: dict[str, str | tuple[str, str]] = {
     "nested": "character varying",
 }
 """How DuckDB stores the values of a type on PostgreSQL: 1.4, and 1.5 where that is another way."""
+_BY_1_3 = frozenset(
+    {
+        *("BOOLEAN", "SMALLINT", "INTEGER", "BIGINT", "FLOAT", "DOUBLE", "DECIMAL", "VARCHAR", "JSON", "BLOB", "DATE"),
+        *("TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIME", "TIME WITH TIME ZONE", "INTERVAL", "UUID"),
+    }
+)
+"""The types whose values 1.3 gives back there: it stores them as 1.4 does, but FLOAT. Others it reads wrongly."""
 _ALSO_POSTGRES = {"JSON": "character varying"}
 _IN_ARRAYS = frozenset(
     {"BOOLEAN", "TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "FLOAT", "DOUBLE"}
@@ -122,6 +129,8 @@ class _Rules:
 
 def generation_of(version: str) -> Generation:
     """Return which engines make inlined tables in catalogs of a spec version."""
+    if spec.is_older(version, "0.3-dev1"):
+        return "1.3"
     return "1.4" if spec.is_older(version, "0.4-dev1") else "1.5"
 
 
@@ -131,14 +140,14 @@ def schema_in(dialect: Dialect, source: Dialect, schema: str) -> str:
 
 
 def stored_in(dialect: Dialect, value_type: str, generation: Generation) -> str:
-    """Return the type of the column for values of a DuckDB type, as an engine makes it."""
-    return _RULES[dialect].stored(value_type, generation)[0]
+    """Return the type of the column for values of a DuckDB type, as an engine makes it; empty where none reads them."""
+    return next(iter(_RULES[dialect].stored(value_type, generation)), "")
 
 
 def may_store(dialect: Dialect, column: Column, value_type: str) -> bool:
     """Tell whether some engine stores values of that DuckDB type in such a column."""
     stored = _RULES[dialect].stored
-    return column.type in (*stored(value_type, "1.4"), *stored(value_type, "1.5"))
+    return any(column.type in stored(value_type, generation) for generation in get_args(Generation))
 
 
 def value_type_in(dialect: Dialect, column: Column) -> str | None:
@@ -228,6 +237,8 @@ _DATES = ("date", "timestamp without time zone", "timestamp with time zone")
 
 def _stored_by_postgres(value_type: str, generation: Generation) -> tuple[str, ...]:
     rule = _rule(value_type)
+    if generation == "1.3" and (rule not in _BY_1_3 or rule == "FLOAT"):
+        return ("real",) if rule == "FLOAT" else ()
     found = _POSTGRES.get(rule, ())
     stored = (found,) if isinstance(found, str) else (found[generation == "1.5"],) if found else ()
     element = value_type.removesuffix("[]")

@@ -167,6 +167,16 @@ def test_rules_know_every_type() -> None:
         assert changed.startswith(stored_in("postgres", value_type, "1.5"))
 
 
+def test_values_that_1_3_reads_wrongly_are_not_stored_for_it() -> None:
+    """On PostgreSQL it reads NULL, or another time, or crashes; in files it reads all."""
+    wrong = {name for name in VALUES if not stored_in("postgres", name, "1.3")}
+
+    assert wrong >= {"TINYINT", "UBIGINT", "HUGEINT", "TIMESTAMP_NS", "INTEGER[]", "STRUCT(a INTEGER, b VARCHAR)"}
+    assert wrong.isdisjoint({"INTEGER", "VARCHAR", "DATE", "DECIMAL(18,3)", "BLOB"})
+    assert stored_in("postgres", "FLOAT", "1.3") == "real"
+    assert all(stored_in("duckdb", name, "1.3") for name in VALUES)
+
+
 def test_columns_say_what_they_hold() -> None:
     """Those of a DuckDB file do, others say at best what they could."""
     assert value_type_in("duckdb", Column(name="c", type="bigint")) == "BIGINT"
