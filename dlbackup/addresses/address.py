@@ -7,6 +7,7 @@ else, so that no message, file name or log can hold a password.
 
 import os
 import re
+import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,9 @@ from dlbackup.errors import UsageError
 
 Kind = Literal["postgres", "duckdb", "sqlite"]
 _SHOWN = ("host", "hostaddr", "port", "dbname", "user", "service")
-FILE_ENDINGS = (".ducklake", ".duckdb", ".db", ".ddb")
+_SQLITE_ENDINGS = (".sqlite", ".sqlite3")
+FILE_ENDINGS = (".ducklake", ".duckdb", ".db", ".ddb", *_SQLITE_ENDINGS)
+_SQLITE = b"SQLite format 3\0"
 BACKUP_ENDINGS = (".zst", ".zst.age")
 """How names of backups end, plain and encrypted ones."""
 
@@ -77,14 +80,12 @@ def parse_address(given: str | Path) -> Address:
         if tail.startswith(("postgresql://", "postgres://")):
             return Address("postgres", parse_uri(tail))
         return Address("postgres", parse_keywords(tail))
-    if colon and scheme == "duckdb" and tail:
-        return Address("duckdb", path=tail)
-    if colon and scheme == "sqlite" and tail:
-        return Address("sqlite", path=tail)
+    if colon and scheme in ("duckdb", "sqlite") and tail:
+        return Address("sqlite" if _is_sqlite(tail, like=scheme == "sqlite") else "duckdb", path=tail)
     if rest and "=" not in rest and "://" not in rest and rest.endswith(FILE_ENDINGS):
-        return Address("duckdb", path=rest)
+        return _at(rest)
     if rest != given.strip() and _names_file(rest):
-        return Address("duckdb", path=rest)
+        return _at(rest)
     raise UsageError(f"the address can't be understood (it begins with {_beginning(rest)!r})", ADDRESS_HINT)
 
 
@@ -93,9 +94,29 @@ def _names_file(text: str) -> bool:
     return re.fullmatch(r"[^:=]*[./][^:=]*", text) is not None
 
 
+def _at(path: str) -> Address:
+    return Address("sqlite" if _is_sqlite(path, like=path.endswith(_SQLITE_ENDINGS)) else "duckdb", path=path)
+
+
+def _is_sqlite(path: str, *, like: bool) -> bool:
+    """
+    Tell by a file's first bytes whether it is SQLite's; `like` where they say nothing.
+
+    Another process looks: were the file open in a DuckDB of this one, a second opening here would drop its lock.
+    """
+    if not Path(path).is_file():
+        return like
+    try:
+        looking = ["head", "-c", str(len(_SQLITE)), "--", path]
+        first = subprocess.run(looking, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return like  # who opens it says what is wrong
+    return first == _SQLITE or (like and first[8:12] != b"DUCK")
+
+
 def _of_file(path: Path) -> Address:
     if path.name.endswith(FILE_ENDINGS) and not names_postgres(path):
-        return Address("duckdb", path=str(path))
+        return _at(str(path))
     raise UsageError(
         f"a Path names no catalog unless it ends in {', '.join(FILE_ENDINGS)} (this one begins with"
         f" {_beginning(str(path))!r})",

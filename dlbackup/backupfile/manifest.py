@@ -12,7 +12,7 @@ from dlbackup.tables.definition import Kind, SchemaRights, Table
 from dlbackup.tables.digest import Rows
 from dlbackup.tables.types import Dialect
 
-FORMATS: dict[Dialect, int] = {"postgres": 1, "duckdb": 2}
+FORMATS: dict[Dialect, int] = {"postgres": 1, "duckdb": 2, "sqlite": 2}
 """The format of a backup, by its dialect: what reads only 1 says of 2 that it is a newer one."""
 
 

@@ -70,8 +70,9 @@ class BackupReader:
             value = json.loads(lines[1][3:])
             found = value["header"]["format"]
             if found not in FORMATS.values():
+                known = sorted(set(FORMATS.values()))
                 raise UnknownFormat(
-                    f"the backup has format {found!r}; this dlbackup reads {' and '.join(map(str, FORMATS.values()))}",
+                    f"the backup has format {found!r}; this dlbackup reads {' and '.join(map(str, known))}",
                     "use a newer dlbackup",
                 )
             self._header_json = as_json(value["header"])

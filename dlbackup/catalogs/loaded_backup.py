@@ -9,7 +9,7 @@ and while the next are read, so memory stays bounded whatever the size of the ba
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +28,7 @@ from dlbackup.lake.inlined import HEXADECIMAL, INLINED_COLUMNS, begins_right, la
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Meter, OnEvent, ignore
 from dlbackup.tables.definition import Column, Kind, Table
+from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import quote_identifier, quote_literal
 from dlbackup.tables.rows import parse
 from dlbackup.tables.types import Written, written_as
@@ -39,7 +40,11 @@ _MEMORY = "40MiB"
 _LINE_BYTES = 2 << 20
 _ROWS_AT_ONCE = 10_000
 _HEXADECIMAL = re.compile(HEXADECIMAL)
-_TYPES: dict[Written, str] = {"integer": "BIGINT", "boolean": "BOOLEAN", "text": "VARCHAR"}
+_TYPES: dict[Written, str] = {
+    "integer": "BIGINT",
+    "boolean": "BOOLEAN",
+    **dict.fromkeys(("text", "real", "bytes", "any"), "VARCHAR"),
+}
 _INLINED: dict[Kind, str] = {"inlined-data": "inlined_rows", "inlined-delete": "inlined_deletes"}
 
 
@@ -88,6 +93,40 @@ def load(
         with collector_paused(), room(), _Feed(connection, Path(folder) / "rows.csv") as feed:
             _load(reader, wanted, feed, on_event)
         yield LoadedBackup(connection, tuple(entry.table for entry in reader.manifest.tables))
+
+
+class Loading:
+    """A DuckDB into which tables go as they are wanted, whole; an in-process one, in a block."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, feed: "_Feed") -> None:
+        self.connection, self._feed = connection, feed
+
+    def fixed(self, table: Table, blocks: Iterable[Block]) -> None:
+        """Load a fixed table."""
+        self._fill(_Loader(self._feed, table), blocks)
+
+    def inlined(self, kind: Kind, tables: Iterable[tuple[Table, Iterable[Block]]]) -> None:
+        """Load DuckLake's own columns of all inlined tables of a kind."""
+        rows = ([_own_columns(table, bytes(row)) for row in block] for table, blocks in tables for block in blocks)
+        self._fill(_Loader(self._feed, _inlined_table(kind)), rows)
+
+    @staticmethod
+    def _fill(loader: "_Loader", blocks: Iterable[Block]) -> None:
+        with collector_paused(), room():
+            for block in blocks:
+                loader.add([bytes(row) for row in block])
+            loader.finish()
+
+
+@contextmanager
+def loading() -> Iterator[Loading]:
+    """Open a DuckDB for the block, to be filled table by table."""
+    with (
+        tempfile.TemporaryDirectory(prefix="dlbackup-") as folder,
+        in_process(Path(folder)) as connection,
+        _Feed(connection, Path(folder) / "rows.csv") as feed,
+    ):
+        yield Loading(connection, feed)
 
 
 def _load(reader: BackupReader, wanted: Callable[[Table], Sequence[str]], feed: "_Feed", on_event: OnEvent) -> None:

@@ -13,6 +13,7 @@ from dlbackup.tables.types import Dialect
 if TYPE_CHECKING:
     from dlbackup.catalogs.duckdb.catalog import FileCatalog
     from dlbackup.catalogs.postgres.catalog import PostgresCatalog
+    from dlbackup.catalogs.sqlite.catalog import SqliteCatalog
 
 
 _Remaking = Callable[[Address, str, Access], AbstractContextManager[Remake]]
@@ -68,6 +69,18 @@ def _remaking() -> _Remaking:
     return remaking
 
 
+def _sqlite() -> "type[SqliteCatalog]":
+    from dlbackup.catalogs.sqlite.catalog import SqliteCatalog
+
+    return SqliteCatalog
+
+
+def _values() -> Rewrite:
+    from dlbackup.catalogs.sqlite.rewrite import values
+
+    return values
+
+
 def _csv_rows() -> Rewrite:
     from dlbackup.catalogs.duckdb.rewrite import csv_rows
 
@@ -77,8 +90,9 @@ def _csv_rows() -> Rewrite:
 _BACKENDS: dict[Kind, _Loaders] = {
     "postgres": _Loaders(_postgres, _copy_text),
     "duckdb": _Loaders(_duckdb, _csv_rows, _remaking),
+    "sqlite": _Loaders(_sqlite, _values),
 }
-_DIALECTS: dict[Kind, Dialect] = {"postgres": "postgres", "duckdb": "duckdb"}
+_DIALECTS: dict[Kind, Dialect] = {"postgres": "postgres", "duckdb": "duckdb", "sqlite": "sqlite"}
 _KINDS: dict[Kind, str] = {"postgres": "PostgreSQL", "duckdb": "a DuckDB file", "sqlite": "a SQLite file"}
 
 
@@ -93,11 +107,10 @@ def open_catalog(
         access: to a file; by default nobody is waited for.
 
     Raises:
-        Unsupported: a kind of catalog that this version can't handle.
         CatalogError: unreachable, not a lake, or ambiguous.
         Locked: somebody has the file open for writing.
     """
-    return _loaders(address).backend().open(address, schema, access)
+    return _BACKENDS[address.kind].backend().open(address, schema, access)
 
 
 def open_for_restore(
@@ -112,10 +125,9 @@ def open_for_restore(
         own: the backup's own, which is taken where nobody named one and no catalog is to be replaced.
 
     Raises:
-        Unsupported: a kind of catalog that this version can't handle.
         CatalogError: unreachable, or several catalogs could be meant.
     """
-    return _loaders(address).backend().open_for_restore(address, wanted, own, access, replace=replace)
+    return _BACKENDS[address.kind].backend().open_for_restore(address, wanted, own, access, replace=replace)
 
 
 def rewrite_for(address: Address, dialect: Dialect) -> Rewrite:
@@ -123,9 +135,8 @@ def rewrite_for(address: Address, dialect: Dialect) -> Rewrite:
     Return how rows of a backup have to be rewritten to be loaded at an address; imports no driver.
 
     Raises:
-        UsageError: nothing can be restored there, or not from a backup of that dialect as it is.
+        UsageError: not from a backup of that dialect as it is.
     """
-    refuse_to_restore(address)
     if address.kind != dialect:
         raise UsageError(
             f"the backup is of a catalog in {_KINDS[dialect]}, and is tried on the same kind only, not on {address}",
@@ -135,13 +146,7 @@ def rewrite_for(address: Address, dialect: Dialect) -> Rewrite:
 
 
 def dialect_at(address: Address) -> Dialect:
-    """
-    Return in whose words a backup has to be to be restored at an address.
-
-    Raises:
-        UsageError: nothing can be restored there.
-    """
-    refuse_to_restore(address)
+    """Return in whose words a backup has to be to be restored at an address."""
     return _DIALECTS[address.kind]
 
 
@@ -153,22 +158,19 @@ def refuse_to_freeze(address: Address) -> None:
         )
 
 
-def refuse_to_restore(address: Address) -> None:
-    """Raise UsageError where nothing can be restored so far."""
-    if address.kind not in _BACKENDS:
-        raise UsageError(
-            f"this version of dlbackup restores to PostgreSQL and into DuckDB files only, not to {address}"
+def is_in_file(address: Address) -> bool:
+    """Tell whether there is no server, so that a copy of a catalog is a file beside."""
+    return address.kind != "postgres"
+
+
+def refuse_to_migrate(address: Address) -> None:
+    """Raise Unsupported where the kind of catalog can't be migrated so far."""
+    if address.kind == "sqlite":
+        raise Unsupported(
+            f"the catalog at {address} is in a SQLite file, and this version of dlbackup migrates those on PostgreSQL"
+            " and in DuckDB files only",
+            "dump it and verify that; then copy the file while no client is attached, and let DuckDB migrate the copy",
         )
-
-
-def is_migrated_as_copy(address: Address) -> bool:
-    """
-    Tell whether engines migrate a copy of the catalog, which then takes its place.
-
-    Raises:
-        Unsupported: a kind of catalog that this version can't handle.
-    """
-    return _loaders(address).remaking is not None
 
 
 def remaking(address: Address, schema: str, access: Access) -> AbstractContextManager[Remake]:
@@ -178,7 +180,7 @@ def remaking(address: Address, schema: str, access: Access) -> AbstractContextMa
     Raises:
         Locked: somebody has it open.
     """
-    opening = _loaders(address).remaking
+    opening = _BACKENDS[address.kind].remaking
     if opening is None:
         raise AssertionError(f"{address.kind} is migrated where it is")
     return opening()(address, schema, access)
@@ -191,16 +193,6 @@ def open_postgres(address: Address, schema: str | None = None) -> AbstractContex
     Raises:
         UsageError: it is another kind of catalog.
     """
-    if _loaders(address).remaking is not None:
+    if is_in_file(address):
         raise UsageError(f"{address} is {_KINDS[address.kind]}, which nobody has open while it is migrated: no bars")
     return _postgres().open(address, schema)
-
-
-def _loaders(address: Address) -> _Loaders:
-    if address.kind not in _BACKENDS:
-        raise Unsupported(
-            f"the catalog at {address} is in {_KINDS[address.kind]}, and this version of dlbackup handles PostgreSQL"
-            " and DuckDB files only",
-            "copy the file while no client is attached",
-        )
-    return _BACKENDS[address.kind]

@@ -209,6 +209,8 @@ def _source(result: "Info") -> str:
     if result.dialect == "duckdb":
         versions = f"of DuckDB {result.server_version}, storage version {result.storage_version or 'unknown'}"
         return f"file {result.database}, schema {result.schema}, {versions}"
+    if result.dialect == "sqlite":
+        return f"file {result.database}, SQLite {result.server_version}"
     encoding = f", {result.encoding}" if result.encoding else ""
     return f"database {result.database}, schema {result.schema}, PostgreSQL {result.server_version}{encoding}"
 

@@ -22,6 +22,7 @@ sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != Pa
 WHEELS = {
     "ducklake": "duckdb_extension_ducklake",
     "postgres": "duckdb_extension_postgres_scanner",
+    "sqlite": "duckdb_extension_sqlite_scanner",
     "httpfs": "duckdb_extension_httpfs",
     "azure": "duckdb_extension_azure",
     "aws": "duckdb_extension_aws",

@@ -96,7 +96,8 @@ class Engine:
             AttachFailed: it failed; that process does nothing more.
         """
         try:
-            return self._there().run(job(target.secrets(), statements), deadline_s)
+            extensions = ("sqlite",) if target.address.kind == "sqlite" else ()
+            return self._there().run(job(target.secrets(), statements, extensions), deadline_s)
         except AttachFailed as exc:
             raise AttachFailed(scrub(exc.message, target.address)) from exc.__cause__
 

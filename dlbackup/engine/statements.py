@@ -97,7 +97,7 @@ def attach_statement(
         create: make a lake where there is none; a misspelt name would otherwise do that.
     """
     words = [f"CREATE_IF_NOT_EXISTS {str(create).upper()}"]
-    if target.schema is not None:
+    if target.schema is not None and target.address.kind != "sqlite":  # which has no schemas
         words.append(f"METADATA_SCHEMA {literal(target.schema)}")
         if target.address.kind == "postgres" and "META_SCHEMA" not in map(str.upper, options):
             # Without it the engine reads the catalog of the whole database: about 1 s for each 10,000 tables.

@@ -130,7 +130,7 @@ def _form(name: str, table: Table, singles: set[str]) -> Form | None:
 
 
 def _stored(column: Column) -> Stored:
-    return "escaped" if column.encoded else stored_as(column.type)
+    return "escaped" if column.encoded and not column.declared else stored_as(column.type)
 
 
 def _with_suffix(suffix: bytes, row: bytes) -> bytes:
@@ -191,7 +191,7 @@ def _data_file(table: Table, newest: Table, row: bytes) -> bytes:
 
 
 def _texts(row: bytes) -> list[str]:
-    return [match[0].decode() for match in re.finditer(rb"'(?:[^']|'')*'|[^',\n]+", row)]
+    return [match[0].decode() for match in re.finditer(rb"[Xx]?'(?:[^']|'')*'|[^',\n]+", row)]
 
 
 def partial_max(partial_file_info: str) -> str:

@@ -85,7 +85,7 @@ def _check_columns(expected: Table, found: Table) -> list[Finding]:
                 severity="error", rule="column-order", message=f"the columns of table {found.name} are in another order"
             )
         )
-    not_null = {column.name for column in found.columns if column.not_null}
+    not_null = {column.name for column in found.columns if column.not_null} | set(primary_key(found).split(", "))
     findings += [
         Finding(
             severity="warning",

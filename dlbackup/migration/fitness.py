@@ -82,9 +82,9 @@ def look(wish: Wish) -> Found | None:
     While somebody migrates the catalog, or a restore puts another in its place, that is waited for.
     """
     from dlbackup.catalogs.in_files import somebody_works_on
-    from dlbackup.catalogs.open import is_migrated_as_copy
+    from dlbackup.catalogs.open import is_in_file
 
-    look_at = _look_at_file if is_migrated_as_copy(wish.address) else _look_at_server
+    look_at = _look_at_file if is_in_file(wish.address) else _look_at_server
     while True:
         try:
             return look_at(wish)

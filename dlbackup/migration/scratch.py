@@ -7,7 +7,7 @@ from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.catalogs.contract import Catalog
 from dlbackup.catalogs.in_files import scratch_beside
-from dlbackup.catalogs.open import is_migrated_as_copy, open_for_restore
+from dlbackup.catalogs.open import is_in_file, open_for_restore
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.schemas import analyze, claimed, drop_left, drop_schema, own_name
 from dlbackup.catalogs.postgres.sessions import Session, connect, translated
@@ -29,7 +29,7 @@ def copied(
         schema: the catalog's own.
         read_back: compare what was restored with the backup.
     """
-    place = _in_file if is_migrated_as_copy(address) else _in_schema
+    place = _in_file if is_in_file(address) else _in_schema
     return place(address, schema, backup, read_back=read_back, on_event=on_event)
 
 

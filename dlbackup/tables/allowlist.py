@@ -16,8 +16,9 @@ from dlbackup.errors import UnsafeStatement
 from dlbackup.tables.bars import BAR_OF_NEWER, BAR_OF_OLDER
 from dlbackup.tables.definition import PREFIX, Column, Constraint, Table
 from dlbackup.tables.duckdbtypes import is_type
+from dlbackup.tables.sqlitetypes import TYPES
 from dlbackup.tables.statements import definition, finishing, ownership
-from dlbackup.tables.types import Dialect
+from dlbackup.tables.types import Dialect, written_as
 
 PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"})
 
@@ -79,6 +80,7 @@ _INDEX = r"USING [a-z]+ \("
 _WORD = rf"(?:[a-z_][a-z0-9_]*|{_NAME})"
 _KEY = re.compile(rf"PRIMARY KEY \({_WORD}(?:, {_WORD})*\)")
 _VALUE = re.compile(rf"(?:-?[0-9]+|true|false|NULL|{_TEXT})(?:::{_TYPE})?")
+_VALUE_IN_SQLITE = re.compile(rf"-?[0-9]+|NULL|{_TEXT}")
 _NUMBERS = re.compile("[0-9]+")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
@@ -138,7 +140,7 @@ def check_table(table: Table, dialect: Dialect = "postgres") -> None:
     Raises:
         UnsafeStatement: names the statement's beginning.
     """
-    _ask({"postgres": _check_table, "duckdb": _check_of_duckdb}[dialect], table)
+    _ask({"postgres": _check_table, "duckdb": _check_of_duckdb, "sqlite": _check_of_sqlite}[dialect], table)
 
 
 def _ask(check: Callable[[Table], None], table: Table) -> None:
@@ -164,13 +166,33 @@ def _check_table(table: Table) -> None:
 
 
 def _check_of_duckdb(table: Table) -> None:
-    """Check the definition of a table in a DuckDB file, which has less; types are in a grammar of their own."""
+    """Check the definition of a table in a DuckDB file; types are in a grammar of their own."""
+    for column in table.columns:
+        if not is_type(column.type) or column.declared:
+            raise _strange_type(table, column)
+    _check_in_file(table, _VALUE)
+
+
+def _check_of_sqlite(table: Table) -> None:
+    """Check the definition of a table in a SQLite file: its types are declared, and others are what its values are."""
+    for column in table.columns:
+        if column.type not in TYPES.get(column.declared, ()):
+            raise _strange_type(table, column)
+        if column.encoded and written_as(column.type) != "text":
+            raise UnsafeStatement(f"column {column.name} of table {table.name} is no text, and can't be encoded")
+        if column.comment is not None:
+            raise UnsafeStatement(f"column {column.name} of table {table.name} has a comment, which SQLite hasn't")
+    if table.comment is not None:
+        raise UnsafeStatement(f"table {table.name} has a comment, which SQLite hasn't")
+    _check_in_file(table, _VALUE_IN_SQLITE)
+
+
+def _check_in_file(table: Table, default: re.Pattern[str]) -> None:
+    """Check all but the types of a table in a file, which has less than one on a server."""
     _check_names(table)
     plain = []
     for column in table.columns:
-        if not is_type(column.type):
-            raise _strange_type(table, column)
-        if column.default is not None and not _VALUE.fullmatch(column.default):
+        if column.default is not None and not default.fullmatch(column.default):
             raise UnsafeStatement(f"table {table.name} holds a default outside the allow-list: {column.default[:80]}")
         kept = Column(name=column.name, type="bigint", not_null=column.not_null, default=column.default)
         plain.append(replace(kept, comment=column.comment))
@@ -179,17 +201,19 @@ def _check_of_duckdb(table: Table) -> None:
         raise UnsafeStatement(f"table {table.name} has a constraint that is no key: {keys[0].definition[:80]}")
     only = Table(name=table.name, columns=tuple(plain), constraints=keys, comment=table.comment)
     columns = tuple(
-        replace(column, type=was.type, encoded=was.encoded) for column, was in zip(plain, table.columns, strict=True)
+        replace(column, type=was.type, encoded=was.encoded, declared=was.declared)
+        for column, was in zip(plain, table.columns, strict=True)
     )
     if replace(only, columns=columns) != table:
-        raise UnsafeStatement(f"table {table.name} has more than a table in a DuckDB file can have")
+        raise UnsafeStatement(f"table {table.name} has more than a table in a file can have")
     for statement in (definition(only), *finishing(only)):
         _check_statement(statement.removesuffix(";\n"), only)
 
 
 def _strange_type(table: Table, column: Column) -> UnsafeStatement:
     return UnsafeStatement(
-        f"column {column.name} of table {table.name} has a type that a backup can't carry: {column.type}"
+        f"column {column.name} of table {table.name} has a type that a backup can't carry:"
+        f" {column.declared or column.type}"
     )
 
 
@@ -207,7 +231,7 @@ def _check_parts(table: Table) -> None:
     """Check what needs no parser: that every part is quoted, or of a form that calls nothing."""
     _check_names(table)
     for column in table.columns:
-        if not re.fullmatch(_TYPE, column.type) or column.encoded:
+        if not re.fullmatch(_TYPE, column.type) or column.encoded or column.declared:
             raise _strange_type(table, column)
     for text, beginning in _expressions(table):
         if not (re.match(beginning, text) and _EXPRESSION.fullmatch(text) and _stays_in_place(text)):

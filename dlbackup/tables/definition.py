@@ -40,8 +40,9 @@ class Column:
     One column; `type` as `format_type` prints it, `default` as `pg_get_expr` does.
 
     Args:
-        encoded: some of its texts hold NUL, which no literal can, so all stand as DuckDB prints a BLOB, and a statement
-            after the rows turns them into what they are.
+        encoded: some of its texts hold NUL, which no literal can, so all stand as DuckDB prints a BLOB, in a SQLite
+            file only those, as x'00'; and a statement after the rows turns them into what they are.
+        declared: its type in a SQLite file, which says less than `type`; empty elsewhere.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Column:
     comment: str | None = None
     grants: tuple[Grant, ...] = ()
     encoded: bool = False
+    declared: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

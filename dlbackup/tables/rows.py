@@ -104,11 +104,32 @@ def split(body: bytes, rows: int) -> list[bytes]:
 
 
 def parse(row: bytes) -> tuple[str | None, ...]:
-    """Return the values of a checked row as text, None for NULL."""
+    """
+    Return the values of a checked row as text, None for NULL.
+
+    Bytes are as PostgreSQL prints them, `\\x00ff`; a text that stands as its bytes, `x'00'`, is that text.
+    """
     values: list[str | None] = []
-    for match in re.finditer(rb"'((?:[^']|'')*)'|([^',\n]+)", row):
-        if match[1] is not None:
-            values.append(match[1].replace(b"''", b"'").decode())
+    for match in re.finditer(rb"([Xx]?)'((?:[^']|'')*)'|([^',\n]+)", row):
+        if match[1] == b"X":
+            values.append(rf"\x{match[2].decode().lower()}")
+        elif match[1] == b"x":
+            values.append(bytes.fromhex(match[2].decode()).decode())
+        elif match[2] is not None:
+            values.append(match[2].replace(b"''", b"'").decode())
         else:
-            values.append(None if match[2] == b"NULL" else match[2].decode())
+            values.append(None if match[3] == b"NULL" else match[3].decode())
     return tuple(values)
+
+
+def without_bytes(rows: Iterable[bytes]) -> list[bytes]:
+    """Return checked rows as plain CSV: bytes as `parse` gives them, and so a text that holds NUL."""
+    found = rb"([Xx]?)('(?:[^']|'')*')"
+    return [re.sub(found, _as_text, row) if b"X'" in row or b"x'" in row else row for row in rows]
+
+
+def _as_text(literal: re.Match[bytes]) -> bytes:
+    text = bytes.fromhex(literal[2][1:-1].decode()) if literal[1] == b"x" else b"\0"
+    if literal[1] and b"\0" in text:
+        return rb"'\x" + literal[2][1:].lower()
+    return b"'" + text.replace(b"'", b"''") + b"'" if literal[1] else literal[2]

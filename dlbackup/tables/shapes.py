@@ -12,21 +12,26 @@ from dataclasses import dataclass
 from functools import cache
 
 from dlbackup.errors import Corrupt, UnsafeStatement
-from dlbackup.tables.definition import Table
+from dlbackup.tables.definition import Column, Table
 from dlbackup.tables.rows import SEPARATOR, split
-from dlbackup.tables.types import Written, written_as
+from dlbackup.tables.types import written_as
 
 _REMEMBERED = 10_000
 """
 How many distinct skeletons a table's check remembers as good, so as not to make their shapes again. A table seldom
 has more; where it has, remembering only those of the last statement keeps memory bounded.
 """
-_VALUES: dict[Written, bytes] = {
+_VALUES: dict[str, bytes] = {
     "integer": rb"(?:-?0|NULL)",
     "boolean": rb"(?:true|false|NULL)",
     "text": rb"(?:''|NULL)",
+    "real": rb"(?:-?0(?:\.0)?(?:e[-+]?0)?|NULL)",
+    "bytes": rb"(?:X''|NULL)",
+    "bytes or text": rb"(?:x?''|NULL)",
+    "any": rb"(?:-?0(?:\.0)?(?:e[-+]?0)?|X?''|NULL)",
 }
 """What a value can look like in a shape."""
+_BYTES = re.compile(rb"(?:[0-9A-F]{2})*+")
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 
 
@@ -72,7 +77,9 @@ class ShapeCheck:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._pattern = re.compile(b",".join(_VALUES[written_as(column.type)] for column in table.columns) + b"\n")
+        written = [_written(column) for column in table.columns]
+        self._pattern = re.compile(b",".join(_VALUES[how] for how in written) + b"\n")
+        self._has_bytes = not {"bytes", "bytes or text", "any"}.isdisjoint(written)
         self._good: set[bytes] = set()  # skeletons that passed; they differ in the lengths of numbers, too
         self._doubled: set[bytes] = set()  # skeletons among the good whose literals hold doubled quotes
         self.seen: set[bytes] = set()
@@ -92,6 +99,8 @@ class ShapeCheck:
                 body.decode()
             except UnicodeDecodeError as exc:
                 raise Corrupt(f"table {self._table.name} holds text that is not UTF-8") from exc
+        if self._has_bytes and not _are_bytes(pieces):
+            raise UnsafeStatement(f"table {self._table.name} holds bytes that are not as dlbackup writes them")
         skeleton = b"''".join(pieces[::2]).translate(_DIGITS).split(SEPARATOR)
         found = set(skeleton)
         if new := found - self._good:
@@ -112,6 +121,22 @@ class ShapeCheck:
         self._doubled |= {row for row in new if b"''''" in row}
 
 
+def _written(column: Column) -> str:
+    return "bytes or text" if column.encoded and column.declared else written_as(column.type)
+
+
+def _are_bytes(pieces: list[bytes]) -> bool:
+    """Tell whether every literal after an X is pairs of hexadecimal digits, after an x those of a text in UTF-8."""
+    try:
+        return all(
+            _BYTES.fullmatch(inside) and after and (before.endswith(b"X") or bytes.fromhex(inside.decode()).decode())
+            for before, inside, after in zip(pieces[::2], pieces[1::2], pieces[2::2], strict=False)
+            if before.endswith((b"X", b"x"))
+        )
+    except UnicodeDecodeError:
+        return False
+
+
 @cache
 def _is_tuple_of_constants(shape: bytes, width: int) -> bool:
     import sqlglot
@@ -119,7 +144,7 @@ def _is_tuple_of_constants(shape: bytes, width: int) -> bool:
 
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
     try:
-        (tree,) = sqlglot.parse(f"({shape.decode()})", read="postgres")
+        (tree,) = sqlglot.parse(f"({shape.decode().replace('X', '').replace('x', '')})", read="postgres")
     except (sqlglot.errors.SqlglotError, ValueError):
         return False
     if isinstance(tree, exp.Paren):

@@ -102,6 +102,8 @@ def finishing(table: Table, schema: str | None = None) -> list[str]:
 def decoding(column: Column, table: str) -> str:
     """Return the statement that turns the texts of an encoded column into what they are."""
     name = quote_identifier(column.name)
+    if column.declared:
+        return f"UPDATE {table} SET {name} = CAST({name} AS TEXT) WHERE typeof({name}) = 'blob';\n"
     how = f"CAST(decode({name}) AS {column.type})"
     return f"ALTER TABLE {table} ALTER COLUMN {name} SET DATA TYPE {column.type} USING {how};\n"
 
@@ -161,7 +163,7 @@ def _revoked(owner: str) -> list[str]:
 
 
 def _column(column: Column) -> str:
-    text = f"{quote_identifier(column.name)} {ENCODED_TYPE if column.encoded else column.type}"
+    text = f"{quote_identifier(column.name)} {column.declared or (ENCODED_TYPE if column.encoded else column.type)}"
     if column.collation is not None:
         text += f" COLLATE {quote_identifier(column.collation)}"
     if column.default is not None:

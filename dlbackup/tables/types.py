@@ -1,16 +1,20 @@
 """
 What a column's type says of its values: how a row writes them, and what a lake's own stand for.
 
-Types have the names that PostgreSQL's `format_type` prints; what is only DuckDB's has the name that DuckDB prints.
-What is not named here is text.
+Types have the names that PostgreSQL's `format_type` prints; what is only DuckDB's has the name that DuckDB prints, and
+what is only SQLite's one that says how its values are stored. What is not named here is text.
 """
 
 from typing import Literal
 
-Dialect = Literal["postgres", "duckdb"]
+Dialect = Literal["postgres", "duckdb", "sqlite"]
 """Whose SQL a backup's statements are, and so which backend it is of."""
-Written = Literal["integer", "boolean", "text"]
-"""How a value stands in a row: a bare number, `true` or `false`, or a literal."""
+Written = Literal["integer", "boolean", "text", "real", "bytes", "any"]
+"""
+How a value stands in a row: a bare number, `true` or `false`, or a literal.
+
+Only SQLite's values are also reals (`1.5e+300`, bare), bytes (`X'00FF'`), or any of these in one column.
+"""
 Stored = Literal["alike", "decimal", "interval", "single", "double", "bytes", "escaped", "text"]
 """
 What the text of an inlined value is made of; every engine stores values of types that are `alike` in that type.
@@ -25,6 +29,9 @@ _WRITTEN: dict[str, Written] = {
     **dict.fromkeys(("TINYINT", "SMALLINT", "INTEGER", "BIGINT"), "integer"),
     **dict.fromkeys(("UTINYINT", "USMALLINT", "UINTEGER"), "integer"),
     "BOOLEAN": "boolean",
+    "REAL": "real",
+    "BYTES": "bytes",
+    "ANY": "any",
 }
 _STORED: dict[str, Stored] = {
     **dict.fromkeys(_WRITTEN, "alike"),
@@ -39,6 +46,9 @@ _STORED: dict[str, Stored] = {
     "FLOAT": "single",
     "DOUBLE": "double",
     "BLOB": "escaped",
+    "REAL": "double",
+    "BYTES": "bytes",
+    "ANY": "text",
 }
 
 

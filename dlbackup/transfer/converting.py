@@ -43,6 +43,7 @@ from dlbackup.transfer.encoding import (
     is_reworded,
     limits_of,
     may_store,
+    refuse_kinds,
     schema_in,
     stored_in,
     value_type_in,
@@ -80,6 +81,7 @@ def read_as(where: Where, dialect: Dialect, on_event: OnEvent = ignore) -> Itera
         if reader.manifest.header.dialect == dialect:
             yield reader
             return
+    refuse_kinds(reader.manifest.header.dialect, dialect)
     proved, _ = prove_file(where, on_event=on_event)
     with (
         scratch_folder("dlbackup-convert-") as folder,

@@ -24,7 +24,7 @@ from dlbackup.stores.named import is_url, is_within, names_object, store_named, 
 from dlbackup.tables.types import Dialect
 
 _ENDING = ".sql.zst"
-_DEFAULT_SCHEMAS: dict[Dialect, str] = {"postgres": "public", "duckdb": "main"}
+_DEFAULT_SCHEMAS: dict[Dialect, str] = {"postgres": "public", "duckdb": "main", "sqlite": "main"}
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from dlbackup.errors import UsageError
 from dlbackup.lake import spec
 from dlbackup.tables.definition import Column
 from dlbackup.tables.duckdbtypes import STANDARD
@@ -125,6 +126,15 @@ class _Rules:
     schema: str
     stored: Callable[[str, Generation], tuple[str, ...]]
     form: Callable[[Column, str], Form]
+
+
+def refuse_kinds(source: Dialect, target: Dialect) -> None:
+    """Raise UsageError where inlined rows of one kind can't be carried to the other so far."""
+    if not {source, target} <= _RULES.keys():
+        raise UsageError(
+            "this version of dlbackup carries catalogs between PostgreSQL and DuckDB files, and not from or to SQLite",
+            "restore the backup into a SQLite file",
+        )
 
 
 def generation_of(version: str) -> Generation:

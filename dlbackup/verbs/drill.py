@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, VerifiedBackup, where_of
 from dlbackup.backupfile.prover import damage, examine
-from dlbackup.catalogs.open import refuse_to_restore, rewrite_for
+from dlbackup.catalogs.open import rewrite_for
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import (
     AttachFailed,
@@ -172,7 +172,7 @@ def drill(
     )
     check_secrets(secrets, data_files=wanted.looks)
     if on != EMBEDDED:
-        refuse_to_restore(parse_address(on))
+        parse_address(on)  # what can't be meant is said before anything is read
 
     def passed() -> DeadlinePassed:
         hint = "give it more by --deadline, or drill a smaller part: --files none"
@@ -408,14 +408,15 @@ class _Attempt:
 @contextmanager
 def _place(on: str, backup: VerifiedBackup) -> Iterator[tuple[Address, str]]:
     """Yield where a backup is restored, and what that is called."""
-    if backup.manifest.header.dialect == "duckdb":
+    kind = backup.manifest.header.dialect
+    if kind != "postgres":
         if on != EMBEDDED:
             raise UsageError(
-                f"this is a backup of a DuckDB file, which can't be restored into {on}",
+                f"this is a backup of a catalog in a file, which can't be restored into {on}",
                 "leave --on out: it is restored into a file in the folder for temporary files, which TMPDIR names",
             )
         with scratch_folder(_FOLDERS) as folder:
-            yield Address("duckdb", path=str(folder / "lake.ducklake")), "a scratch file"
+            yield Address(kind, path=str(folder / "lake.ducklake")), "a scratch file"
         return
     if on != EMBEDDED:
         address = parse_address(on)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, VerifiedBackup, where_of
 from dlbackup.backupfile.prover import Rehearsed, Verification, damage, examine
-from dlbackup.catalogs.open import refuse_to_restore, rewrite_for
+from dlbackup.catalogs.open import rewrite_for
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import (
     BackupError,
@@ -72,7 +72,7 @@ def verify(
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
-    server = None if rehearse is None else _server(rehearse)
+    server = None if rehearse is None else parse_address(rehearse)
     check_secrets(secrets, data_files=data_files)
     begun = time.monotonic()
     with where_of(backup, keys) as where:
@@ -132,12 +132,6 @@ def _with(
     ok = all(finding.severity != "error" for finding in findings)
     seconds = round(time.monotonic() - begun, 3)
     return replace(report, ok=ok, findings=tuple(findings), seconds=seconds, rehearsal=rehearsal)
-
-
-def _server(text: str) -> Address:
-    address = parse_address(text)
-    refuse_to_restore(address)
-    return address
 
 
 def _data_files(backup: VerifiedBackup, secrets: str | Path | None, on_event: OnEvent) -> list[Finding]:

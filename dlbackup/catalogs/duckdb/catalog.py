@@ -8,13 +8,13 @@ from typing import Any
 
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.contract import Access, Existing, Mending, Replacement, Terms
-from dlbackup.catalogs.duckdb.exchange import drop_left
 from dlbackup.catalogs.duckdb.existing import look_at
 from dlbackup.catalogs.duckdb.introspection import DEFAULT_SCHEMA, find_schema
 from dlbackup.catalogs.duckdb.mending import mending
 from dlbackup.catalogs.duckdb.process import FileProcess, opened
 from dlbackup.catalogs.duckdb.replacement import replacing
 from dlbackup.catalogs.duckdb.snapshot import FileSnapshot, reading
+from dlbackup.catalogs.exchange import drop_left
 from dlbackup.catalogs.in_files import InFile
 from dlbackup.errors import NotALake
 from dlbackup.runtime.progress import OnEvent, ignore

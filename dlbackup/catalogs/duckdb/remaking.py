@@ -13,8 +13,8 @@ from pathlib import Path
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.contract import Access
 from dlbackup.catalogs.duckdb.catalog import FileCatalog
-from dlbackup.catalogs.duckdb.exchange import beside, drop, refuse_wal, take_place
 from dlbackup.catalogs.duckdb.process import opened
+from dlbackup.catalogs.exchange import beside, drop, refuse_wal, take_place
 from dlbackup.errors import StorageError
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.catalogs.contract import Access, Client, Encoding, Part, Terms
-from dlbackup.catalogs.duckdb.exchange import beside, drop, refuse_wal, take_free_place, take_place
 from dlbackup.catalogs.duckdb.existing import FileExisting, look_at, nothing
 from dlbackup.catalogs.duckdb.place import FilePlace
 from dlbackup.catalogs.duckdb.process import FileProcess, opened
+from dlbackup.catalogs.exchange import beside, drop, refuse_wal, take_free_place, take_place
 from dlbackup.errors import CatalogError, NotALake, NotEmpty, UsageError, listed
 from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import quote_identifier

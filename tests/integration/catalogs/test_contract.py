@@ -5,10 +5,11 @@ A new backend needs a class like `_Postgres` and one line in `BACKENDS`.
 """
 
 import pickle
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -129,9 +130,46 @@ class _DuckDBFile:
         return not done.returncode
 
 
+def _of_sqlite(name: str) -> Table:
+    return _declared(_of_duckdb(name))
+
+
+def _declared(table: Table) -> Table:
+    """Return a table as it is in a SQLite file."""
+    numbers = ("bigint", "boolean")
+    columns = (replace(it, declared="BIGINT" if it.type in numbers else "VARCHAR") for it in table.columns)
+    return replace(table, columns=tuple(columns))
+
+
+def _tables_of_sqlite() -> list[Table]:
+    return [table if table.columns[0].declared else _declared(table) for table in _tables(_of_sqlite)]
+
+
+_HEADER_OF_SQLITE = replace(_HEADER_OF_DUCKDB, dialect="sqlite")
+
+
+@dataclass(frozen=True, slots=True)
+class _SqliteFile:
+    tables: list[Table] = field(default_factory=_tables_of_sqlite)
+    header: Header = _HEADER_OF_SQLITE
+
+    @contextmanager
+    def place(self, servers: Servers, folder: Path) -> Iterator[str]:
+        yield str(folder / "a lake's.sqlite")
+
+    def tight(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
+        pytest.skip("a file takes any number of tables")
+
+    def execute(self, address: str, sql: str) -> bool:
+        with closing(sqlite3.connect(address)) as connection, connection:
+            connection.execute(sql)
+        return True
+
+
 BACKENDS: dict[str, Backend] = {
     **{f"postgres{major}": _Postgres(major) for major in majors()},
     "duckdb-file": _DuckDBFile(),
+    "sqlite-file": _SqliteFile(),
 }
 
 

@@ -34,7 +34,8 @@ def connect() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(
         config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 1, **unchecked}
     )
-    for name in (*_EXTENSIONS, *(["httpfs"] if find_spec("duckdb_extension_httpfs") else [])):
+    more = [name for name in ("httpfs", "sqlite_scanner") if find_spec(f"duckdb_extension_{name}")]
+    for name in (*_EXTENSIONS, *more):
         folder = resources.files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}"
         connection.execute(f"LOAD {text_literal(str(folder / f'{name}.duckdb_extension'))}")
     connection.execute("SET TimeZone = 'UTC'")

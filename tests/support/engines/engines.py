@@ -35,6 +35,7 @@ __all__ = [
     "engine_of",
     "newest_duckdb",
     "with_httpfs",
+    "with_sqlite",
 ]
 
 # DuckDB version: the spec version that it writes.
@@ -80,7 +81,7 @@ class Engine:
         """
         path = f"postgres:{url}" if url.startswith("postgresql://") else url
         words: dict[str, str | int | bool] = {}
-        if metadata_schema is not None:
+        if metadata_schema is not None and not url.startswith("sqlite:"):  # which has no schemas
             words["METADATA_SCHEMA"] = metadata_schema
         if data_path is None:
             words["CREATE_IF_NOT_EXISTS"] = False
@@ -228,8 +229,17 @@ def engine_of(spec: str) -> Engine:
 
 def with_httpfs(plain: Engine) -> Engine:
     """Return an engine with the extension for object storage too, which the plain one lacks; fetched once."""
-    place = f"httpfs-{plain.version}"
-    return replace(plain, python=made_once(private_cache() / "engines" / place, partial(_add_httpfs, plain)) / "python")
+    return _with_extension(plain, "httpfs", "duckdb-extension-httpfs")
+
+
+def with_sqlite(plain: Engine) -> Engine:
+    """Return an engine with the extension for SQLite files too, which the plain one lacks; fetched once."""
+    return _with_extension(plain, "sqlite", "duckdb-extension-sqlite-scanner")
+
+
+def _with_extension(plain: Engine, name: str, package: str) -> Engine:
+    add = partial(_add_extension, plain, package)
+    return replace(plain, python=made_once(private_cache() / "engines" / f"{name}-{plain.version}", add) / "python")
 
 
 def duckdb_cli() -> Path:
@@ -252,8 +262,8 @@ def _add_cli(target: Path) -> None:
     (target / "duckdb_cli" / "duckdb").chmod(0o755)
 
 
-def _add_httpfs(plain: Engine, target: Path) -> None:
-    _add(target, f"duckdb-extension-httpfs=={plain.version}")
+def _add_extension(plain: Engine, package: str, target: Path) -> None:
+    _add(target, f"{package}=={plain.version}")
     wrapper = target / "python"
     wrapper.write_text(
         "#!/bin/sh\n"

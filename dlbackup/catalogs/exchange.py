@@ -1,5 +1,5 @@
 """
-A new file takes the place of a catalog's, in one step.
+A new file takes the place of a catalog's, in one step, or is the first of its name.
 
 It is made beside, as `.<name>.restoring-<random>`. What stands there is held meanwhile, so that nobody commits to it or
 looks at it, and keeps a name of its own, `<name>.replaced-<time>`. It has no WAL any more then: that would be taken for
@@ -17,6 +17,8 @@ from dlbackup.errors import NotEmpty, StorageError
 from dlbackup.runtime.signals import signals_held
 from dlbackup.stores.files import NO_LINKS, publish, sync_folder
 
+ENDINGS = (".wal", "-wal", "-journal", "-shm")
+"""What DuckDB and SQLite put beside a file of theirs."""
 _NEW = ".{name}.restoring-"
 
 
@@ -27,7 +29,7 @@ def beside(path: Path) -> Path:
 
 def drop(new: Path) -> None:
     """Drop a new file, if it is still there, with what DuckDB puts beside it."""
-    for ending in ("", ".wal"):
+    for ending in ("", *ENDINGS):
         Path(f"{new}{ending}").unlink(missing_ok=True)
 
 

@@ -1,0 +1,220 @@
+"""What is in a SQLite file: the catalog's tables as records, and by name what no record holds."""
+
+import re
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dlbackup.catalogs.contract import Head
+from dlbackup.catalogs.sqlite.rows import Text, flags
+from dlbackup.errors import NotALake, UnsafeStatement, Unsupported, listed
+from dlbackup.lake import spec
+from dlbackup.tables.allowlist import check_table
+from dlbackup.tables.definition import PREFIX, Column, Constraint, Table, by_name, is_inlined
+from dlbackup.tables.quoting import quote_identifier, quote_literal
+from dlbackup.tables.sqlitetypes import TYPES
+from dlbackup.tables.types import written_as
+
+_PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
+_PLAIN_DEFAULT = re.compile(r"-?[0-9]+|NULL|'(?:[^']|'')*'")
+_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\[[^]]*\]|`[^`]*`|--[^\n]*|/\*.*?\*/""", re.DOTALL)
+_HANGING = re.compile(
+    r"\b(?:CHECK|UNIQUE|COLLATE|REFERENCES|GENERATED|AS\s*\(|WITHOUT|STRICT|AUTOINCREMENT|ON\s+CONFLICT)\b",
+    re.IGNORECASE,
+)
+"""What a table's statement has that no record holds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definitions:
+    """
+    The catalog's tables, in the order of their names' bytes.
+
+    Args:
+        left_out: what hangs on them, by name.
+        strangers: what else is in the file.
+        beside: what bears a name that a table of a catalog has and is none: of which kind.
+    """
+
+    tables: tuple[Table, ...]
+    left_out: tuple[str, ...]
+    strangers: tuple[str, ...]
+    beside: dict[str, str]
+
+
+NOTHING = Definitions(tables=(), left_out=(), strangers=(), beside={})
+
+
+def opened(path: str, wait_s: float = 5.0) -> sqlite3.Connection:
+    """Open a file; every statement is its own transaction until one begins one."""
+    connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
+    connection.text_factory = Text
+    return connection
+
+
+def rows_of(connection: sqlite3.Connection, query: str) -> list[tuple[object, ...]]:
+    """Return the rows of a query, with texts as such."""
+    return [
+        tuple(bytes(value).decode(errors="replace") if isinstance(value, Text) else value for value in row)
+        for row in connection.execute(query)
+    ]
+
+
+def refuse_no_catalog(connection: sqlite3.Connection, where: object) -> None:
+    """
+    Refuse a file without a catalog.
+
+    Raises:
+        NotALake: there is none.
+    """
+    if not rows_of(connection, "select 1 from sqlite_master where type = 'table' and name = 'ducklake_metadata'"):
+        raise NotALake(f"{where} holds no DuckLake catalog")
+
+
+def read_definitions(connection: sqlite3.Connection) -> Definitions:
+    """
+    Read the definitions of the catalog's tables, and what their columns hold.
+
+    Raises:
+        Unsupported: something can't be backed up at all.
+    """
+    master = [
+        (str(kind), str(name), str(of), str(sql or ""))
+        for kind, name, of, sql in rows_of(connection, "select type, name, tbl_name, sql from sqlite_master")
+    ]
+    names = {name for kind, name, _, _ in master if kind == "table" and name.startswith(PREFIX)}
+    version = _version(connection) if "ducklake_metadata" in names else ""
+    known = spec.load(version) if version in spec.described() else {}
+    unknown = {name for name in names if known and name not in spec.known_names() and not is_inlined(name)}
+    for kind, name, _, _ in master:
+        if kind == "view" and (name in spec.known_names() or is_inlined(name)):
+            raise Unsupported(f"{name} is a view: only plain tables can be backed up")
+    tables, hanging = [], []
+    for kind, name, of, sql in sorted(master, key=lambda row: row[1].encode()):
+        if kind == "table" and name in names - unknown:
+            table, more = _table(connection, name, sql, known.get(name))
+            tables.append(table)
+            hanging += [f"{what} of table {name}" for what in more]
+        elif of in names - unknown and kind in ("index", "trigger") and sql:
+            hanging.append(f"{kind} {name} of table {of}")
+    others = [
+        f"{kind} {name}"
+        for kind, name, of, sql in master
+        if (kind in ("table", "view") and name not in names - unknown and not name.startswith("sqlite_"))
+        or (kind in ("index", "trigger") and sql and of not in names - unknown)
+    ]
+    return Definitions(
+        tables=tuple(tables),
+        left_out=tuple(hanging),
+        strangers=tuple(sorted(others)),
+        beside=dict.fromkeys(sorted(unknown), "table"),
+    )
+
+
+def _version(connection: sqlite3.Connection) -> str:
+    found = rows_of(connection, "select value from ducklake_metadata where key = 'version'")
+    return str(found[0][0]) if len(found) == 1 else ""
+
+
+def _table(connection: sqlite3.Connection, name: str, sql: str, expected: Table | None) -> tuple[Table, list[str]]:
+    """Return a table's record, and what hangs on it and is in none."""
+    about = rows_of(connection, f"pragma table_xinfo({quote_literal(name)})")
+    hanging = sorted({found.group(0).upper() for found in _HANGING.finditer(_QUOTED.sub(" ", sql))})
+    meant = {column.name: column.type for column in expected.columns} if expected else {}
+    columns = []
+    held = flags(connection, name, [str(row[1]) for row in about])
+    for (_, column, declared, not_null, default, _, _), kinds in zip(about, held, strict=True):
+        text = None if default is None else str(default)
+        if text is not None and not _PLAIN_DEFAULT.fullmatch(text):
+            hanging.append(f"default of column {column}")
+            text = None
+        columns.append(_column(str(column), str(declared), bool(not_null), text, kinds, meant.get(str(column))))
+    keyed = sorted((row for row in about if row[5]), key=lambda row: int(str(row[5])))
+    keys: tuple[Constraint, ...] = ()
+    if keyed:
+        parts = (str(row[1]) if _PLAIN_NAME.fullmatch(str(row[1])) else quote_identifier(str(row[1])) for row in keyed)
+        keys = (Constraint(f"{name}_pkey", f"PRIMARY KEY ({', '.join(parts)})"),)
+    table = Table(name=name, columns=tuple(columns), constraints=keys)
+    try:
+        check_table(table, "sqlite")
+    except UnsafeStatement as exc:
+        raise Unsupported(exc.message, "a backup carries the types that DuckDB declares in SQLite files") from exc
+    return table, hanging
+
+
+def _column(
+    name: str,
+    declared: str,
+    not_null: bool,
+    default: str | None,
+    kinds: tuple[bool, ...],
+    meant: str | None,
+) -> Column:
+    """Return a column's record: its type is what all of its values are."""
+    ints, others, reals, texts, blobs, nul, odd = kinds
+    numbers, words = ints and not (reals or texts or blobs), texts and not (ints or reals or blobs)
+    empty = not (ints or reals or texts or blobs)
+    if meant is not None and _fits(
+        meant, empty=empty, numbers=numbers and not (meant == "boolean" and others), words=words
+    ):
+        kind = meant
+    elif empty:
+        kind = {"BLOB": "BYTES", "DOUBLE": "REAL"}.get(
+            declared, "VARCHAR" if "VARCHAR" in TYPES.get(declared, ()) else "bigint"
+        )
+    elif numbers:
+        kind = "bigint" if "bigint" in TYPES.get(declared, ()) else "ANY"
+    elif words:
+        kind = "VARCHAR" if "VARCHAR" in TYPES.get(declared, ()) else "ANY"
+    elif blobs and not (ints or reals or texts):
+        kind = "BYTES" if "BYTES" in TYPES.get(declared, ()) else "ANY"
+    elif reals and not (ints or texts or blobs):
+        kind = "REAL" if "REAL" in TYPES.get(declared, ()) else "ANY"
+    else:
+        kind = "ANY"
+    encoded = odd and written_as(kind) == "text"
+    if nul and not encoded:
+        raise Unsupported(
+            f"column {name} holds texts with NUL beside values of other kinds, which a backup can't carry",
+            "mend the values with sqlite3",
+        )
+    return Column(name=name, type=kind, declared=declared, not_null=not_null, default=default, encoded=encoded)
+
+
+def _fits(meant: str, *, empty: bool, numbers: bool, words: bool) -> bool:
+    return empty or (numbers if written_as(meant) in ("integer", "boolean") else words)
+
+
+def odd_columns(tables: Iterable[Table]) -> list[str]:
+    """Name the columns whose values are of several kinds, or of another than was declared."""
+    found = [f"{table.name}.{column.name}" for table in tables for column in table.columns if column.type == "ANY"]
+    return (
+        [f"values of another kind than was declared, kept as they are: {listed(found, separator=', ')}"]
+        if found
+        else []
+    )
+
+
+def read_head(connection: sqlite3.Connection, definitions: Definitions) -> Head:
+    """Read version and newest snapshot; tolerate what a damaged catalog lacks."""
+    tables = by_name(definitions.tables)
+    versions: tuple[str, ...] = ()
+    if (metadata := tables.get("ducklake_metadata")) and {"key", "value"} <= set(metadata.column_names):
+        scope = " and scope is null" if "scope" in metadata.column_names else ""
+        query = f"select value from ducklake_metadata where key = 'version'{scope} order by 1"
+        versions = tuple(str(value) for (value,) in rows_of(connection, query))
+    if (snapshot := tables.get("ducklake_snapshot")) and {"snapshot_id", "snapshot_time"} <= set(snapshot.column_names):
+        query = "select snapshot_id, snapshot_time from ducklake_snapshot order by snapshot_id desc limit 1"
+        for number, time in rows_of(connection, query):
+            return Head(versions, int(str(number)), iso(None if time is None else str(time)))
+    return Head(versions, None, None)
+
+
+def iso(text: str | None) -> str | None:
+    """Return a time as DuckDB writes it, as ISO 8601 in UTC."""
+    from datetime import UTC, datetime
+
+    try:
+        return f"{datetime.fromisoformat(text or '').astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+    except ValueError:
+        return text

@@ -1,0 +1,147 @@
+"""
+A backup becomes a catalog in a SQLite file.
+
+A new file is made beside and gets its name when all of it is proved and on the disk. In a file that is there, all is
+done in one write transaction: other clients read the old catalog until its commit and the new one afterwards, and what
+else is in the file stays. What was there is kept as a copy, `<name>.replaced-<time>`.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
+from datetime import UTC, datetime
+from pathlib import Path
+
+from dlbackup.addresses.address import Address
+from dlbackup.backupfile.manifest import Entry
+from dlbackup.catalogs.contract import Access, Client, Encoding, Part, Terms
+from dlbackup.catalogs.exchange import beside, drop, take_free_place
+from dlbackup.catalogs.sqlite.copying import LEAST_WAIT_S, translated
+from dlbackup.catalogs.sqlite.existing import FileExisting, look_at, nothing
+from dlbackup.catalogs.sqlite.introspection import opened
+from dlbackup.catalogs.sqlite.place import FilePlace
+from dlbackup.catalogs.sqlite.snapshot import SCHEMA
+from dlbackup.errors import NotEmpty, StorageError, UsageError
+from dlbackup.runtime.signals import signals_held
+from dlbackup.stores.files import sync_folder
+from dlbackup.tables.definition import Table
+from dlbackup.tables.quoting import quote_identifier
+
+
+@contextmanager
+def replacing(address: Address, access: Access, terms: Terms) -> Iterator["FileReplacement"]:
+    """Put a backup in a file's place; `Catalog.replacement` says what holds for that."""
+    if terms.bar:
+        raise UsageError("a catalog in a SQLite file has no bars against stale clients")
+    path = Path(os.path.realpath(address.path))
+    with translated(address), ExitStack() as held:
+        connection, existing = _hold(address, access, path, held)
+        replacement = FileReplacement(path, connection, existing, terms, held)
+        yield replacement
+        replacement.publish()
+
+
+def _hold(
+    address: Address, access: Access, path: Path, held: ExitStack
+) -> tuple[sqlite3.Connection | None, FileExisting]:
+    """Begin to write to the file that stands there, so that nobody else does."""
+    if not os.path.lexists(path):
+        for ending in ("-journal", "-wal"):
+            if os.path.lexists(f"{path}{ending}"):
+                raise NotEmpty(
+                    f"{path}{ending} stands there, which SQLite would take for the restored file's",
+                    "move it away: its file is gone",
+                )
+        return None, nothing(address.path)
+    connection = held.enter_context(closing(opened(str(path), max(access.wait_s, LEAST_WAIT_S))))
+    connection.execute("begin immediate")
+    held.callback(_roll_back, connection)
+    return connection, look_at(connection, address.path)
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("rollback")
+
+
+class FileReplacement:
+    """What is made in a file; what stands in its place is held already."""
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection | None, existing: FileExisting, terms: Terms, held: ExitStack
+    ) -> None:
+        self.existing = existing
+        self.replaced: str | None = None
+        self.came: tuple[Client, ...] = ()
+        self._path, self._live, self._terms, self._held = path, connection, terms, held
+        self._new: Path | None = None
+        self._made: sqlite3.Connection | None = None
+
+    def missing_roles(self, names: Iterable[str]) -> list[str]:
+        """Return all of them: a file has no roles."""
+        return sorted(names)
+
+    @property
+    def encoding(self) -> Encoding:
+        """SQLite gives and takes UTF-8, however it keeps that."""
+        return Encoding("UTF8")
+
+    def missing_storage(self, tables: Sequence[Table]) -> tuple[frozenset[str], frozenset[str]]:
+        """Return nothing: there is one way to keep a table."""
+        return frozenset(), frozenset()
+
+    def unknown_privileges(self) -> frozenset[str]:
+        """Return nothing: there are none."""
+        return frozenset()
+
+    def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
+        """Yield one part, in a new file, or in the one that is there, without the tables that it had."""
+        self._terms.accept(self.existing)
+        if self._live is None:
+            self._new = beside(self._path)
+            self._held.callback(drop, self._new)
+            self._new.touch(0o600, exist_ok=False)  # a lake's encryption keys are in its catalog
+            made = self._held.enter_context(closing(opened(str(self._new))))
+            made.execute("pragma synchronous = off")
+            made.execute("begin")
+        else:
+            made = self._live
+            if self.existing.tables and not self._terms.drop_replaced:
+                self.replaced = self._keep()
+            for table in self.existing.tables:
+                made.execute(f"drop table {quote_identifier(table.name)}")
+        yield nullcontext(Part(FilePlace(made, SCHEMA), entries, whole=True))
+        self._made = made
+
+    def _keep(self) -> str:
+        """Copy the file as it is; that it is held keeps nobody from reading it."""
+        aside = self._path.with_name(f"{self._path.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
+        was = self._path.stat()
+        try:
+            aside.touch(was.st_mode & 0o777, exist_ok=False)
+            aside.chmod(was.st_mode & 0o7777)
+        except OSError as exc:
+            raise StorageError(f"can't keep what is replaced as {aside}: {exc.strerror}") from exc
+        self._held.callback(self._drop_unless_published, aside)
+        with closing(opened(str(self._path))) as live, closing(opened(str(aside))) as copy:
+            live.backup(copy)
+        return str(aside)
+
+    def _drop_unless_published(self, aside: Path) -> None:
+        if self._made is None or self._made.in_transaction:
+            drop(aside)
+
+    def publish(self) -> None:
+        """Commit, or give the new file its name; the block is over without an error."""
+        if self._made is None:  # nobody has asked for parts, or they were not made
+            return
+        with signals_held():
+            self._made.execute("commit")
+            if self._new is not None:
+                self._made.close()
+                number = os.open(self._new, os.O_RDWR)
+                os.fsync(number)
+                os.close(number)
+                take_free_place(self._new, self._path)
+            sync_folder(self._path.parent)

@@ -1,0 +1,185 @@
+"""One consistent view of a catalog in a SQLite file: a private copy of it."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlbackup.addresses.address import Address
+from dlbackup.backupfile.manifest import Source
+from dlbackup.backupfile.origin import Moment, Origin
+from dlbackup.catalogs.contract import Change, Claim, Head, Pages
+from dlbackup.catalogs.sqlite.answers import FileAnswers, answering
+from dlbackup.catalogs.sqlite.copying import translated
+from dlbackup.catalogs.sqlite.introspection import Definitions, odd_columns, opened, read_definitions, read_head
+from dlbackup.catalogs.sqlite.rows import row_texts
+from dlbackup.errors import DlbackupError
+from dlbackup.tables.definition import Table
+from dlbackup.tables.digest import Block
+from dlbackup.tables.quoting import quote_identifier
+from dlbackup.tables.types import Dialect
+
+PAGE_ROWS = 60
+"""How many row ids are a page."""
+SCHEMA = "main"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSnapshot:
+    """A `Snapshot` of a copy that is open."""
+
+    address: Address
+    connection: sqlite3.Connection
+    copy: Path
+    source: Source
+    head: Head
+    definitions: Definitions
+    shared: bool = False
+
+    @property
+    def readers(self) -> int:
+        """This process alone."""
+        return 1
+
+    @property
+    def dialect(self) -> Dialect:
+        """In whose words its backups are written."""
+        return "sqlite"
+
+    @property
+    def adds_columns_with_defaults(self) -> bool:
+        """DuckDB's connector does not let engines."""
+        return False
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables' definitions, in the order of their names' bytes."""
+        return self.definitions.tables
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What is in the file and not in a backup, and what is strange in what is."""
+        return (*self.definitions.left_out, *self.definitions.strangers)
+
+    @property
+    def dependents(self) -> tuple[str, ...]:
+        """What belongs to the tables but is not in their records."""
+        return self.definitions.left_out
+
+    def rows(self, table: Table, pages: Pages | None = None) -> Iterator[Block]:
+        """Yield a table's rows in blocks of any size: all, or those on some pages."""
+        where = []
+        if pages is not None and pages.first:
+            where.append(f"rowid >= {pages.first * PAGE_ROWS}")
+        if pages is not None and pages.end is not None:
+            where.append(f"rowid < {pages.end * PAGE_ROWS}")
+        with translated(self.address):
+            yield from row_texts(self.connection, table, f" where {' and '.join(where)}" if where else "")
+
+    def each(self, tables: Sequence[Table], *, alone: bool = False) -> Iterator[tuple[Table, Iterator[Block]]]:
+        """Yield tables with their rows, one after the other."""
+        for table in tables:
+            yield table, self.rows(table)
+
+    def pages(self) -> dict[str, int]:
+        """Return how many pages each table has, by its largest row id."""
+        return {table.name: 1 + max(0, self._number("max(rowid)", table)) // PAGE_ROWS for table in self.tables}
+
+    def densities(self) -> dict[str, float]:
+        """Return how many rows a page holds: the same in all tables."""
+        return dict.fromkeys((table.name for table in self.tables), float(PAGE_ROWS))
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of rows by table name."""
+        return {table.name: self._number("count(*)", table) for table in self.tables}
+
+    def _number(self, what: str, table: Table) -> int:
+        with translated(self.address):
+            (number,) = self.connection.execute(f"select {what} from {quote_identifier(table.name)}").fetchone()
+        return int(number or 0)
+
+    def size_bytes(self) -> int:
+        """Return the size of the file, with what is in its WAL."""
+        return self.copy.stat().st_size
+
+    def answers(self) -> AbstractContextManager[FileAnswers]:
+        """Let the view answer SQL inside the block."""
+        return answering(self.connection, self.tables)
+
+    def missing_rights(self, *, rehearsal: bool) -> list[DlbackupError]:
+        """Return nothing: whoever may write the file may do all."""
+        return []
+
+    def undo_refused(self) -> list[DlbackupError]:
+        """Return nothing: the file that was is kept."""
+        return []
+
+    def updates_refused(self) -> list[DlbackupError]:
+        """Return nothing: no rows are protected."""
+        return []
+
+    def moment(self) -> None:
+        """Return nothing: a file tells nothing of its past."""
+
+    def origins(self) -> dict[str, Origin]:
+        """Return nothing: nothing could be proved of them later."""
+        return {}
+
+    def since(self, then: Moment, claims: Sequence[Claim]) -> list[Change | None]:
+        """Tell nothing of any table."""
+        return [None for _ in claims]
+
+    def joinable(self, tables: Sequence[Table]) -> "SharedCopy | None":
+        """Return what another process needs to read these tables; None where the snapshot is not to be shared."""
+        if not self.shared:
+            return None
+        definitions = Definitions(tables=tuple(tables), left_out=(), strangers=(), beside={})
+        return SharedCopy(
+            address=self.address, copy=self.copy, source=self.source, head=self.head, definitions=definitions
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedCopy:
+    """What another process needs to read what a snapshot reads: the copy, which is there as long as that is open."""
+
+    address: Address
+    copy: Path
+    source: Source
+    head: Head
+    definitions: Definitions
+
+    @contextmanager
+    def join(self) -> Iterator[FileSnapshot]:
+        """Open the copy."""
+        with translated(self.address), closing(opened(str(self.copy))) as connection:
+            yield FileSnapshot(
+                address=self.address,
+                connection=connection,
+                copy=self.copy,
+                source=self.source,
+                head=self.head,
+                definitions=self.definitions,
+            )
+
+
+@contextmanager
+def reading(address: Address, copy: Path, *, share: bool) -> Iterator[FileSnapshot]:
+    """Read a copy that was made of the file at an address."""
+    with translated(address), closing(opened(str(copy))) as connection:
+        definitions = read_definitions(connection)
+        yield FileSnapshot(
+            address=address,
+            connection=connection,
+            copy=copy,
+            source=Source(database=copy.stem, schema=SCHEMA, server_version=sqlite3.sqlite_version),
+            head=read_head(connection, definitions),
+            definitions=Definitions(
+                tables=definitions.tables,
+                left_out=definitions.left_out,
+                strangers=(*definitions.strangers, *odd_columns(definitions.tables)),
+                beside=definitions.beside,
+            ),
+            shared=share,
+        )

@@ -1,0 +1,305 @@
+"""Catalogs in SQLite files: dumped beside writers, restored as they were, replaced in the live file."""
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import zstandard
+from support.backups import assemble, take_apart
+from support.cli import Cli
+from support.engines.engines import engine, with_sqlite
+from support.faults.failures import failure
+from support.lakes.in_files import FileLake, FileLakes
+from support.lakes.lakes import LakeKind
+
+import dlbackup
+from dlbackup import RestoreOptions, errors
+from dlbackup.backupfile.reader import BackupReader
+from dlbackup.stores.folder import local
+
+_LAKES: list[tuple[LakeKind, str]] = [("plain", "1.3.2"), ("zoo", "1.4.4"), ("inlined", "1.5.5")]
+_MORE: list[tuple[LakeKind, str]] = [("inlined", "1.4.4"), ("plain", "1.5.1"), ("inlined", "1.5.1"), ("zoo", "1.5.5")]
+_KILLS = 4
+_COMMIT = (
+    "insert into ducklake_snapshot"
+    " select max(snapshot_id) + 1, '2026-11-29 00:00:00+00', 1, 100, 100 from ducklake_snapshot"
+)
+REPLACE = RestoreOptions(replace=True, discard_newer=True)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests with a lake on a few kinds, or with --long on all."""
+    if "lake" in metafunc.fixturenames:
+        lakes = _LAKES + (_MORE if metafunc.config.option.long else [])
+        metafunc.parametrize("lake", lakes, ids=lambda lake: "-".join(lake), indirect=True)
+
+
+@pytest.fixture
+def lake(request: pytest.FixtureRequest, file_lakes: FileLakes, tmp_path: Path) -> FileLake:
+    """A lake of each kind in turn."""
+    kind, version = request.param
+    return file_lakes.copy(kind, version, tmp_path, "sqlite")
+
+
+@pytest.fixture
+def one(file_lakes: FileLakes, tmp_path: Path) -> FileLake:
+    """A lake of today."""
+    return file_lakes.copy("inlined", "1.5.5", tmp_path, "sqlite")
+
+
+@pytest.fixture
+def backup(one: FileLake, tmp_path: Path) -> Path:
+    """A backup of it."""
+    return Path(dlbackup.dump(str(one.path), tmp_path / "b.sql.zst").path)
+
+
+def _execute(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def _contents(path: Path) -> dict[str, object]:
+    """Return definitions and rows digests of a backup, or of a file."""
+    if path.name.endswith(".zst"):
+        with BackupReader(local(path)) as reader:
+            return {entry.table.name: (entry.table, entry.content) for entry in reader.manifest.tables}
+    made = path.with_name(f"contents-{time.monotonic_ns()}.sql.zst")
+    dlbackup.dump(f"sqlite:{path}", made)
+    found = _contents(made)
+    made.unlink()
+    return found
+
+
+def _beside(path: Path) -> set[str]:
+    return {found.name for found in path.parent.iterdir() if path.name in found.name} - {path.name}
+
+
+def test_what_was_dumped_is_restored(lake: FileLake, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """Dump, restore, dump: the same definitions and digests; the engine reads the same; `sqlite3` restores it too."""
+    at = None if pytestconfig.option.long else ("first", "last")
+    before = lake.path.read_bytes()
+    backup = Path(dlbackup.dump(str(lake.path), tmp_path / "b.sql.zst").path)
+
+    assert dlbackup.verify(backup).ok
+    info = dlbackup.info(backup)
+    assert (info.dialect, info.spec_version, info.fingerprint) == (
+        *("sqlite", lake.engine.spec),
+        dlbackup.info(str(lake.path), fingerprint=True).fingerprint,
+    )
+    live, stored = dlbackup.check(str(lake.path)), dlbackup.check(backup)
+    assert (live.ok, live.findings) == (True, stored.findings)
+    new, replayed = tmp_path / "new.sqlite", tmp_path / "replayed.sqlite"
+    dlbackup.restore(backup, str(new))
+    with backup.open("rb") as file:
+        text = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True).read()
+    subprocess.run(["sqlite3", "-bail", replayed], input=text, check=True)
+    assert _contents(new) == _contents(replayed) == _contents(backup)
+    assert lake.read_by(at, path=new) == lake.read_by(at, path=replayed) == lake.read_by(at)
+    assert new.stat().st_mode & 0o777 == 0o600
+    assert (lake.path.read_bytes(), _beside(lake.path)) == (before, set())
+
+
+def test_values_that_sqlite_keeps_otherwise_than_declared(one: FileLake, tmp_path: Path) -> None:
+    """NUL in texts, reals, bytes, and other kinds of values than a column was declared for come back as they were."""
+    table = "ducklake_inlined_data_900_1"
+    _execute(
+        one.path,
+        f"create table {table} (row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT, n VARCHAR, r DOUBLE, b BLOB,"
+        " mixed VARCHAR)",
+        f"insert into {table} values (0, 1, null, 'a' || char(0) || 'b', 1e300, x'00ff27', 1)",
+        f"insert into {table} values (1, 1, null, 'it''s', 9e999, x'', 'x'), (2, 1, null, null, -0.1, null, 2.5),"
+        f" (3, 1, null, '', -9e999, null, x'41')",
+    )
+    kinds = f"select row_id, typeof(n), hex(n), typeof(r), r, typeof(b), hex(b), typeof(mixed), mixed from {table}"
+    backup, new = dlbackup.dump(str(one.path), tmp_path / "b.sql.zst"), tmp_path / "new.sqlite"
+
+    dlbackup.restore(backup, str(new))
+
+    with closing(sqlite3.connect(one.path)) as before, closing(sqlite3.connect(new)) as after:
+        assert after.execute(kinds).fetchall() == before.execute(kinds).fetchall()
+    assert any(f"{table}.mixed" in what for what in backup.left_out)
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_no_commit_fails_beside_a_dump(journal: str, one: FileLake, tmp_path: Path) -> None:
+    """A writer commits in a loop while dumps are made: none of its commits fails, each dump is one state."""
+    _execute(one.path, f"pragma journal_mode = {journal}", "create table mine (i int)")
+    longest, failed, done = 0.0, [], threading.Event()
+
+    def commit() -> None:
+        nonlocal longest
+        with closing(sqlite3.connect(one.path, timeout=2, isolation_level=None)) as connection:
+            while not done.is_set():
+                begun = time.monotonic()
+                try:
+                    connection.execute("begin immediate")
+                    connection.execute(_COMMIT)
+                    connection.execute(
+                        "insert into ducklake_tag select max(snapshot_id), 1, null, 'k', 'v' from ducklake_snapshot"
+                    )
+                    connection.execute("commit")
+                except sqlite3.OperationalError as exc:
+                    failed.append(str(exc))
+                longest = max(longest, time.monotonic() - begun)
+                time.sleep(0.002)
+
+    writer = threading.Thread(target=commit)
+    writer.start()
+    try:
+        backups = [dlbackup.dump(str(one.path), tmp_path / f"{number}.sql.zst") for number in range(5)]
+    finally:
+        done.set()
+        writer.join()
+
+    assert (failed, longest < 2) == ([], True)
+    for made in backups:
+        assert dlbackup.verify(made).spec_version == "1.0"
+        head, tags = (made.contents[name].count for name in ("ducklake_snapshot", "ducklake_tag"))
+        assert head - tags == backups[0].contents["ducklake_snapshot"].count - backups[0].contents["ducklake_tag"].count
+
+
+def test_live_file_is_replaced_for_all_who_have_it_open(one: FileLake, backup: Path, cli: Cli) -> None:
+    """Who has the file open sees the old catalog until the commit, and then the new; other tables stay."""
+    with closing(sqlite3.connect(one.path)) as client:
+        old = client.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
+        client.execute("create table mine as select 42 as i")
+        client.execute(_COMMIT)
+        client.commit()
+
+        refused = cli("restore", backup, one.path, "--replace")
+        done = cli("restore", backup, one.path, "--replace", "--discard-newer", "--json")
+
+        assert client.execute("select max(snapshot_id) from ducklake_snapshot").fetchone() == old
+        assert client.execute("select i from mine").fetchall() == [(42,)]
+    failure(refused, 4, "has snapshots that the backup has not")
+    assert _contents(one.path) == _contents(backup)
+    kept = Path(done.json()["replaced"])
+    with closing(sqlite3.connect(kept)) as before:
+        assert before.execute("select max(snapshot_id) from ducklake_snapshot").fetchone() == (old[0] + 1,)
+    assert _beside(one.path) == {kept.name}
+
+
+def test_reader_in_a_transaction_keeps_the_old_state(one: FileLake, backup: Path) -> None:
+    """A reader in the default journal mode makes the replacement wait, and then fail, with nothing changed."""
+    before = _contents(one.path)
+    with closing(sqlite3.connect(one.path, isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select count(*) from ducklake_snapshot").fetchone()
+        with pytest.raises(errors.Locked):
+            dlbackup.restore(backup, str(one.path), REPLACE)
+    assert _contents(one.path) == before
+    assert _beside(one.path) == set()
+
+
+def test_writer_is_waited_for_and_named(one: FileLake, tmp_path: Path) -> None:
+    """A file that is locked for longer than a commit takes is refused in words."""
+    with closing(sqlite3.connect(one.path, isolation_level=None)) as writer:
+        writer.execute("begin exclusive")
+        with pytest.raises(errors.Locked, match="is locked by a program"):
+            dlbackup.dump(str(one.path), tmp_path / "b.sql.zst")
+    assert list(tmp_path.glob("*.zst")) == []
+
+
+def _flip(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_what_is_no_catalog_is_refused_in_words(one: FileLake, tmp_path: Path, cli: Cli) -> None:
+    """Absent, empty, another kind of file, no catalog, damaged: each is said, and nothing is written."""
+    empty, text, other, damaged = (tmp_path / f"{name}.sqlite" for name in ("empty", "text", "other", "damaged"))
+    empty.touch()
+    text.write_text("words " * 200)
+    _execute(other, "create table t (i int)")
+    damaged.write_bytes(one.path.read_bytes())
+    for page in range(2, 8):
+        _flip(damaged, page * 4096 + 3)
+
+    failure(cli("dump", tmp_path / "gone.sqlite"), 1, "there is no file")
+    failure(cli("dump", f"sqlite:{empty}"), 1, "is empty")
+    failure(cli("dump", f"sqlite:{text}"), 1, "no SQLite file")
+    failure(cli("dump", other), 1, "holds no DuckLake catalog")
+    failure(cli("dump", damaged), 1, "can't be read")
+    failure(cli("dump", one.path, "--metadata-schema", "other"), 1, "no schemas")
+    assert list(tmp_path.glob("*.zst")) == []
+
+
+@pytest.mark.parametrize("kind", ["statement", "row", "bytes"])
+def test_forged_backup_is_refused_and_nothing_of_it_runs(kind: str, backup: Path, tmp_path: Path) -> None:
+    """A smuggled ATTACH, a function among values, and bytes that end early are refused; no file is made."""
+    planted = tmp_path / "planted.sqlite"
+    texts, manifest = take_apart(backup)
+    if kind == "statement":
+        texts[0] = texts[0].replace(b"BEGIN;\n", f"BEGIN;\nATTACH '{planted}' AS x;\n".encode())
+    else:
+        forged = b"\n0,'" if kind == "row" else b",'"
+        wanted = b"\nabs(0),'" if kind == "row" else b",X'4',(select 1),'"
+        place = next(number for number, text in enumerate(texts) if forged in text)
+        texts[place] = texts[place].replace(forged, wanted, 1)
+    backup.write_bytes(assemble(texts, manifest))
+
+    with pytest.raises(errors.BackupError):
+        dlbackup.restore(backup, str(tmp_path / "new.sqlite"))
+    assert not planted.exists()
+    assert not (tmp_path / "new.sqlite").exists()
+    assert [path.name for path in tmp_path.iterdir() if "restoring" in path.name] == []
+
+
+def test_killed_at_any_point_old_or_new_is_there(one: FileLake, backup: Path, pytestconfig: pytest.Config) -> None:
+    """Wherever a restore into a live file is killed, what is read then is the old catalog or the new one, whole."""
+    new = _contents(backup)
+    _execute(one.path, _COMMIT)
+    kept, old = one.path.read_bytes(), _contents(one.path)
+    points = random.Random(pytestconfig.option.seed)
+    command = [sys.executable, "-m", "dlbackup", "-q", "restore", str(backup), str(one.path), "--replace"]
+    command.append("--discard-newer")
+    begun = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    longest = time.monotonic() - begun
+    for _ in range(pytestconfig.option.kill_points or _KILLS):
+        for ending in ("-journal", "-wal", "-shm"):
+            Path(f"{one.path}{ending}").unlink(missing_ok=True)
+        one.path.write_bytes(kept)
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        time.sleep(points.uniform(0.3, longest))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert _contents(one.path) in (old, new)
+
+
+@pytest.fixture
+def odd(tmp_path: Path, one: FileLake) -> Iterator[Path]:
+    """The same lake by a name that means something to SQLite, to DuckDB and to a shell."""
+    folder = tmp_path / "a b?mode#'%41é"
+    folder.mkdir()
+    path = folder / "it's;.db"
+    path.write_bytes(one.path.read_bytes())
+    yield path
+
+
+def test_file_is_known_by_its_first_bytes(odd: Path, one: FileLake, tmp_path: Path, cli: Cli) -> None:
+    """Whatever its name: a SQLite file is one, also where the address says DuckDB."""
+    for address in (odd, f"sqlite:{odd}", f"duckdb:{odd}", f"ducklake:sqlite:{odd}"):
+        info = cli("info", address, "--json")
+        assert (info.exit_code, info.json()["dialect"]) == (0, "sqlite"), info.stderr
+    backup = dlbackup.dump(str(odd), tmp_path / "odd.sql.zst")
+    new = odd.with_name("new one?.sqlite")
+    dlbackup.restore(backup, str(new))
+    assert _contents(new) == _contents(tmp_path / "odd.sql.zst")
+
+
+def test_migration_and_other_kinds_are_refused_so_far(one: FileLake, backup: Path, tmp_path: Path) -> None:
+    """Nothing is touched."""
+    with pytest.raises(errors.UsageError, match="not from or to SQLite"):
+        dlbackup.restore(backup, str(tmp_path / "new.ducklake"))
+    assert with_sqlite(engine("1.5.5")).run(f"sqlite:{one.path}", None, ["select 42"]) == [[[42]]]
