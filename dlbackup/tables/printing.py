@@ -18,6 +18,8 @@ class _Float(NamedTuple):
 
 
 _SINGLE, _DOUBLE = _Float(24, -149, 6), _Float(53, -1074, 15)
+_ALIKE_BELOW = 1e15
+"""Below, and with no exponent, Python's text is PostgreSQL's: no such decimal is as near to two numbers."""
 _WORDS = {"nan": "NaN", "-nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
@@ -28,7 +30,13 @@ def real(text: str) -> str:
 
 def double(text: str) -> str:
     """Return the text of a number of double precision."""
-    return _WORDS.get(text) or _number(repr(float(text)), _DOUBLE)
+    if text in _WORDS:
+        return _WORDS[text]
+    value = float(text)
+    shortest = repr(value)
+    if "e" not in shortest and abs(value) < _ALIKE_BELOW:
+        return shortest.removesuffix(".0")
+    return _number(shortest, _DOUBLE)
 
 
 def numeric(text: str) -> str:
