@@ -116,6 +116,7 @@ def converted(
             database=source.source.database,
             schema=schema_in(dialect, source.dialect, source.source.schema),
             server_version=source.source.server_version,
+            encoding="UTF8",
         ),
     )
     where = where_named(folder / "converted.sql.zst")

@@ -13,7 +13,7 @@ from dlbackup.backupfile.backup import Backup
 from dlbackup.catalogs.contract import Access, Client
 from dlbackup.catalogs.open import refuse_to_freeze
 from dlbackup.engine.keys import check_secrets
-from dlbackup.errors import NotCarried, Unsupported, UsageError
+from dlbackup.errors import DlbackupError, NotCarried, Unsupported, UsageError
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.runtime.workers import JOBS
@@ -93,13 +93,13 @@ def copy(
         if metadata_schema is not None:
             raise UsageError("a backup holds one catalog, whose schema needs no name", "--target-schema names another")
         name = source.path if isinstance(source, Backup) else str(source)
-        done = restore(source, target, options, keys=keys, on_event=on_event)
+        done = _restored(source, target, options, keys, on_event)
     else:
         address = parse_address(source)
         name = str(address)
         with scratch_folder("dlbackup-copy-") as folder:
             made = _dumped(address, folder / "source.sql.zst", metadata_schema, options, jobs, on_event)
-            done = restore(made, target, options, on_event=on_event)
+            done = _restored(made, target, options, NO_KEYS, on_event)
     return _copied(done, name, str(where), options, round(time.monotonic() - begun, 3))
 
 
@@ -120,6 +120,16 @@ def _dumped(
         )
     except Unsupported as exc:
         raise NotCarried(exc.message, exc.hint) from exc
+
+
+def _restored(
+    backup: str | Path | Backup, target: str, options: RestoreOptions, keys: Keys, on_event: OnEvent
+) -> Restored:
+    try:
+        return restore(backup, target, options, keys=keys, on_event=on_event)
+    except DlbackupError as exc:
+        exc.hint = exc.hint.replace("--metadata-schema", "--target-schema")
+        raise
 
 
 def _copied(done: Restored, source: str, target: str, options: RestoreOptions, seconds: float) -> Copied:
