@@ -26,6 +26,8 @@ from dlbackup.servers.embedded import Server, embedded_server
 
 _DATABASE = "demo"
 _ADDRESS = f"postgres:dbname={_DATABASE}"
+_MOVED = "moved"
+_FILE = "laptop.ducklake"
 _QUERIES = (
     f"ATTACH 'ducklake:{_ADDRESS}' AS lake (READ_ONLY)",
     "SELECT * FROM lake.shop.revenue ORDER BY month",
@@ -163,6 +165,17 @@ def _take_steps(folder: Path, server: Server) -> None:
 
     walk.begin("Read the migrated lake with DuckDB, also as it was before order 800 was cancelled.")
     walk.query(_QUERIES)
+
+    walk.begin("Take it along: the same lake, in a file that needs no server; back that up, too.")
+    walk.dlbackup("copy", _ADDRESS, _FILE)
+    print()
+    walk.dlbackup("dump", _FILE, "-o", "from-the-file/")
+
+    walk.begin("And move a lake from a file to PostgreSQL: everything of it, exactly. Read it there.")
+    server.create_database(_MOVED)
+    walk.dlbackup("copy", _FILE, f"postgres:dbname={_MOVED}")
+    print()
+    walk.query((f"ATTACH 'ducklake:postgres:dbname={_MOVED}' AS lake (READ_ONLY)", _QUERIES[1]))
 
     walk.begin("Go back: the backup that migrate made takes the place of the migrated catalog.")
     walk.dlbackup("restore", walk.new_backup(backups), _ADDRESS, "--replace")

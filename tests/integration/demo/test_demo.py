@@ -67,7 +67,7 @@ def test_demo_ends_by_itself_with_success(demo: Demo) -> None:
 
 
 def test_demo_shows_the_main_job_in_order(demo: Demo) -> None:
-    """Restore, look, back up, prove, migrate, read, and go back, each as a user would type it."""
+    """Restore, look, back up, prove, migrate, read, move, and go back, each as a user would type it."""
     shipped, dumped = (path.name for path in sorted(demo.folder.glob("*.sql.zst")))
     (migrated,) = (path.name for path in demo.folder.glob("backups/*.sql.zst"))
 
@@ -80,6 +80,11 @@ def test_demo_shows_the_main_job_in_order(demo: Demo) -> None:
         "$ dlbackup migrate postgres:dbname=demo --backup-dir backups",
         "D ATTACH",
         *["D SELECT"] * 3,
+        "$ dlbackup copy postgres:dbname=demo laptop.ducklake",
+        "$ dlbackup dump laptop.ducklake -o from-the-file/",
+        "$ dlbackup copy laptop.ducklake postgres:dbname=moved",
+        "D ATTACH",
+        "D SELECT",
         f"$ dlbackup restore backups/{migrated} postgres:dbname=demo --replace",
         "$ dlbackup info postgres:dbname=demo",
     ]
@@ -87,12 +92,22 @@ def test_demo_shows_the_main_job_in_order(demo: Demo) -> None:
 
 def test_demo_reads_the_migrated_lake(demo: Demo) -> None:
     """The engine reads the newest snapshot and an old one, when order 800 was there and the column not yet."""
-    revenue, now, before = demo.stdout.split("\nD SELECT")[1:]
+    revenue, now, before, _ = demo.stdout.split("\nD SELECT")[1:]
 
     assert re.findall(r"│ (2026-\d\d) │", revenue) == ["2026-01", "2026-02", "2026-03"]
     assert re.findall(r"^│ +(\d+) │", now, re.MULTILINE) == ["798", "799", "801"]
     assert re.findall(r"^│ +(\d+) │", before, re.MULTILINE) == ["798", "799", "800"]
     assert ("channel" in now, "channel" in before) == (True, False)
+
+
+def test_demo_moves_the_lake(demo: Demo) -> None:
+    """From PostgreSQL to a file and to PostgreSQL again it means the same, and the engine reads the same."""
+    revenue, *_, moved = demo.stdout.split("\nD SELECT")[1:]
+    fingerprints = re.findall(r"^fingerprint (\w+), as of", demo.stdout, re.MULTILINE)
+
+    assert len(fingerprints) == 2
+    assert len(set(fingerprints)) == 1
+    assert re.findall(r"^│ .*│$", moved, re.MULTILINE) == re.findall(r"^│ .*│$", revenue, re.MULTILINE)
 
 
 def test_demo_goes_back_to_the_old_version(demo: Demo) -> None:
@@ -106,11 +121,11 @@ def test_demo_goes_back_to_the_old_version(demo: Demo) -> None:
 
 
 def test_backups_of_the_demo_are_good(demo: Demo) -> None:
-    """All three backups that the demo leaves in its folder verify."""
-    backups = [*demo.folder.glob("*.sql.zst"), *demo.folder.glob("backups/*.sql.zst")]
+    """All four backups that the demo leaves in its folder verify."""
+    backups = [*demo.folder.glob("*.sql.zst"), *demo.folder.glob("*/*.sql.zst")]
     verify = (sys.executable, "-m", "dlbackup", "verify", "-q")
 
-    assert len(backups) == 3
+    assert len(backups) == 4
     for path in backups:
         assert subprocess.run([*verify, str(path)], stdout=subprocess.DEVNULL).returncode == 0, path
 

@@ -33,9 +33,11 @@ _WRITING = (
 )
 
 
-def _at(version: str, pytestconfig: pytest.Config) -> tuple[str, ...] | None:
-    """Return at which snapshots engines read: at each, or for older engines the ends, without --long."""
-    return None if version == "1.5.5" or pytestconfig.option.long else ("first", "last")
+def _at(version: str, pytestconfig: pytest.Config) -> tuple[int | str, ...] | None:
+    """Return at which snapshots engines read: with --long at each, else at some, and older engines at the ends."""
+    if pytestconfig.option.long:
+        return None
+    return ("first", *range(2, 25, 4), "last") if version == "1.5.5" else ("first", "last")
 
 
 def _dumped(address: str, folder: Path) -> dlbackup.Backup:
@@ -78,7 +80,7 @@ def test_file_to_postgres_and_back(
     assert _writes_on(lake.engine, database, "public") == _writes_on(lake.engine, str(odd), "main")
 
 
-@pytest.mark.parametrize(("version", "spec"), GENERATIONS)
+@pytest.mark.parametrize(("version", "spec"), [GENERATIONS[0], pytest.param(*GENERATIONS[1], marks=pytest.mark.long)])
 def test_postgres_to_file_and_back(
     version: str, spec: str, lake: LakeFactory, server: Server, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
@@ -98,6 +100,7 @@ def test_postgres_to_file_and_back(
         assert hash_lake(made.engine, url, "public", at) == before
 
 
+@pytest.mark.long
 def test_zoo_moves(lake: LakeFactory, tmp_path: Path) -> None:
     """A lake with everything else that there is: the fingerprint and what an engine reads are the same."""
     made = lake("zoo", "1.0")
@@ -298,10 +301,10 @@ def test_killed_copy_leaves_nothing(file_lakes: FileLakes, database: str, tmp_pa
     dlbackup.copy(str(file.path), database)
     with_scratch = {**os.environ, "TMPDIR": str(tmp_path)}
 
-    for number in range(1, 4):
+    for number in range(1, 3):
         command = [sys.executable, "-m", "dlbackup", "copy", "-q", database, str(target)]
         running = subprocess.Popen(command, env=with_scratch)
-        time.sleep(0.7 * number)
+        time.sleep(0.9 * number)
         is_over = running.poll() is not None
         running.kill()
         running.wait()
