@@ -1,6 +1,6 @@
 """Which columns a lake's table had when an inlined table was made for it, and of which types."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from dlbackup.lake.columntypes import duckdb_type
@@ -38,20 +38,22 @@ class Layouts:
     The layouts that a lake's tables have had.
 
     Args:
-        rows: of the tables that `TABLES` names, as far as the catalog has them.
+        rows: of the tables that `TABLES` names, as far as the catalog has them; each is read once.
+        tables: the ids of the lake's tables that somebody will ask for.
     """
 
-    def __init__(self, rows: Mapping[str, Iterable[Mapping[str, str | None]]]) -> None:
+    def __init__(self, rows: Mapping[str, Iterable[Mapping[str, str | None]]], tables: Container[int]) -> None:
         self._columns: dict[int, list[_Version]] = {}
         for row in rows.get("ducklake_column", ()):
-            self._columns.setdefault(int(row["table_id"] or 0), []).append(_version(row))
+            if (of := int(row["table_id"] or 0)) in tables:
+                self._columns.setdefault(of, []).append(_version(row))
         self._begins: dict[tuple[int, int | None], int] = {}  # by schema version, and table where that is said
         for name, snapshot in (("ducklake_snapshot", "snapshot_id"), ("ducklake_schema_versions", "begin_snapshot")):
             for row in rows.get(name, ()):
                 table = row.get("table_id")
-                of = int(row["schema_version"] or 0), None if table is None else int(table)
+                version = int(row["schema_version"] or 0), None if table is None else int(table)
                 begin = int(row[snapshot] or 0)
-                self._begins[of] = min(begin, self._begins.get(of, begin))
+                self._begins[version] = min(begin, self._begins.get(version, begin))
 
     def of(self, table: Table, may_store: Callable[[Column, str], bool]) -> Layout | None:
         """

@@ -9,6 +9,7 @@ proved like every other, and means what the old one does, or nobody gets it.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from dlbackup.errors import NotCarried, RestoredOtherwise, listed
 from dlbackup.lake import spec
 from dlbackup.lake.canonical import is_regular
 from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, TablePart
-from dlbackup.lake.inlined import INLINED_COLUMNS, begins_right
+from dlbackup.lake.inlined import INLINED_COLUMNS, begins_right, lake_table_id
 from dlbackup.lake.layouts import TABLES, Layouts
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, OnEvent, ignore
@@ -176,9 +177,10 @@ def _refuse_strange(reader: BackupReader, dialect: Dialect) -> None:
                 " the other catalog can",
                 "change what is named so, and expire the older snapshots",
             )
-        if entry.kind != "fixed" and not begins_right(table):
+        has_more = entry.kind == "inlined-delete" and len(table.columns) > len(INLINED_COLUMNS[entry.kind])
+        if entry.kind != "fixed" and (has_more or not begins_right(table)):
             raise NotCarried(
-                f"table {table.name} doesn't begin with DuckLake's own columns, so nobody knows what is in it",
+                f"table {table.name} doesn't have DuckLake's own columns, so nobody knows what is in it",
                 "dlbackup check says more",
             )
         if long := _too_long(table, dialect):
@@ -273,8 +275,15 @@ class _Conversion:
         self._reader, self._header = reader, header
         self._bench, self._writer, self._dressed = bench, writer, dressed
         self._from = reader.manifest.header.dialect
-        self._layouts = Layouts(_rows_of(reader))
         self._left_out = {it.table.name for it in reader.manifest.tables if _is_left_out(it, header.dialect)}
+
+    @cached_property
+    def _layouts(self) -> Layouts:
+        """What the lake's tables were like, as far as they have inlined rows; many catalogs don't have to say it."""
+        inlined = frozenset(
+            lake_table_id(entry.table) for entry in self._reader.manifest.tables if entry.kind == "inlined-data"
+        )
+        return Layouts({name: _rows_of(self._reader, name) for name in TABLES}, inlined)
 
     def run(self) -> None:
         """Convert all tables."""
@@ -425,15 +434,10 @@ def _plain(table: Table, types: Sequence[str]) -> Table:
     return Table(name=table.name, columns=tuple(columns))
 
 
-def _rows_of(reader: BackupReader) -> dict[str, list[dict[str, str | None]]]:
-    """Return the rows that say which columns the lake's tables had."""
-    entries = {entry.table.name: entry for entry in reader.manifest.tables}
-    return {
-        name: [
-            dict(zip(entry.table.column_names, parse(bytes(row)), strict=True))
-            for block in reader.scan_table(entry)
-            for row in block.rows
-        ]
-        for name in TABLES
-        if (entry := entries.get(name)) is not None
-    }
+def _rows_of(reader: BackupReader, name: str) -> Iterator[dict[str, str | None]]:
+    """Yield the rows of a table, if the backup has it."""
+    for entry in reader.manifest.tables:
+        if entry.table.name == name:
+            for block in reader.scan_table(entry):
+                for row in block.rows:
+                    yield dict(zip(entry.table.column_names, parse(bytes(row)), strict=True))

@@ -78,8 +78,11 @@ class _Server:
         import duckdb
 
         self._connect(folder)
-        self._connection.execute(f"ATTACH {literal(path)} AS {ALIAS} ({'READ_WRITE' if exclusively else 'READ_ONLY'})")
-        if exclusively and Path(path + ".wal").exists():
+        has_wal = Path(path + ".wal").exists()
+        # A frozen file is nobody's to be written.
+        mode = "READ_WRITE" if exclusively and (has_wal or os.access(path, os.W_OK)) else "READ_ONLY"
+        self._connection.execute(f"ATTACH {literal(path)} AS {ALIAS} ({mode})")
+        if exclusively and has_wal:
             self._connection.execute(f"CHECKPOINT {ALIAS}")
         self._connection.execute("BEGIN TRANSACTION READ ONLY")
         about = f"SELECT tags FROM duckdb_databases() WHERE database_name = '{ALIAS}'"

@@ -292,6 +292,21 @@ def test_what_is_no_frozen_lake(file_lakes: FileLakes, database: str, tmp_path: 
     assert file.read_by(("last",), frozen) == file.read_by(("last",))
 
 
+def test_frozen_file_is_made_anew_by_its_owner(file_lakes: FileLakes, tmp_path: Path) -> None:
+    """Whoever may not write the file, as it is frozen, may still put another in its place."""
+    file, frozen = file_lakes.copy("plain", "1.5.5", tmp_path), tmp_path / "frozen.ducklake"
+    command = [sys.executable, "-m", "dlbackup", "copy", "-q", str(file.path), str(frozen), "--frozen"]
+    if os.geteuid() == 0:  # who may write everything, until that is taken away
+        command = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override", *command]
+
+    for options in ([], ["--replace"]):
+        subprocess.run([*command, *options], check=True)
+
+    assert frozen.stat().st_mode & 0o777 == 0o444
+    (kept,) = tmp_path.glob("frozen.ducklake.replaced-*")
+    assert storage_of(kept) == storage_of(frozen) == "v1.0.0+"
+
+
 def test_killed_copy_leaves_nothing(file_lakes: FileLakes, database: str, tmp_path: Path) -> None:
     """Killed at some moments, in either direction, nothing is at the target, and the next copy clears up."""
     file = file_lakes.copy("inlined", "1.5.5", tmp_path)

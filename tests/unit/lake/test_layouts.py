@@ -29,7 +29,7 @@ def _inlined(version: int, *names: str) -> Table:
 
 def _found(columns: list[Record], table: Table, versions: list[Record] | None = None) -> dict[str, str] | None:
     rows = {"ducklake_column": columns, "ducklake_schema_versions": versions or []}
-    return Layouts(rows).of(table, lambda column, type_: bool(type_))
+    return Layouts(rows, {7}).of(table, lambda column, type_: bool(type_))
 
 
 def test_types_of_the_version_count() -> None:
