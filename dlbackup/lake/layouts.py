@@ -17,7 +17,7 @@ TABLES = ("ducklake_column", "ducklake_schema_versions", "ducklake_snapshot")
 _WITHOUT_TEXT = {"variant": "VARIANT", "geometry": "GEOMETRY"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Version:
     """A column of a lake's table, from one snapshot to before another."""
 

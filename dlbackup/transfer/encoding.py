@@ -69,7 +69,7 @@ _NEVER_MOVED = ("VARIANT", "GEOMETRY")
 """Types of which no text gives the value back; a column of them that holds nothing can be moved."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Form:
     """
     How a backend stores the values of one column.
@@ -221,12 +221,12 @@ def _reads_alike(value_type: str) -> str:
 
 def _form_in_duckdb(column: Column, value_type: str) -> Form:
     if value_type in _NEVER_MOVED:
-        return Form(column.type, _cast(value_type), holds="{v} is null")
+        return Form(type=column.type, read=_cast(value_type), holds="{v} is null")
     holds = "true" if value_type in ("VARCHAR", "JSON") else _reads_alike(value_type)
     if value_type == "BLOB" or not column.encoded:
-        return Form(column.type, _cast(value_type), holds=holds)
+        return Form(type=column.type, read=_cast(value_type), holds=holds)
     read = f"cast(decode(cast({{c}} as blob)) as {value_type})"
-    return Form(column.type, read, "cast(encode(cast({v} as varchar)) as varchar)", holds)
+    return Form(type=column.type, read=read, write="cast(encode(cast({v} as varchar)) as varchar)", holds=holds)
 
 
 _BYTES = "unhex(substr({c}, 3))"
@@ -262,27 +262,27 @@ def _stored_by_postgres(value_type: str, generation: Generation) -> tuple[str, .
 def _form_in_postgres(column: Column, value_type: str) -> Form:
     stored, cast = column.type.partition("(")[0], _cast(value_type)
     if value_type in _NEVER_MOVED:
-        return Form(column.type, cast, holds="{v} is null")
+        return Form(type=column.type, read=cast, holds="{v} is null")
     if column.type.endswith("[]"):
         elements = _ELEMENTS
         if value_type in ("DATE[]", "TIMESTAMP[]"):  # DuckDB would leave the BC out
             elements = f"case when not contains({{c}}, ' BC') then {elements} end"
-        return Form(column.type, cast.replace("{c}", elements))
+        return Form(type=column.type, read=cast.replace("{c}", elements))
     if stored == "bytea" and value_type == "BLOB":
-        return Form(column.type, _BYTES, r"'\x' || lower(hex({v}))")
+        return Form(type=column.type, read=_BYTES, write=r"'\x' || lower(hex({v}))")
     if stored == "bytea":
-        text = f"decode({_BYTES})"
-        return Form(column.type, cast.replace("{c}", text), r"'\x' || lower(hex(encode(cast({v} as varchar))))")
+        read = cast.replace("{c}", f"decode({_BYTES})")
+        return Form(type=column.type, read=read, write=r"'\x' || lower(hex(encode(cast({v} as varchar))))")
     if stored in _DATES:
         # PostgreSQL's dates begin and end sooner than DuckDB's.
         holds = f"not isfinite({{v}}) or {{v}} between '4714-11-24 (BC)'::{value_type} and '5874897-12-31'::date"
         if stored != "date":
             holds = f"not isfinite({{v}}) or {{v}} >= '4714-11-24 (BC)'::{value_type}"
-        return Form(column.type, cast.replace("{c}", _BC), _TO_BC, holds)
+        return Form(type=column.type, read=cast.replace("{c}", _BC), write=_TO_BC, holds=holds)
     if stored == "interval":
         cast = cast.replace("{c}", "replace({c}, '+', '')")
     holds = _NO_NUL if stored in ("character varying", "json") else "true"
-    return Form(column.type, cast, holds=holds, printed=_PRINTED.get(stored))
+    return Form(type=column.type, read=cast, holds=holds, printed=_PRINTED.get(stored))
 
 
 _RULES: dict[Dialect, _Rules] = {
