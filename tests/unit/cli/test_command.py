@@ -106,7 +106,6 @@ WRONG: tuple[list[str], ...] = (
     ["verify", "a", "b"],
     ["restore", "backup"],
     ["restore", "backup", "nope"],
-    ["restore", "backup", "sqlite:lake.db"],
     ["restore", "backup", "postgres:dbname=x", "--drop-replaced"],
     ["copy", "lake.ducklake"],
     ["copy", "nope", "copy.ducklake"],
@@ -373,11 +372,11 @@ def test_an_unreachable_server_is_exit_1(capsys: pytest.CaptureFixture[str]) -> 
     assert "\nhint: " in said.err
 
 
-@pytest.mark.parametrize("verb", ["dump", "migrate"])
+@pytest.mark.parametrize("verb", ["plan", "migrate"])
 def test_what_comes_later_is_refused_in_words(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A catalog in a file is understood as such, and refused without a look at the file."""
+    """A catalog in a SQLite file is understood as such, and refused without a look at the file."""
     assert main([verb, "sqlite:lake.db"]) == 1
-    assert "handles PostgreSQL and DuckDB files only" in capsys.readouterr().err
+    assert "migrates those on PostgreSQL and in DuckDB files only" in capsys.readouterr().err
 
 
 def test_an_impossible_output_is_exit_1(tmp_path: Path, cli: Cli) -> None:
