@@ -134,6 +134,10 @@ class Snapshot(Protocol):
         """In whose words its backups are written."""
 
     @property
+    def may_go_over_a_file(self) -> bool:
+        """Whether a migration that engines can't make where it is goes over a DuckDB file."""
+
+    @property
     def adds_columns_with_defaults(self) -> bool:
         """Whether engines can add a column with a default to a table of it, which a migration from 0.2 does."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dlbackup.addresses.address import Address, Kind
 from dlbackup.catalogs.contract import Access, Catalog, Remake, Rewrite
-from dlbackup.errors import Unsupported, UsageError
+from dlbackup.errors import UsageError
 from dlbackup.tables.types import Dialect
 
 if TYPE_CHECKING:
@@ -75,6 +75,12 @@ def _sqlite() -> "type[SqliteCatalog]":
     return SqliteCatalog
 
 
+def _remaking_in_place() -> _Remaking:
+    from dlbackup.catalogs.sqlite.remaking import remaking
+
+    return remaking
+
+
 def _values() -> Rewrite:
     from dlbackup.catalogs.sqlite.rewrite import values
 
@@ -90,7 +96,7 @@ def _csv_rows() -> Rewrite:
 _BACKENDS: dict[Kind, _Loaders] = {
     "postgres": _Loaders(_postgres, _copy_text),
     "duckdb": _Loaders(_duckdb, _csv_rows, _remaking),
-    "sqlite": _Loaders(_sqlite, _values),
+    "sqlite": _Loaders(_sqlite, _values, _remaking_in_place),
 }
 _DIALECTS: dict[Kind, Dialect] = {"postgres": "postgres", "duckdb": "duckdb", "sqlite": "sqlite"}
 _KINDS: dict[Kind, str] = {"postgres": "PostgreSQL", "duckdb": "a DuckDB file", "sqlite": "a SQLite file"}
@@ -161,16 +167,6 @@ def refuse_to_freeze(address: Address) -> None:
 def is_in_file(address: Address) -> bool:
     """Tell whether there is no server, so that a copy of a catalog is a file beside."""
     return address.kind != "postgres"
-
-
-def refuse_to_migrate(address: Address) -> None:
-    """Raise Unsupported where the kind of catalog can't be migrated so far."""
-    if address.kind == "sqlite":
-        raise Unsupported(
-            f"the catalog at {address} is in a SQLite file, and this version of dlbackup migrates those on PostgreSQL"
-            " and in DuckDB files only",
-            "dump it and verify that; then copy the file while no client is attached, and let DuckDB migrate the copy",
-        )
 
 
 def remaking(address: Address, schema: str, access: Access) -> AbstractContextManager[Remake]:

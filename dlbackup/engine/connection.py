@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 
-_EXTENSIONS = {"postgres": "postgres_scanner"}
+_OF_KIND: dict[Kind, tuple[str, ...]] = {"postgres": ("postgres",), "duckdb": (), "sqlite": ("sqlite",)}
+_EXTENSIONS = {"postgres": "postgres_scanner", "sqlite": "sqlite_scanner"}
 """What duckdb_extensions() calls an extension that has another name there."""
 _UNCOMPARED = frozenset(
     {"busy_timeout", "create_if_not_exists", "meta_schema", "meta_secret", "migrate_if_required", "read_only"}
@@ -51,7 +52,7 @@ def engine_of(connection: "DuckDBPyConnection", kind: Kind) -> Engine:
     """
     doing = "asking the connection's DuckDB what it writes"
     with _loading, translated(doing), closing(connection.cursor()) as cursor:
-        for name in ("ducklake", "postgres") if kind == "postgres" else ("ducklake",):
+        for name in ("ducklake", *_OF_KIND[kind]):
             if not _extension(cursor, name)[-1]:
                 child.load(cursor, name)
         duckdb_version, ducklake_version, _ = _extension(cursor, "ducklake")

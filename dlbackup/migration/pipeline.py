@@ -16,7 +16,7 @@ from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.prover import prove_file
 from dlbackup.catalogs.contract import Snapshot
-from dlbackup.catalogs.open import is_in_file, open_catalog, open_postgres, refuse_to_migrate
+from dlbackup.catalogs.open import is_in_file, open_catalog, open_postgres
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.bars import bars
 from dlbackup.catalogs.postgres.clients.connected import settle_clients
@@ -114,7 +114,6 @@ def _joined(first: Migration, second: Migration) -> Migration:
 
 def _migrate_once(address: Address, options: MigrateOptions, ring: Keyring, on_event: OnEvent) -> Migration:
     run = Run(on_event, ring)
-    refuse_to_migrate(address)
     if is_in_file(address):
         return migrate_copy(address, options, run)
     with open_postgres(address, options.metadata_schema) as catalog, ExitStack() as engines:

@@ -28,11 +28,11 @@ def route(snapshot: Snapshot, engine: Engine, options: MigrateOptions) -> tuple[
         engine.spec_version,
         options.to,
         directly=snapshot.adds_columns_with_defaults,
-        may_stage=True,
+        may_stage=snapshot.may_go_over_a_file,
     )
     if first is None:
         return ()
-    if options.staged:
+    if options.staged and snapshot.may_go_over_a_file:
         return (replace(first, staged=True),)
     if not goes_on(first, options):
         return (first,)

@@ -85,7 +85,7 @@ def next_step(
     in_the_way = spec.is_older(version, "0.3") and spec.is_older("0.3", target) and not directly
     if in_the_way and not (may_stage and spec.load(version)):
         raise CannotMigrate(
-            f"DuckDB {duckdb_version} can't migrate a catalog of spec version {version} on PostgreSQL",
+            f"DuckDB {duckdb_version} can't migrate a catalog of spec version {version} where it is",
             "name the python of an environment with DuckDB 1.4.x by --engine: migrate then goes over 0.3 in two steps",
         )
     if not spec.load(version):

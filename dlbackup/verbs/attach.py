@@ -25,7 +25,6 @@ from dlbackup.errors import (
     MigratorRuns,
     NotALake,
     NotEmpty,
-    Unsupported,
     UsageError,
     counted,
 )
@@ -158,8 +157,6 @@ os.register_at_fork(after_in_child=_forget)
 def _attach(connection: "DuckDBPyConnection", wish: Wish) -> Attached:
     from dlbackup.engine.connection import engine_of
 
-    if wish.address.kind == "sqlite":
-        raise Unsupported(f"{wish.address} is in a SQLite file, which this version of dlbackup can't look into")
     engine = engine_of(connection, wish.address.kind)
     catalog, known = wish.catalog(engine), _catalogs
     with known.alone(catalog, wish.until):
@@ -240,7 +237,7 @@ def _created(connection: "DuckDBPyConnection", wish: Wish, engine: "Engine") -> 
     from dlbackup.catalogs.postgres.sessions import connect, translated
 
     versions = (str(wish.options.get("DUCKLAKE_VERSION", engine.spec_version)),)
-    if wish.address.kind == "duckdb":
+    if wish.address.kind != "postgres":
         made = Found(wish.schema, versions)
         return _open(connection, wish, engine, made, create=True), made
     if "DATA_PATH" not in wish.options:

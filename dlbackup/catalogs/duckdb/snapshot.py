@@ -53,6 +53,11 @@ class FileSnapshot:
         return "duckdb"
 
     @property
+    def may_go_over_a_file(self) -> bool:
+        """It needs no other way."""
+        return False
+
+    @property
     def adds_columns_with_defaults(self) -> bool:
         """It does: DuckDB's own tables take them."""
         return True

@@ -102,6 +102,11 @@ class PostgresSnapshot:
         return 1
 
     @property
+    def may_go_over_a_file(self) -> bool:
+        """Its migration may go over a file."""
+        return True
+
+    @property
     def adds_columns_with_defaults(self) -> bool:
         """DuckDB's connector does not let engines."""
         return False

@@ -12,9 +12,10 @@ from dlbackup.catalogs.in_files import InFile
 from dlbackup.catalogs.sqlite.copying import copied, translated
 from dlbackup.catalogs.sqlite.existing import look_at
 from dlbackup.catalogs.sqlite.introspection import opened, refuse_no_catalog
+from dlbackup.catalogs.sqlite.mending import mending
 from dlbackup.catalogs.sqlite.replacement import replacing
 from dlbackup.catalogs.sqlite.snapshot import SCHEMA, FileSnapshot, reading
-from dlbackup.errors import NotALake, Unsupported
+from dlbackup.errors import NotALake
 from dlbackup.runtime.progress import OnEvent, ignore
 
 
@@ -69,8 +70,8 @@ class SqliteCatalog(InFile):
             yield look_at(connection, self.address.path)
 
     def mending(self) -> AbstractContextManager[Mending]:
-        """Do nothing so far: no catalog in a SQLite file is migrated."""
-        raise Unsupported(f"this version of dlbackup migrates no catalogs in SQLite files: {self.address}")
+        """Put right what an engine's migration lost of a copy."""
+        return mending(self.address)
 
     def surroundings(self) -> tuple[list[str], list[str]]:
         """Return nothing: a file has none."""

@@ -36,16 +36,21 @@ def replacing(address: Address, access: Access, terms: Terms) -> Iterator["FileR
         raise UsageError("a catalog in a SQLite file has no bars against stale clients")
     path = Path(os.path.realpath(address.path))
     with translated(address), ExitStack() as held:
-        connection, existing = _hold(address, access, path, held)
+        connection, existing = hold(address, access, path, held)
         replacement = FileReplacement(path, connection, existing, terms, held)
         yield replacement
         replacement.publish()
 
 
-def _hold(
+def hold(
     address: Address, access: Access, path: Path, held: ExitStack
 ) -> tuple[sqlite3.Connection | None, FileExisting]:
-    """Begin to write to the file that stands there, so that nobody else does."""
+    """
+    Begin to write to the file that stands there, so that nobody else does, until `held` is closed or a commit.
+
+    Returns:
+        The connection in its transaction, if there is a file, and what is there.
+    """
     if not os.path.lexists(path):
         for ending in ("-journal", "-wal"):
             if os.path.lexists(f"{path}{ending}"):
@@ -63,6 +68,24 @@ def _hold(
 def _roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
         connection.execute("rollback")
+
+
+def keep(path: Path) -> Path:
+    """Copy the whole file as it is, beside it; that it is held keeps nobody from reading it."""
+    aside = path.with_name(f"{path.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
+    was = path.stat()
+    try:
+        aside.touch(was.st_mode & 0o777, exist_ok=False)
+        aside.chmod(was.st_mode & 0o7777)
+    except OSError as exc:
+        raise StorageError(f"can't keep what is replaced as {aside}: {exc.strerror}") from exc
+    try:
+        with closing(opened(str(path))) as live, closing(opened(str(aside))) as copy:
+            live.backup(copy)
+    except BaseException:
+        drop(aside)
+        raise
+    return aside
 
 
 class FileReplacement:
@@ -108,25 +131,13 @@ class FileReplacement:
         else:
             made = self._live
             if self.existing.tables and not self._terms.drop_replaced:
-                self.replaced = self._keep()
+                aside = keep(self._path)
+                self._held.callback(self._drop_unless_published, aside)
+                self.replaced = str(aside)
             for table in self.existing.tables:
                 made.execute(f"drop table {quote_identifier(table.name)}")
         yield nullcontext(Part(FilePlace(made, SCHEMA), entries, whole=True))
         self._made = made
-
-    def _keep(self) -> str:
-        """Copy the file as it is; that it is held keeps nobody from reading it."""
-        aside = self._path.with_name(f"{self._path.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
-        was = self._path.stat()
-        try:
-            aside.touch(was.st_mode & 0o777, exist_ok=False)
-            aside.chmod(was.st_mode & 0o7777)
-        except OSError as exc:
-            raise StorageError(f"can't keep what is replaced as {aside}: {exc.strerror}") from exc
-        self._held.callback(self._drop_unless_published, aside)
-        with closing(opened(str(self._path))) as live, closing(opened(str(aside))) as copy:
-            live.backup(copy)
-        return str(aside)
 
     def _drop_unless_published(self, aside: Path) -> None:
         if self._made is None or self._made.in_transaction:

@@ -48,6 +48,11 @@ class FileSnapshot:
         return "sqlite"
 
     @property
+    def may_go_over_a_file(self) -> bool:
+        """Not so far."""
+        return False
+
+    @property
     def adds_columns_with_defaults(self) -> bool:
         """DuckDB's connector does not let engines."""
         return False

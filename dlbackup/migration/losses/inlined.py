@@ -57,6 +57,27 @@ def wide_tables(answers: Answers) -> list[Any]:
     )
 
 
+def empty_double_tables(answers: Answers) -> list[Any]:
+    """Return (table, [(column, type, new type)]) for the empty ones that new rows would go into as doubles."""
+    return [(name, columns) for name, columns, rows in _double_tables(answers) if not rows]
+
+
+def filled_double_tables(answers: Answers) -> list[Any]:
+    """Return those of such inlined tables that hold rows."""
+    return [name for name, _, rows in _double_tables(answers) if rows]
+
+
+def _double_tables(answers: Answers) -> list[Any]:
+    current = {row[0] for row in rows_of(answers, CURRENT + " order by i.table_id")}
+    found = []
+    for table in answers.tables:
+        columns = [(column.name, column.type, "VARCHAR") for column in table.columns if column.declared == "DOUBLE"]
+        if table.name in current and columns:
+            ((rows,),) = rows_of(answers, f"select count(*) from {{s}}.{table.name}")
+            found.append((table.name, columns, rows))
+    return found
+
+
 def convert_inlined(mending: Mending, found: list[Any]) -> int:
     """Give the columns the types that newer engines write."""
     mending.retype(found)

@@ -23,7 +23,13 @@ from dlbackup.migration.losses.files import (
     unordered_lists,
 )
 from dlbackup.migration.losses.foreseen import AsOf03
-from dlbackup.migration.losses.inlined import convert_inlined, old_inlined_tables, wide_tables
+from dlbackup.migration.losses.inlined import (
+    convert_inlined,
+    empty_double_tables,
+    filled_double_tables,
+    old_inlined_tables,
+    wide_tables,
+)
 from dlbackup.migration.losses.loss import KnownLoss, Loss
 from dlbackup.migration.losses.references import mapped_files, set_is_partition
 from dlbackup.migration.losses.statistics import forget_statistics, unknown_statistics
@@ -173,6 +179,24 @@ RULES = (
         mend=convert_inlined,
         by_table=True,
         dialects=("postgres",),
+    ),
+    KnownLoss(
+        name="inlined-doubles",
+        applies=lambda step: step.crosses("0.4"),
+        find=empty_double_tables,
+        what="inlined table",
+        message="{count} would keep columns in which SQLite turns a NaN, which the new engine writes there, into NULL",
+        mend=convert_inlined,
+        dialects=("sqlite",),
+    ),
+    KnownLoss(
+        name="inlined-double-rows",
+        applies=lambda step: step.crosses("0.4"),
+        find=filled_double_tables,
+        what="inlined table",
+        message="{count} with rows would keep columns in which SQLite turns a NaN into NULL; without rows they are"
+        " mended: CALL ducklake_flush_inlined_data('lake'), by the old engine, writes them into files",
+        dialects=("sqlite",),
     ),
     KnownLoss(
         name="wide-tables",

@@ -3,17 +3,18 @@
 import random
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import duckdb
 import pytest
 from support.cli import Cli
-from support.engines.engines import engine
+from support.engines.engines import engine, with_sqlite
 from support.faults.failures import json_failure
 from support.faults.faults import engine_that
 from support.lakes.in_files import FileLake, FileLakes, Hashes
@@ -256,8 +257,10 @@ def test_interrupted_migration_leaves_nothing(number: signal.Signals, one: FileL
     assert (one.path.read_bytes(), _beside(one.path)) == (before, set())
 
 
-def test_attach_migrates_a_file(one: FileLake, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["ducklake", "sqlite"])
+def test_attach_migrates_a_file(ending: str, file_lakes: FileLakes, tmp_path: Path) -> None:
     """A program that opens its lake has it migrated where that is allowed, and goes on with it."""
+    one = file_lakes.copy("plain", "1.4.4", tmp_path, ending)
     before = one.read_by(("last",))
     with duckdb.connect() as connection:
         with pytest.raises(errors.MigrationNeeded):
@@ -267,9 +270,9 @@ def test_attach_migrates_a_file(one: FileLake, tmp_path: Path) -> None:
         assert (attached.spec_version, attached.migration.from_version) == ("1.0", "0.3")
         connection.execute("create table lake.more as select 42 as i")
         assert not dlbackup.attach(connection, one.path).migration
-    with duckdb.connect(str(one.path)) as connection:
-        connection.execute("delete from ducklake_snapshot where snapshot_id > $1", [attached.migration.snapshot_id])
-    assert one.read_by(("last",), reader=engine("1.5.5")) == before
+    at = attached.migration.snapshot_id
+    assert at is not None
+    assert one.read_by((at,), reader=with_sqlite(engine("1.5.5"))) == before
 
 
 def test_next_migration_is_rehearsed_on_a_scratch_file(file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
@@ -285,3 +288,52 @@ def test_next_migration_is_rehearsed_on_a_scratch_file(file_lakes: FileLakes, cl
     assert {finding["rule"] for finding in verified["findings"] if finding["mended"]} >= {"partial-file-lists"}
     assert (drilled["ok"], drilled["rehearsed_to"]) == (True, "1.0")
     assert (lake.path.read_bytes(), _beside(lake.path)) == (before, set())
+
+
+@pytest.mark.parametrize("version", ["1.4.4", "1.5.1"])
+def test_live_sqlite_file_is_migrated(version: str, file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
+    """The migrated tables come into the live file by one commit, which who has it open sees; other tables stay."""
+    lake = file_lakes.copy("plain", version, tmp_path, "sqlite")
+    before = lake.read_by(None)
+    with closing(sqlite3.connect(lake.path)) as client:
+        client.execute("create table mine as select 42 as i")
+        client.commit()
+        (old,) = client.execute("select value from ducklake_metadata where key = 'version'").fetchone()
+
+        planned, done = cli("plan", lake.path, "--json").json(), cli("migrate", lake.path, "--json")
+
+        result = done.json()
+        assert (done.exit_code, result["from_version"], result["to_version"]) == (0, old, "1.0"), done.stderr
+        assert client.execute("select value from ducklake_metadata where key = 'version'").fetchone() == ("1.0",)
+        assert client.execute("select i from mine").fetchone() == (42,)
+    assert planned["blockers"] == []
+    assert lake.read_by(None, reader=with_sqlite(engine("1.5.5"))) == before
+    assert dlbackup.check(str(lake.path)).ok
+    assert _beside(lake.path) == {Path(result["replaced"]).name}
+
+    pasted = cli(*shlex.split(result["way_back"]["command"])[1:])
+
+    assert pasted.exit_code == 0, pasted.stderr
+    assert lake.read_by(None) == before
+
+
+def test_sqlite_file_that_some_migration_would_damage(file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
+    """Doubles with rows are refused, and the older spec version; a failing engine has changed nothing."""
+    doubles = file_lakes.copy("inlined", "1.4.4", tmp_path, "sqlite")
+    bytes_before = doubles.path.read_bytes()
+    json_failure(cli("migrate", doubles.path, "--json"), 4, "inlined-double-rows")
+    assert (doubles.path.read_bytes(), _beside(doubles.path)) == (bytes_before, set())
+    accepted = cli("migrate", doubles.path, "--accept-loss", "inlined-double-rows", "--json")
+    assert accepted.json()["outcome"] == "migrated", accepted.stderr
+
+    (old := tmp_path / "old").mkdir()
+    oldest = file_lakes.copy("plain", "1.3.2", old, "sqlite")
+    json_failure(cli("migrate", oldest.path, "--json"), 4, "0.2 where it is")
+
+    (fails := tmp_path / "fails").mkdir()
+    lake = file_lakes.copy("plain", "1.4.4", fails, "sqlite")
+    bytes_before = lake.path.read_bytes()
+    loses = "self.connection.execute('delete from __ducklake_metadata_lake.ducklake_data_file')"
+    failed = cli("migrate", lake.path, "--engine", engine_that(tmp_path, after=loses), "--json")
+    assert json_failure(failed, 5, "not what it should be")["outcome"] == "unchanged"
+    assert (lake.path.read_bytes(), _beside(lake.path)) == (bytes_before, set())

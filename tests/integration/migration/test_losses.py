@@ -567,7 +567,7 @@ def test_wide_tables_are_refused_until_they_are_not_inlined(
 
 def test_every_known_loss_has_tests_here() -> None:
     """The losses that these tests show are all that are known; a new one needs tests of its own."""
-    assert [rule.name for rule in RULES] == [
+    assert [rule.name for rule in RULES if "postgres" in rule.dialects] == [
         "partial-file-lists",
         "unordered-partial-files",
         "rewritten-partial-files",

@@ -132,13 +132,16 @@ def _put_wide(catalog: _Catalog, table: int, columns: int) -> None:
     )
 
 
+_ON_POSTGRESQL = {rule.name for rule in RULES if "postgres" in rule.dialects}
+
+
 @pytest.mark.parametrize(
     ("start", "to", "duckdb_version", "rules"),
     [
         ("0.2", "0.3", "1.4.4", {"name-mapping-partition"}),
-        ("0.3", "0.4", "1.5.0", {rule.name for rule in RULES} - {"name-mapping-partition", "unknown-statistics"}),
-        ("0.3", "0.4", "1.5.1", {rule.name for rule in RULES} - {"name-mapping-partition", "unknown-statistics"}),
-        ("0.3", "1.0", "1.5.5", {rule.name for rule in RULES} - {"name-mapping-partition", *_OF_1_5_0}),
+        ("0.3", "0.4", "1.5.0", _ON_POSTGRESQL - {"name-mapping-partition", "unknown-statistics"}),
+        ("0.3", "0.4", "1.5.1", _ON_POSTGRESQL - {"name-mapping-partition", "unknown-statistics"}),
+        ("0.3", "1.0", "1.5.5", _ON_POSTGRESQL - {"name-mapping-partition", *_OF_1_5_0}),
         ("0.4", "1.0", "1.5.5", {"unknown-statistics"}),
         ("0.4", "1.0", "1.5.1", {"unknown-statistics"}),
         ("1.0", "1.1-dev1", "1.5.5", set()),

@@ -537,7 +537,7 @@ def test_lake_in_a_duckdb_file(connection: duckdb.DuckDBPyConnection, tmp_path: 
 
 
 def test_file_that_is_no_lake(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    """A DuckDB file without a catalog, a file of another kind and one in SQLite are refused, each by name."""
+    """A DuckDB file without a catalog, a file of another kind and one that is not there are refused, each by name."""
     with duckdb.connect(str(tmp_path / "plain.duckdb")) as plain:
         plain.execute("create table t (i int)")
     (tmp_path / "other.duckdb").write_text("words " * 2000)
@@ -546,5 +546,6 @@ def test_file_that_is_no_lake(connection: duckdb.DuckDBPyConnection, tmp_path: P
         dlbackup.attach(connection, str(tmp_path / "plain.duckdb"))
     with pytest.raises(errors.NotALake, match="no DuckDB file"):
         dlbackup.attach(connection, str(tmp_path / "other.duckdb"))
-    with pytest.raises(errors.Unsupported, match="SQLite"):
+    with pytest.raises(errors.NotALake, match="no file"):
         dlbackup.attach(connection, f"sqlite:{tmp_path}/lake.sqlite")
+    assert not (tmp_path / "lake.sqlite").exists()

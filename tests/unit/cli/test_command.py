@@ -372,13 +372,6 @@ def test_an_unreachable_server_is_exit_1(capsys: pytest.CaptureFixture[str]) -> 
     assert "\nhint: " in said.err
 
 
-@pytest.mark.parametrize("verb", ["plan", "migrate"])
-def test_what_comes_later_is_refused_in_words(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """A catalog in a SQLite file is understood as such, and refused without a look at the file."""
-    assert main([verb, "sqlite:lake.db"]) == 1
-    assert "migrates those on PostgreSQL and in DuckDB files only" in capsys.readouterr().err
-
-
 def test_an_impossible_output_is_exit_1(tmp_path: Path, cli: Cli) -> None:
     """A path that can't be written to ends in exit 1 with a hint, not in a traceback."""
     done = cli("verify", tmp_path / ("x" * 300))
