@@ -8,7 +8,7 @@ and readers go on. In that transaction the old tables make way for the migrated 
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,31 +58,39 @@ class FileRemake:
 
     def exchange(self) -> str | None:
         """Put the copy's tables in the place of the catalog's, read them back, and commit."""
-        with ExitStack() as held, translated(self.held.address):
-            new = held.enter_context(closing(opened(self.copy.address.path)))
+        with translated(self.held.address), closing(opened(self.copy.address.path)) as new:
             aside = keep(self.path)
-            held.callback(self._drop_unless_committed, aside)
-            tables = read_definitions(new).tables
-            for table in read_definitions(self.live).tables:
-                self.live.execute(f"drop table {quote_identifier(table.name)}")
-            place = FilePlace(self.live, SCHEMA)
-            with collector_paused():
-                place.create(tables)
-                for table in tables:
-                    place.load(table, (SEPARATOR.join(block) for block in statements_of(row_texts(new, table))))
-                place.finish(tables, privileges=False)
-                if place.definitions() != tables:
-                    raise MigratedOtherwise("SQLite made other tables than those of the migrated copy")
-                for table in tables:
-                    if summed(row_texts(self.live, table)) != summed(row_texts(new, table)):
-                        raise MigratedOtherwise(f"table {table.name}: SQLite gives back other rows than it was given")
-            with signals_held():
-                self.live.execute("commit")
+            try:
+                self._take_in(new)
+                with signals_held():
+                    self.live.execute("commit")
+            except BaseException:
+                self._hold_again()
+                drop(aside)
+                raise
             return str(aside)
 
-    def _drop_unless_committed(self, aside: Path) -> None:
-        if self.live.in_transaction:
-            drop(aside)
+    def _take_in(self, new: sqlite3.Connection) -> None:
+        tables = read_definitions(new).tables
+        for table in read_definitions(self.live).tables:
+            self.live.execute(f"drop table {quote_identifier(table.name)}")
+        place = FilePlace(self.live, SCHEMA)
+        with collector_paused():
+            place.create(tables)
+            for table in tables:
+                place.load(table, (SEPARATOR.join(block) for block in statements_of(row_texts(new, table))))
+            place.finish(tables, privileges=False)
+            if place.definitions() != tables:
+                raise MigratedOtherwise("SQLite made other tables than those of the migrated copy")
+            for table in tables:
+                if summed(row_texts(self.live, table)) != summed(row_texts(new, table)):
+                    raise MigratedOtherwise(f"table {table.name}: SQLite gives back other rows than it was given")
+
+    def _hold_again(self) -> None:
+        """Give up what was done; a commit that failed for a reader keeps new readers out until then."""
+        self.live.execute("rollback")
+        with suppress(sqlite3.Error):
+            self.live.execute("begin immediate")
 
 
 @contextmanager

@@ -337,3 +337,20 @@ def test_sqlite_file_that_some_migration_would_damage(file_lakes: FileLakes, cli
     failed = cli("migrate", lake.path, "--engine", engine_that(tmp_path, after=loses), "--json")
     assert json_failure(failed, 5, "not what it should be")["outcome"] == "unchanged"
     assert (lake.path.read_bytes(), _beside(lake.path)) == (bytes_before, set())
+
+
+def test_reader_in_a_transaction_keeps_a_migrated_sqlite_file_away(
+    file_lakes: FileLakes, cli: Cli, tmp_path: Path
+) -> None:
+    """In the default journal mode the last commit waits for such a reader, and then fails: nothing was changed."""
+    lake = file_lakes.copy("plain", "1.5.1", tmp_path, "sqlite")
+    before = lake.path.read_bytes()
+    with closing(sqlite3.connect(lake.path, isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select count(*) from ducklake_snapshot").fetchone()
+
+        failed = cli("migrate", lake.path, "--json")
+
+    assert json_failure(failed, 5, "is locked by a program")["outcome"] == "unchanged"
+    assert (lake.path.read_bytes(), _beside(lake.path)) == (before, set())
+    assert cli("migrate", lake.path).exit_code == 0
