@@ -72,14 +72,15 @@ def parse_address(given: str | Path) -> Address:
         return _of_file(given)
     if not isinstance(given, str):
         raise UsageError(f"an address is a text, and not of type {type(given).__name__}", ADDRESS_HINT)
-    rest = given.strip().removeprefix("ducklake:")
+    whole = given.lstrip().removeprefix("ducklake:")
+    rest = whole.rstrip()
     if rest.startswith(("postgresql://", "postgres://")):
         return Address("postgres", parse_uri(rest))
     scheme, colon, tail = rest.partition(":")
     if colon and scheme in ("postgres", "postgresql"):
         if tail.startswith(("postgresql://", "postgres://")):
             return Address("postgres", parse_uri(tail))
-        return Address("postgres", parse_keywords(tail))
+        return Address("postgres", parse_keywords(whole.partition(":")[2]))
     if colon and scheme in ("duckdb", "sqlite") and tail:
         return Address("sqlite" if _is_sqlite(tail, like=scheme == "sqlite") else "duckdb", path=tail)
     if rest and "=" not in rest and "://" not in rest and rest.endswith(FILE_ENDINGS):

@@ -63,8 +63,7 @@ def parse_keywords(text: str) -> dict[str, str]:
     """Return the parameters of the key=value form; raise UsageError."""
     parameters: dict[str, str] = {}
     position = 0
-    text = text.rstrip()
-    while position < len(text):
+    while text[position:].strip():  # not stripped as a whole: a space at the end may be escaped
         match = _KEYWORD.match(text, position)
         if match is None:
             raise UsageError(

@@ -1,7 +1,7 @@
 """Addresses: every form that users have, libpq's own quoting, and no secret in any text."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -157,6 +157,7 @@ def test_quoting_is_what_libpq_reads(parameters: dict[str, str]) -> None:
 
 
 @settings(max_examples=300)
+@example(["host", "=", "\\", " "])
 @given(st.lists(st.sampled_from(["host", "user", "=", " ", "'", "\\", "a", "b'", "''", "\t", "\n"]), max_size=10))
 def test_keywords_are_read_as_libpq_reads_them(parts: list[str]) -> None:
     """Whatever libpq takes as keywords and values means the same to us; what it refuses never means more."""
