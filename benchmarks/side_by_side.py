@@ -4,7 +4,8 @@ Run dlbackup and what people would use instead, in turn, on one catalog, and pri
     python benchmarks/side_by_side.py DATABASE FOLDER [--runs 5] [--jobs dump,restore,verify,...] [--json FILE]
 
 Jobs: dump, base (the next backups), restore, verify, check, migrate, start, own (dump, verify and restore without
-most peers), many (dump and restore of a catalog of thousands of tables).
+most peers), many (dump and restore of a catalog of thousands of tables), files-dump, files-verify, files-restore and
+files-copy (of the lakes that `benchmarks/files.py` made in files beside DATABASE).
 libpq's environment says where the server is; DATABASE was made by `benchmarks/catalog.py`, and the scratch
 databases `<DATABASE>_restored` and `<DATABASE>_migrated` are made and dropped here. pg_dump, psql, pg_restore
 and zstd must be on PATH, and pg_dump must not be older than the server.
@@ -185,6 +186,50 @@ def many_contenders(database: str, folder: Path) -> Iterator[Contender]:
     yield from (it for it in restores if it.name == "pg_restore -j2")
 
 
+def _places(database: str, folder: Path) -> dict[str, tuple[str, Path, str]]:
+    """Return for each backend the lake that `files.py` made, its backup, and where that is restored."""
+    return {
+        "PostgreSQL": (f"postgres:dbname={database}", folder / "p.sql.zst", f"postgres:dbname={database}_restored"),
+        "DuckDB file": (f"{folder}/lake.ducklake", folder / "d.sql.zst", f"{folder}/new.ducklake"),
+        "SQLite file": (f"{folder}/lake.sqlite", folder / "s.sql.zst", f"{folder}/new.sqlite"),
+    }
+
+
+def _cleared(database: str, *paths: Path | str) -> Callable[[], None]:
+    def clear() -> None:
+        psql("postgres", f"drop database if exists {database}_restored")
+        psql("postgres", f"create database {database}_restored")
+        for path in paths:
+            Path(path).unlink(missing_ok=True)
+
+    return clear
+
+
+def files_dump_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    for name, (place, backup, _) in _places(database, folder).items():
+        command = f"{sys.executable} -m dlbackup dump -q {place} -o {backup}"
+        yield Contender(f"dump: {name}", command, _cleared(database, backup))
+
+
+def files_verify_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    for name, (_, backup, _) in _places(database, folder).items():
+        yield Contender(f"verify: {name}", f"{sys.executable} -m dlbackup verify -q {backup}")
+
+
+def files_restore_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    for name, (_, backup, target) in _places(database, folder).items():
+        command = f"{sys.executable} -m dlbackup restore -q {backup} {target}"
+        yield Contender(f"restore: {name}", command, _cleared(database, target))
+
+
+def files_copy_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    places = _places(database, folder)
+    server, file = places["PostgreSQL"], places["DuckDB file"]
+    for name, source, target in (("to PostgreSQL", file[0], server[2]), ("to a DuckDB file", server[0], file[2])):
+        command = f"{sys.executable} -m dlbackup copy -q {source} {target}"
+        yield Contender(f"copy: {name}", command, _cleared(database, file[2]))
+
+
 JOBS = {
     "dump": dump_contenders,
     "base": base_contenders,
@@ -195,6 +240,10 @@ JOBS = {
     "start": start_contenders,
     "own": own_contenders,
     "many": many_contenders,
+    "files-dump": files_dump_contenders,
+    "files-verify": files_verify_contenders,
+    "files-restore": files_restore_contenders,
+    "files-copy": files_copy_contenders,
 }
 
 

@@ -1,8 +1,9 @@
 """
-The migration of a catalog in a file: the engine works on a copy, which takes the file's place once it is proved.
+The migration of a catalog in a file: the engine works on a copy, which takes the catalog's place once it is proved.
 
-The file itself is held meanwhile, so that nobody commits to it or looks at it, and it is never written. So this is its
-own rehearsal, and what fails or is killed at any point leaves the old catalog or the new one: there is nothing to undo.
+The file itself is held meanwhile, so that nobody commits to it, and it is not written before the exchange. So this is
+its own rehearsal, and what fails or is killed at any point leaves the old catalog or the new one: there is nothing to
+undo.
 """
 
 import time
