@@ -276,6 +276,7 @@ def _check(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
         wait=options.wait,
         engine=options.engine,
         keys=_keys(options),
+        store=options.store,
         on_event=on_event,
     )
     return report, reports.checked(report), _failure(report, options)

@@ -447,6 +447,11 @@ def _add_check(commands: _Commands) -> None:
     )
     parser = _command(commands, "check", "check a catalog, or the one in a backup, for damage", more)
     parser.add_argument("target", metavar="ADDRESS|BACKUP", help=f"a backup: {_BACKUP}; or {_ADDRESS}")
+    parser.add_argument(
+        "--store",
+        metavar="STORE",
+        help="where its backups are kept: warn where the lake deletes data files sooner than backups that need them go",
+    )
     _data_files_option(parser)
     _identity_options(parser)
     _file_options(parser)

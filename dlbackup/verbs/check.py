@@ -3,19 +3,22 @@ The invariants of a healthy catalog, asked of the catalog at an address or of a 
 """
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dlbackup.addresses.address import names_backup, parse_address
 from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.catalogs.contract import Access
+from dlbackup.catalogs.contract import Access, Snapshot
 from dlbackup.catalogs.loaded_backup import load
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.engine.keys import check_secrets
+from dlbackup.errors import UsageError, counted
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
 from dlbackup.health.copies import shared_data_files
 from dlbackup.lake.answers import Answers
 from dlbackup.lake.datafiles import COLUMNS, can_look
+from dlbackup.lake.findings import Finding
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.stores.keys import NO_KEYS, Keys
 
@@ -32,6 +35,7 @@ def check(
     wait: float = 0.0,
     engine: str | Path | None = None,
     keys: Keys = NO_KEYS,
+    store: str | Path | None = None,
     on_event: OnEvent = ignore,
 ) -> Check:
     """
@@ -44,6 +48,8 @@ def check(
         wait: for how many seconds to wait for who has a catalog's file open for writing.
         engine: the Python of the environment whose DuckDB reads a catalog's file; by default this one.
         keys: with the identities that open an encrypted backup.
+        store: where backups of the catalog are kept: then it is a warning where the lake deletes files sooner than
+            these go.
 
     Raises:
         CatalogError, BackupError, UsageError: as for reading either.
@@ -51,6 +57,8 @@ def check(
     """
     check_secrets(secrets, data_files=data_files)
     if isinstance(target, Backup) or names_backup(target):
+        if store is not None:
+            raise UsageError("a backup's lake deletes nothing", "--store goes with the address of the live catalog")
         with where_of(target, keys) as where, BackupReader(where) as reader:
             checked = check_backup(reader, on_event=on_event)
             if not data_files:
@@ -63,10 +71,26 @@ def check(
             checked = check_snapshot(snapshot, on_event=on_event)
             shared = shared_data_files(copies, snapshot.head.snapshot_id)
             checked = replace(checked, findings=checked.findings + shared)
+            if store is not None:
+                checked = _with_store(checked, store, snapshot)
             if not data_files:
                 return _without_files(checked)
             with snapshot.answers() as content:
                 return _with_files(checked, content, secrets, on_event)
+
+
+def _with_store(checked: Check, store: str | Path, snapshot: Snapshot) -> Check:
+    """Add whether the lake's own clean-up is shorter than what is kept."""
+    from dlbackup.inventory.horizon import live, too_short
+    from dlbackup.inventory.listing import listing_of
+    from dlbackup.stores.named import store_of_backups
+
+    entries = listing_of(store_of_backups(store)).entries
+    with snapshot.answers() as answers:
+        text = too_short(entries, live(answers), datetime.now(UTC))
+    found = (Finding(severity="warning", rule="clean-up-before-backups-go", message=text),) if text else ()
+    seen = f"clean-up against {counted(len(entries), 'backup')} in {store}"
+    return replace(checked, findings=checked.findings + found, looked_at=(*checked.looked_at, seen))
 
 
 def _without_files(checked: Check) -> Check:

@@ -88,3 +88,20 @@ def test_a_catalog_that_is_not_well_is_told_from_a_disk(lake: LakeFactory, cli: 
     assert "dlbackup check ADDRESS" in said["error"]["hint"]
     assert [path.name for path in tmp_path.iterdir()] == [Path(said["path"]).name]
     assert (said["record"], "contents" in said) == (None, False)
+
+
+def test_a_lake_that_cleans_up_before_its_backups_go_is_warned_of(lake: LakeFactory, cli: Cli) -> None:
+    """`check --store` compares the lake's own clean-up with the oldest backup that is kept; a backup has none."""
+    made = lake("plain", "1.0")
+    path = cli("dump", made.url, "-o", "backups/", "--json").json()["path"]
+    fine = cli("check", made.url, "--store", "backups/", "--json").json()
+    execute(made.url, "insert into ducklake_metadata (key, value) values ('delete_older_than', '0 seconds')")
+
+    warned = cli("check", made.url, "--store", "backups/", "--json")
+
+    assert [finding["rule"] for finding in fine["findings"]] == []
+    assert "clean-up against 1 backup in backups/" in fine["looked_at"]
+    (finding,) = warned.json()["findings"]
+    assert (warned.exit_code, finding["severity"], finding["rule"]) == (0, "warning", "clean-up-before-backups-go")
+    assert "CALL lake.set_option('delete_older_than', '2 days')" in finding["message"]
+    assert cli("check", path, "--store", "backups/").exit_code == 2

@@ -22,7 +22,7 @@ from dlbackup.addresses.libpq import conninfo
 from dlbackup.engine.connection import Attachment, attachment, engine_of, open_lake
 from dlbackup.engine.options import AttachOption, checked_options
 from dlbackup.engine.statements import Opening, attach_statement
-from dlbackup.errors import EngineError, MigratorRuns, Unsupported, UsageError
+from dlbackup.errors import EngineError, MigratorRuns, NotALake, UsageError
 
 # By this way, since dlbackup.attach is the function of that name.
 _VERB = importlib.import_module("dlbackup.verbs.attach")
@@ -227,14 +227,14 @@ def test_closed_connection_is_an_error() -> None:
 
 
 def test_what_makes_no_sense_is_refused_first() -> None:
-    """A word for `migrate` that isn't one, an address that isn't one, and SQLite are refused without a connection."""
+    """A word for `migrate` that isn't one, an address that isn't one, and a file that isn't there are refused."""
     with duckdb.connect() as connection:
         with pytest.raises(UsageError, match="migrate is 'always'"):
             dlbackup.attach(connection, "postgres:dbname=x", migrate="always")  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="can't be understood"):
             dlbackup.attach(connection, "nonsense")
-        with pytest.raises(Unsupported, match="SQLite"):
-            dlbackup.attach(connection, "sqlite:lake.sqlite")
+        with pytest.raises(NotALake, match="no file"):
+            dlbackup.attach(connection, "sqlite:nowhere/lake.sqlite")
 
 
 def test_threads_wait_for_one_another_no_longer_than_allowed(tmp_path: Path) -> None:
