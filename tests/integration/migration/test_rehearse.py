@@ -253,7 +253,7 @@ def test_data_path_of_another_machine_is_no_obstacle(lake: LakeFactory, cli: Cli
     assert "data-files-out-of-reach" in [finding["rule"] for finding in looked.json()["findings"]]
 
 
-@pytest.mark.parametrize("where", ["nope", "sqlite:x.sqlite", "postgres:dbname=x y"])
+@pytest.mark.parametrize("where", ["nope", "mysql:x", "postgres:dbname=x y"])
 def test_wrong_address_is_refused_before_anything_is_read(cli: Cli, where: str) -> None:
     """Wrong usage is found at once: not even the backup has to be there."""
     done = cli("verify", "no-such-backup.zst", "--rehearse", where, "--json")
