@@ -10,15 +10,17 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.contract import Client, Copy, Identity, Locks
-from dlbackup.errors import MigratorRuns, StorageError
+from dlbackup.backupfile.origin import Moment, Origin
+from dlbackup.catalogs.contract import Change, Claim, Client, Copy, Encoding, Identity, Locks
+from dlbackup.errors import DlbackupError, MigratorRuns, StorageError
 from dlbackup.stores.files import rewrite
+from dlbackup.tables.definition import Table
 
 
 class InFile:
@@ -99,6 +101,56 @@ class InFile:
     def locks(self, tables: int) -> Locks:
         """Return that a file has one lock, whatever is in it."""
         return Locks(0, 0)
+
+
+class FileView:
+    """The part of a `Snapshot` that is alike: a file has no rights within it, and tells nothing of its past."""
+
+    __slots__ = ()
+
+    def missing_rights(self, *, rehearsal: bool) -> list[DlbackupError]:
+        """Return nothing: whoever may write the file may do all."""
+        return []
+
+    def undo_refused(self) -> list[DlbackupError]:
+        """Return nothing: the file that was is kept."""
+        return []
+
+    def updates_refused(self) -> list[DlbackupError]:
+        """Return nothing: no rows are protected."""
+        return []
+
+    def moment(self) -> None:
+        """Return nothing: nothing could be proved from it."""
+
+    def origins(self) -> dict[str, Origin]:
+        """Return nothing: nothing could be proved of them later."""
+        return {}
+
+    def since(self, then: Moment, claims: Sequence[Claim]) -> list[Change | None]:
+        """Tell nothing of any table."""
+        return [None for _ in claims]
+
+
+class FileTerms:
+    """The part of a `Replacement` that is alike: a file has no roles, and one way to keep a table."""
+
+    def missing_roles(self, names: Iterable[str]) -> list[str]:
+        """Return all of them."""
+        return sorted(names)
+
+    @property
+    def encoding(self) -> Encoding:
+        """What it gives and takes is UTF-8."""
+        return Encoding("UTF8")
+
+    def missing_storage(self, tables: Sequence[Table]) -> tuple[frozenset[str], frozenset[str]]:
+        """Return nothing."""
+        return frozenset(), frozenset()
+
+    def unknown_privileges(self) -> frozenset[str]:
+        """Return nothing: there are none."""
+        return frozenset()
 
 
 @contextmanager

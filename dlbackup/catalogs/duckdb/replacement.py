@@ -6,19 +6,19 @@ how.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Entry
-from dlbackup.catalogs.contract import Access, Client, Encoding, Part, Terms
+from dlbackup.catalogs.contract import Access, Client, Part, Terms
 from dlbackup.catalogs.duckdb.existing import FileExisting, look_at, nothing
 from dlbackup.catalogs.duckdb.place import FilePlace
 from dlbackup.catalogs.duckdb.process import FileProcess, opened
 from dlbackup.catalogs.exchange import beside, drop, refuse_wal, take_free_place, take_place
+from dlbackup.catalogs.in_files import FileTerms
 from dlbackup.errors import CatalogError, NotALake, NotEmpty, UsageError, listed
-from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import quote_identifier
 
 OLDEST_STORAGE = "v1.0.0"
@@ -67,7 +67,7 @@ def _hold(address: Address, access: Access, path: Path, schema: str, held: ExitS
     return there
 
 
-class FileReplacement:
+class FileReplacement(FileTerms):
     """What is made in a new file; what stands in its place is held already."""
 
     def __init__(
@@ -80,23 +80,6 @@ class FileReplacement:
         self._terms, self._held = terms, held
         self._made: FileProcess | None = None
         self._new = beside(path)
-
-    def missing_roles(self, names: Iterable[str]) -> list[str]:
-        """Return all of them: a file has no roles."""
-        return sorted(names)
-
-    @property
-    def encoding(self) -> Encoding:
-        """DuckDB has one."""
-        return Encoding("UTF8")
-
-    def missing_storage(self, tables: Sequence[Table]) -> tuple[frozenset[str], frozenset[str]]:
-        """Return nothing: there is one way to keep a table."""
-        return frozenset(), frozenset()
-
-    def unknown_privileges(self) -> frozenset[str]:
-        """Return nothing: there are none."""
-        return frozenset()
 
     def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
         """Yield one part, in a new file."""

@@ -12,13 +12,12 @@ from pathlib import Path
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Source
-from dlbackup.backupfile.origin import Moment, Origin
-from dlbackup.catalogs.contract import Access, Change, Claim, Head, Pages
+from dlbackup.catalogs.contract import Access, Head, Pages
 from dlbackup.catalogs.duckdb.answers import FileAnswers
 from dlbackup.catalogs.duckdb.introspection import Definitions, read_definitions
 from dlbackup.catalogs.duckdb.literals import place, row_query
 from dlbackup.catalogs.duckdb.process import FileProcess, opened
-from dlbackup.errors import DlbackupError
+from dlbackup.catalogs.in_files import FileView
 from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.digest import Block
 from dlbackup.tables.types import Dialect
@@ -30,7 +29,7 @@ _TABLES_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileSnapshot:
+class FileSnapshot(FileView):
     """A `Snapshot` in a process that has the file open."""
 
     process: FileProcess
@@ -119,29 +118,6 @@ class FileSnapshot:
     def answers(self) -> Iterator[FileAnswers]:
         """Let the view answer SQL inside the block."""
         yield FileAnswers(self.process, self.schema, self.tables)
-
-    def missing_rights(self, *, rehearsal: bool) -> list[DlbackupError]:
-        """Return nothing: whoever may write the file may do all."""
-        return []
-
-    def undo_refused(self) -> list[DlbackupError]:
-        """Return nothing: the file that was is kept."""
-        return []
-
-    def updates_refused(self) -> list[DlbackupError]:
-        """Return nothing: no rows are protected."""
-        return []
-
-    def moment(self) -> None:
-        """Return nothing: a file tells nothing of its past."""
-
-    def origins(self) -> dict[str, Origin]:
-        """Return nothing: nothing could be proved of them later."""
-        return {}
-
-    def since(self, then: Moment, claims: Sequence[Claim]) -> list[Change | None]:
-        """Tell nothing of any table."""
-        return [None for _ in claims]
 
     def joinable(self, tables: Sequence[Table]) -> "SharedFile | None":
         """Return what another process needs to read these tables; None where the snapshot is not to be shared."""

@@ -8,15 +8,16 @@ else is in the file stays. What was there is kept as a copy, `<name>.replaced-<t
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Entry
-from dlbackup.catalogs.contract import Access, Client, Encoding, Part, Terms
+from dlbackup.catalogs.contract import Access, Client, Part, Terms
 from dlbackup.catalogs.exchange import beside, drop, take_free_place
+from dlbackup.catalogs.in_files import FileTerms
 from dlbackup.catalogs.sqlite.copying import LEAST_WAIT_S, translated
 from dlbackup.catalogs.sqlite.existing import FileExisting, look_at, nothing
 from dlbackup.catalogs.sqlite.introspection import opened
@@ -25,7 +26,6 @@ from dlbackup.catalogs.sqlite.snapshot import SCHEMA
 from dlbackup.errors import NotEmpty, StorageError, UsageError
 from dlbackup.runtime.signals import signals_held
 from dlbackup.stores.files import sync_folder
-from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import quote_identifier
 
 
@@ -88,7 +88,7 @@ def keep(path: Path) -> Path:
     return aside
 
 
-class FileReplacement:
+class FileReplacement(FileTerms):
     """What is made in a file; what stands in its place is held already."""
 
     def __init__(
@@ -100,23 +100,6 @@ class FileReplacement:
         self._path, self._live, self._terms, self._held = path, connection, terms, held
         self._new: Path | None = None
         self._made: sqlite3.Connection | None = None
-
-    def missing_roles(self, names: Iterable[str]) -> list[str]:
-        """Return all of them: a file has no roles."""
-        return sorted(names)
-
-    @property
-    def encoding(self) -> Encoding:
-        """SQLite gives and takes UTF-8, however it keeps that."""
-        return Encoding("UTF8")
-
-    def missing_storage(self, tables: Sequence[Table]) -> tuple[frozenset[str], frozenset[str]]:
-        """Return nothing: there is one way to keep a table."""
-        return frozenset(), frozenset()
-
-    def unknown_privileges(self) -> frozenset[str]:
-        """Return nothing: there are none."""
-        return frozenset()
 
     def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
         """Yield one part, in a new file, or in the one that is there, without the tables that it had."""

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Source
-from dlbackup.backupfile.origin import Moment, Origin
-from dlbackup.catalogs.contract import Change, Claim, Head, Pages
+from dlbackup.catalogs.contract import Head, Pages
+from dlbackup.catalogs.in_files import FileView
 from dlbackup.catalogs.sqlite.answers import FileAnswers, answering
 from dlbackup.catalogs.sqlite.copying import translated
 from dlbackup.catalogs.sqlite.introspection import Definitions, odd_columns, opened, read_definitions, read_head
 from dlbackup.catalogs.sqlite.rows import row_texts
-from dlbackup.errors import DlbackupError
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import quote_identifier
@@ -26,7 +25,7 @@ SCHEMA = "main"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FileSnapshot:
+class FileSnapshot(FileView):
     """A `Snapshot` of a copy that is open."""
 
     address: Address
@@ -111,29 +110,6 @@ class FileSnapshot:
     def answers(self) -> AbstractContextManager[FileAnswers]:
         """Let the view answer SQL inside the block."""
         return answering(self.connection, self.tables)
-
-    def missing_rights(self, *, rehearsal: bool) -> list[DlbackupError]:
-        """Return nothing: whoever may write the file may do all."""
-        return []
-
-    def undo_refused(self) -> list[DlbackupError]:
-        """Return nothing: the file that was is kept."""
-        return []
-
-    def updates_refused(self) -> list[DlbackupError]:
-        """Return nothing: no rows are protected."""
-        return []
-
-    def moment(self) -> None:
-        """Return nothing: a file tells nothing of its past."""
-
-    def origins(self) -> dict[str, Origin]:
-        """Return nothing: nothing could be proved of them later."""
-        return {}
-
-    def since(self, then: Moment, claims: Sequence[Claim]) -> list[Change | None]:
-        """Tell nothing of any table."""
-        return [None for _ in claims]
 
     def joinable(self, tables: Sequence[Table]) -> "SharedCopy | None":
         """Return what another process needs to read these tables; None where the snapshot is not to be shared."""
