@@ -98,7 +98,7 @@ def test_of_a_file(file_lakes: FileLakes, cli: Cli, scratch: Path) -> None:
     backup = _dumped(cli, str(made.path))
 
     _proven(cli("drill", backup, "--json"))
-    assert json_failure(cli("drill", backup, "--on", "postgres:dbname=x", "--json"), 2, "DuckDB file")
+    assert json_failure(cli("drill", backup, "--on", "postgres:dbname=x", "--json"), 2, "catalog in a file")
     assert list(scratch.glob("dlbackup-drill-*")) == []
 
 
