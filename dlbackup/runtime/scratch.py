@@ -5,15 +5,21 @@ A process that is killed takes nothing away. So each folder is locked as long as
 one takes those away whose makers are gone.
 """
 
+import errno
 import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dlbackup.errors import StorageError
+
+_IN_USE = (errno.ENOENT, errno.ENOTEMPTY)
+"""Somebody else took a file away, or made one: what a killed maker had started is still ending."""
+_PATIENCE_S = 10.0
 
 
 @contextmanager
@@ -27,7 +33,7 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
     place = Path(tempfile.gettempdir())
     for left in place.glob(f"{prefix}*"):
         with suppress(OSError), _locked(left):
-            shutil.rmtree(left)
+            _remove(left)
     try:
         folder = Path(tempfile.mkdtemp(prefix=prefix))
     except OSError as exc:
@@ -38,7 +44,20 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
         with _locked(folder):
             yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove as much of a folder as can be, while a server in it may still be ending."""
+    until = time.monotonic() + _PATIENCE_S
+    while folder.exists():
+        try:
+            shutil.rmtree(folder)
+        except OSError as exc:
+            if exc.errno not in _IN_USE or time.monotonic() > until:
+                shutil.rmtree(folder, ignore_errors=True)
+                return
+            time.sleep(0.05)
 
 
 @contextmanager

@@ -1,0 +1,50 @@
+"""Folders for what is gone at the end."""
+
+import tempfile
+import threading
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from support.waiting import wait_until
+
+from dlbackup.runtime.scratch import scratch_folder
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder for temporary files of this test's own."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_it_is_gone_with_the_block(place: Path) -> None:
+    with scratch_folder("dlb-") as folder:
+        (folder / "in" / "it").mkdir(parents=True)
+    assert list(place.iterdir()) == []
+
+
+def test_what_a_killed_maker_left_goes_and_what_one_that_lives_made_stays(place: Path) -> None:
+    (place / "dlb-left").mkdir()
+    (place / "other").mkdir()
+    with scratch_folder("dlb-") as lives, scratch_folder("dlb-") as folder:
+        assert set(place.iterdir()) == {place / "other", lives, folder}
+
+
+def test_what_is_left_may_still_be_in_use(place: Path) -> None:
+    """A server whose maker was killed writes once more, while its folder is being removed."""
+    data = place / "dlb-left" / "data"
+    data.mkdir(parents=True)
+    for number in range(5_000):
+        (data / str(number)).touch()
+
+    def end() -> None:
+        with suppress(FileNotFoundError):
+            wait_until(lambda: len(list(data.iterdir())) < 5_000)
+            (place / "dlb-left" / "log").touch()
+
+    server = threading.Thread(target=end)
+    server.start()
+    with scratch_folder("dlb-") as folder:
+        server.join()
+        assert list(place.iterdir()) == [folder]
