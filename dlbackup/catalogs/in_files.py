@@ -79,6 +79,10 @@ class InFile:
         """Do nothing: nobody holds locks that we could wait for."""
         yield
 
+    def surroundings(self) -> tuple[list[str], list[str]]:
+        """Return nothing: a file has nothing around it."""
+        return [], []
+
     def refuse_pooler(self) -> None:
         """Do nothing: nobody is in between."""
 

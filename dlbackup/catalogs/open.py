@@ -98,7 +98,6 @@ _BACKENDS: dict[Kind, _Loaders] = {
     "duckdb": _Loaders(_duckdb, _csv_rows, _remaking),
     "sqlite": _Loaders(_sqlite, _values, _remaking_in_place),
 }
-_DIALECTS: dict[Kind, Dialect] = {"postgres": "postgres", "duckdb": "duckdb", "sqlite": "sqlite"}
 _KINDS: dict[Kind, str] = {"postgres": "PostgreSQL", "duckdb": "a DuckDB file", "sqlite": "a SQLite file"}
 
 
@@ -153,7 +152,7 @@ def rewrite_for(address: Address, dialect: Dialect) -> Rewrite:
 
 def dialect_at(address: Address) -> Dialect:
     """Return in whose words a backup has to be to be restored at an address."""
-    return _DIALECTS[address.kind]
+    return address.kind
 
 
 def refuse_to_freeze(address: Address) -> None:

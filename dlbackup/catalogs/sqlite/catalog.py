@@ -73,10 +73,6 @@ class SqliteCatalog(InFile):
         """Put right what an engine's migration lost of a copy."""
         return mending(self.address)
 
-    def surroundings(self) -> tuple[list[str], list[str]]:
-        """Return nothing: a file has none."""
-        return [], []
-
     def drop_left(self) -> None:
         """Drop what a restore left that was killed."""
         drop_left(Path(os.path.realpath(self.address.path)))
