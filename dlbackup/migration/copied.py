@@ -23,7 +23,7 @@ from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.obstacles import obstacles
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Migration
-from dlbackup.migration.passage import Passage, examine, keeps_rules, put_right
+from dlbackup.migration.passage import Passage, examine, keeps_rules, passage_by, put_right
 from dlbackup.migration.route import reach, route
 from dlbackup.migration.run import OUTCOMES, Run
 from dlbackup.migration.steps import Step
@@ -136,7 +136,8 @@ class _Copying:
             if not is_as_in(remake.held, backup, self.run.compared):
                 return None
             with remake.held.snapshot() as snapshot:
-                passage = self._passage(self._losses(snapshot, unreadable=False))
+                losses = self._losses(snapshot, unreadable=False)
+        passage = passage_by(self.step, self.engine, self.catalog, losses, self.options)
         pin(where_named(backup.kept_at), MIGRATION)
         before = self.step.from_version
         try:
@@ -164,20 +165,6 @@ class _Copying:
         with self.run.stage("post-check"):
             keeps_rules(passage, copy, backup, examine(passage, copy, backup, target, self.run.compared))
             return remake.exchange()
-
-    def _passage(self, losses: tuple[Loss, ...]) -> Passage:
-        to_mend = tuple(loss for loss in losses if loss.mendable) if self.options.mend else ()
-        return Passage(
-            engine=self.engine,
-            step=self.step,
-            mends=to_mend,
-            accepted=frozenset(loss.part for loss in losses if loss not in to_mend),
-            bars=False,
-            schema=self.catalog.schema,
-            engines=self.catalog.engines,
-            lock_timeout_s=self.options.lock_timeout_s,
-            attach_timeout_s=self.options.attach_timeout_s,
-        )
 
     def _failed(self, remake: Remake, backup: VerifiedBackup, exc: Exception) -> Unchanged | NeedsPerson:
         """Find out that the file is as it was."""

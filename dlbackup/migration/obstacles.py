@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from dlbackup.catalogs.contract import Snapshot
-from dlbackup.errors import DlbackupError, HasDependents, Refused, WouldLose, listed
+from dlbackup.errors import CatalogError, DlbackupError, HasDependents, Refused, WouldLose, listed
 from dlbackup.lake import conformance
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration.losses.known import known_losses
@@ -23,6 +23,10 @@ def obstacles(
     Args:
         unreadable: look for what engines can't read, too; that reads all that a lake's schema is.
     """
+    if snapshot.head.spec_version != steps[0].from_version:
+        return [CatalogError("the catalog was migrated by somebody else in this moment", "look again")], [
+            () for _ in steps
+        ]
     errors = snapshot.missing_rights(rehearsal=options.rehearsal)
     if snapshot.dependents:
         errors.append(

@@ -26,6 +26,7 @@ from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, Seen, kept_tab
 from dlbackup.migration.comparison import changed_meaning, lost_rows
 from dlbackup.migration.losses.known import batches, mend
 from dlbackup.migration.losses.loss import Loss
+from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Mend
 from dlbackup.migration.steps import Step
 from dlbackup.migration.unchanged import OnCompared, meaning_after, unheard
@@ -65,6 +66,34 @@ class Passage:
         timeout_ms = int((self.lock_timeout_s + _GUARD_FIRST_S) * 1000)
         name = self.engines + secrets.token_hex(6)
         return Target(address=address, schema=schema, name=name, lock_timeout_ms=timeout_ms)
+
+
+def passage_by(
+    step: Step,
+    engine: Engine,
+    catalog: Catalog,
+    losses: Collection[Loss],
+    options: MigrateOptions,
+    *,
+    bars: bool = False,
+) -> Passage:
+    """
+    Return how a catalog gets on by a step: of its losses those with a mend are put right, the others are accepted.
+
+    By way of a file what comes back is mended already.
+    """
+    mended = tuple(loss for loss in losses if loss.mendable) if options.mend else ()
+    return Passage(
+        engine=engine,
+        step=step,
+        mends=() if step.staged else mended,
+        accepted=frozenset(loss.part for loss in losses if loss not in mended),
+        bars=bars,
+        schema=catalog.schema,
+        engines=catalog.engines,
+        lock_timeout_s=options.lock_timeout_s,
+        attach_timeout_s=options.attach_timeout_s,
+    )
 
 
 def put_right(passage: Passage, catalog: Catalog) -> tuple[Mend, ...]:

@@ -27,7 +27,6 @@ from dlbackup.engine.engine import Engine, probe
 from dlbackup.errors import (
     BackupError,
     CannotMigrate,
-    CatalogError,
     Corrupt,
     DlbackupError,
     MigrationError,
@@ -51,7 +50,7 @@ from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.obstacles import obstacles
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Migration
-from dlbackup.migration.passage import Passage
+from dlbackup.migration.passage import Passage, passage_by
 from dlbackup.migration.rehearsal import rehearse
 from dlbackup.migration.route import goes_on, reach, route
 from dlbackup.migration.run import OUTCOMES, Run
@@ -308,8 +307,6 @@ class _Pipeline:
 
     def _refuse_what_is_unsafe(self) -> None:
         with self.run.stage("check"), self.catalog.snapshot() as snapshot:
-            if snapshot.head.spec_version != self.step.from_version:
-                raise CatalogError("the catalog was migrated by somebody else in this moment", "look again")
             self._refuse_obstacles(snapshot)
             for text in self.catalog.surroundings()[0]:
                 self.run.on_event(Event(stage="check", message=text, warning=True))
@@ -319,28 +316,10 @@ class _Pipeline:
         if errors:
             raise errors[0]
 
-    @property
-    def _to_mend(self) -> tuple[Loss, ...]:
-        """What is mended where the catalog is; by way of a file, what comes back is mended already."""
-        if self.step.staged or not self.options.mend:
-            return ()
-        return tuple(loss for loss in self.losses if loss.mendable)
-
     def _passage(self) -> Passage:
-        accepted = frozenset(loss.part for loss in self.losses if not (loss.mendable and self.options.mend))
-        options = self.options
         barred = bool(bars(self.catalog.session, self.catalog.schema))  # for the old version; it would bar the new
-        return Passage(
-            engine=self.engine,
-            step=self.step,
-            mends=self._to_mend,
-            accepted=accepted,
-            bars=options.bar_stale_clients or barred,
-            schema=self.catalog.schema,
-            engines=self.catalog.engines,
-            lock_timeout_s=options.lock_timeout_s,
-            attach_timeout_s=options.attach_timeout_s,
-        )
+        wanted = self.options.bar_stale_clients or barred
+        return passage_by(self.step, self.engine, self.catalog, self.losses, self.options, bars=wanted)
 
     def _new_log(self, passage: Passage, backup: VerifiedBackup) -> Log:
         """Begin the journal; from here on the backup is the way back, which no retention takes until it is released."""

@@ -8,7 +8,6 @@ catalog fails there first. No data file is written or read.
 """
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dlbackup.addresses.address import Address
@@ -38,9 +37,8 @@ from dlbackup.lake import spec
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.lake.findings import Finding
 from dlbackup.migration.losses.known import known_losses
-from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.options import MigrateOptions
-from dlbackup.migration.passage import Passage, examine, keeps_rules, put_right, snapshot_span
+from dlbackup.migration.passage import Passage, examine, keeps_rules, passage_by, put_right, snapshot_span
 from dlbackup.migration.scratch import copied
 from dlbackup.migration.steps import Step, next_step
 from dlbackup.runtime.progress import Event
@@ -64,12 +62,8 @@ def rehearse(passage: Passage, address: Address, backup: VerifiedBackup) -> None
             exc.hint or "do not rely on this backup; take another one, and look into the server's log",
         ) from exc
     except DlbackupError as exc:
-        failure = RehearsalFailed(
-            f"the rehearsal failed, so the catalog was not touched; {blamed(exc)}: {exc.message}",
-            exc.hint or "the backup is good and kept; --no-rehearsal would try the same on the catalog itself",
-        )
-        failure.transient = exc.transient
-        raise failure from exc
+        hint = "the backup is good and kept; --no-rehearsal would try the same on the catalog itself"
+        raise failed_before("the rehearsal", exc, hint) from exc
 
 
 _TO_BLAME: tuple[tuple[type[DlbackupError], str], ...] = (
@@ -88,6 +82,15 @@ _TO_BLAME: tuple[tuple[type[DlbackupError], str], ...] = (
 def blamed(error: DlbackupError) -> str:
     """Say whose fault it is that a rehearsal failed."""
     return next((whose for kind, whose in _TO_BLAME if isinstance(error, kind)), "the server refused something")
+
+
+def failed_before(what: str, error: DlbackupError, hint: str) -> RehearsalFailed:
+    """Return what says that something failed before the catalog was touched, and whose fault it is."""
+    failure = RehearsalFailed(
+        f"{what} failed, so the catalog was not touched; {blamed(error)}: {error.message}", error.hint or hint
+    )
+    failure.transient = error.transient
+    return failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +163,13 @@ def _opened(
             engine.reach(data_paths(answers))
         losses = known_losses(snapshot, step) if step else ()
         span = snapshot_span(snapshot)
-    passage = _passage_of(copy, engine, step, losses)
+    passage = passage_by(
+        step or Step(engine.spec_version, engine.spec_version, engine.duckdb_version),
+        engine,
+        copy,  # and not the source: a migration of a catalog of that name here would end this engine
+        losses,
+        MigrateOptions(),
+    )
     said = [
         Finding(
             severity="warning",
@@ -189,23 +198,6 @@ def _opened(
     if blocked:
         return "blocked", said, None
     return "passed", said, step.to_version if step else None
-
-
-def _passage_of(copy: Catalog, engine: Engine, step: Step | None, losses: Sequence[Loss]) -> Passage:
-    """Return the passage of a copy, whose losses that have no mend are accepted."""
-    defaults = MigrateOptions()
-    return Passage(
-        engine=engine,
-        step=step or Step(engine.spec_version, engine.spec_version, engine.duckdb_version),
-        mends=tuple(loss for loss in losses if loss.mendable),
-        accepted=frozenset(loss.part for loss in losses if not loss.mendable),
-        bars=False,
-        # And not the source's: a migration of a catalog of that name here would end this engine.
-        schema=copy.schema,
-        engines=copy.engines,
-        lock_timeout_s=defaults.lock_timeout_s,
-        attach_timeout_s=defaults.attach_timeout_s,
-    )
 
 
 def _step_to_open(snapshot: Snapshot, engine: Engine, *, migrates: bool) -> Step | None:

@@ -14,21 +14,18 @@ from pathlib import Path
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.prover import prove
-from dlbackup.catalogs.open import open_for_restore
 from dlbackup.engine.engine import check_opens
-from dlbackup.errors import DlbackupError, Interrupted, RehearsalFailed
+from dlbackup.errors import DlbackupError, Interrupted
 from dlbackup.lake.canonical import RENAMED
 from dlbackup.migration.losses.known import known_losses
 from dlbackup.migration.passage import Passage, snapshot_span
-from dlbackup.migration.rehearsal import blamed, walk
+from dlbackup.migration.rehearsal import failed_before, walk
 from dlbackup.migration.scratch import copied
 from dlbackup.runtime.progress import OnEvent
 from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.tables.definition import Table
 from dlbackup.transfer.converting import converted
 from dlbackup.transfer.dumping import dump_catalog
-from dlbackup.transfer.filling import RestoreOptions
-from dlbackup.transfer.loading import restore_into
 
 
 @contextmanager
@@ -70,12 +67,7 @@ def _failing() -> Iterator[None]:
     except Interrupted:
         raise
     except DlbackupError as exc:
-        failure = RehearsalFailed(
-            f"the migration over a file failed, so the catalog was not touched; {blamed(exc)}: {exc.message}",
-            exc.hint or "the backup is good and kept",
-        )
-        failure.transient = exc.transient
-        raise failure from exc
+        raise failed_before("the migration over a file", exc, "the backup is good and kept") from exc
 
 
 def _made(passage: Passage, backup: VerifiedBackup, folder: Path, on_event: OnEvent) -> VerifiedBackup:
@@ -85,15 +77,13 @@ def _made(passage: Passage, backup: VerifiedBackup, folder: Path, on_event: OnEv
     moved = converted(backup, "duckdb", before, on_event)
     file = Address("duckdb", path=str(folder / "lake.ducklake"))
     schema = moved.manifest.header.source.schema
-    with open_for_restore(file, None, schema, replace=False) as copy:
-        with moved.open() as reader:
-            restore_into(copy, reader, RestoreOptions(data_files=False), on_event, scratch=True)
+    with copied(file, schema, moved, read_back=True, on_event=on_event) as copy:
         with copy.snapshot() as snapshot:
             losses = known_losses(snapshot, passage.step)
         mends = tuple(loss for loss in losses if loss.mendable)
         accepted = passage.accepted | {loss.part for loss in losses if not loss.mendable}
         walk(replace(passage, mends=mends, accepted=accepted, schema=copy.schema), copy, moved)
-    migrated, _ = prove(dump_catalog(file, folder / "migrated.sql.zst", schema))
+        migrated, _ = prove(dump_catalog(copy.address, folder / "migrated.sql.zst", schema))
     sisters = {RENAMED.get(entry.table.name, entry.table.name): entry.table for entry in backup.manifest.tables}
     owner = next(iter(sisters.values())).owner
 
