@@ -17,7 +17,7 @@ from dlbackup.tables.definition import Column, Table
 from dlbackup.tables.digest import Block, Rows, digest
 from dlbackup.tables.printing import interval, numeric
 from dlbackup.tables.quoting import quote_literal
-from dlbackup.tables.rows import parse
+from dlbackup.tables.rows import parse, without_bytes
 from dlbackup.tables.types import Stored, stored_as
 
 Form = Callable[[bytes], bytes | None]
@@ -105,6 +105,19 @@ def canonical_of(name: str, table: Table, singles: set[str]) -> Canonical:
 
 
 def _form(name: str, table: Table, singles: set[str]) -> Form | None:
+    form = _form_of_texts(name, table, singles)
+    if table.kind == "fixed" and any(column.encoded and column.declared for column in table.columns):
+        return partial(_of_texts, form)
+    return form
+
+
+def _of_texts(form: Form | None, row: bytes) -> bytes | None:
+    """Bring a row whose texts stand as bytes in part, as in a SQLite file's backup, into the form of all others."""
+    (row,) = without_bytes([row])
+    return row if form is None else form(row)
+
+
+def _form_of_texts(name: str, table: Table, singles: set[str]) -> Form | None:
     if table.kind != "fixed":
         stored = tuple("single" if column.name in singles else _stored(column) for column in table.columns)
         if set(stored) <= {"alike", "interval"}:

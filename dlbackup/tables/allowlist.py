@@ -16,7 +16,7 @@ from dlbackup.errors import UnsafeStatement
 from dlbackup.tables.bars import BAR_OF_NEWER, BAR_OF_OLDER
 from dlbackup.tables.definition import PREFIX, Column, Constraint, Table
 from dlbackup.tables.duckdbtypes import is_type
-from dlbackup.tables.sqlitetypes import TYPES
+from dlbackup.tables.sqlitetypes import can_be
 from dlbackup.tables.statements import definition, finishing, ownership
 from dlbackup.tables.types import Dialect, written_as
 
@@ -176,7 +176,7 @@ def _check_of_duckdb(table: Table) -> None:
 def _check_of_sqlite(table: Table) -> None:
     """Check the definition of a table in a SQLite file: its types are declared, and others are what its values are."""
     for column in table.columns:
-        if column.type not in TYPES.get(column.declared, ()):
+        if not can_be(column.declared, column.type):
             raise _strange_type(table, column)
         if column.encoded and written_as(column.type) != "text":
             raise UnsafeStatement(f"column {column.name} of table {table.name} is no text, and can't be encoded")

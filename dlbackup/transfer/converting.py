@@ -6,7 +6,7 @@ DuckDB and then what the other backend stores. What can't be carried exactly is 
 proved like every other, and means what the old one does, or nobody gets it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -35,16 +35,16 @@ from dlbackup.stores.named import where_named
 from dlbackup.tables.definition import Column, Table
 from dlbackup.tables.digest import Block, digest
 from dlbackup.tables.quoting import quote_literal
-from dlbackup.tables.rows import parse, statements_of
+from dlbackup.tables.rows import parse, statements_of, without_bytes
 from dlbackup.tables.types import Dialect, written_as
 from dlbackup.transfer.encoding import (
     Form,
+    declared_in,
     form_in,
     generation_of,
     is_reworded,
     limits_of,
     may_store,
-    refuse_kinds,
     schema_in,
     stored_in,
     value_type_in,
@@ -56,7 +56,6 @@ _OWN = len(INLINED_COLUMNS["inlined-data"])
 _FLUSH = "have DuckLake write the inlined rows into files first: CALL ducklake_flush_inlined_data('lake')"
 _MIGRATE = "migrate the lake to 0.3 or later first, or have DuckDB write these tables anew without inlining"
 _REGISTRY = "ducklake_inlined_data_tables"
-_HAS_NUL = "contains(cast({v} as varchar), chr(0))"
 
 
 def _as_it_is(table: Table) -> Table:
@@ -82,7 +81,6 @@ def read_as(where: Where, dialect: Dialect, on_event: OnEvent = ignore) -> Itera
         if reader.manifest.header.dialect == dialect:
             yield reader
             return
-    refuse_kinds(reader.manifest.header.dialect, dialect)
     proved, _ = prove_file(where, on_event=on_event)
     with (
         scratch_folder("dlbackup-convert-") as folder,
@@ -129,8 +127,8 @@ def converted(
         collector_paused(),
     ):
         _refuse_strange(reader, dialect)
-        _say_what_stays(reader, dialect, on_event)
         conversion = _Conversion(reader, header, bench, writer, dressed)
+        _say_what_stays(reader, conversion.left_out, on_event)
         conversion.run()
         writer.finish(reader.manifest.left_out, conversion.written.result())
     made, _ = prove_file(where, on_event=on_event)
@@ -166,17 +164,14 @@ def _refuse_strange(reader: BackupReader, dialect: Dialect) -> None:
             "drop what doesn't belong to DuckLake, or take it out of the catalog's schema",
         )
     limits = limits_of(dialect)
+    may_be_plain = limits_of(manifest.header.dialect).single
     for entry in manifest.tables:
         if _is_left_out(entry, dialect):
             continue
         table = entry.table
         encoded = [column.name for column in table.columns if column.encoded]
-        if entry.kind == "fixed" and encoded and not limits.nul:
-            raise NotCarried(
-                f"texts of table {table.name} hold NUL, in column {listed(encoded, separator=', ')}, which no text of"
-                " the other catalog can",
-                "change what is named so, and expire the older snapshots",
-            )
+        if entry.kind == "fixed" and encoded and not may_be_plain:
+            raise _holds_nul(table, encoded)
         has_more = entry.kind == "inlined-delete" and len(table.columns) > len(INLINED_COLUMNS[entry.kind])
         if entry.kind != "fixed" and (has_more or not begins_right(table)):
             raise NotCarried(
@@ -196,6 +191,14 @@ def _refuse_strange(reader: BackupReader, dialect: Dialect) -> None:
             )
 
 
+def _holds_nul(table: Table, columns: Sequence[str]) -> NotCarried:
+    return NotCarried(
+        f"texts of table {table.name} hold NUL, in column {listed(columns, separator=', ')}: another kind of catalog"
+        " can't have that in what all tables are described by",
+        "change what is named so, and expire the older snapshots",
+    )
+
+
 def _too_long(table: Table, dialect: Dialect) -> list[str]:
     most = limits_of(dialect).name_bytes
     return [name for name in table.column_names if most and len(name.encode()) > most]
@@ -212,12 +215,18 @@ def _is_left_out(entry: Entry, dialect: Dialect) -> bool:
     return entry.kind == "inlined-data" and not entry.rows and is_impossible
 
 
-def _say_what_stays(reader: BackupReader, dialect: Dialect, on_event: OnEvent) -> None:
-    """Warn of what hangs on tables beside what DuckLake makes."""
+def _say_what_stays(reader: BackupReader, left_out: Container[str], on_event: OnEvent) -> None:
+    """Warn of tables that are left out, and of what hangs on the others beside what DuckLake makes."""
     stays = []
     for entry in reader.manifest.tables:
         table = entry.table
-        stays += [f"the empty table {table.name}"] if _is_left_out(entry, dialect) else []
+        if table.name in left_out:
+            stays.append(
+                f"{entry.rows} rows of a table that has expired, in {table.name}, which nobody reads"
+                if entry.rows
+                else f"the empty table {table.name}"
+            )
+            continue
         stays += [f"index {index.name}" for index in table.indexes]
         stays += [f"sequence {sequence.name}" for sequence in table.sequences]
         stays += [f"row-level security of table {table.name}"] if table.row_security else []
@@ -238,14 +247,10 @@ class _Side:
     def texts(self, bench: Workbench) -> Iterator[Block]:
         """Yield the rows on the bench as they stand in a backup."""
         queries = [form.writing(f"v{number}") for number, form in enumerate(self.forms)]
-        bare = [written_as(column.type) != "text" for column in self.table.columns]
-        printed = [form.printed for form in self.forms]
+        literals = [form.literal for form in self.forms]
 
         def text(row: Texts) -> bytes:
-            values = [
-                "NULL" if value is None else value if plain else quote_literal(way(value) if way else value)
-                for value, plain, way in zip(row, bare, printed, strict=True)
-            ]
+            values = ("NULL" if value is None else way(value) for value, way in zip(row, literals, strict=True))
             return ",".join(values).encode() + b"\n"
 
         for rows in bench.rows(queries):
@@ -274,8 +279,17 @@ class _Conversion:
         self._as_it_is = Fingerprinter(header.spec_version)
         self._reader, self._header = reader, header
         self._bench, self._writer, self._dressed = bench, writer, dressed
-        self._from = reader.manifest.header.dialect
-        self._left_out = {it.table.name for it in reader.manifest.tables if _is_left_out(it, header.dialect)}
+        self._from, self._to = reader.manifest.header.dialect, header.dialect
+        inlined = [entry for entry in reader.manifest.tables if entry.kind == "inlined-data"]
+        self.left_out = {it.table.name for it in inlined if _is_left_out(it, self._to)}
+        """Tables that the new catalog can't have, and nobody misses."""
+        if limits_of(self._to).untyped:
+            unread = (it for it in inlined if not (it.rows and self._layouts.knows(it.table)))
+            self.left_out |= {it.table.name for it in unread if self._is_untold(it.table)}
+
+    def _is_untold(self, table: Table) -> bool:
+        """Tell whether the lake doesn't say of which types the rows in an inlined table are."""
+        return self._layouts.of(table, lambda column, type_: bool(type_)) is None
 
     @cached_property
     def _layouts(self) -> Layouts:
@@ -302,35 +316,67 @@ class _Conversion:
         entry = next(items)
         assert isinstance(entry, Entry)  # noqa: S101 - as `scan` promises
         blocks = (item for item in items if isinstance(item, RowBlock))
-        if entry.table.name in self._left_out:
+        if entry.table.name in self.left_out:
             return
         if entry.kind == "inlined-data":
             self._inlined(entry, blocks)
-        elif entry.table.name == _REGISTRY and self._left_out:
+        elif entry.table.name == _REGISTRY and self.left_out:
             self._registered(entry, blocks)
         else:
             self._as_is(entry, blocks)
 
     def _as_is(self, entry: Entry, blocks: Iterable[RowBlock]) -> None:
-        """Write a table whose rows are the same text everywhere."""
+        """Write a table whose rows are the same text everywhere, but for texts that stand as bytes somewhere."""
+        encoded = self._encoded(entry)
         if entry.kind == "fixed":
-            table = spec.load(self._header.spec_version)[entry.table.name]
-            encoded = {column.name for column in entry.table.columns if column.encoded}
-            columns = tuple(replace(column, encoded=column.name in encoded) for column in table.columns)
-            table = replace(table, columns=columns)
+            table = self._fixed(entry.table.name, encoded)
         else:
-            table = _plain(entry.table, [column.type for column in entry.table.columns])
+            table = self._plain(entry.table, [column.type for column in entry.table.columns])
 
         parts = [fingerprint.of(entry.table) for fingerprint in (self.expected, self._as_it_is)]
         rows = (_seen(block, parts) for block in blocks)
+        if encoded or any(column.encoded for column in entry.table.columns):
+            rows = (self._reworded(block, entry.table, table) for block in rows)
         self._writer.write_table(self._dressed(table), rows, self.written.of(table))
+
+    def _fixed(self, name: str, encoded: Container[str] = ()) -> Table:
+        """Return a table of the spec as an engine makes it; texts of some columns may stand as bytes."""
+        table = spec.load(self._header.spec_version)[name]
+        columns = (
+            replace(it, encoded=it.name in encoded, declared=declared_in(self._to, it.type)) for it in table.columns
+        )
+        return replace(table, columns=tuple(columns))
+
+    def _encoded(self, entry: Entry) -> frozenset[str]:
+        """Return the columns of a fixed table of which some texts have to stand as bytes where they come to."""
+        if entry.kind != "fixed" or not limits_of(self._to).single:
+            return frozenset()
+        found: set[str] = set()
+        for block in self._reader.scan_table(entry):
+            if b"\r\n" in b"".join(block.rows):
+                values = (zip(entry.table.column_names, parse(bytes(row)), strict=True) for row in block.rows)
+                found.update(name for row in values for name, value in row if value and "\r\n" in value)
+        return frozenset(found)
+
+    def _reworded(self, block: Block, table: Table, other: Table) -> Block:
+        """Return rows of a fixed table in the words of the other one."""
+        forms = [form_in(self._to, column, "VARCHAR") for column in other.columns]
+        rows = []
+        for row in block:
+            values = parse(bytes(row))
+            nul = [name for name, value in zip(table.column_names, values, strict=True) if value and "\0" in value]
+            if nul:
+                raise _holds_nul(table, nul)
+            texts = ("NULL" if it is None else form.literal(it) for it, form in zip(values, forms, strict=True))
+            rows.append(",".join(texts).encode() + b"\n")
+        return rows
 
     def _registered(self, entry: Entry, blocks: Iterable[RowBlock]) -> None:
         """Write the list of inlined tables without those that are left out."""
-        table = spec.load(self._header.spec_version)[entry.table.name]
+        table = self._fixed(entry.table.name)
         place = entry.table.column_names.index("table_name")
         rows = [bytes(row) for block in blocks for row in block.rows]
-        rows = [row for row in rows if parse(row)[place] not in self._left_out]
+        rows = [row for row in rows if parse(row)[place] not in self.left_out]
         for fingerprint in (self.expected, self._as_it_is):
             fingerprint.of(entry.table).add(rows, digest(rows))
         self._writer.write_table(self._dressed(table), statements_of([rows]), self.written.of(table))
@@ -339,10 +385,10 @@ class _Conversion:
         types = self._value_types(entry)
         ours = _Side(entry.table, [form_in(self._from, *each) for each in zip(entry.table.columns, types, strict=True)])
         plain = self._as_it_is.of(entry.table)
-        self._bench.load(
-            [form.reading(f"c{number}") for number, form in enumerate(ours.forms)],
-            (_seen(block, [plain]) for block in blocks),
-        )
+        rows: Iterable[Block] = (_seen(block, [plain]) for block in blocks)
+        if limits_of(self._from).single:
+            rows = (_readable(entry.table, block) for block in rows)
+        self._bench.load([form.reading(f"c{number}") for number, form in enumerate(ours.forms)], rows)
         theirs = self._other_side(entry, types)
         self._refuse_lost(theirs)
         normal = self.expected.of(entry.table)
@@ -353,8 +399,17 @@ class _Conversion:
                 f"inlined rows in table {entry.table.name} read otherwise when they are written again",
                 "this is a bug in dlbackup: report it; nothing was written",
             )
-        rows = statements_of(theirs.texts(self._bench))
-        self._writer.write_table(self._dressed(theirs.table), rows, self.written.of(theirs.table))
+        self._writer.write_table(
+            self._dressed(theirs.table), statements_of(theirs.texts(self._bench)), self.written.of(theirs.table)
+        )
+
+    def _plain(self, table: Table, types: Sequence[str]) -> Table:
+        """Return an inlined table as an engine makes it: names and types, and nothing else."""
+        columns = (
+            Column(name=name, type=type_, declared=declared_in(self._to, type_))
+            for name, type_ in zip(table.column_names, types, strict=True)
+        )
+        return Table(name=table.name, columns=tuple(columns))
 
     def _value_types(self, entry: Entry) -> list[str]:
         """Return DuckDB's types of the values in an inlined table's columns, as DuckDB prints them."""
@@ -363,7 +418,8 @@ class _Conversion:
         found[:_OWN] = ["BIGINT"] * _OWN
         if None in found:
             layout = self._layouts.of(table, lambda column, type_: may_store(self._from, column, type_))
-            if layout is None and entry.rows and self._layouts.knows(table):
+            is_untold = layout is None or (limits_of(self._to).untyped and self._is_untold(table))
+            if is_untold and entry.rows and self._layouts.knows(table):
                 raise NotCarried(
                     f"nobody knows of which types the rows in table {table.name} are: no layout of the lake's table has"
                     " such columns, or several have",
@@ -383,7 +439,7 @@ class _Conversion:
     def _other_side(self, entry: Entry, types: Sequence[str]) -> _Side:
         """Return how the values on the bench are stored where they come to."""
         table = entry.table
-        to, generation = self._header.dialect, generation_of(self._header.spec_version)
+        to, generation = self._to, generation_of(self._header.spec_version)
         stored = ["bigint"] * _OWN + [stored_in(to, type_, generation) for type_ in types[_OWN:]]
         unread = [column.name for column, it in zip(table.columns, stored, strict=True) if not it]
         if unread and entry.rows:
@@ -393,11 +449,11 @@ class _Conversion:
                 _way_out(self._header.spec_version),
             )
         stored = [it or stored_in(to, type_, "1.4") for it, type_ in zip(stored, types, strict=True)]
-        other = _plain(table, stored)
+        other = self._plain(table, stored)
         if limits_of(to).nul:
-            asked = [_HAS_NUL.replace("{v}", f"v{number}") for number in range(len(types))]
-            nul = self._bench.any(asked)
-            columns = zip(other.columns, types, nul, strict=True)
+            condition = limits_of(to).encoded
+            asked = [condition.replace("{v}", f"cast(v{number} as varchar)") for number in range(len(types))]
+            columns = zip(other.columns, types, self._bench.any(asked), strict=True)
             other = replace(
                 other, columns=tuple(replace(it, encoded=found and type_ != "BLOB") for it, type_, found in columns)
             )
@@ -428,10 +484,19 @@ def _seen(block: RowBlock, parts: Iterable[TablePart]) -> Block:
     return block.rows
 
 
-def _plain(table: Table, types: Sequence[str]) -> Table:
-    """Return an inlined table as an engine makes it: names and types, and nothing else."""
-    columns = (Column(name=name, type=type_) for name, type_ in zip(table.column_names, types, strict=True))
-    return Table(name=table.name, columns=tuple(columns))
+def _readable(table: Table, rows: Block) -> Block:
+    """Return rows as CSV in which bytes, and texts of which some stand as bytes, stand as PostgreSQL prints bytes."""
+    encoded = [column.encoded for column in table.columns]
+    if not any(encoded):
+        return without_bytes(map(bytes, rows))
+    bare = [written_as(column.type) in ("integer", "boolean", "real") for column in table.columns]
+
+    def text(value: str | None, is_bare: bool, as_bytes: bool) -> str:
+        if value is None or is_bare:
+            return value or "NULL"
+        return quote_literal(rf"\x{value.encode().hex()}" if as_bytes else value)
+
+    return [",".join(map(text, parse(bytes(row)), bare, encoded)).encode() + b"\n" for row in rows]
 
 
 def _rows_of(reader: BackupReader, name: str) -> Iterator[dict[str, str | None]]:

@@ -6,15 +6,17 @@ stored, and how such a text becomes a value and a value such a text. A further b
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal, get_args
 
-from dlbackup.errors import UsageError
 from dlbackup.lake import spec
 from dlbackup.tables.definition import Column
 from dlbackup.tables.duckdbtypes import STANDARD
 from dlbackup.tables.printing import double, interval, numeric, real
-from dlbackup.tables.types import Dialect
+from dlbackup.tables.quoting import quote_literal
+from dlbackup.tables.sqlitetypes import declared_for, types_for
+from dlbackup.tables.types import Dialect, written_as
 
 Generation = Literal["1.3", "1.4", "1.5"]
 """The DuckDB that made an inlined table, as far as tables differ by that."""
@@ -79,14 +81,14 @@ class Form:
         read: SQL that makes a value of the text `{c}` of a row; it fails, or gives NULL, where that is none.
         write: SQL that makes the text of the value `{v}`, as far as DuckDB can.
         holds: SQL that tells whether the backend can hold the value `{v}`, which is not NULL.
-        printed: makes of what `write` gives the text that the backend prints; None where that is the same.
+        literal: makes of what `write` gives how the value stands in a row.
     """
 
     type: str
     read: str
     write: str = "cast({v} as varchar)"
     holds: str = "true"
-    printed: Callable[[str], str] | None = None
+    literal: Callable[[str], str] = quote_literal
 
     def reading(self, text: str) -> str:
         """Return the SQL for the value of a text."""
@@ -101,16 +103,26 @@ class Form:
         return self.holds.replace("{v}", value)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What inlined tables of a backend can have: NUL in texts, bytes in a name, columns; 0 for any number."""
+    """
+    What inlined tables of a backend can have: NUL in texts, bytes in a name, columns; 0 for any number.
+
+    Args:
+        untyped: a column doesn't say of which type its values are, so who reads the catalog asks the lake's tables.
+        single: of texts that stand as bytes in a backup, only those do that have to; the others of the column don't.
+        encoded: SQL that tells whether the text of the value `{v}` has to.
+    """
 
     nul: bool
     name_bytes: int = 0
     columns: int = 0
+    untyped: bool = False
+    single: bool = False
+    encoded: str = "contains({v}, chr(0))"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Rules:
     """
     One backend's column of the table.
@@ -120,21 +132,14 @@ class _Rules:
         schema: in which a catalog is where nobody says otherwise.
         stored: the types that may hold values of a DuckDB type: what an engine of a generation makes first.
         form: of a column, and the DuckDB type of its values.
+        declared: as what a column of a type is declared, where that is another name.
     """
 
     limits: Limits
     schema: str
     stored: Callable[[str, Generation], tuple[str, ...]]
     form: Callable[[Column, str], Form]
-
-
-def refuse_kinds(source: Dialect, target: Dialect) -> None:
-    """Raise UsageError where inlined rows of one kind can't be carried to the other so far."""
-    if not {source, target} <= _RULES.keys():
-        raise UsageError(
-            "this version of dlbackup carries catalogs between PostgreSQL and DuckDB files, and not from or to SQLite",
-            "restore the backup into a SQLite file",
-        )
+    declared: Callable[[str], str] = lambda column_type: ""
 
 
 def generation_of(version: str) -> Generation:
@@ -152,6 +157,11 @@ def schema_in(dialect: Dialect, source: Dialect, schema: str) -> str:
 def stored_in(dialect: Dialect, value_type: str, generation: Generation) -> str:
     """Return the type of the column for values of a DuckDB type, as an engine makes it; empty where none reads them."""
     return next(iter(_RULES[dialect].stored(value_type, generation)), "")
+
+
+def declared_in(dialect: Dialect, column_type: str) -> str:
+    """Return as what an engine declares a column of a type, where that is another name; empty where it isn't."""
+    return _RULES[dialect].declared(column_type)
 
 
 def may_store(dialect: Dialect, column: Column, value_type: str) -> bool:
@@ -184,7 +194,8 @@ def limits_of(dialect: Dialect) -> Limits:
 
 def form_in(dialect: Dialect, column: Column, value_type: str) -> Form:
     """Return how a column, which may store values of that DuckDB type, stores them."""
-    return _RULES[dialect].form(column, value_type)
+    form = _RULES[dialect].form(column, value_type)
+    return replace(form, literal=str) if written_as(column.type) in ("integer", "boolean") else form
 
 
 def is_reworded(value_type: str) -> bool:
@@ -242,6 +253,14 @@ _ELEMENTS = r"""
 """The texts of an array's elements: those with signs of their own stand between quotes, with backslashes."""
 _NO_NUL = "not contains(cast({v} as varchar), chr(0))"
 _PRINTED = {"real": real, "double precision": double, "numeric": numeric, "interval": interval}
+
+
+def _quoted(printed: Callable[[str], str], text: str) -> str:
+    return quote_literal(printed(text))
+
+
+_LITERALS = {name: partial(_quoted, printed) for name, printed in _PRINTED.items()}
+"""Of types whose values PostgreSQL prints otherwise than DuckDB."""
 _DATES = ("date", "timestamp without time zone", "timestamp with time zone")
 
 
@@ -282,12 +301,59 @@ def _form_in_postgres(column: Column, value_type: str) -> Form:
     if stored == "interval":
         cast = cast.replace("{c}", "replace({c}, '+', '')")
     holds = _NO_NUL if stored in ("character varying", "json") else "true"
-    return Form(type=column.type, read=cast, holds=holds, printed=_PRINTED.get(stored))
+    return Form(type=column.type, read=cast, holds=holds, literal=_LITERALS.get(stored, quote_literal))
+
+
+def _stored_by_sqlite(value_type: str, generation: Generation) -> tuple[str, ...]:
+    """Return what DuckDB's connector makes; 1.3 inlines nothing there."""
+    types = types_for(value_type)
+    return {"1.5": types[:1], "1.4": types[-1:], "1.3": ()}[generation]
+
+
+def _form_in_sqlite(column: Column, value_type: str) -> Form:
+    cast = _cast(value_type)
+    if value_type in _NEVER_MOVED:
+        return Form(type=column.type, read=cast, holds="{v} is null")
+    if column.type == "BYTES":
+        return Form(type=column.type, read=_BYTES, write="hex({v})", literal="X'{}'".format)
+    if column.type == "REAL":
+        infinite = "case {c} when '9e999' then 'inf' when '-9e999' then '-inf' else {c} end"
+        return Form(type=column.type, read=cast.replace("{c}", infinite), holds="not isnan({v})", literal=_real)
+    holds = "true" if value_type in ("VARCHAR", "JSON", "BOOLEAN") else _reads_alike(value_type)
+    if not column.encoded:
+        return Form(type=column.type, read=cast, holds=holds)
+    return Form(type=column.type, read=cast.replace("{c}", f"decode({_BYTES})"), holds=holds, literal=_text)
+
+
+def _real(text: str) -> str:
+    """Return a number as SQLite takes it for the same one, which has no infinity by name."""
+    return {"inf": "9e999", "-inf": "-9e999"}.get(text) or repr(float(text))
+
+
+def _text(text: str) -> str:
+    """Return a text, or its bytes where a script can't hold it: SQLite's command line changes line ends."""
+    return f"x'{text.encode().hex().upper()}'" if "\0" in text or "\r\n" in text else quote_literal(text)
 
 
 _RULES: dict[Dialect, _Rules] = {
-    "duckdb": _Rules(Limits(nul=True), "main", _stored_by_duckdb, _form_in_duckdb),
+    "duckdb": _Rules(limits=Limits(nul=True), schema="main", stored=_stored_by_duckdb, form=_form_in_duckdb),
     "postgres": _Rules(
-        Limits(nul=False, name_bytes=63, columns=1600), "public", _stored_by_postgres, _form_in_postgres
+        limits=Limits(nul=False, name_bytes=63, columns=1600),
+        schema="public",
+        stored=_stored_by_postgres,
+        form=_form_in_postgres,
+    ),
+    "sqlite": _Rules(
+        limits=Limits(
+            nul=True,
+            columns=2000,
+            untyped=True,
+            single=True,
+            encoded="contains({v}, chr(0)) or contains({v}, chr(13) || chr(10))",
+        ),
+        schema="main",
+        stored=_stored_by_sqlite,
+        form=_form_in_sqlite,
+        declared=declared_for,
     ),
 }

@@ -2,21 +2,25 @@
 
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from dlbackup.catalogs.contract import Head
 from dlbackup.catalogs.sqlite.rows import Text, flags
 from dlbackup.errors import NotALake, UnsafeStatement, Unsupported, listed
 from dlbackup.lake import spec
+from dlbackup.lake.inlined import INLINED_COLUMNS, lake_table_id
+from dlbackup.lake.layouts import TABLES, Layouts
 from dlbackup.tables.allowlist import check_table
 from dlbackup.tables.definition import PREFIX, Column, Constraint, Table, by_name, is_inlined
 from dlbackup.tables.quoting import quote_identifier, quote_literal
-from dlbackup.tables.sqlitetypes import TYPES
-from dlbackup.tables.types import written_as
+from dlbackup.tables.sqlitetypes import can_be, types_for
+from dlbackup.tables.types import Written, written_as
 
 _PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
 _PLAIN_DEFAULT = re.compile(r"-?[0-9]+|NULL|'(?:[^']|'')*'")
+_PLAIN: dict[Written, str] = {"integer": "bigint", "boolean": "boolean", "bytes": "BYTES", "real": "REAL"}
 _QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\[[^]]*\]|`[^`]*`|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 _HANGING = re.compile(
     r"\b(?:CHECK|UNIQUE|COLLATE|REFERENCES|GENERATED|AS\s*\(|WITHOUT|STRICT|AUTOINCREMENT|ON\s+CONFLICT)\b",
@@ -89,10 +93,11 @@ def read_definitions(connection: sqlite3.Connection) -> Definitions:
     for kind, name, _, _ in master:
         if kind == "view" and (name in spec.known_names() or is_inlined(name)):
             raise Unsupported(f"{name} is a view: only plain tables can be backed up")
+    layouts = _layouts(connection, names)
     tables, hanging = [], []
     for kind, name, of, sql in sorted(master, key=lambda row: row[1].encode()):
         if kind == "table" and name in names - unknown:
-            table, more = _table(connection, name, sql, known.get(name))
+            table, more = _table(connection, name, sql, known.get(name), layouts)
             tables.append(table)
             hanging += [f"{what} of table {name}" for what in more]
         elif of in names - unknown and kind in ("index", "trigger") and sql:
@@ -116,11 +121,54 @@ def _version(connection: sqlite3.Connection) -> str:
     return str(found[0][0]) if len(found) == 1 else ""
 
 
-def _table(connection: sqlite3.Connection, name: str, sql: str, expected: Table | None) -> tuple[Table, list[str]]:
+def _layouts(connection: sqlite3.Connection, names: Iterable[str]) -> Layouts | None:
+    """Return what the lake's tables were like, as far as they have inlined rows; None where nobody can say it."""
+    inlined = frozenset(lake_table_id(table) for table in map(_named, names) if table.kind == "inlined-data")
+    if not inlined:
+        return None
+    rows: dict[str, list[dict[str, str | None]]] = {}
+    for name in TABLES:
+        columns = [str(row[1]) for row in rows_of(connection, f"pragma table_xinfo({quote_literal(name)})")]
+        found = rows_of(connection, f"select * from {quote_identifier(name)}") if columns else []
+        texts = ([None if value is None else str(value) for value in row] for row in found)
+        rows[name] = [dict(zip(columns, row, strict=True)) for row in texts]
+    with suppress(KeyError, ValueError):  # of a damaged catalog
+        return Layouts(rows, inlined)
+    return None
+
+
+def _named(name: str, columns: Sequence[Column] = ()) -> Table:
+    return Table(name=name, columns=tuple(columns))
+
+
+def _meant(table: Table, expected: Table | None, layouts: Layouts | None) -> Mapping[str, str]:
+    """Return what the values of columns should be, by name: of a fixed table, or of inlined rows of a lake's."""
+    if expected is not None:
+        return {column.name: column.type for column in expected.columns}
+    layout = layouts.of(table, _may_store) if layouts is not None and table.kind == "inlined-data" else None
+    if layout is None:
+        return {}
+    own = table.columns[len(INLINED_COLUMNS["inlined-data"]) :]
+    return {column.name: _type_for(column.declared, layout[column.name.lower()]) for column in own}
+
+
+def _may_store(column: Column, value_type: str) -> bool:
+    return bool(_type_for(column.declared, value_type))
+
+
+def _type_for(declared: str, value_type: str) -> str:
+    """Return what the column for values of a DuckDB type is where it is declared so; empty where none is."""
+    return next((it for it in types_for(value_type) if can_be(declared, it)), "") if value_type else ""
+
+
+def _table(
+    connection: sqlite3.Connection, name: str, sql: str, expected: Table | None, layouts: Layouts | None
+) -> tuple[Table, list[str]]:
     """Return a table's record, and what hangs on it and is in none."""
     about = rows_of(connection, f"pragma table_xinfo({quote_literal(name)})")
     hanging = sorted({found.group(0).upper() for found in _HANGING.finditer(_QUOTED.sub(" ", sql))})
-    meant = {column.name: column.type for column in expected.columns} if expected else {}
+    declarations = (Column(name=str(row[1]), type="ANY", declared=str(row[2])) for row in about)
+    meant = _meant(_named(name, tuple(declarations)), expected, layouts)
     columns = []
     held = flags(connection, name, [str(row[1]) for row in about])
     for (_, column, declared, not_null, default, _, _), kinds in zip(about, held, strict=True):
@@ -154,24 +202,18 @@ def _column(
     ints, others, reals, texts, blobs, nul, odd = kinds
     numbers, words = ints and not (reals or texts or blobs), texts and not (ints or reals or blobs)
     empty = not (ints or reals or texts or blobs)
-    if meant is not None and _fits(
-        meant, empty=empty, numbers=numbers and not (meant == "boolean" and others), words=words
-    ):
+    plain = {
+        "bigint": numbers,
+        "boolean": numbers and not others,
+        "VARCHAR": words,
+        "BYTES": blobs and not (ints or reals or texts),
+        "REAL": reals and not (ints or texts or blobs),
+    }
+    if meant and (empty or plain[_PLAIN.get(written_as(meant), "VARCHAR")]):
         kind = meant
-    elif empty:
-        kind = {"BLOB": "BYTES", "DOUBLE": "REAL"}.get(
-            declared, "VARCHAR" if "VARCHAR" in TYPES.get(declared, ()) else "bigint"
-        )
-    elif numbers:
-        kind = "bigint" if "bigint" in TYPES.get(declared, ()) else "ANY"
-    elif words:
-        kind = "VARCHAR" if "VARCHAR" in TYPES.get(declared, ()) else "ANY"
-    elif blobs and not (ints or reals or texts):
-        kind = "BYTES" if "BYTES" in TYPES.get(declared, ()) else "ANY"
-    elif reals and not (ints or texts or blobs):
-        kind = "REAL" if "REAL" in TYPES.get(declared, ()) else "ANY"
     else:
-        kind = "ANY"
+        possible = (it for it in ("bigint", "VARCHAR", "BYTES", "REAL") if can_be(declared, it))
+        kind = next((it for it in possible if empty or plain[it]), "ANY")
     encoded = odd and written_as(kind) == "text"
     if nul and not encoded:
         raise Unsupported(
@@ -179,10 +221,6 @@ def _column(
             "mend the values with sqlite3",
         )
     return Column(name=name, type=kind, declared=declared, not_null=not_null, default=default, encoded=encoded)
-
-
-def _fits(meant: str, *, empty: bool, numbers: bool, words: bool) -> bool:
-    return empty or (numbers if written_as(meant) in ("integer", "boolean") else words)
 
 
 def odd_columns(tables: Iterable[Table]) -> list[str]:

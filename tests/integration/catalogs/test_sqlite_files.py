@@ -16,7 +16,6 @@ import pytest
 import zstandard
 from support.backups import assemble, take_apart
 from support.cli import Cli
-from support.engines.engines import engine, with_sqlite
 from support.faults.failures import failure
 from support.lakes.in_files import FileLake, FileLakes
 from support.lakes.lakes import LakeKind
@@ -306,10 +305,3 @@ def test_file_is_known_by_its_first_bytes(odd: Path, one: FileLake, tmp_path: Pa
     new = odd.with_name("new one?.sqlite")
     dlbackup.restore(backup, str(new))
     assert _contents(new) == _contents(tmp_path / "odd.sql.zst")
-
-
-def test_migration_and_other_kinds_are_refused_so_far(one: FileLake, backup: Path, tmp_path: Path) -> None:
-    """Nothing is touched."""
-    with pytest.raises(errors.UsageError, match="not from or to SQLite"):
-        dlbackup.restore(backup, str(tmp_path / "new.ducklake"))
-    assert with_sqlite(engine("1.5.5")).run(f"sqlite:{one.path}", None, ["select 42"]) == [[[42]]]

@@ -1,16 +1,18 @@
 """Catalogs moved to another kind of backend: what they mean, and what engines read of them, stays."""
 
 import os
+import random
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import duckdb
 import pytest
 from support.cli import Cli
 from support.comparison import execute
-from support.engines.engines import Engine, engine, with_httpfs
+from support.engines.engines import Engine, engine, with_httpfs, with_sqlite
 from support.lakes.in_files import FileLakes, Hashes
 from support.lakes.lakes import LakeFactory, hash_lake
 from support.servers.servers import Server
@@ -23,6 +25,8 @@ from dlbackup.runtime.progress import Event
 from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Table
 
+_KILLS = 2
+"""By default; `--kill-points N` for more."""
 GENERATIONS = [("1.5.5", "1.0"), ("1.4.4", "0.3")]
 _WRITING = (
     "create table lake.after_the_move (i integer, s varchar)",
@@ -166,13 +170,15 @@ def test_refused_rows_can_be_flushed(
         made.run(database, "public", [statements[1]])
 
 
-def test_rows_of_a_table_that_has_expired_move(database: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["ducklake", "sqlite"])
+def test_rows_of_a_table_that_has_expired_move(ending: str, database: str, tmp_path: Path) -> None:
     """1.4 leaves the inlined rows of a dropped table behind, whose columns nobody knows; none reads them."""
-    made = engine("1.4.4")
+    said: list[Event] = []
+    made = with_sqlite(engine("1.4.4"))
     statements = [
         "call lake.set_option('data_inlining_row_limit', 100)",
-        "create table lake.gone (d decimal(5, 2), s varchar, j json)",
-        "insert into lake.gone values (1.25, 'it''s', '{}')",
+        "create table lake.gone (d decimal(5, 2), s varchar, j json, b boolean, u uuid)",
+        "insert into lake.gone values (1.25, 'it''s', '{}', true, uuid())",
         "create table lake.kept (i tinyint)",
         "insert into lake.kept values (1)",
         "drop table lake.gone",
@@ -181,12 +187,15 @@ def test_rows_of_a_table_that_has_expired_move(database: str, tmp_path: Path) ->
         "select count(*) from ducklake_expire_snapshots('lake', older_than => now())",
     ]
     made.run(database, None, statements, data_path=tmp_path / "data")
-    file = tmp_path / "lake.ducklake"
+    file = f"{'sqlite:' if ending == 'sqlite' else ''}{tmp_path}/lake.{ending}"
 
-    copied = dlbackup.copy(database, str(file))
+    copied = dlbackup.copy(database, file, on_event=said.append)
 
-    assert copied.fingerprint == dlbackup.info(database, fingerprint=True).fingerprint
-    assert hash_lake(made, str(file), "main") == hash_lake(made, database, "public")
+    # SQLite's columns don't say what they hold.
+    left = [event.message for event in said if event.warning and "which nobody reads" in event.message]
+    assert len(left) == (ending == "sqlite")
+    assert (copied.fingerprint == dlbackup.info(database, fingerprint=True).fingerprint) == (ending == "ducklake")
+    assert hash_lake(made, file, "main") == hash_lake(made, database, "public")
 
 
 def test_moving_leaves_and_says_what_only_postgres_has(lake: LakeFactory, tmp_path: Path) -> None:
@@ -307,26 +316,123 @@ def test_frozen_file_is_made_anew_by_its_owner(file_lakes: FileLakes, tmp_path: 
     assert storage_of(kept) == storage_of(frozen) == "v1.0.0+"
 
 
-def test_killed_copy_leaves_nothing(file_lakes: FileLakes, database: str, tmp_path: Path) -> None:
-    """Killed at some moments, in either direction, nothing is at the target, and the next copy clears up."""
-    file = file_lakes.copy("inlined", "1.5.5", tmp_path)
-    expected = dlbackup.info(str(file.path), fingerprint=True).fingerprint
-    target = tmp_path / "to" / "copy.ducklake"
+@pytest.mark.parametrize("ending", ["ducklake", "sqlite"])
+def test_killed_copy_leaves_nothing(
+    ending: str, file_lakes: FileLakes, database: str, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """Killed at any moment, nothing is at the target, or all of it, and the next copy clears up."""
+    file = file_lakes.copy("inlined", "1.5.5", tmp_path, ending)
+    expected = dlbackup.copy(str(file.path), database).fingerprint
+    target = tmp_path / "to" / f"copy.{ending}"
     target.parent.mkdir()
-    dlbackup.copy(str(file.path), database)
+    address = f"{'sqlite' if ending == 'sqlite' else 'duckdb'}:{target}"
+    command = [sys.executable, "-m", "dlbackup", "copy", "-q", database, address]
     with_scratch = {**os.environ, "TMPDIR": str(tmp_path)}
+    points = random.Random(pytestconfig.option.seed)
+    begun = time.monotonic()
+    subprocess.run(command, env=with_scratch, check=True, capture_output=True)
+    longest = time.monotonic() - begun
 
-    for number in range(1, 3):
-        command = [sys.executable, "-m", "dlbackup", "copy", "-q", database, str(target)]
-        running = subprocess.Popen(command, env=with_scratch)
-        time.sleep(0.9 * number)
-        is_over = running.poll() is not None
-        running.kill()
-        running.wait()
-        assert not target.exists() or is_over or dlbackup.info(str(target), fingerprint=True).fingerprint == expected
+    for _ in range(pytestconfig.option.kill_points or _KILLS):
         target.unlink(missing_ok=True)
-    subprocess.run([*command[:-1], str(target)], env=with_scratch, check=True)
+        with subprocess.Popen(
+            command, env=with_scratch, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as running:
+            time.sleep(points.uniform(longest / 4, longest))
+            running.kill()
+        assert not target.exists() or dlbackup.info(address, fingerprint=True).fingerprint == expected
+    target.unlink(missing_ok=True)
+    subprocess.run(command, env=with_scratch, check=True)
 
-    assert dlbackup.info(str(target), fingerprint=True).fingerprint == expected
+    assert dlbackup.info(address, fingerprint=True).fingerprint == expected
     assert [path.name for path in target.parent.iterdir()] == [target.name]
     assert list(tmp_path.glob("dlbackup-co*")) == []
+
+
+@pytest.mark.parametrize("other", ["postgres", "duckdb"])
+@pytest.mark.parametrize(("version", "spec"), GENERATIONS)
+def test_sqlite_to_others_and_back(
+    version: str, spec: str, other: str, file_lakes: FileLakes, database: str, tmp_path: Path
+) -> None:
+    """A lake with inlined rows of every type means the same in all kinds, and is written to in each."""
+    lake = file_lakes.copy("inlined", version, tmp_path, "sqlite")
+    ends = ("first", "last")
+    before: Hashes = lake.read_by(ends)
+    there = database if other == "postgres" else str(tmp_path / "lake.ducklake")
+    back = tmp_path / "it's a ?lake# ünd so.sqlite"
+
+    first = _dumped(str(lake.path), tmp_path)
+    moved = dlbackup.restore(first, there)
+    second = _dumped(there, tmp_path)
+    dlbackup.restore(second, f"sqlite:{back}")
+
+    assert moved.spec_version == spec
+    assert dlbackup.check(there).ok
+    assert dlbackup.check(f"sqlite:{back}").ok
+    assert dlbackup.info(f"sqlite:{back}", fingerprint=True).fingerprint == second.fingerprint == moved.fingerprint
+    # Quotes in lists 1.5 writes in another way than it reads them; what it reads is what goes along.
+    assert (second.fingerprint == first.fingerprint) == (version == "1.4.4")
+    assert hash_lake(lake.engine, there, moved.schema, ends) == before
+    assert lake.read_by(ends, back) == before
+    assert _writes_on(lake.engine, there, moved.schema) == _writes_on(lake.engine, f"sqlite:{back}", "main")
+
+
+_LINE_ENDS = (
+    "call lake.set_option('data_inlining_row_limit', 100)",
+    "create table lake.t (i integer, s varchar)",
+    "insert into lake.t values (1, 'a' || chr(13) || chr(10) || 'b'), (2, 'c')",
+    "comment on table lake.t is 'one\r\ntwo'",
+    'create view lake.v as select i as "x\r\ny", s from lake.t',
+)
+
+
+def test_line_ends_go_along(database: str, tmp_path: Path) -> None:
+    """Texts that stand as bytes in a SQLite file's backup are texts in all kinds, and mean the same."""
+    made = with_sqlite(engine("1.5.5"))
+    made.run(database, None, _LINE_ENDS, data_path=tmp_path / "data")
+    places = [f"sqlite:{tmp_path}/one.sqlite", f"duckdb:{tmp_path}/two.ducklake", f"sqlite:{tmp_path}/three.sqlite"]
+    query = ["select * from lake.v order by 1", "select comment from duckdb_tables() where table_name = 't'"]
+    said = made.run(database, "public", query)
+    meant = dlbackup.info(database, fingerprint=True).fingerprint
+
+    for source, target in pairwise([database, *places]):
+        assert dlbackup.copy(source, target).fingerprint == meant
+        assert made.run(target.removeprefix("duckdb:"), "main", query) == said
+    execute(database, "drop schema public cascade; create schema public")
+    assert dlbackup.copy(places[-1], database).fingerprint == meant
+    assert made.run(database, "public", query) == said
+
+
+def test_what_sqlite_cant_hold_is_refused(lake: LakeFactory, tmp_path: Path) -> None:
+    """The number NaN, which 1.4 would store as NULL: by name, and no file is there; nor is it for too many columns."""
+    made = lake("plain", "0.3")
+    odd = ("create table lake.odd (d double)", "insert into lake.odd values ('nan')")
+    made.engine.run(made.url, made.schema, ["call lake.set_option('data_inlining_row_limit', 100)", *odd])
+
+    with pytest.raises(errors.NotCarried, match="in column d"):
+        dlbackup.copy(made.url, f"sqlite:{tmp_path}/lake.sqlite")
+
+    assert not (tmp_path / "lake.sqlite").exists()
+
+
+def test_columns_change_their_types(database: str, tmp_path: Path) -> None:
+    """Of which type the rows in an inlined table are says the lake's table as it was when that one was made."""
+    made, file = with_sqlite(engine("1.5.5")), tmp_path / "lake.sqlite"
+    changes = [
+        "call lake.set_option('data_inlining_row_limit', 100)",
+        "create table lake.odd (a float, b boolean, c integer, d decimal(3, 2))",
+        "insert into lake.odd values (0.1, true, 1, 0.25)",
+        "alter table lake.odd alter a type double",
+        "insert into lake.odd values (0.1, false, 2, 0.50)",
+        "alter table lake.odd drop b",
+        "alter table lake.odd add b uuid",
+        "alter table lake.odd rename c to C2",
+        "insert into lake.odd values (0.2, 3, 1.5, '12345678-1234-5678-1234-567812345678')",
+    ]
+    made.run(f"sqlite:{file}", None, changes, data_path=tmp_path / "data")
+    before = hash_lake(made, f"sqlite:{file}", "main", None)
+
+    moved = dlbackup.copy(str(file), database)
+
+    assert moved.fingerprint == dlbackup.info(str(file), fingerprint=True).fingerprint
+    assert hash_lake(made, database, "public", None) == before
