@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dlbackup.errors import UsageError
-from dlbackup.stores.age import is_age
+from dlbackup.stores.age.header import is_age
 from dlbackup.stores.contract import Blob, Readable, Sink, Store, Where
 from dlbackup.stores.keys import ENDING, Keyring
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlbackup.errors import NoIdentity, StorageError, UsageError, WrongIdentity, counted
-from dlbackup.stores.age import FIRST_LINE, NoMatch, PublicKey, Reader, SecretKey, Writer
+from dlbackup.stores.age.header import FIRST_LINE, NoMatch
+from dlbackup.stores.age.payload import Reader, Writer
+from dlbackup.stores.age.x25519 import PublicKey, SecretKey
 from dlbackup.stores.contract import Readable, Sink
 
 ENDING = ".age"

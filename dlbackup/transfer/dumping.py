@@ -32,7 +32,7 @@ from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent, ignore
 from dlbackup.runtime.throttle import Throttle, paced, throttle
 from dlbackup.runtime.workers import JOBS, Crew
-from dlbackup.stores.age import Writer
+from dlbackup.stores.age.payload import Writer
 from dlbackup.stores.keys import Keyring
 from dlbackup.stores.named import is_url
 from dlbackup.tables.allowlist import check_table

@@ -9,7 +9,7 @@ from support.faults.faults import engine_that, failed, nothing_left, one, pause,
 from support.lakes.lakes import Lake
 from support.waiting import wait_until
 
-from dlbackup.stores.age import SecretKey
+from dlbackup.stores.age.x25519 import SecretKey
 
 
 @pytest.fixture

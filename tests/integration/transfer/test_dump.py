@@ -28,7 +28,7 @@ from support.waiting import blocked, wait_until
 
 from dlbackup import RestoreOptions, dump, restore, verify
 from dlbackup.errors import UnsafeStatement, UsageError
-from dlbackup.stores.age import SecretKey
+from dlbackup.stores.age.x25519 import SecretKey
 
 _UNREADABLE = """
     create role {role} login password 'a-pass-word';

@@ -17,7 +17,7 @@ from support.lakes.lakes import Lake
 from support.waiting import wait_until
 
 from dlbackup import Keys, cat, dump, verify
-from dlbackup.stores.age import SecretKey
+from dlbackup.stores.age.x25519 import SecretKey
 
 ENCRYPTED = "insert into ducklake_metadata (key, value) values ('encrypted', 'true')"
 

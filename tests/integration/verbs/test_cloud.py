@@ -14,7 +14,7 @@ from support.lakes.lakes import Lake, LakeFactory
 from support.servers.seaweed import BUCKET, Seaweed
 from support.waiting import wait_until
 
-from dlbackup.stores.age import SecretKey
+from dlbackup.stores.age.x25519 import SecretKey
 
 
 @pytest.fixture

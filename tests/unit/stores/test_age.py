@@ -15,8 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlbackup.errors import BackupError, Corrupt, UsageError
-from dlbackup.stores import age
-from dlbackup.stores.age import CHUNK, TAG, NoMatch, Passphrase, PublicKey, Reader, SecretKey, Stanza, Writer
+from dlbackup.stores.age.header import FIRST_LINE, HEADER_AT_MOST, NoMatch, parse_header, read_header
+from dlbackup.stores.age.passphrase import Passphrase
+from dlbackup.stores.age.payload import CHUNK, Reader, Writer
+from dlbackup.stores.age.stanza import TAG, Identity, Recipient, Stanza
+from dlbackup.stores.age.x25519 import PublicKey, SecretKey
 from dlbackup.stores.in_memory import Bytes
 
 VECTORS = sorted(path for path in (Path(__file__).parent / "age_vectors").iterdir() if path.suffix != ".md")
@@ -24,7 +27,7 @@ KEY = SecretKey.generate()
 SIZES = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 7)
 
 
-def written(data: bytes, *recipients: age.Recipient, step: int = 1 << 20) -> bytes:
+def written(data: bytes, *recipients: Recipient, step: int = 1 << 20) -> bytes:
     sink = io.BytesIO()
     writer = Writer(sink, recipients or [KEY.public])
     for at in range(0, len(data), step):
@@ -35,7 +38,7 @@ def written(data: bytes, *recipients: age.Recipient, step: int = 1 << 20) -> byt
     return sink.getvalue()
 
 
-def read(file: bytes, *identities: age.Identity) -> bytes:
+def read(file: bytes, *identities: Identity) -> bytes:
     reader = Reader(Bytes(file), identities or [KEY])
     return b"".join(reader.read_at(at, CHUNK) for at in range(0, reader.size, CHUNK))
 
@@ -46,7 +49,7 @@ class Vector:
 
     expect: str
     payload: str
-    identities: list[age.Identity]
+    identities: list[Identity]
     file: bytes
 
     @classmethod
@@ -55,7 +58,7 @@ class Vector:
         head, _, file = path.read_bytes().partition(b"\n\n")
         pairs = [line.split(": ", 1) for line in head.decode().splitlines()]
         said = dict(pairs)
-        identities: list[age.Identity] = [SecretKey.parse(value) for key, value in pairs if key == "identity"]
+        identities: list[Identity] = [SecretKey.parse(value) for key, value in pairs if key == "identity"]
         identities += [Passphrase(value.encode()) for key, value in pairs if key == "passphrase"]
         file = zlib.decompress(file) if said.get("compressed") == "zlib" else file
         return cls(said["expect"], said.get("payload", ""), identities, file)
@@ -71,7 +74,7 @@ def test_published_vectors(path: Path) -> None:
     with pytest.raises(NoMatch if vector.expect == "no match" else BackupError):
         read(vector.file, *vector.identities)
     if vector.expect == "payload failure":
-        header = age.parse_header(vector.file)
+        header = parse_header(vector.file)
         assert header.file_key(vector.identities)
 
 
@@ -147,7 +150,7 @@ def test_every_cut_is_found(size: int) -> None:
 def test_every_flip_is_found() -> None:
     """Any bit that is another, in header, nonce, chunks or tags, is found when all is read."""
     file = written(random.Random(1).randbytes(CHUNK + 40), SecretKey.generate().public, KEY.public)
-    begin = age.parse_header(file).size
+    begin = parse_header(file).size
     dice = random.Random(2)
     places = [
         *range(begin + 16),
@@ -164,7 +167,7 @@ def test_every_flip_is_found() -> None:
 def test_what_is_added_or_exchanged_is_found() -> None:
     """Chunks of a file in another order, twice, or with something behind them, are not what was written."""
     file = written(os.urandom(3 * CHUNK))
-    begin = age.parse_header(file).size + 16
+    begin = parse_header(file).size + 16
     a, b, c = (file[begin + at * (CHUNK + TAG) :][: CHUNK + TAG] for at in range(3))
     for chunks in ([b, a, c], [a, a, b, c], [a, c], [a, b], [a, b, c, c], [a, b, c, b"x"], [a, b, c, bytes(TAG)]):
         with pytest.raises(BackupError):
@@ -180,19 +183,19 @@ def test_a_header_without_an_end_is_given_up() -> None:
 
         def read_at(self, offset: int, size: int) -> bytes:
             self.asked = max(self.asked, offset + size)
-            text = age.FIRST_LINE + b"-> X25519 abc\n" * (size // 10)
+            text = FIRST_LINE + b"-> X25519 abc\n" * (size // 10)
             return text[offset : offset + size]
 
     file = Endless()
     with pytest.raises(Corrupt):
-        age.read_header(file)
-    assert file.asked == age.HEADER_AT_MOST
+        read_header(file)
+    assert file.asked == HEADER_AT_MOST
 
 
 def test_the_line_of_the_mac_is_compared_as_it_stands() -> None:
     """Unused bits of the MAC's last character, or another space, make another header."""
     file = written(b"abc")
-    end = age.parse_header(file).size
+    end = parse_header(file).size
     letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     last = letters.index(file[end - 2])
     for other in (bytes([letters[last ^ 1]]) + b"\n", bytes([letters[last ^ 2]]) + b"\n", b"=\n", b" \n", b"\r\n"):
@@ -218,5 +221,5 @@ def test_a_passphrase_is_alone() -> None:
 def test_stanzas_are_read_as_they_are_written(body: bytes) -> None:
     """A body of any length, also one that fills its lines, comes back."""
     stanza = Stanza((b"kind", b"word"), body)
-    text = age.FIRST_LINE + bytes(stanza) + b"--- " + b"A" * 43 + b"\n"
-    assert age.parse_header(text).stanzas == (stanza,)
+    text = FIRST_LINE + bytes(stanza) + b"--- " + b"A" * 43 + b"\n"
+    assert parse_header(text).stanzas == (stanza,)

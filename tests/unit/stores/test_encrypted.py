@@ -11,7 +11,7 @@ import pyrage
 import pytest
 
 from dlbackup.errors import BackupError, DlbackupError, NoIdentity, StorageError, UsageError, WrongIdentity
-from dlbackup.stores.age import SecretKey
+from dlbackup.stores.age.x25519 import SecretKey
 from dlbackup.stores.contract import Where
 from dlbackup.stores.encrypted import Encrypted, keyed
 from dlbackup.stores.folder import Folder, local

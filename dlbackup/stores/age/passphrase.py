@@ -1,0 +1,46 @@
+"""
+Passphrases, of which scrypt makes a key.
+"""
+
+import os
+import re
+from dataclasses import dataclass, field
+
+from dlbackup.errors import Corrupt
+from dlbackup.stores.age.stanza import FILE_KEY, TAG, Stanza, base64_of, exactly, opened, sealed
+
+SCRYPT = b"scrypt"
+_SALT = b"age-encryption.org/v1/scrypt"
+WORK_FACTOR = 18
+"""What age itself writes: 2^18, about a second and 256 MiB."""
+_WORK_FACTOR_AT_MOST = 22
+
+
+@dataclass(frozen=True, slots=True)
+class Passphrase:
+    """A passphrase, recipient and identity in one; it must be a file's only recipient."""
+
+    secret: bytes = field(repr=False)
+    work_factor: int = WORK_FACTOR
+
+    def wrap(self, file_key: bytes) -> Stanza:
+        """Wrap a key by what scrypt makes of the passphrase."""
+        salt = os.urandom(16)
+        words = (SCRYPT, base64_of(salt), str(self.work_factor).encode())
+        return Stanza(words, sealed(self._key(salt, self.work_factor), file_key))
+
+    def unwrap(self, stanza: Stanza) -> bytes | None:
+        """Open a stanza of kind scrypt; see `Identity`."""
+        if stanza.words[0] != SCRYPT:
+            return None
+        if len(stanza.words) != 3 or len(stanza.body) != FILE_KEY + TAG:
+            raise Corrupt("the header has a scrypt stanza of another form")
+        salt, factor = exactly(stanza.words[1], 16), stanza.words[2]
+        if re.fullmatch(rb"[1-9][0-9]?", factor) is None or int(factor) > _WORK_FACTOR_AT_MOST:
+            raise Corrupt("the header asks for an scrypt work factor that is no good")
+        return opened(self._key(salt, int(factor)), stanza.body)
+
+    def _key(self, salt: bytes, work_factor: int) -> bytes:
+        from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+        return Scrypt(salt=_SALT + salt, length=32, n=2**work_factor, r=8, p=1).derive(self.secret)
