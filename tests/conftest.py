@@ -9,7 +9,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.cli import Cli
 from support.engines.engines import UNSIGNED
+from support.keys import identity_file
 from support.servers import servers
+
+from dlbackup.stores.age.x25519 import SecretKey
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")  # shared and noisy ones too: no test of ours is about time
@@ -93,3 +96,15 @@ def as_shipped(monkeypatch: pytest.MonkeyPatch) -> None:
 def cli(tmp_path: Path) -> Cli:
     """The dlbackup command, run in the test's own folder."""
     return Cli(tmp_path)
+
+
+@pytest.fixture
+def secret() -> SecretKey:
+    """A new identity of age."""
+    return SecretKey.generate()
+
+
+@pytest.fixture
+def identity(secret: SecretKey, tmp_path: Path) -> Path:
+    """The file with it."""
+    return identity_file(tmp_path, secret)

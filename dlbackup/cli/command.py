@@ -158,8 +158,10 @@ def _keys(options: argparse.Namespace) -> "dlbackup.Keys":
     return dlbackup.Keys(
         encrypt_to=tuple(getattr(options, "encrypt_to", ())),
         recipients_file=getattr(options, "recipients_file", None),
+        encrypt_to_passphrase_file=getattr(options, "encrypt_to_passphrase_file", None),
         identity=tuple(options.identity),
         identity_command=options.identity_command,
+        passphrase_file=options.passphrase_file,
     )
 
 

@@ -186,13 +186,19 @@ def _identity_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="a file with the identity (AGE-SECRET-KEY-1...) that opens an encrypted backup; may be given more than"
-        " once (default: $DLBACKUP_IDENTITY, such a file or an identity itself)",
+        help="a file with the identity (AGE-SECRET-KEY-1..., or a private key of SSH's) that opens an encrypted backup;"
+        " may be given more than once (default: $DLBACKUP_IDENTITY, such a file or an identity itself)",
     )
     parser.add_argument(
         "--identity-command",
         metavar="CMD",
         help="a command that prints the identity; it is run, without a shell, when an encrypted backup is read",
+    )
+    parser.add_argument(
+        "--passphrase-file",
+        metavar="FILE",
+        help="a file whose first line is the passphrase that opens an encrypted backup, or the file with its identity"
+        " (default: $DLBACKUP_PASSPHRASE_FILE)",
     )
 
 
@@ -202,9 +208,15 @@ def _encryption_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="RECIPIENT",
-        help="encrypt the backup to this recipient (age1...), as age does; may be given more than once",
+        help="encrypt the backup to this recipient (age1..., or an SSH key as a .pub file has it), as age does; may be"
+        " given more than once",
     )
     parser.add_argument("--recipients-file", metavar="FILE", help="encrypt it to the recipients in a file, one a line")
+    parser.add_argument(
+        "--encrypt-to-passphrase-file",
+        metavar="FILE",
+        help="encrypt it by a passphrase instead, the first line of a file",
+    )
     parser.add_argument(
         "--plaintext-keys",
         action="store_true",

@@ -2,7 +2,7 @@
 A store whose backups are encrypted: each is a file of age, around what would be there otherwise.
 
 What is written is encrypted where its name says so (`.age`), so that what isn't secret can stand beside it. What is
-read is decrypted where the file is one of age, whatever its name; everything else passes as it is.
+read is decrypted where the file is one of age, armored or not, whatever its name; everything else passes as it is.
 """
 
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dlbackup.errors import UsageError
+from dlbackup.stores.age.armor import Dearmored, is_armored
 from dlbackup.stores.age.header import is_age
 from dlbackup.stores.contract import Blob, Readable, Sink, Store, Where
 from dlbackup.stores.keys import ENDING, Keyring
@@ -39,7 +40,8 @@ def refuse_name(name: str, ring: Keyring) -> None:
     if not ring.encrypts and name.endswith(ENDING):
         raise UsageError(
             f"{name} is the name of an encrypted backup, and nobody is named to encrypt it to",
-            f"name recipients with --encrypt-to or --recipients-file, or leave {ENDING} away",
+            "name recipients with --encrypt-to or --recipients-file, or a passphrase with --encrypt-to-passphrase-file;"
+            f" or leave {ENDING} away",
         )
 
 
@@ -76,7 +78,8 @@ class Encrypted:
     def open(self, name: str) -> Iterator[Readable]:
         """Open a file; see `Store`. Raises also as `Keyring.reader`."""
         with self.store.open(name) as file:
-            yield self.ring.reader(file, self.shown(name)) if is_age(file) else file
+            kept = Dearmored(file) if is_armored(file) else file
+            yield self.ring.reader(kept, self.shown(name)) if is_age(kept) else file
 
     def list(self) -> Iterator[Blob]:
         """Yield the files, with their sizes as they are kept; see `Store`."""

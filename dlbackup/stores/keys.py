@@ -6,23 +6,28 @@ Secrets are read when the first encrypted file needs them, and not before. Nothi
 
 import os
 import shlex
-import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlbackup.errors import NoIdentity, StorageError, UsageError, WrongIdentity, counted
-from dlbackup.stores.age.header import FIRST_LINE, NoMatch
+from dlbackup.errors import NoIdentity, UsageError, WrongIdentity, counted
+from dlbackup.stores import keyfiles
+from dlbackup.stores.age.header import NoMatch
+from dlbackup.stores.age.passphrase import SCRYPT, Passphrase
 from dlbackup.stores.age.payload import Reader, Writer
-from dlbackup.stores.age.x25519 import PublicKey, SecretKey
+from dlbackup.stores.age.stanza import Identity
+from dlbackup.stores.age.x25519 import SecretKey
 from dlbackup.stores.contract import Readable, Sink
+from dlbackup.stores.keyfiles import SECRET, AnyRecipient
 
 ENDING = ".age"
 """How the name of an encrypted backup ends."""
 VARIABLE = "DLBACKUP_IDENTITY"
 """The environment's: a file with identities, or one itself; counts where no option names any."""
-_SECRET = "AGE-SECRET-KEY-"  # noqa: S105 - how secrets begin
+PASSPHRASE_VARIABLE = "DLBACKUP_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable
+"""The environment's: a file whose first line is a passphrase; counts where no option names one."""
 _GIVE = f"--identity FILE, --identity-command CMD or {VARIABLE} says where its identity (AGE-SECRET-KEY-1...) is"
+_GIVE_PASSPHRASE = f"--passphrase-file FILE or {PASSPHRASE_VARIABLE} names a file whose first line is the passphrase"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +36,20 @@ class Keys:
     Whom backups are encrypted to, and where the identities are that open them; files and keys are those of age.
 
     Args:
-        encrypt_to: recipients (`age1...`).
+        encrypt_to: recipients: `age1...`, or SSH keys as `.pub` files have them.
         recipients_file: a file with more of them, one a line.
-        identity: files with identities (`AGE-SECRET-KEY-1...`), one a line.
+        encrypt_to_passphrase_file: a file whose first line is a passphrase to encrypt to, instead of recipients.
+        identity: files with identities (`AGE-SECRET-KEY-1...`), one a line, or each with a private key of SSH's.
         identity_command: a command that prints identities; it is run without a shell, when an encrypted backup is read.
+        passphrase_file: a file whose first line is a passphrase that opens backups, or the files with identities.
     """
 
     encrypt_to: tuple[str, ...] = ()
     recipients_file: str | Path | None = None
+    encrypt_to_passphrase_file: str | Path | None = None
     identity: tuple[str | Path, ...] = ()
     identity_command: str | None = None
+    passphrase_file: str | Path | None = None
 
     def __repr__(self) -> str:
         return f"Keys({len(self.encrypt_to)} recipients, {len(self.identity)} identity files)"  # a slip may be a secret
@@ -50,15 +59,18 @@ class Keys:
         Return the keys of one run.
 
         Raises:
-            UsageError: a recipient is none, or an identity stands where the name of a file belongs.
-            StorageError: the file with recipients can't be read.
+            UsageError: a recipient is none, there is a passphrase beside others, or an identity stands where the name
+                of a file belongs.
+            StorageError: the file with recipients, or the one with a passphrase to encrypt to, can't be read.
         """
         return Keyring(self)
 
     def words(self) -> list[str]:
-        """Return the options that say again where the identities are."""
+        """Return the options that say again where the identities are, or the passphrase."""
         words = [word for path in self.identity for word in ("--identity", str(Path(path).absolute()))]
-        return words + (["--identity-command", self.identity_command] if self.identity_command else [])
+        words += ["--identity-command", self.identity_command] if self.identity_command else []
+        passphrase = self.passphrase_file or self.encrypt_to_passphrase_file
+        return words + (["--passphrase-file", str(Path(passphrase).absolute())] if passphrase else [])
 
 
 NO_KEYS = Keys()
@@ -69,15 +81,15 @@ class Keyring:
     The keys of one run. Pickled, it has what it has read: a helper gets that on its standard input.
 
     Whoever writes has one more identity, made for this run and kept in memory, so that what was written can be read
-    back, proved and restored where the identities of its recipients are not.
+    back, proved and restored where the identities of its recipients are not; by a passphrase, that itself.
     """
 
     def __init__(self, keys: Keys = NO_KEYS) -> None:
         _refuse_identities((*map(str, keys.identity), keys.identity_command or ""))
         self.keys = keys
         self._recipients = tuple(_recipients(keys))
-        self._own = SecretKey.generate() if self._recipients else None
-        self._read: tuple[SecretKey, ...] | None = None
+        self._own = _own_of(self._recipients)
+        self._read: tuple[Identity, ...] | None = None
 
     def __repr__(self) -> str:
         return f"Keyring({counted(len(self._recipients), 'recipient')})"
@@ -89,12 +101,12 @@ class Keyring:
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """Whom it is encrypted to, without the run's own."""
+        """Whom it is encrypted to, without the run's own; `a passphrase` for one."""
         return tuple(map(str, self._recipients))
 
     def writer(self, sink: Sink) -> Writer:
         """Return what encrypts into a sink."""
-        own = (self._own.public,) if self._own else ()
+        own = (self._own.public,) if isinstance(self._own, SecretKey) else ()
         return Writer(sink, (*self._recipients, *own))
 
     def reader(self, file: Readable, name: str) -> Reader:
@@ -108,19 +120,10 @@ class Keyring:
         """
         try:
             return Reader(file, self._identities())
-        except NoMatch:
-            pass
-        if not self._read:
-            raise NoIdentity(f"{name} is encrypted, and no identity was given that opens it", _GIVE)
-        tried = ", ".join(str(identity.public) for identity in self._read[:3])
-        raise WrongIdentity(
-            f"{name} is encrypted, and to none of the {counted(len(self._read), 'identity', 'identities')} that were"
-            f" given ({tried}), or its header is damaged",
-            "give the identity of one of those that it was encrypted to; what age encrypted by a passphrase or to other"
-            f" kinds of keys: age -d {shlex.quote(name)} | dlbackup verify -",
-        )
+        except NoMatch as exc:
+            raise self._not_opened(name, exc.kinds) from None
 
-    def _identities(self) -> Iterator[SecretKey]:
+    def _identities(self) -> Iterator[Identity]:
         """Yield what may open a file: first the run's own, so that others are only read where they are needed."""
         if self._own:
             yield self._own
@@ -128,105 +131,72 @@ class Keyring:
             self._read = tuple(_identities(self.keys))
         yield from self._read
 
-
-def _recipients(keys: Keys) -> Iterator[PublicKey]:
-    for text in keys.encrypt_to:
-        yield _recipient(text, "--encrypt-to")
-    if keys.recipients_file is not None:
-        found = [
-            _recipient(line, f"{keys.recipients_file}, line {number}")
-            for number, line in _lines(_text_of(keys.recipients_file))
-        ]
-        if not found:
-            raise UsageError(f"{keys.recipients_file} names no recipient", "write one a line: age1...")
-        yield from found
-
-
-def _recipient(text: str, place: str) -> PublicKey:
-    if text.upper().startswith(_SECRET):
-        raise UsageError(
-            f"{place} holds an identity, which is secret, where a recipient belongs",
-            "name the public key that age-keygen -y prints of it (age1...)",
+    def _not_opened(self, name: str, kinds: frozenset[bytes]) -> NoIdentity | WrongIdentity:
+        given = [*(self._read or ()), *([self._own] if isinstance(self._own, Passphrase) else [])]
+        if kinds == {SCRYPT} and not any(isinstance(identity, Passphrase) for identity in given):
+            return NoIdentity(f"{name} is encrypted by a passphrase, and none was given", _GIVE_PASSPHRASE)
+        by_age = f"age -d {shlex.quote(name)} | dlbackup verify -"
+        if not given:
+            hint = f"{_GIVE}; what is encrypted to other kinds of keys than X25519 and SSH: {by_age}"
+            return NoIdentity(f"{name} is encrypted, and no identity was given that opens it", hint)
+        tried = ", ".join(str(identity) for identity in given[:3])
+        return WrongIdentity(
+            f"{name} is encrypted, and to none of the {counted(len(given), 'identity', 'identities')} that were"
+            f" given ({tried}), or its header is damaged",
+            "give the identity of one of those that it was encrypted to; what is encrypted to other kinds of keys than"
+            f" X25519 and SSH: {by_age}",
         )
-    try:
-        return PublicKey.parse(text)
-    except ValueError as exc:
-        raise UsageError(
-            f"{place} holds what is no recipient of dlbackup's: {text[:20]}...: {exc}",
-            "name an X25519 key (age1 and 58 characters); SSH, plugin and post-quantum keys can't be used yet",
-        ) from None
 
 
-def _identities(keys: Keys) -> Iterator[SecretKey]:
+def _own_of(recipients: tuple[AnyRecipient, ...]) -> SecretKey | Passphrase | None:
+    """Return what this run reads with what it writes, if that is encrypted."""
+    alone = next((one for one in recipients if isinstance(one, Passphrase)), None)
+    return alone or (SecretKey.generate() if recipients else None)
+
+
+def _recipients(keys: Keys) -> Iterator[AnyRecipient]:
+    if keys.encrypt_to_passphrase_file is not None:
+        if keys.encrypt_to or keys.recipients_file is not None:
+            raise UsageError(
+                "a passphrase can't be combined with other recipients",
+                "name either recipients, or --encrypt-to-passphrase-file",
+            )
+        yield keyfiles.passphrase_at(keys.encrypt_to_passphrase_file, "--encrypt-to-passphrase-file")
+    for text in keys.encrypt_to:
+        yield keyfiles.recipient(text, "--encrypt-to")
+    if keys.recipients_file is not None:
+        yield from keyfiles.recipients_at(keys.recipients_file)
+
+
+def _identities(keys: Keys) -> Iterator[Identity]:
+    passphrase = _passphrase(keys)
     for path in keys.identity:
-        yield from _identities_at(path, "--identity")
+        yield from keyfiles.identities_at(path, "--identity", passphrase, _GIVE)
     if keys.identity_command:
-        yield from _identities_in(_printed(keys.identity_command), "what --identity-command printed")
+        text = keyfiles.printed(keys.identity_command)
+        yield from keyfiles.identities_in(text, "what --identity-command printed", passphrase)
     if not keys.identity and not keys.identity_command and (value := os.environ.get(VARIABLE, "").strip()):
-        if value.upper().startswith(_SECRET):
-            yield from _identities_in(value.encode(), VARIABLE)
+        if value.upper().startswith(SECRET):
+            yield from keyfiles.identities_in(value.encode(), VARIABLE, passphrase)
         else:
-            yield from _identities_at(value, VARIABLE)
+            yield from keyfiles.identities_at(value, VARIABLE, passphrase, _GIVE)
+    if passphrase:
+        yield passphrase
 
 
-def _identities_at(path: str | Path, named_by: str) -> list[SecretKey]:
-    try:
-        text = _text_of(path)
-    except StorageError as exc:
-        raise NoIdentity(f"{exc.message}; {named_by} names it", _GIVE) from exc
-    return _identities_in(text, str(path))
+def _passphrase(keys: Keys) -> Passphrase | None:
+    if keys.passphrase_file is not None:
+        return keyfiles.passphrase_at(keys.passphrase_file, "--passphrase-file")
+    if path := os.environ.get(PASSPHRASE_VARIABLE, "").strip():
+        return keyfiles.passphrase_at(path, PASSPHRASE_VARIABLE)
+    return None
 
 
 def _refuse_identities(texts: Iterable[str]) -> None:
     """Refuse an identity where it is to be said where one is: everybody sees a command line, and it may be repeated."""
-    if any(_SECRET in text.upper() for text in texts):
+    if any(SECRET in text.upper() for text in texts):
         raise UsageError(
             "--identity and --identity-command say where an identity is, and one holds an identity itself, which"
             " everybody on the machine can see now",
             "write it to a file that only you can read, and make a new identity",
         )
-
-
-def _identities_in(text: bytes, place: str) -> list[SecretKey]:
-    if text.startswith((FIRST_LINE, b"-----BEGIN AGE")):
-        raise NoIdentity(
-            f"{place} is itself encrypted",
-            f"have it decrypted when it is needed: --identity-command {shlex.quote('age -d ' + shlex.quote(place))}",
-        )
-    found = []
-    for number, line in _lines(text):
-        try:
-            found.append(SecretKey.parse(line))
-        except ValueError as exc:
-            raise NoIdentity(
-                f"{place}, line {number}, holds no identity that dlbackup can use: {exc}",
-                "age-keygen makes one (AGE-SECRET-KEY-1...); SSH, plugin and post-quantum keys can't be used yet",
-            ) from None
-    if not found:
-        raise NoIdentity(f"{place} holds no identity", "age-keygen makes one (AGE-SECRET-KEY-1...)")
-    return found
-
-
-def _lines(text: bytes) -> Sequence[tuple[int, str]]:
-    """Return the lines that say something, with their numbers."""
-    lines = ((number, line.strip()) for number, line in enumerate(text.decode("utf-8", "replace").splitlines(), 1))
-    return [(number, line) for number, line in lines if line and not line.startswith("#")]
-
-
-def _text_of(path: str | Path) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as exc:
-        raise StorageError(f"can't read {path}: {exc.strerror or exc}") from exc
-
-
-def _printed(command: str) -> bytes:
-    """Run a command and return what it prints; what it asks, it asks at the terminal. No error repeats it."""
-    try:
-        words = shlex.split(command)
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
-    except (OSError, ValueError, IndexError) as exc:
-        raise NoIdentity(f"--identity-command can't be run: {getattr(exc, 'strerror', None) or exc}") from None
-    if done.returncode:
-        raise NoIdentity(f"--identity-command {Path(words[0]).name} ended with status {done.returncode}")
-    return done.stdout

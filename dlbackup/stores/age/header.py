@@ -26,7 +26,15 @@ _HEADER_END = re.compile(rb"^---[^\n]*\n", re.MULTILINE)
 
 
 class NoMatch(Exception):
-    """None of the identities opens the file: it is encrypted to others, or what its header has for them is damaged."""
+    """
+    None of the identities opens the file: it is encrypted to others, or what its header has for them is damaged.
+
+    Args:
+        kinds: of what it is encrypted to, as the header has them.
+    """
+
+    def __init__(self, kinds: Iterable[bytes]) -> None:
+        self.kinds = frozenset(kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ class Header:
         """
         found = next((key for identity in identities for key in self._unwrapped(identity)), None)
         if found is None:
-            raise NoMatch
+            raise NoMatch(stanza.words[0] for stanza in self.stanzas)
         if not hmac.compare_digest(_mac_line(found, self.authenticated), self.mac):
             raise Corrupt("the header of the encrypted file is damaged: its MAC is another")
         return found

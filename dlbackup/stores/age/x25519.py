@@ -67,6 +67,9 @@ class SecretKey:
     def __repr__(self) -> str:
         return f"SecretKey(of {self.public})"
 
+    def __str__(self) -> str:
+        return str(self.public)
+
     def text(self) -> str:
         """Return it as files of identities have it; nobody shows that to anybody."""
         return bech32.encoded("age-secret-key-", self.secret).upper()

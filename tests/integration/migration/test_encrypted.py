@@ -3,25 +3,12 @@
 import shlex
 from pathlib import Path
 
-import pytest
 from support.cli import Cli
 from support.faults.faults import engine_that, failed, nothing_left, one, pause, started, state
 from support.lakes.lakes import Lake
 from support.waiting import wait_until
 
 from dlbackup.stores.age.x25519 import SecretKey
-
-
-@pytest.fixture
-def secret() -> SecretKey:
-    return SecretKey.generate()
-
-
-@pytest.fixture
-def identity(secret: SecretKey, tmp_path: Path) -> Path:
-    path = tmp_path / "key.txt"
-    path.write_text(secret.text())
-    return path
 
 
 def test_the_way_back_names_an_identity(plain: Lake, cli: Cli, secret: SecretKey, identity: Path) -> None:

@@ -22,18 +22,6 @@ from dlbackup.stores.age.x25519 import SecretKey
 ENCRYPTED = "insert into ducklake_metadata (key, value) values ('encrypted', 'true')"
 
 
-@pytest.fixture
-def secret() -> SecretKey:
-    return SecretKey.generate()
-
-
-@pytest.fixture
-def identity(secret: SecretKey, tmp_path: Path) -> Path:
-    path = tmp_path / "key.txt"
-    path.write_text(f"# public key: {secret.public}\n{secret.text()}\n")
-    return path
-
-
 def _sql(data: bytes, secret: SecretKey) -> bytes:
     """Return what age and zstd make of a backup."""
     plain = pyrage.decrypt(data, [pyrage.x25519.Identity.from_str(secret.text())])
@@ -121,6 +109,23 @@ def test_standard_output_and_input(plain: Lake, cli: Cli, secret: SecretKey, ide
     assert cli("verify", "-", stdin=piped.output, env=env).exit_code == 0
     assert cli("verify", "-", stdin=piped.output).exit_code == 1
     assert cli("verify", "-", "--identity-command", f"cat {identity}", stdin=piped.output).exit_code == 0
+
+
+def test_a_passphrase_there_and_back(divided: str, database: str, cli: Cli, tmp_path: Path) -> None:
+    """By a passphrase too: several processes, the next night's base, a restore, and another program."""
+    (tmp_path / "words").write_text("correct horse\n")
+    to, opens = ("--encrypt-to-passphrase-file", "words"), ("--passphrase-file", "words")
+    said = cli("dump", divided, "-o", "backups/", *to, "--json").json()
+    path = tmp_path / said["path"]
+
+    assert pyrage.passphrase.decrypt(path.read_bytes(), "correct horse").startswith(zstandard.FRAME_HEADER)
+    refused = cli("verify", path, "--json")
+    assert (refused.exit_code, "--passphrase-file" in refused.json()["error"]["hint"]) == (1, True)
+    assert cli("verify", path, *opens, "--jobs", "3", "--json").json()["ok"]
+    assert cli("info", path, "--json", env={"DLBACKUP_PASSPHRASE_FILE": "words"}).json()["rows"] == said["rows"]
+    assert cli("dump", divided, "-o", "backups/", *to, "--base", "auto", "--json").json()["reused_rows"] >= ROWS
+    assert cli("restore", path, database, *opens).exit_code == 0
+    assert state(database)[2] == state(divided)[2]
 
 
 def test_a_catalog_in_a_file(

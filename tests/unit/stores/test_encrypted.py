@@ -1,16 +1,22 @@
 """A store seen through keys: what is written by age, what is read, and who may."""
 
+import io
 import os
 import pickle
 import shlex
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pyrage
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from support.keys import ssh_pair
 
 from dlbackup.errors import BackupError, DlbackupError, NoIdentity, StorageError, UsageError, WrongIdentity
+from dlbackup.stores.age.passphrase import Passphrase
+from dlbackup.stores.age.payload import Writer
 from dlbackup.stores.age.x25519 import SecretKey
 from dlbackup.stores.contract import Where
 from dlbackup.stores.encrypted import Encrypted, keyed
@@ -25,18 +31,12 @@ NAME = "backup.sql.zst.age"
 @pytest.fixture(autouse=True)
 def no_identity_of_whoever_runs_this(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DLBACKUP_IDENTITY", raising=False)
+    monkeypatch.delenv("DLBACKUP_PASSPHRASE_FILE", raising=False)
 
 
-@pytest.fixture
-def secret() -> SecretKey:
-    return SecretKey.generate()
-
-
-@pytest.fixture
-def identity(secret: SecretKey, tmp_path: Path) -> Path:
-    path = tmp_path / "key.txt"
-    path.write_text(f"# created: now\n# public key: {secret.public}\n\n{secret.text()}\n")
-    return path
+@pytest.fixture(autouse=True)
+def scrypt_takes_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dlbackup.stores.keyfiles.Passphrase", partial(Passphrase, work_factor=5))
 
 
 def ring_to(*secrets: SecretKey) -> Keyring:
@@ -159,10 +159,35 @@ def _wrong(folder: Path, text: str | bytes) -> Path:
     return path
 
 
+def _file(folder: Path, text: str | bytes, name: str = "file") -> Path:
+    path = folder / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def _locked(text: str) -> bytes:
+    """Return a text as age encrypts it by a passphrase, in little time."""
+    sink = io.BytesIO()
+    writer = Writer(sink, [Passphrase(b"one", 5)])
+    writer.write(text.encode())
+    writer.finish()
+    return sink.getvalue()
+
+
 SECRET = SecretKey.generate()
 WRONG: dict[str, tuple[type[DlbackupError], str, Callable[[Path], Keys]]] = {
     "recipient": (UsageError, "checksum", lambda f: Keys(encrypt_to=(str(SECRET.public)[:-1] + "x",))),
     "ssh key": (UsageError, "ssh-ed25519", lambda f: Keys(encrypt_to=("ssh-ed25519 AAAAC3",))),
+    "other ssh key": (UsageError, "only ssh-ed25519", lambda f: Keys(encrypt_to=("ecdsa-sha2-nistp256 AAAAE2",))),
+    "plugin": (UsageError, "plugin yubikey", lambda f: Keys(encrypt_to=(f"age1yubikey1q{'0' * 58}",))),
+    "post-quantum": (UsageError, "plugin pq", lambda f: Keys(encrypt_to=(f"age1pq1{'q' * 1900}",))),
+    "passphrase beside others": (
+        UsageError,
+        "combined",
+        lambda f: Keys(encrypt_to=(str(SECRET.public),), encrypt_to_passphrase_file=_wrong(f, "x\n")),
+    ),
+    "empty passphrase": (StorageError, "no passphrase", lambda f: Keys(encrypt_to_passphrase_file=_wrong(f, "\nx"))),
+    "no file of a passphrase": (StorageError, "--passphrase-file names", lambda f: Keys(passphrase_file=f / "nowhere")),
     "identity as recipient": (UsageError, "secret", lambda f: Keys(encrypt_to=(SECRET.text(),))),
     "identity among recipients": (
         UsageError,
@@ -185,6 +210,30 @@ WRONG: dict[str, tuple[type[DlbackupError], str, Callable[[Path], Keys]]] = {
         StorageError,
         "itself encrypted",
         lambda f: Keys(identity=(_wrong(f, "age-encryption.org/v1\n"),)),
+    ),
+    "identity of a plugin": (
+        StorageError,
+        "plugin yubikey",
+        lambda f: Keys(identity=(_wrong(f, "AGE-PLUGIN-YUBIKEY-1QXX"),)),
+    ),
+    "post-quantum identity": (
+        StorageError,
+        "post-quantum",
+        lambda f: Keys(identity=(_wrong(f, "AGE-SECRET-KEY-PQ-1QXX"),)),
+    ),
+    "public key as identity": (StorageError, "public key", lambda f: Keys(identity=(_wrong(f, "ssh-ed25519 AAAA"),))),
+    "cut ssh identity": (
+        StorageError,
+        "no private key",
+        lambda f: Keys(identity=(_wrong(f, "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n"),)),
+    ),
+    "identity encrypted by another passphrase": (
+        StorageError,
+        "not by the passphrase",
+        lambda f: Keys(
+            identity=(_wrong(f, _locked(SECRET.text())),),
+            passphrase_file=_file(f, "other\n"),
+        ),
     ),
     "no command": (StorageError, "can't be run", lambda f: Keys(identity_command="/nowhere secret")),
     "quotes": (StorageError, "can't be run", lambda f: Keys(identity_command="echo 'secret")),
@@ -216,3 +265,64 @@ def test_nothing_shows_a_secret(secret: SecretKey, identity: Path, tmp_path: Pat
     for thing in (ring, again, where, Keys(encrypt_to=(secret.text(),)), Keys(identity=(secret.text(),))):
         assert secret.text() not in repr(thing)
         assert repr(secret.secret) not in repr(thing)
+
+
+@pytest.mark.parametrize("way", ["option", "variable", "the same that writes"])
+def test_a_passphrase_writes_and_opens(way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file's first line is the passphrase, for another program too; the run that wrote it needs no other."""
+    file = _file(tmp_path, "öpen sesame \r\nsomething else\n", "passphrase")
+    where = written(tmp_path, Keys(encrypt_to_passphrase_file=file).ring())
+    assert content(where) == DATA
+    keys = Keys(passphrase_file=file) if way == "option" else Keys()
+    if way == "variable":
+        monkeypatch.setenv("DLBACKUP_PASSPHRASE_FILE", str(file))
+        assert pyrage.passphrase.decrypt((tmp_path / NAME).read_bytes(), "öpen sesame ") == DATA
+    if way == "the same that writes":
+        keys = Keys(encrypt_to_passphrase_file=file)
+    read = keyed(local(tmp_path / NAME), keys.ring())
+
+    assert content(read) == DATA
+    file.unlink()
+    assert content(pickle.loads(pickle.dumps(read))) == DATA  # noqa: S301 - our own
+    assert "sesame" not in repr((where, read))
+
+
+def test_who_has_no_passphrase_is_told(tmp_path: Path, identity: Path) -> None:
+    """Without one, the option is named, whatever identities there are; another one is wrong as an identity is."""
+    written(tmp_path, Keys(encrypt_to_passphrase_file=_file(tmp_path, "one")).ring())
+    for keys in (Keys(), Keys(identity=(identity,))):
+        with pytest.raises(NoIdentity, match="by a passphrase") as refused:
+            content(keyed(local(tmp_path / NAME), keys.ring()))
+        assert "--passphrase-file" in refused.value.hint
+    with pytest.raises(WrongIdentity, match="a passphrase"):
+        content(keyed(local(tmp_path / NAME), Keys(passphrase_file=_file(tmp_path, "two")).ring()))
+
+
+def test_an_identity_that_is_encrypted_is_opened(tmp_path: Path, secret: SecretKey) -> None:
+    """A file of identities may itself be encrypted by a passphrase, armored or not, as age -p writes it."""
+    written(tmp_path, ring_to(secret))
+    locked = _file(tmp_path, _locked(secret.text()), "key.age")
+    opens = Keys(identity=(locked,), passphrase_file=_file(tmp_path, "one\n"))
+    assert content(keyed(local(tmp_path / NAME), opens.ring())) == DATA
+
+
+def test_ssh_keys_write_and_open(tmp_path: Path, secret: SecretKey) -> None:
+    """Recipients are lines of `.pub` files, beside others; identities are private keys' files."""
+    public, private = ssh_pair(Ed25519PrivateKey.generate())
+    recipients = _file(tmp_path, f"# all of us\n{public}\n{secret.public}\n", "recipients")
+    ring = Keys(recipients_file=recipients).ring()
+    written(tmp_path, ring)
+
+    assert ring.recipients == (public.removesuffix(" somebody@somewhere"), str(secret.public))
+    opens = Keys(identity=(_file(tmp_path, private, "id_ed25519"),)).ring()
+    assert content(keyed(local(tmp_path / NAME), opens)) == DATA
+    other = Keys(identity=(_file(tmp_path, ssh_pair(Ed25519PrivateKey.generate())[1], "other"),)).ring()
+    with pytest.raises(WrongIdentity, match="ssh-ed25519 AAAA"):
+        content(keyed(local(tmp_path / NAME), other))
+
+
+def test_an_armored_backup_is_read(tmp_path: Path, secret: SecretKey, identity: Path) -> None:
+    """What somebody made text of is read as it is, whatever its name."""
+    recipient = pyrage.x25519.Recipient.from_str(str(secret.public))
+    file = _file(tmp_path, pyrage.encrypt(DATA, [recipient], armored=True), "backup.asc")
+    assert content(keyed(local(file), Keys(identity=(identity,)).ring())) == DATA
