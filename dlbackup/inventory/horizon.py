@@ -190,6 +190,10 @@ def _ids(entry: Entry, store: Store) -> FileIds | None:
     if entry.record is not None and entry.record.file_ids is not None:
         with suppress(ValueError):
             return FileIds.of_text(entry.record.file_ids)
-    with suppress(BackupError, StorageError), BackupReader(Where(store, entry.name)) as reader:
-        return file_ids_in(reader)
+    try:
+        with suppress(BackupError), BackupReader(Where(store, entry.name)) as reader:
+            return file_ids_in(reader)
+    except StorageError as exc:
+        if exc.transient:
+            raise
     return None

@@ -122,7 +122,7 @@ def listing_of(store: Store) -> Listing:
     List a store.
 
     Raises:
-        StorageError: it can't be listed.
+        StorageError: it can't be listed, or doesn't answer.
     """
     backups: list[Blob] = []
     beside: dict[str, list[_Beside]] = defaultdict(list)
@@ -175,7 +175,7 @@ class _Beside:
 
 @dataclass(slots=True)
 class _Small:
-    """Reads the small files of one backup, and keeps what it couldn't."""
+    """Reads the small files of one backup, and keeps what it couldn't, unless the store may do it in a while."""
 
     store: Store
     unreadable: list[str] = field(default_factory=list)
@@ -188,6 +188,8 @@ class _Small:
                 try:
                     found.append(read(Where(self.store, file.name), kind))
                 except StorageError as exc:
+                    if exc.transient:  # of a store that doesn't answer nothing is known, and nothing is to be done
+                        raise
                     self.unreadable.append(exc.message)
                 except ValueError as exc:
                     self.unreadable.append(f"{self.store.shown(file.name)} is damaged: {exc}")

@@ -264,6 +264,8 @@ class _Pipeline:
         except (NoIdentity, WrongIdentity):
             raise  # nothing was found out and nothing is changed: the next run, with the right identity, goes on
         except (BackupError, StorageError) as exc:
+            if exc.transient:
+                raise  # the store of the backup doesn't answer: the next run goes on
             return self._result(
                 needs_person(self.catalog, self.run, "a migration was cut off before its end", exc.message)
             )

@@ -7,19 +7,20 @@ Large ones can't be: there the name is looked up before the upload and again bef
 """
 
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import lru_cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from dlbackup.errors import StorageError
+from dlbackup.errors import StorageError, UsageError
 from dlbackup.stores.contract import Blob, Readable, Sink
+from dlbackup.stores.explained import TIMEOUT_VARIABLE, explained
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
@@ -30,53 +31,11 @@ SMALL_BYTES = 8 << 20
 """What is smaller is put by one request."""
 _UPLOADS_AT_ONCE = 2
 _FIRST_READ_BYTES, _MOST_READ_BYTES = 256 << 10, 8 << 20
-_REQUEST_TIMEOUT = "60s"
-_PAUSES_S = (0.5, 2.0, None)
+_TIMEOUT_S = 60.0
+_RETRIES = 10
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=0.5), timedelta(seconds=8)
+_PUTS = 3
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-_CREDENTIALS = (
-    "set those of the cloud in the environment: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE;"
-    " GOOGLE_APPLICATION_CREDENTIALS; AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY"
-)
-_KNOWN = (
-    (r"NoSuchBucket|ContainerNotFound|bucket does not exist", "there is no such bucket", "make it, or name another"),
-    (
-        r"RequestTimeTooSkewed",
-        "this machine's clock and the store's differ too much",
-        "set the clock, by NTP for example",
-    ),
-    (
-        r"PermanentRedirect|AuthorizationHeaderMalformed|IllegalLocationConstraint|Received redirect|TemporaryRedirect",
-        "the bucket is in another region",
-        "set AWS_REGION to the bucket's region",
-    ),
-    (
-        r"InvalidAccessKeyId|SignatureDoesNotMatch|AuthenticationFailed|InvalidToken|ExpiredToken|401 Unauthorized",
-        "the store refuses the credentials",
-        "see that the key and its secret are those of this store, and not expired",
-    ),
-    (
-        r"AccessDenied|AuthorizationFailure|AuthorizationPermissionMismatch|403 Forbidden|PermissionDenied",
-        "these credentials have no right to do that",
-        "see that the key is the right one; it needs the rights to list the bucket, and to get and put objects in it",
-    ),
-    (
-        r"169\.254\.|metadata\.google|CredentialsNotLoaded|[Mm]issing .*(credential|key|account)|Account must be",
-        "there are no credentials",
-        _CREDENTIALS,
-    ),
-    (
-        r"BadScheme|URL scheme is not allowed|builder error",
-        "the store is asked over http, which is not encrypted",
-        "name an https endpoint, or set AWS_ALLOW_HTTP=true if that network is to be trusted",
-    ),
-    (
-        r"error sending request|HTTP error|[Cc]onnect|dns|timed? ?out|5\d\d |SlowDown|ServiceUnavailable|InternalError",
-        "the store doesn't answer, or only with errors",
-        "see that it runs and that its endpoint (AWS_ENDPOINT_URL) is right, and try again",
-    ),
-)
-"""What a store's error means, by what it says, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +63,13 @@ class Objects:
         """Open a new object; see `Store`."""
         self._refuse_nameless(name)
         self._refuse_taken(name)
-        with ExitStack() as upload:
-            sink = _Upload(self, name, upload)
+        sink = _Upload(self, name)
+        try:
             yield sink
             sink.finish()
+        except BaseException:
+            sink.abort()
+            raise
 
     @contextmanager
     def open(self, name: str) -> Iterator[Readable]:
@@ -150,6 +112,7 @@ class Objects:
         """Turn the store's errors into StorageError."""
         from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
+        began = time.monotonic()
         try:
             yield
         except AlreadyExistsError:
@@ -157,7 +120,8 @@ class Objects:
         except PreconditionError:
             raise StorageError(f"{self.shown(name)} was replaced while it was read", "try again") from None
         except (BaseError, OSError, ValueError) as exc:
-            raise _explained(f"can't {doing} {self.shown(name)}", exc) from None  # whose text may hold signatures
+            took_s = time.monotonic() - began
+            raise explained(f"can't {doing} {self.shown(name)}", exc, took_s) from None  # its text may hold signatures
 
     def exists(self, name: str) -> bool:
         """Tell whether there is an object of that name."""
@@ -187,13 +151,15 @@ class Objects:
 class _Upload:
     """What is written to a new object: kept while it is small, and sent in parts from then on."""
 
-    def __init__(self, store: Objects, name: str, open_until_done: ExitStack) -> None:
-        self._store, self._name, self._upload = store, name, open_until_done
+    def __init__(self, store: Objects, name: str) -> None:
+        self._store, self._name = store, name
         self._kept = bytearray()
+        self._size = 0
         self._writer: Any = None
 
     def write(self, data: bytes, /) -> int:
         """Write all of `data`; see `Sink`."""
+        self._size += len(data)
         if self._writer is None:
             self._kept += data
             if len(self._kept) >= SMALL_BYTES:
@@ -204,14 +170,13 @@ class _Upload:
         return len(data)
 
     def _begin(self) -> None:
-        """Begin an upload in parts, which an error in the block aborts."""
+        """Begin an upload in parts."""
         import obstore
 
         with self._store.errors("write", self._name):
-            writer = obstore.open_writer(
+            self._writer = obstore.open_writer(
                 self._store.client, self._name, buffer_size=PART_BYTES, max_concurrency=_UPLOADS_AT_ONCE
             )
-            self._writer = self._upload.enter_context(writer)
             self._writer.write(bytes(self._kept))
         self._kept.clear()
 
@@ -223,10 +188,29 @@ class _Upload:
                     f"{self._store.shown(self._name)} exists already", "another wrote it meanwhile: begin again"
                 )
             with self._store.errors("write", self._name):
-                self._upload.close()  # completes it
+                self._complete()
             return
         with self._store.errors("write", self._name):
             self._put(bytes(self._kept))
+
+    def _complete(self) -> None:
+        """Make an object of the parts; that the answer is lost, is no failure: the object is there then, whole."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        try:
+            self._writer.close()
+        except (BaseError, OSError):
+            with suppress(BaseError, OSError):
+                if obstore.head(self._store.client, self._name)["size"] == self._size:
+                    return
+            raise
+
+    def abort(self) -> None:
+        """Take the parts back that were sent; where that fails too, they are left to the bucket's rules."""
+        if self._writer is not None:
+            with suppress(Exception):  # whatever it is, what led here is to be said, and not this
+                self._writer.__exit__(InterruptedError, None, None)
 
     def _put(self, data: bytes) -> None:
         """
@@ -237,16 +221,17 @@ class _Upload:
         import obstore
         from obstore.exceptions import AlreadyExistsError, GenericError
 
-        for pause_s in _PAUSES_S:
+        until = time.monotonic() + _timeout_s()
+        for attempt in range(1, _PUTS + 1):
             try:
                 obstore.put(self._store.client, self._name, data, mode="create", use_multipart=False)
             except AlreadyExistsError:
                 if bytes(obstore.get(self._store.client, self._name).bytes()) != data:
                     raise
             except GenericError:
-                if pause_s is None:
+                if attempt == _PUTS or time.monotonic() > until:
                     raise
-                time.sleep(pause_s)
+                time.sleep(_FIRST_PAUSE.total_seconds())
                 continue
             return
 
@@ -298,8 +283,13 @@ def _client(objects: Objects, pid: int) -> "ObjectStore":
     from obstore.store import AzureStore, GCSStore, S3Store
 
     prefix = objects.prefix or None
-    retries: RetryConfig = {}
-    options: ClientConfig = {"timeout": _REQUEST_TIMEOUT, "allow_http": _may_use_http()}
+    seconds = _timeout_s()
+    retries: RetryConfig = {
+        "max_retries": _RETRIES,
+        "backoff": {"init_backoff": _FIRST_PAUSE, "max_backoff": _LONGEST_PAUSE, "base": 2},
+        "retry_timeout": timedelta(seconds=2 * seconds),
+    }
+    options: ClientConfig = {"timeout": timedelta(seconds=seconds), "allow_http": _may_use_http()}
     with objects.errors("use", ""):
         if objects.scheme == "gs":
             return GCSStore(objects.bucket, prefix=prefix, client_options=options, retry_config=retries)
@@ -315,6 +305,22 @@ def _client(objects: Objects, pid: int) -> "ObjectStore":
             retry_config=retries,
             credential_provider=credentials,
         )
+
+
+def _timeout_s() -> float:
+    """Return how long one request may take; what is given up is given up after that, or after twice as long."""
+    value = os.environ.get(TIMEOUT_VARIABLE, "").strip()
+    if not value:
+        return _TIMEOUT_S
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0.1 <= seconds <= 86_400:  # a day, for links of a few bytes a second
+        raise UsageError(
+            f"{TIMEOUT_VARIABLE} is {value!r}, which is no number of seconds", f"leave it away: {_TIMEOUT_S:g}"
+        )
+    return seconds
 
 
 def _may_use_http() -> bool:
@@ -348,15 +354,3 @@ def _profile(objects: Objects) -> tuple[Any, dict[str, str]]:
             f"the credentials of AWS_PROFILE={os.environ['AWS_PROFILE']} can't be read: {type(exc).__name__}",
             "see ~/.aws/config; with single sign-on: aws sso login",
         ) from None
-
-
-def _explained(failed: str, exc: Exception) -> StorageError:
-    """Say what a store's error means; what is not known is quoted, without the query of a URL, which may be signed."""
-    said = str(exc)
-    if isinstance(exc, FileNotFoundError) and "NoSuchBucket" not in said and "ContainerNotFound" not in said:
-        return StorageError(f"{failed}: there is no such object", "see that the bucket and the name are right")
-    for pattern, meaning, hint in _KNOWN:
-        if re.search(pattern, said):
-            return StorageError(f"{failed}: {meaning}", hint)
-    first = re.sub(r"\?\S*", "", said.strip().splitlines()[0] if said.strip() else type(exc).__name__)
-    return StorageError(f"{failed}: {first[:200]}")

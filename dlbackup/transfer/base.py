@@ -93,7 +93,8 @@ class Base:
         except (BackupError, StorageError) as exc:
             if not self._said:
                 what = f"{self.where}: {exc.message}"
-                text = f"{what}; what the base can't give is read, and that backup is not to be relied on"
+                text = f"{what}; what the base can't give is read"
+                text += "" if exc.transient else ", and that backup is not to be relied on"
                 self._on_event(Event(stage="dump", message=text, warning=True))
             self._said = True
             return None

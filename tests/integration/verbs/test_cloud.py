@@ -1,5 +1,6 @@
 """Backups that are kept in an object storage, from a dump to the way back from a migration."""
 
+import itertools
 import json
 import secrets
 import signal
@@ -7,14 +8,17 @@ import time
 from pathlib import Path
 
 import pytest
-from support.cli import Cli
-from support.comparison import contents, dumped
+from support.cli import Cli, Finished
+from support.comparison import contents, dumped, execute
 from support.faults.faults import engine_that, nothing_left, pause
 from support.lakes.lakes import Lake, LakeFactory
+from support.servers.failing import Chosen, Failing
+from support.servers.proxy import Proxy
 from support.servers.seaweed import BUCKET, Seaweed
 from support.waiting import wait_until
 
 from dlbackup.stores.age.x25519 import SecretKey
+from dlbackup.stores.objects import _client
 
 
 @pytest.fixture
@@ -140,3 +144,60 @@ def test_a_killed_dump_leaves_nothing_to_list(plain: Lake, cli: Cli, weed: Seawe
         for meta in weed.bucket().list(f"{prefix}/{number}").collect():
             if not meta["path"].endswith(".json"):
                 assert cli("verify", f"s3://{BUCKET}/{meta['path']}", env=env).exit_code == 0
+
+
+TABLES = "select tablename from pg_tables where tablename like 'ducklake%'"
+READERS: dict[str, tuple[str, ...]] = {
+    "verify": ("verify", "BACKUP", "--jobs", "3", "--json"),
+    "cat": ("cat", "BACKUP", "ducklake_snapshot"),
+    "restore": ("restore", "BACKUP", "DATABASE", "--json"),
+    "list": ("list", "PLACE", "--json"),
+    "prune": ("prune", "PLACE", "--keep-last", "1", "--json"),
+    "drill": ("drill", "PLACE", "--on", "DATABASE", "--files", "none", "--no-record", "--json"),
+}
+
+
+def _from(first: int) -> Chosen:
+    """Choose every request from the one of that number on."""
+    numbers = itertools.count(1)
+    return lambda method, path: next(numbers) >= first
+
+
+@pytest.mark.parametrize("command", READERS)
+def test_a_fault_of_the_network_is_no_damage(
+    command: str, plain: Lake, database: str, cli: Cli, weed: Seaweed, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A store that answers with errors, or falls silent, at any request is exit 1 of each command that reads, never 3.
+
+    Nothing is left of a restore then; what fails once is asked for again, and nobody notices.
+    """
+    backup = cli("dump", plain.url, "-o", place, "--json", env=weed.environment()).json()["path"]
+    monkeypatch.setattr("dlbackup.backupfile.prover.FRAMES_A_HELPER", 1)
+    monkeypatch.setattr("dlbackup.transfer.feed.CHILD_ROWS", 0)
+    monkeypatch.setattr("dlbackup.stores.objects._FIRST_READ_BYTES", 2000)
+    said = {"BACKUP": backup, "PLACE": place, "DATABASE": database}
+    asked = [said.get(word, word) for word in READERS[command]]
+
+    def done_by(port: int) -> Finished:
+        _client.cache_clear()  # it has the port of the run before
+        return cli(*asked, env=weed.environment(port) | {"DLBACKUP_STORE_TIMEOUT": "0.3"})
+
+    with Failing(weed.port, _from(1 << 30)) as counting:
+        assert done_by(counting.port).exit_code == 0
+        requests = counting.asked
+    execute(database, *(f"drop table {name}" for (name,) in execute(database, TABLES)))
+    points = {1, requests // 2, requests} - {0}
+    for point in points:
+        with Failing(weed.port, _from(point)) as failing:
+            done = done_by(failing.port)
+        assert done.exit_code == 1, (point, done)
+        assert "the store doesn't answer" in done.stdout + done.stderr, (point, done)
+        assert execute(database, TABLES) == []
+    with Proxy("127.0.0.1", weed.port) as proxy:
+        proxy.strike("stall", "down", 1000)
+        done = done_by(proxy.port)
+        assert (done.exit_code, proxy.struck.is_set()) == (1, True), done
+    with Failing(weed.port, _from(2), times=1) as failing:
+        assert done_by(failing.port).exit_code == 0
+        assert len(failing.failed) == 1

@@ -4,12 +4,14 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 
 import pytest
-from support.servers.proxy import Proxy
+from support.servers.failing import Chosen, Failing
+from support.servers.proxy import Fault, Proxy
 from support.servers.seaweed import BUCKET, Seaweed
 
-from dlbackup.errors import StorageError
+from dlbackup.errors import StorageError, UsageError
 from dlbackup.stores.objects import PART_BYTES, Objects
 
 _MIB = 1 << 20
@@ -86,6 +88,109 @@ def test_a_cut_connection_while_reading_is_made_again(weed: Seaweed, monkeypatch
             read = b"".join(file.read_at(at, 100_000) for at in range(0, len(data), 100_000))
         assert proxy.struck.is_set()
     assert read == data
+
+
+PART_2: Chosen = lambda method, path: "partNumber=2" in path  # noqa: E731
+COMPLETION: Chosen = lambda method, path: method == "POST" and "uploadId" in path  # noqa: E731
+UPLOAD: Chosen = lambda method, path: "uploadId" in path  # noqa: E731
+PUT: Chosen = lambda method, path: method == "PUT"  # noqa: E731
+GET: Chosen = lambda method, path: method == "GET"  # noqa: E731
+ANY: Chosen = lambda method, path: True  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("chosen", "status", "after"),
+    [(PART_2, 503, False), (PART_2, 500, True), (COMPLETION, 503, False), (COMPLETION, 500, True)],
+    ids=["part", "part that was taken", "completion", "completion that was made"],
+)
+def test_a_large_upload_outlasts_errors_of_the_store(
+    weed: Seaweed, monkeypatch: pytest.MonkeyPatch, chosen: Chosen, status: int, *, after: bool
+) -> None:
+    """Answered with an error twice, whether or not it was done, a request is made again, and the object is whole."""
+    with Failing(weed.port, chosen, status, times=2, after=after) as failing:
+        store = _set(monkeypatch, weed.environment(failing.port))
+        size = _large(store, "large")
+        assert len(failing.failed) == 2
+        assert [(blob.name, blob.size) for blob in store.list()] == [("large", size)]
+
+
+def test_an_upload_whose_completion_is_never_answered_is_there(weed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store made the object and only errors came back: what is there is what was sent, so that is no failure."""
+    with Failing(weed.port, COMPLETION, after=True) as failing:
+        store = _set(monkeypatch, weed.environment(failing.port) | {"DLBACKUP_STORE_TIMEOUT": "1"})
+        size = _large(store, "large")
+        assert [(blob.name, blob.size) for blob in store.list()] == [("large", size)]
+
+
+@pytest.mark.parametrize("chosen", [PART_2, COMPLETION, UPLOAD], ids=["part", "completion", "taking back too"])
+def test_an_upload_that_the_store_refuses_leaves_nothing(
+    weed: Seaweed, monkeypatch: pytest.MonkeyPatch, chosen: Chosen
+) -> None:
+    """Errors without an end are said, with how long it was tried; that parts can't be taken back is no other error."""
+    with Failing(weed.port, chosen) as failing:
+        store = _set(monkeypatch, weed.environment(failing.port) | {"DLBACKUP_STORE_TIMEOUT": "1"})
+        with pytest.raises(
+            StorageError, match=r"can't write .*/large: .*only with errors; given up after \d+ s"
+        ) as caught:
+            _large(store, "large")
+        assert "uploadId" not in str(caught.value)
+        assert list(store.list()) == []
+
+
+def test_a_small_object_that_the_store_refuses_is_not_there(weed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One error is outlasted, for each of the requests of a small object; without an end they are said."""
+    for chosen, times in ((PUT, 2), (GET, 2), (ANY, 1)):
+        with Failing(weed.port, chosen, times=times) as failing:
+            store = _set(monkeypatch, weed.environment(failing.port))
+            with store.create("small") as sink:
+                sink.write(b"ours")
+            with store.open("small") as file:
+                assert file.read_at(0, 10) == b"ours"
+            assert len(failing.failed) == times
+    for chosen in (PUT, ANY):
+        with Failing(weed.port, chosen) as failing:
+            store = _set(monkeypatch, weed.environment(failing.port) | {"DLBACKUP_STORE_TIMEOUT": "0.2"})
+            with pytest.raises(StorageError, match="only with errors"), store.create("small") as sink:
+                sink.write(b"ours")
+        assert list(_set(monkeypatch, weed.environment()).list()) == []
+
+
+@pytest.mark.parametrize("fault", ["stall", "gone"])
+def test_a_store_that_falls_silent_is_given_up(weed: Seaweed, monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
+    """After a time that the message names, in each kind of request; nothing half is there."""
+    with Proxy("127.0.0.1", weed.port) as proxy:
+        store = _set(monkeypatch, weed.environment(proxy.port) | {"DLBACKUP_STORE_TIMEOUT": "0.6"})
+        with store.create("some") as sink:
+            sink.write(os.urandom(3 * _MIB))
+        begun = time.monotonic()
+        said = r"doesn't answer, or only with errors; given up after [12] s"
+        with store.open("some") as file:
+            proxy.strike(fault, "down", _MIB)
+            with pytest.raises(StorageError, match=f"can't read .*{said}") as caught:
+                for at in range(0, file.size, 100_000):
+                    file.read_at(at, 100_000)
+        assert "DLBACKUP_STORE_TIMEOUT" in caught.value.hint
+        with pytest.raises(StorageError, match=said):
+            list(store.list())
+        proxy.heal()
+        with pytest.raises(StorageError, match="doesn't answer"), store.create("small") as sink:
+            sink.write(b"ours")
+            proxy.strike(fault, "up", 1)
+        proxy.heal()
+        proxy.strike(fault, "up", PART_BYTES + _MIB)
+        with pytest.raises(StorageError, match=said):
+            _large(store, "large")
+        assert time.monotonic() - begun < 40
+        proxy.heal()
+        assert [blob.name for blob in store.list()] == ["some"]
+
+
+def test_a_timeout_that_is_none_is_refused(weed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name of the variable."""
+    for wrong in ("soon", "0", "-1", "nan", "1e9"):
+        store = _set(monkeypatch, weed.environment() | {"DLBACKUP_STORE_TIMEOUT": wrong})
+        with pytest.raises(UsageError, match="DLBACKUP_STORE_TIMEOUT"):
+            list(store.list())
 
 
 def test_one_part_is_read_without_the_rest(weed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
