@@ -42,6 +42,7 @@ FRAMES_A_HELPER = 24
 """Frames that are worth the start of one more process."""
 Rehearsed = Literal["passed", "blocked", "not-opened", "not-made", "failed"]
 _LOOKED_AT = ("ducklake_metadata", "ducklake_snapshot")
+_WRONG_IDENTITY = "wrong-identity"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,8 @@ class Verification:
         hint = "do not rely on this backup; take another one"
         if all(finding.severity != "error" or finding.rule in FILE_RULES for finding in self.findings):
             hint = "the backup itself is good: bring the files back, or restore with --data-path where they are"
+        elif {finding.rule for finding in self.findings} == {_WRONG_IDENTITY}:
+            hint = "verify it with what opens it; where that was given, do not rely on this backup; take another one"
         error = NotVerified(f"{self.path} does not verify: {first_error(self.findings)}", hint)
         error.result = self
         raise error

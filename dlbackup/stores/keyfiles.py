@@ -52,7 +52,8 @@ def recipient(text: str, place: str) -> PublicKey | SshPublicKey:
     except ValueError as exc:
         raise UsageError(
             f"{place} holds what is no recipient of dlbackup's: {text[:20]}...: {exc}",
-            "name an X25519 key (age1 and 58 characters), or an SSH key as a .pub file has it",
+            "name an X25519 key (age1 and 58 characters), or an SSH key as a .pub file has it;"
+            " --recipients-file names a file with such lines",
         ) from None
 
 
@@ -139,10 +140,10 @@ def _ssh_identity(text: bytes, place: str) -> SshSecretKey:
     try:
         return SshSecretKey.parse(text)
     except ValueError as exc:
-        raise NoIdentity(
-            f"{place} holds an SSH key that can't be used: {exc}",
-            "of one with a passphrase, give a copy without: ssh-keygen -p -N '' -f COPY",
-        ) from None
+        hint = "name a private key of ssh-ed25519 or ssh-rsa"
+        if "passphrase" in str(exc):
+            hint = "of one with a passphrase, give a copy without: ssh-keygen -p -N '' -f COPY"
+        raise NoIdentity(f"{place} holds an SSH key that can't be used: {exc}", hint) from None
 
 
 def _decrypted(text: bytes, place: str, passphrase: Passphrase | None) -> bytes:

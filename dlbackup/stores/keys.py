@@ -26,7 +26,10 @@ VARIABLE = "DLBACKUP_IDENTITY"
 """The environment's: a file with identities, or one itself; counts where no option names any."""
 PASSPHRASE_VARIABLE = "DLBACKUP_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable
 """The environment's: a file whose first line is a passphrase; counts where no option names one."""
-_GIVE = f"--identity FILE, --identity-command CMD or {VARIABLE} says where its identity (AGE-SECRET-KEY-1...) is"
+_GIVE = (
+    f"--identity FILE, --identity-command CMD or {VARIABLE} says where its identity is (AGE-SECRET-KEY-1..., or a"
+    " private key of SSH's)"
+)
 _GIVE_PASSPHRASE = f"--passphrase-file FILE or {PASSPHRASE_VARIABLE} names a file whose first line is the passphrase"
 
 
@@ -139,10 +142,17 @@ class Keyring:
         if not given:
             hint = f"{_GIVE}; what is encrypted to other kinds of keys than X25519 and SSH: {by_age}"
             return NoIdentity(f"{name} is encrypted, and no identity was given that opens it", hint)
+        if kinds == {SCRYPT}:
+            return WrongIdentity(
+                f"{name} is encrypted by another passphrase than the one that was given, or its header is damaged",
+                "give the passphrase that it was encrypted by",
+            )
         tried = ", ".join(str(identity) for identity in given[:3])
+        these = (
+            "not to the identity that was" if len(given) == 1 else f"to none of the {len(given)} identities that were"
+        )
         return WrongIdentity(
-            f"{name} is encrypted, and to none of the {counted(len(given), 'identity', 'identities')} that were"
-            f" given ({tried}), or its header is damaged",
+            f"{name} is encrypted, and {these} given ({tried}), or its header is damaged",
             "give the identity of one of those that it was encrypted to; what is encrypted to other kinds of keys than"
             f" X25519 and SSH: {by_age}",
         )

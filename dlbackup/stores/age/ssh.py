@@ -85,7 +85,7 @@ class SshPublicKey:
 
 @dataclass(frozen=True, slots=True)
 class SshSecretKey:
-    """An SSH identity; shown as its public key. `secret` is the seed of an Ed25519 key, or an RSA key in DER."""
+    """An SSH identity; shown as `ssh-keygen -l` does. `secret` is the seed of an Ed25519 key, or an RSA key in DER."""
 
     public: SshPublicKey
     secret: bytes = field(repr=False)
@@ -122,7 +122,8 @@ class SshSecretKey:
         return f"SshSecretKey(of {self.public})"
 
     def __str__(self) -> str:
-        return str(self.public)
+        fingerprint = base64_of(hashlib.sha256(self.public.blob).digest())
+        return (self.public.kind + b" SHA256:" + fingerprint).decode()
 
     def unwrap(self, stanza: Stanza) -> bytes | None:
         """Open a stanza of its kind; see `Identity`."""

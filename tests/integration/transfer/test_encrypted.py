@@ -89,6 +89,7 @@ def test_who_may_not_read_it_is_told(plain: Lake, cli: Cli, secret: SecretKey, i
     wrong = cli("verify", made.path, "--identity", other, "--json")
     assert wrong.exit_code == 3
     assert [finding["rule"] for finding in wrong.json()["findings"]] == ["wrong-identity"]
+    assert "with what opens it" in wrong.json()["error"]["hint"]
 
     file = Path(made.path).read_bytes()
     places = [0, 10, 30, 150, 300, 420, len(file) // 2, len(file) - 1]

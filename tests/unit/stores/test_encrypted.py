@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pyrage
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.keys import ssh_pair
 
 from dlbackup.errors import BackupError, DlbackupError, NoIdentity, StorageError, UsageError, WrongIdentity
@@ -175,6 +177,8 @@ def _locked(text: str) -> bytes:
 
 
 SECRET = SecretKey.generate()
+NISTP256 = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+PROTECTED = ssh_pair(Ed25519PrivateKey.generate(), b"secret")[1]
 WRONG: dict[str, tuple[type[DlbackupError], str, Callable[[Path], Keys]]] = {
     "recipient": (UsageError, "checksum", lambda f: Keys(encrypt_to=(str(SECRET.public)[:-1] + "x",))),
     "ssh key": (UsageError, "ssh-ed25519", lambda f: Keys(encrypt_to=("ssh-ed25519 AAAAC3",))),
@@ -294,7 +298,7 @@ def test_who_has_no_passphrase_is_told(tmp_path: Path, identity: Path) -> None:
         with pytest.raises(NoIdentity, match="by a passphrase") as refused:
             content(keyed(local(tmp_path / NAME), keys.ring()))
         assert "--passphrase-file" in refused.value.hint
-    with pytest.raises(WrongIdentity, match="a passphrase"):
+    with pytest.raises(WrongIdentity, match="another passphrase"):
         content(keyed(local(tmp_path / NAME), Keys(passphrase_file=_file(tmp_path, "two")).ring()))
 
 
@@ -317,8 +321,17 @@ def test_ssh_keys_write_and_open(tmp_path: Path, secret: SecretKey) -> None:
     opens = Keys(identity=(_file(tmp_path, private, "id_ed25519"),)).ring()
     assert content(keyed(local(tmp_path / NAME), opens)) == DATA
     other = Keys(identity=(_file(tmp_path, ssh_pair(Ed25519PrivateKey.generate())[1], "other"),)).ring()
-    with pytest.raises(WrongIdentity, match="ssh-ed25519 AAAA"):
+    with pytest.raises(WrongIdentity, match=r"not to the identity that was given \(ssh-ed25519 SHA256:"):
         content(keyed(local(tmp_path / NAME), other))
+
+
+@pytest.mark.parametrize(("private", "hint"), [(NISTP256, "ssh-ed25519 or ssh-rsa"), (PROTECTED, "ssh-keygen -p")])
+def test_an_ssh_key_that_opens_nothing_has_its_own_advice(private: bytes, hint: str, tmp_path: Path) -> None:
+    """Only of one that is protected by a passphrase, a copy without one would help."""
+    written(tmp_path, ring_to(SecretKey.generate()))
+    with pytest.raises(NoIdentity) as refused:
+        content(keyed(local(tmp_path / NAME), Keys(identity=(_file(tmp_path, private, "id"),)).ring()))
+    assert hint in refused.value.hint
 
 
 def test_an_armored_backup_is_read(tmp_path: Path, secret: SecretKey, identity: Path) -> None:
