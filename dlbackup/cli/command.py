@@ -372,7 +372,8 @@ def _prune(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
         yearly=options.keep_yearly,
         within=options.keep_within,
     )
-    done = dlbackup.prune(options.store, policy, yes=options.yes, other_lakes=options.other_lakes, on_event=on_event)
+    accepted = {"yes": options.yes, "other_lakes": options.other_lakes}
+    done = dlbackup.prune(options.store, policy, **accepted, **_live(options), on_event=on_event)
     return done, inventories.pruned(done), None
 
 

@@ -105,3 +105,16 @@ def test_a_lake_that_cleans_up_before_its_backups_go_is_warned_of(lake: LakeFact
     assert (warned.exit_code, finding["severity"], finding["rule"]) == (0, "warning", "clean-up-before-backups-go")
     assert "CALL lake.set_option('delete_older_than', '2 days')" in finding["message"]
     assert cli("check", path, "--store", "backups/").exit_code == 2
+
+
+def test_a_backup_whose_files_are_gone_fills_no_slot(lake: LakeFactory, cli: Cli) -> None:
+    """`prune --catalog` asks the live catalog, and keeps the last backup that can still be restored in full."""
+    made = lake("plain", "1.0")
+    whole = cli("dump", made.url, "-o", "backups/", "--json").json()["path"]
+    execute(made.url, "update ducklake_data_file set data_file_id = 9999 where data_file_id = 0")
+    broken = cli("dump", made.url, "-o", "backups/", "--json").json()["path"]
+    execute(made.url, "update ducklake_data_file set data_file_id = 0 where data_file_id = 9999")
+
+    for live, goes in (((), whole), (("--catalog", made.url), broken)):
+        said = cli("prune", "backups/", "--keep-last", "1", *live, "--json").json()
+        assert [one["name"] for one in said["remove"]] == [Path(goes).name]
