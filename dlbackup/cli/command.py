@@ -349,7 +349,7 @@ def _drill(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
 def _metrics(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
     if options.json:
         raise UsageError("metrics prints Prometheus' text format, and no JSON object", "leave --json out")
-    text = dlbackup.metrics(options.store, options.output)
+    text = dlbackup.metrics(options.store, options.output, **_live(options))
     return None, "" if options.output else text.removesuffix("\n"), None
 
 

@@ -564,7 +564,7 @@ def _add_drill(commands: _Commands) -> None:
 
 
 def _add_metrics(commands: _Commands) -> None:
-    more = "From the listing alone: no backup is opened, and no server asked."
+    more = "From the listing: no backup is opened, and no server asked but that of --catalog."
     summary = "print the state of a store of backups in Prometheus' text format"
     parser = _command(commands, "metrics", summary, more, as_json=False)
     parser.add_argument("store", metavar="STORE", help="a folder of backups")
@@ -575,6 +575,7 @@ def _add_metrics(commands: _Commands) -> None:
         help="write them to this file instead, whole or not at all, as a textfile collector needs it; its name ends in"
         " .prom by custom",
     )
+    _catalog_options(parser, "also tell for how many of its backups the data files are still there")
 
 
 def _store_argument(parser: argparse.ArgumentParser, **more: Any) -> None:

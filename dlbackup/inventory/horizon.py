@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
-from dlbackup.addresses.address import Address
+from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Access
 from dlbackup.catalogs.open import open_catalog
@@ -97,7 +98,7 @@ class Files:
     count: int = 0
 
 
-def look_at(address: Address, schema: str | None, access: Access | None) -> Live:
+def look_at(address: str, schema: str | None, wait: float, engine: str | Path | None) -> Live:
     """
     Ask the live catalog at an address.
 
@@ -105,7 +106,7 @@ def look_at(address: Address, schema: str | None, access: Access | None) -> Live
         CatalogError: it can't be read, or hasn't the tables that tell it.
     """
     with (
-        open_catalog(address, schema, access) as catalog,
+        open_catalog(parse_address(address), schema, Access.of(wait, engine)) as catalog,
         catalog.snapshot() as snapshot,
         snapshot.answers() as answers,
     ):
@@ -136,6 +137,11 @@ def live(answers: Answers) -> Live:
         grace=timedelta(seconds=int(grace)),
         snapshots={int(number): int(time) for number, time in rows_of(answers, _SNAPSHOTS) if time is not None},
     )
+
+
+def files_by_name(entries: Sequence[Entry], store: Store, there: Live | None) -> dict[str, Files]:
+    """Return how it is with the files of each backup; unknown without a live catalog, and as `files_of` says."""
+    return {entry.name: files_of(entry, store, there) if there else Files() for entry in entries}
 
 
 def files_of(entry: Entry, store: Store, there: Live) -> Files:

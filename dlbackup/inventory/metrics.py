@@ -1,13 +1,15 @@
 """
-The state of a store in Prometheus' text format, from its listing alone.
+The state of a store in Prometheus' text format, from its listing, and from a live catalog what becomes of data files.
 
 One job can so tell of all backups, whoever makes them and wherever. Names follow the rules of Prometheus: base units,
 times in seconds since 1970.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import get_args
 
+from dlbackup.inventory.horizon import Files, FilesState
 from dlbackup.inventory.listing import Entry, Listing, State, last_drill
 from dlbackup.inventory.record import when
 
@@ -25,6 +27,8 @@ HELP = {
     "dlbackup_drill_last_attempt_timestamp_seconds": "When a drill was last begun.",
     "dlbackup_drill_duration_seconds": "How long the stages of the last drill took that proved a backup.",
     "dlbackup_backups": "Backups by what is known of them.",
+    "dlbackup_backup_files": "Good backups by whether their data files are there, as the live catalog says.",
+    "dlbackup_restorable_until_timestamp_seconds": "When the first data file may be deleted that a good backup needs.",
     "dlbackup_pinned_backups": "Backups that are kept whatever the policy says.",
     "dlbackup_catalog_info": "Spec version and server of the catalog in the newest good backup.",
     "dlbackup_stray_files": "Files that belong to backups that are not there.",
@@ -34,11 +38,18 @@ HELP = {
 _Sample = tuple[str, dict[str, str], float]
 
 
-def exposition(listing: Listing, now: datetime) -> str:
-    """Return all metrics of a store, with a line feed at the end; those that nobody can tell are left out."""
+def exposition(listing: Listing, now: datetime, files: Mapping[str, Files] | None = None) -> str:
+    """
+    Return all metrics of a store, with a line feed at the end; those that nobody can tell are left out.
+
+    Args:
+        files: how it is with the data files of backups, by name.
+    """
     samples: list[_Sample] = []
     for catalog in sorted({entry.catalog for entry in listing.entries}):
-        samples += _of_catalog(catalog, [entry for entry in listing.entries if entry.catalog == catalog])
+        entries = [entry for entry in listing.entries if entry.catalog == catalog]
+        samples += _of_catalog(catalog, entries)
+        samples += _of_files(catalog, [(files or {}).get(entry.name, Files()) for entry in entries if entry.is_good])
     samples.append(("dlbackup_stray_files", {}, len(listing.stray)))
     samples.append(("dlbackup_last_run_timestamp_seconds", {}, now.timestamp()))
     lines = []
@@ -77,6 +88,17 @@ def _of_catalog(catalog: str, entries: Sequence[Entry]) -> Iterable[_Sample]:
     for state in _STATES:
         yield "dlbackup_backups", labels | {"state": state}, sum(entry.state == state for entry in entries)
     yield "dlbackup_pinned_backups", labels, sum(bool(entry.pins) for entry in entries)
+
+
+def _of_files(catalog: str, files: Sequence[Files]) -> Iterable[_Sample]:
+    """Yield what is told of the data files of one catalog's good backups; nothing where it is all unknown."""
+    if all(one.state == "unknown" for one in files):
+        return
+    labels = {"catalog": catalog}
+    for state in get_args(FilesState):
+        yield "dlbackup_backup_files", labels | {"state": state}, sum(one.state == state for one in files)
+    if ends := [one.until for one in files if one.until]:
+        yield "dlbackup_restorable_until_timestamp_seconds", labels, min(ends).timestamp()
 
 
 def _labels(labels: dict[str, str]) -> str:

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dlbackup.addresses.address import parse_address
-from dlbackup.catalogs.contract import Access
-from dlbackup.inventory.horizon import Files, FilesState, files_of, look_at, too_short
+from dlbackup.inventory.horizon import Files, FilesState, files_by_name, look_at, too_short
 from dlbackup.inventory.listing import Entry, State, listing_of
 from dlbackup.inventory.record import as_text
 from dlbackup.inventory.retention import cleanup_call, cleanup_safe_before, protected
@@ -103,8 +101,8 @@ def backups(
     """
     place, now = store_of_backups(store), datetime.now(UTC)
     listing = listing_of(place)
-    there = look_at(parse_address(catalog), metadata_schema, Access.of(wait, engine)) if catalog else None
-    files = {entry.name: files_of(entry, place, there) if there else Files() for entry in listing.entries}
+    there = look_at(catalog, metadata_schema, wait, engine) if catalog else None
+    files = files_by_name(listing.entries, place, there)
     reasons = protected(listing.entries, now)
     safe = cleanup_safe_before(listing.entries)
     warning = too_short(listing.entries, there, now) if there else ""

@@ -5,6 +5,7 @@ The state of a store of backups, in the text format of Prometheus.
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dlbackup.inventory.horizon import files_by_name, look_at
 from dlbackup.inventory.listing import listing_of
 from dlbackup.inventory.metrics import exposition
 from dlbackup.stores.files import rewrite
@@ -14,18 +15,32 @@ _READABLE = 0o644
 """Who collects the file is another user, and what it says is no secret."""
 
 
-def metrics(store: str | Path, to: str | Path | None = None) -> str:
+def metrics(
+    store: str | Path,
+    to: str | Path | None = None,
+    *,
+    catalog: str | None = None,
+    metadata_schema: str | None = None,
+    wait: float = 0.0,
+    engine: str | Path | None = None,
+) -> str:
     """
-    Return the metrics of all backups in a store; no backup is opened.
+    Return the metrics of all backups in a store; none is opened whose record says what is needed.
 
     Args:
         store: a folder of backups, or the URL of a place for them.
         to: a file that they are written to as well: whole, or not at all.
+        catalog: the address of a live catalog, which tells whether the data files of its backups are still there.
+        metadata_schema, wait, engine: as for `info`, of that catalog.
 
     Raises:
         StorageError: the store can't be listed, or the file not be written.
+        CatalogError: the live catalog can't be read; the file stays as it was.
     """
-    text = exposition(listing_of(store_of_backups(store)), datetime.now(UTC))
+    place = store_of_backups(store)
+    listing = listing_of(place)
+    there = look_at(catalog, metadata_schema, wait, engine) if catalog else None
+    text = exposition(listing, datetime.now(UTC), files_by_name(listing.entries, place, there))
     if to is not None:
         rewrite(Path(to), text.encode(), mode=_READABLE)
     return text

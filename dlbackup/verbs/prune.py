@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from dlbackup.addresses.address import parse_address
-from dlbackup.catalogs.contract import Access
 from dlbackup.errors import StorageError, counted, listed
 from dlbackup.inventory.horizon import files_of, look_at, too_short
 from dlbackup.inventory.listing import Entry, leftovers, listing_of
@@ -71,7 +69,7 @@ def prune(
     """
     place, now = store_of_backups(store), datetime.now(UTC)
     listing = listing_of(place)
-    there = look_at(parse_address(catalog), metadata_schema, Access.of(wait, engine)) if catalog else None
+    there = look_at(catalog, metadata_schema, wait, engine) if catalog else None
     broken = [entry.name for entry in listing.entries if there and files_of(entry, place, there).state == "broken"]
     decided = decide(listing.entries, policy, now, other_lakes=other_lakes, broken=broken)
     going, left = {one.name for one in decided.remove}, leftovers(place, listing)

@@ -118,3 +118,27 @@ def test_a_backup_whose_files_are_gone_fills_no_slot(lake: LakeFactory, cli: Cli
     for live, goes in (((), whole), (("--catalog", made.url), broken)):
         said = cli("prune", "backups/", "--keep-last", "1", *live, "--json").json()
         assert [one["name"] for one in said["remove"]] == [Path(goes).name]
+
+
+def test_metrics_tell_of_data_files(lake: LakeFactory, cli: Cli) -> None:
+    """`metrics --catalog` counts backups by what the live catalog says; one that can't be read leaves the file be."""
+    made = lake("plain", "1.0")
+    cli("dump", made.url, "-o", "backups/")
+    asked = ("metrics", "backups/", "--catalog", made.url)
+    schedule = "insert into ducklake_files_scheduled_for_deletion select data_file_id, path, path_is_relative, now()"
+    go = "delete from ducklake_data_file where data_file_id = 0"
+
+    for state, statements in {
+        "whole": (),
+        "at-risk": (f"{schedule} from ducklake_data_file where data_file_id = 0", go),
+        "broken": ("delete from ducklake_files_scheduled_for_deletion",),
+    }.items():
+        execute(made.url, *statements)
+        said = cli(*asked).stdout
+        assert (said.count(f'state="{state}"}} 1'), "restorable_until" in said) == (1, state == "at-risk")
+
+    assert "dlbackup_backup_files" not in cli("metrics", "backups/").stdout
+    assert cli(*asked, "-o", "x.prom").exit_code == 0
+    before = (cli.cwd / "x.prom").read_text()
+    refused = cli("metrics", "backups/", "--catalog", f"{made.url}_gone", "-o", "x.prom")
+    assert (refused.exit_code, (cli.cwd / "x.prom").read_text()) == (1, before)

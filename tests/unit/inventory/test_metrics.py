@@ -11,6 +11,7 @@ from support.stores import CONTENT, add_backup, drilled, pinned
 import dlbackup
 from dlbackup.cli.command import main
 from dlbackup.inventory import names
+from dlbackup.inventory.horizon import Files
 from dlbackup.inventory.listing import listing_of
 from dlbackup.inventory.metrics import HELP, exposition
 from dlbackup.inventory.record import Drill, Timed, as_text, put
@@ -79,12 +80,35 @@ def test_all_that_a_listing_tells() -> None:
     assert found["last_run_timestamp_seconds", ()] == _NOW.timestamp()
 
 
+def test_data_files_of_good_backups() -> None:
+    """How many are whole, at risk and gone, and the first time at which one may go; of others nothing is counted."""
+    store = InMemory()
+    known = [add_backup(store, _at(day, 1), catalog="orders") for day in (24, 25, 26, 27)]
+    unlisted = add_backup(store, _at(28, 1), catalog="orders", listed=False)
+    foreign = add_backup(store, _at(28, 1), catalog="stock")
+    files = dict.fromkeys((unlisted, foreign), Files())
+    told = [Files(state="at-risk", until=_at(day, 7), count=2) for day in (30, 29)] + [Files(state="whole")]
+    files |= dict(zip(known, [Files(state="broken", count=1), *told], strict=True))
+
+    found = _parsed(exposition(listing_of(store), _NOW, files))
+
+    states = {labels: value for (name, labels), value in found.items() if name == "backup_files"}
+    assert states == {
+        ("orders", "whole"): 1,
+        ("orders", "at-risk"): 2,
+        ("orders", "broken"): 1,
+        ("orders", "unknown"): 0,
+    }
+    ends = {labels: value for (name, labels), value in found.items() if name == "restorable_until_timestamp_seconds"}
+    assert ends == {("orders",): _at(29, 7).timestamp()}
+
+
 def test_alerts_ask_for_metrics_that_there_are() -> None:
     """Every metric in the alerts to be copied is one that is written."""
     rules = (Path(__file__).parents[3] / "examples/prometheus-alerts.yml").read_text()
 
     assert set(re.findall(r"dlbackup_[a-z_]+", rules)) <= set(HELP)
-    assert rules.count("- alert:") == rules.count("expr:") == 6
+    assert rules.count("- alert:") == rules.count("expr:") == 8
 
 
 def test_of_a_folder_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
