@@ -1,5 +1,6 @@
 """The state of a store as Prometheus reads it."""
 
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,6 +110,27 @@ def test_alerts_ask_for_metrics_that_there_are() -> None:
 
     assert set(re.findall(r"dlbackup_[a-z_]+", rules)) <= set(HELP)
     assert rules.count("- alert:") == rules.count("expr:") == 8
+
+
+def test_a_dashboard_asks_for_metrics_that_there_are() -> None:
+    """Every query names metrics that are written, and labels that there are."""
+    store = InMemory()
+    backup = add_backup(store, _at(26, 1), catalog="orders")
+    report = Drill(backup=backup, ok=True, created=as_text(_NOW), seconds=3.0, stages=(Timed("restore", 2.0),))
+    put(Where(store, names.drill_of(backup, _NOW)), report)
+    text = exposition(listing_of(store), _NOW, {backup: Files(state="at-risk", until=_NOW, count=1)})
+    dashboard = json.loads((Path(__file__).parents[3] / "examples/grafana-dashboard.json").read_text())
+    queries = " ".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
+
+    told = {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+    assert told == set(HELP)
+    assert set(re.findall(r"dlbackup_[a-z_]+", queries)) <= told
+    labels = set(re.findall(r"(\w+)=", text))
+    used = set(re.findall(r"(\w+)=", queries)) | {
+        label for group in re.findall(r"(?:by|on) \(([^)]*)\)", queries) for label in group.split(", ")
+    }
+    assert used <= labels
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
 
 
 def test_of_a_folder_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
