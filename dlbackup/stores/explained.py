@@ -16,6 +16,8 @@ _ANSWER = (
     "see that it runs and that its endpoint (AWS_ENDPOINT_URL) is right, and try again;"
     f" {TIMEOUT_VARIABLE} says how many seconds one request may take"
 )
+_CUT_OFF = r"list response|sent less"
+"""What the library says of a list that breaks off, and we of an object."""
 _KNOWN = (
     (r"NoSuchBucket|ContainerNotFound|bucket does not exist", "there is no such bucket", "make it, or name another"),
     (
@@ -48,6 +50,7 @@ _KNOWN = (
         "the store is asked over http, which is not encrypted",
         "name an https endpoint, or set AWS_ALLOW_HTTP=true if that network is to be trusted",
     ),
+    (_CUT_OFF, "the store's answers are cut off", _ANSWER),
     (
         r"error sending request|HTTP error|[Cc]onnect|dns|timed? ?out|5\d\d |SlowDown|ServiceUnavailable|InternalError",
         "the store doesn't answer, or only with errors",
@@ -56,6 +59,18 @@ _KNOWN = (
 )
 """What a store's error means, by what it says, and what to do."""
 _TRIED = re.compile(r" in (?P<seconds>[0-9.]+)s, after [1-9][0-9]* retries")
+
+
+class CutOff(OSError):
+    """Less of an object arrived than was asked for, as if that were all."""
+
+    def __str__(self) -> str:
+        return "the store sent less than was asked for"
+
+
+def is_cut_off(exc: Exception) -> bool:
+    """Tell whether an answer broke off that the library doesn't ask for again."""
+    return re.search(_CUT_OFF, str(exc)) is not None
 
 
 def explained(failed: str, exc: Exception, took_s: float) -> StorageError:

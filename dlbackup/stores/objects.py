@@ -9,18 +9,18 @@ Large ones can't be: there the name is looked up before the upload and again bef
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from dlbackup.errors import StorageError, UsageError
 from dlbackup.stores.contract import Blob, Readable, Sink
-from dlbackup.stores.explained import TIMEOUT_VARIABLE, explained
+from dlbackup.stores.explained import TIMEOUT_VARIABLE, CutOff, explained, is_cut_off
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
@@ -34,7 +34,8 @@ _FIRST_READ_BYTES, _MOST_READ_BYTES = 256 << 10, 8 << 20
 _TIMEOUT_S = 60.0
 _RETRIES = 10
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=0.5), timedelta(seconds=8)
-_PUTS = 3
+_TRIES = 3
+_Answer = TypeVar("_Answer")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -85,7 +86,7 @@ class Objects:
         import obstore
 
         with self.errors("list", ""):
-            found = obstore.list_with_delimiter(self.client)["objects"]
+            found = _whole(lambda: obstore.list_with_delimiter(self.client)["objects"])
         for meta in sorted(found, key=lambda meta: meta["path"]):
             yield Blob(meta["path"].rpartition("/")[2], meta["size"], meta["last_modified"])
 
@@ -222,14 +223,14 @@ class _Upload:
         from obstore.exceptions import AlreadyExistsError, GenericError
 
         until = time.monotonic() + _timeout_s()
-        for attempt in range(1, _PUTS + 1):
+        for attempt in range(1, _TRIES + 1):
             try:
                 obstore.put(self._store.client, self._name, data, mode="create", use_multipart=False)
             except AlreadyExistsError:
                 if bytes(obstore.get(self._store.client, self._name).bytes()) != data:
                     raise
             except GenericError:
-                if attempt == _PUTS or time.monotonic() > until:
+                if attempt == _TRIES or time.monotonic() > until:
                     raise
                 time.sleep(_FIRST_PAUSE.total_seconds())
                 continue
@@ -269,12 +270,31 @@ class _Object:
     def _fetched(self, begin: int, end: int) -> bytes:
         import obstore
 
-        with self.store.errors("read", self.name):
-            options: Any = {"range": (begin, end)} | ({"if_match": self.tag} if self.tag else {})
+        options: Any = {"range": (begin, end)} | ({"if_match": self.tag} if self.tag else {})
+
+        def asked() -> bytes:
             data = bytes(obstore.get(self.store.client, self.name, options=options).bytes())
-        if len(data) != end - begin:
-            raise StorageError(f"can't read {self.store.shown(self.name)}: the store sent less than was asked for")
-        return data
+            if len(data) != end - begin:
+                raise CutOff
+            return data
+
+        with self.store.errors("read", self.name):
+            return _whole(asked)
+
+
+def _whole(ask: Callable[[], _Answer]) -> _Answer:
+    """Ask the store again for what was cut off, where the library doesn't: it does for the bodies of objects alone."""
+    from obstore.exceptions import BaseError
+
+    until = time.monotonic() + 2 * _timeout_s()
+    for _ in range(_TRIES - 1):
+        try:
+            return ask()
+        except (BaseError, OSError) as exc:
+            if not is_cut_off(exc) or time.monotonic() > until:
+                raise
+            time.sleep(_FIRST_PAUSE.total_seconds())
+    return ask()
 
 
 @lru_cache(maxsize=16)

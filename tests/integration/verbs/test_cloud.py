@@ -5,6 +5,7 @@ import json
 import secrets
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from support.cli import Cli, Finished
 from support.comparison import contents, dumped, execute
 from support.faults.faults import engine_that, nothing_left, pause
 from support.lakes.lakes import Lake, LakeFactory
-from support.servers.failing import Chosen, Failing
+from support.servers.failing import Chosen, Failing, Half
 from support.servers.proxy import Proxy
 from support.servers.seaweed import BUCKET, Seaweed
 from support.waiting import wait_until
@@ -157,47 +158,78 @@ READERS: dict[str, tuple[str, ...]] = {
 }
 
 
+FAULTS: tuple[int | Half, ...] = (503, "cut", "short", "silent")
+
+
 def _from(first: int) -> Chosen:
     """Choose every request from the one of that number on."""
     numbers = itertools.count(1)
     return lambda method, path: next(numbers) >= first
 
 
-@pytest.mark.parametrize("command", READERS)
-def test_a_fault_of_the_network_is_no_damage(
-    command: str, plain: Lake, database: str, cli: Cli, weed: Seaweed, place: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """
-    A store that answers with errors, or falls silent, at any request is exit 1 of each command that reads, never 3.
-
-    Nothing is left of a restore then; what fails once is asked for again, and nobody notices.
-    """
+@pytest.fixture(params=READERS)
+def read(
+    request: pytest.FixtureRequest,
+    plain: Lake,
+    database: str,
+    cli: Cli,
+    weed: Seaweed,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[int], Finished]:
+    """Return what runs one of the commands, through a port to the store, into an empty database."""
     backup = cli("dump", plain.url, "-o", place, "--json", env=weed.environment()).json()["path"]
     monkeypatch.setattr("dlbackup.backupfile.prover.FRAMES_A_HELPER", 1)
     monkeypatch.setattr("dlbackup.transfer.feed.CHILD_ROWS", 0)
     monkeypatch.setattr("dlbackup.stores.objects._FIRST_READ_BYTES", 2000)
     said = {"BACKUP": backup, "PLACE": place, "DATABASE": database}
-    asked = [said.get(word, word) for word in READERS[command]]
+    asked = [said.get(word, word) for word in READERS[request.param]]
 
     def done_by(port: int) -> Finished:
         _client.cache_clear()  # it has the port of the run before
+        execute(database, *(f"drop table {name}" for (name,) in execute(database, TABLES)))
         return cli(*asked, env=weed.environment(port) | {"DLBACKUP_STORE_TIMEOUT": "0.3"})
 
+    return done_by
+
+
+def _requests(read: Callable[[int], Finished], weed: Seaweed) -> int:
+    """Return how many requests a command makes where nothing fails."""
     with Failing(weed.port, _from(1 << 30)) as counting:
-        assert done_by(counting.port).exit_code == 0
-        requests = counting.asked
-    execute(database, *(f"drop table {name}" for (name,) in execute(database, TABLES)))
-    points = {1, requests // 2, requests} - {0}
-    for point in points:
-        with Failing(weed.port, _from(point)) as failing:
-            done = done_by(failing.port)
-        assert done.exit_code == 1, (point, done)
-        assert "the store doesn't answer" in done.stdout + done.stderr, (point, done)
+        assert read(counting.port).exit_code == 0
+    return counting.asked
+
+
+def test_a_fault_of_the_network_is_no_damage(read: Callable[[int], Finished], database: str, weed: Seaweed) -> None:
+    """
+    A store that answers with errors or by half, or falls silent, is exit 1 of each command that reads, never 3.
+
+    Nothing is left of a restore then, and no more is asked than what repeating one request takes.
+    """
+    requests = _requests(read, weed)
+    faults: list[tuple[int | Half, int]] = [(503, point) for point in {1, requests // 2, requests} - {0}]
+    for fault, point in [*faults, ("cut", requests), ("short", requests), ("silent", requests)]:
+        with Failing(weed.port, _from(point), fault) as failing:
+            done = read(failing.port)
+        assert done.exit_code == 1, (fault, point, done)
+        said = done.stdout + done.stderr
+        assert "the store doesn't answer" in said or "the store's answers are cut off" in said, (fault, point, done)
+        assert failing.asked <= requests + 3, (fault, point, failing.failed)
         assert execute(database, TABLES) == []
     with Proxy("127.0.0.1", weed.port) as proxy:
         proxy.strike("stall", "down", 1000)
-        done = done_by(proxy.port)
+        done = read(proxy.port)
         assert (done.exit_code, proxy.struck.is_set()) == (1, True), done
-    with Failing(weed.port, _from(2), times=1) as failing:
-        assert done_by(failing.port).exit_code == 0
-        assert len(failing.failed) == 1
+
+
+def test_one_fault_costs_one_request(
+    read: Callable[[int], Finished], weed: Seaweed, pytestconfig: pytest.Config
+) -> None:
+    """What fails once, in whatever way, is asked for once more and nobody notices; `--kill-points N` tries N points."""
+    requests = _requests(read, weed)
+    for first in range(pytestconfig.option.kill_points or 1):
+        for number, fault in enumerate(FAULTS):
+            with Failing(weed.port, _from(1 + (first + number) % requests), fault, times=1) as failing:
+                done = read(failing.port)
+            assert (done.exit_code, len(failing.failed)) == (0, 1), (fault, failing.failed, done)
+            assert failing.asked <= requests + 1, (fault, failing.failed)
