@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from obstore.store import S3Store
 
@@ -27,6 +30,7 @@ class Seaweed:
     """A server that runs, with the bucket `backups`."""
 
     port: int
+    filer: int
     key: str = field(repr=False)
 
     def environment(self, port: int | None = None) -> dict[str, str]:
@@ -50,16 +54,33 @@ class Seaweed:
             client_options={"allow_http": True},
         )
 
+    def stray_parts(self) -> dict[str, int]:
+        """Return the bytes of the parts of uploads that were neither completed nor aborted, by upload and part."""
+        found: dict[str, int] = {}
+        for upload in self._entries(f"/buckets/{BUCKET}/.uploads/"):
+            found |= {part["FullPath"]: int(part["FileSize"]) for part in self._entries(f"{upload['FullPath']}/")}
+        return found
+
+    def _entries(self, folder: str) -> list[dict[str, Any]]:
+        """List a folder of what is below the storage."""
+        url = f"http://127.0.0.1:{self.filer}{folder}?limit=10000"
+        try:
+            with urlopen(Request(url, headers={"Accept": "application/json"})) as answer:
+                entries: list[dict[str, Any]] | None = json.load(answer)["Entries"]
+        except HTTPError:  # there never was one
+            return []
+        return entries or []
+
 
 @contextmanager
 def seaweed() -> Iterator[Seaweed]:
     """Serve an empty object storage on free ports, until the block ends."""
     weed = Path(sysconfig.get_path("scripts")) / "weed"
     folder = Path(tempfile.mkdtemp(prefix="dlbackup-weed-"))
-    server = Seaweed(0, secrets.token_hex(16))
+    key = secrets.token_hex(16)
     identity = {
         "name": "backups",
-        "credentials": [{"accessKey": "backups", "secretKey": server.key}],
+        "credentials": [{"accessKey": "backups", "secretKey": key}],
         "actions": ["Admin", "Read", "Write", "List"],
     }
     (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
@@ -85,7 +106,7 @@ def seaweed() -> Iterator[Seaweed]:
             wait_until(lambda: process.poll() is not None or _answers(ports["s3"]))
             if process.poll() is not None:
                 raise RuntimeError(f"weed ended: {(folder / 'log').read_text()[-2000:]}")
-            running = Seaweed(ports["s3"], server.key)
+            running = Seaweed(ports["s3"], ports["filer"], key)
             running.bucket().put("first", b"makes the bucket")
             yield running
         finally:

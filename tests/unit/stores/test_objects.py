@@ -1,21 +1,26 @@
 """What only an object storage can do wrong: large uploads, lost answers, wrong keys, an unreachable server."""
 
 import os
+import random
 import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 from support.servers.failing import Chosen, Failing, Half
 from support.servers.proxy import Fault, Proxy
 from support.servers.seaweed import BUCKET, Seaweed
+from support.waiting import wait_until
 
 from dlbackup.errors import StorageError, UsageError
 from dlbackup.stores.objects import PART_BYTES, Objects, _client
 
 _MIB = 1 << 20
+_REQUESTS = 5200
+"""Bytes of an upload that are none of the object: heads, checksums, and the list of its parts."""
 
 
 def _set(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> Objects:
@@ -274,24 +279,59 @@ def test_http_to_another_machine_must_be_allowed(monkeypatch: pytest.MonkeyPatch
 
 
 _UPLOADS = """
-import os, sys
-from dlbackup.stores.objects import Objects
-with Objects("s3", sys.argv[1], sys.argv[2]).create("large") as sink:
-    for _ in range(60):
-        sink.write(os.urandom(1 << 20))
+import sys
+from dlbackup.stores import objects
+objects.PART_BYTES = objects.SMALL_BYTES = 5 << 20
+with objects.Objects("s3", *sys.argv[1:]).create("large") as sink:
+    for number in range(16):
+        sink.write(bytes([number]) * (1 << 20))
 """
+_UPLOADED = b"".join(bytes([number]) * _MIB for number in range(16))
+_MOMENTS = (0.0, 0.2, 0.4, 0.6, 0.8, 0.99999, 1.0)
 
 
-@pytest.mark.parametrize("sent", [1, *(part * PART_BYTES // 2 for part in range(1, 7))])
-def test_a_killed_upload_leaves_nothing(weed: Seaweed, monkeypatch: pytest.MonkeyPatch, sent: int) -> None:
-    """However much was sent when its process was killed, nothing is listed, and the name is free."""
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Spread the moments of kills over an upload: each at a random place of its share."""
+    if "moment" in metafunc.fixturenames:
+        options = metafunc.config.option
+        count, place = options.kill_points, random.Random(options.seed)
+        moments = [(number + place.random()) / count for number in range(count)] if count else _MOMENTS
+        metafunc.parametrize("moment", moments, ids=[f"{moment:.5f}" for moment in moments])
+
+
+@pytest.mark.parametrize("after", ["nothing", "the rest"])
+def test_a_killed_upload_leaves_all_or_nothing(
+    weed: Seaweed,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+    moment: float,
+    after: str,
+) -> None:
+    """
+    However much was sent when its process was killed, nothing half is listed, and a new upload works.
+
+    What was on its way still arrives, or doesn't. Parts that nobody lists may stay: no more than were sent.
+    """
+    before = weed.stray_parts()
     with Proxy("127.0.0.1", weed.port) as proxy:
         store = _set(monkeypatch, weed.environment(proxy.port))
-        proxy.strike("stall", "up", sent)
+        proxy.strike("stall", "up", 1 + int(moment * (len(_UPLOADED) + _REQUESTS)))
         with subprocess.Popen([sys.executable, "-c", _UPLOADS, store.bucket, store.prefix]) as running:
-            assert proxy.struck.wait(60)
+            wait_until(lambda: proxy.struck.is_set() or running.poll() is not None)
             running.kill()
+        if after == "the rest":
+            proxy.go_on()
         proxy.heal()
-        assert list(store.list()) == []
-        with store.create("large") as sink:
-            sink.write(b"free")
+
+        listed = [(blob.name, blob.size) for blob in store.list()]
+        assert listed in ([], [("large", len(_UPLOADED))])
+        if listed:
+            with store.open("large") as file:
+                assert file.read_at(0, file.size) == _UPLOADED
+        else:
+            with store.create("large") as sink:
+                sink.write(b"free")
+        left = [size for part, size in weed.stray_parts().items() if part not in before]
+        assert sum(left) <= len(_UPLOADED)
+        for name, value in (("whole", len(listed)), ("stray_parts", len(left)), ("stray_bytes", sum(left))):
+            record_property(name, value)
