@@ -14,14 +14,11 @@ from typing import Any
 
 from dlbackup.errors import UnsafeStatement
 from dlbackup.tables.bars import BAR_OF_NEWER, BAR_OF_OLDER
-from dlbackup.tables.definition import PREFIX, Column, Constraint, Table
+from dlbackup.tables.definition import PREFIX, PRIVILEGES, Column, Constraint, Table
 from dlbackup.tables.duckdbtypes import is_type
 from dlbackup.tables.sqlitetypes import can_be
 from dlbackup.tables.statements import definition, finishing, ownership
 from dlbackup.tables.types import Dialect, written_as
-
-PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"})
-
 
 # Possessive, so that no text, however hostile, takes more than linear time to be refused.
 _NAME = r'"(?:[^"\0]|"")++"'

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 PREFIX = "ducklake_"
+PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"})
+"""What can be granted on a table; MAINTAIN from PostgreSQL 17 on."""
 Kind = Literal["fixed", "inlined-data", "inlined-delete"]
 _INLINED_DATA = re.compile(r"ducklake_inlined_data_(\d+)_\d+")
 _INLINED_DELETE = re.compile(r"ducklake_inlined_delete_(\d+)")
@@ -193,8 +195,19 @@ class Table:
             return tuple(grant for grant in kept if grant.privileges)
 
         grants = None if self.grants is None else left(self.grants)
+        if grants != self.grants and grants == (Grant(self.owner, tuple(sorted(PRIVILEGES - names))),):
+            grants = None  # what an owner has of itself
         columns = tuple(replace(column, grants=left(column.grants)) for column in self.columns)
         return replace(self, grants=grants, columns=columns)
+
+    def without_grants_to(self, role: str) -> "Table":
+        """Return the same table without what was granted to a role on it or its sequences; nothing left is nothing."""
+
+        def left(grants: tuple[Grant, ...] | None) -> tuple[Grant, ...] | None:
+            return tuple(grant for grant in grants or () if grant.grantee != role) or None
+
+        sequences = tuple(replace(sequence, grants=left(sequence.grants)) for sequence in self.sequences)
+        return replace(self, grants=left(self.grants), sequences=sequences)
 
     def without_grants(self) -> "Table":
         """Return the same table without what was granted on it, its columns or its sequences."""

@@ -16,18 +16,43 @@ from dlbackup.tables.definition import SchemaRights, Table, by_name
 from dlbackup.tables.quoting import quote_identifier
 from dlbackup.tables.statements import opening
 
+ROLES = "roles"
+"""The stage of what is said of roles and privileges that the server of a rehearsal doesn't know."""
 _ON = "row-level security of table "
 _POLICY = "row-level security: policy "
 
 
 def check_roles(replacement: Replacement, tables: Iterable[Table]) -> None:
     """Refuse when roles that the backup names are missing."""
-    names = {name for table in tables for name in (table.owner, *table.grantees)}
-    if missing := replacement.missing_roles(names - {""}):
+    if missing := _missing_roles(replacement, tables):
         raise CatalogError(
             f"the server has no role {', '.join(missing)}, to which the backup's tables belong or are granted",
             "create the roles, or restore with --no-owner and --no-privileges",
         )
+
+
+def refused_elsewhere(replacement: Replacement, manifest: Manifest, privileges: frozenset[str]) -> list[str]:
+    """Say what a restore here would refuse, or leave out of what is granted, which a rehearsal leaves out anyway."""
+    tables = [entry.table for entry in manifest.tables]
+    said = not_granted(tables, privileges)
+    if missing := _missing_roles(replacement, tables):
+        said.append(
+            f"restore refuses to go here without --no-owner and --no-privileges: the server has no role"
+            f" {', '.join(missing)}, to which the backup's tables belong or are granted"
+        )
+    return said
+
+
+def not_granted(tables: Iterable[Table], privileges: frozenset[str]) -> list[str]:
+    """Say on which tables some of these privileges, which the server doesn't know, were granted."""
+    without = [table.name for table in tables if table.without_privileges(privileges) != table]
+    text = f"not granted, since this server doesn't know it: {', '.join(sorted(privileges))}"
+    return [f"{text} on {listed(without, separator=', ')}"] if without else []
+
+
+def _missing_roles(replacement: Replacement, tables: Iterable[Table]) -> list[str]:
+    names = {name for table in tables for name in (table.owner, *table.grantees)}
+    return replacement.missing_roles(names - {""})
 
 
 def hidden_as_said(manifest: Manifest) -> list[Table]:

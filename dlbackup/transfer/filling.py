@@ -35,12 +35,15 @@ from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.digest import summed
 from dlbackup.tables.statements import definition, finishing
 from dlbackup.transfer.access import (
+    ROLES,
     check_roles,
     grants_to_make,
     hidden_as_now,
     hidden_as_said,
     hidden_by_server,
+    not_granted,
     open_schema,
+    refused_elsewhere,
     stricter,
     what_is_missing,
 )
@@ -175,10 +178,13 @@ class Job:
         if not any(entry.table.owner for entry in self.manifest.tables):  # of a kind that has no owners
             self._own_as(existing)
         check_roles(replacement, self.tables)
+        unknown = replacement.unknown_privileges()
+        if scratch:
+            self.warn(*refused_elsewhere(replacement, self.manifest, unknown), stage=ROLES)
         said = [] if scratch else what_is_missing(self.manifest, self.tables)
         self.tables, stays = hidden_as_now(self.tables, existing)
         self.warn(*said, *stays)
-        self.leave_out(replacement.unknown_privileges())
+        self.leave_out(unknown)
         self._keep_as_by_default(*replacement.missing_storage(self.tables))
 
     def _own_as(self, existing: Sequence[Table]) -> None:
@@ -202,21 +208,15 @@ class Job:
                 f"tables are kept as this server does by default, since it lets nobody here use {listed(missing)}"
             )
 
-    def warn(self, *said: str) -> None:
+    def warn(self, *said: str, stage: str = "restore") -> None:
         """Warn of something."""
         for text in said:
-            self.on_event(Event(stage="restore", message=text, warning=True))
+            self.on_event(Event(stage=stage, message=text, warning=True))
 
     def leave_out(self, privileges: frozenset[str]) -> None:
         """Do without privileges that the backend doesn't know, and say so where they were granted."""
-        without = []
-        for number, table in enumerate(self.tables):
-            self.tables[number] = table.without_privileges(privileges)
-            if self.tables[number] != table:
-                without.append(table.name)
-        if without:
-            text = f"not granted, since this server doesn't know it: {', '.join(sorted(privileges))}"
-            self.warn(f"{text} on {listed(without, separator=', ')}")
+        self.warn(*not_granted(self.tables, privileges))
+        self.tables = [table.without_privileges(privileges) for table in self.tables]
 
 
 def fill(part: Part, job: Job) -> None:
@@ -370,12 +370,14 @@ def _data_files(manifest: Manifest) -> int:
 
 def prove_definitions(place: Place, job: Job) -> None:
     """Compare the definitions that the server has now with the backup's."""
-    found = by_name(_wanted(table, job.options) for table in place.definitions())
+    found = by_name(place.definitions())
     hidden: list[str] = []
-    for table in job.tables:
-        there = found.pop(table.name, None)
+    for wanted in job.tables:
+        table, there = wanted, found.pop(wanted.name, None)
         if there is not None:
-            there = there.kept_as(table)
+            owner, there = there.owner, _wanted(there, job.options).kept_as(table)
+            if owner and not job.options.owner:  # who restores has all rights, whatever the backup grants
+                table, there = table.without_grants_to(owner), there.without_grants_to(owner)
         if there not in (table, None) and not job.replaces and there == stricter(table, there):
             hidden.append(table.name)
         elif there != table:

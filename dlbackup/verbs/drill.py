@@ -347,7 +347,13 @@ class _Attempt:
             opener = f", to be opened by DuckDB {engine.duckdb_version}" if engine else ""
             try:
                 with self._stage("restore", f"restoring into {self.on}{opener}"):
-                    found = rehearse_backup(address, proof, engine, migrates=self.wanted.rehearse)
+                    found = rehearse_backup(
+                        address,
+                        proof,
+                        engine,
+                        migrates=self.wanted.rehearse,
+                        throwaway=self.wanted.on == EMBEDDED,
+                    )
             except RestoredOtherwise as exc:
                 self.findings.append(Finding(severity="error", rule="restored-otherwise", message=exc.message))
                 return

@@ -158,6 +158,28 @@ def test_options_leave_owners_and_grants_out(roles: Roles, lake: LakeFactory, se
         assert {column.grants for table in tables for column in table.columns} == {()}
 
 
+def test_tables_of_another_are_left_to_who_restores(
+    roles: Roles, lake: LakeFactory, server: Server, tmp_path: Path
+) -> None:
+    """Without owners, who restores has the tables, and everybody whom something was granted has it, old owners too."""
+    made = lake("plain", "0.3")
+    execute(made.url, roles.grants())
+    writer = sql.Identifier(roles.writer)
+    execute(made.url, sql.SQL("alter table ducklake_view owner to {}").format(writer))
+
+    with server.database() as url:
+        restore(dump(made.url, tmp_path).path, url, RestoreOptions(owner=False))
+
+        before = {name: table for name, (table, _) in dumped(made.url, tmp_path).items()}
+        now = {name: table for name, (table, _) in dumped(url, tmp_path).items()}
+        assert {table.owner for table in now.values()} == {server.user}
+        for name, table in before.items():
+            wanted = [grant for grant in table.grants or () if grant.grantee != server.user]
+            assert [grant for grant in now[name].grants or () if grant.grantee != server.user] == wanted, name
+            assert [column.grants for column in now[name].columns] == [column.grants for column in table.columns]
+        assert roles.writer in {grant.grantee for grant in now["ducklake_view"].grants or ()}
+
+
 def test_missing_role_is_named(roles: Roles, lake: LakeFactory, server: Server, tmp_path: Path) -> None:
     """A role that the server has not is named, nothing is restored, and the options that help are in the hint."""
     made = lake("plain", "0.3")
@@ -172,6 +194,9 @@ def test_missing_role_is_named(roles: Roles, lake: LakeFactory, server: Server, 
             restore(path, url)
 
         assert "--no-owner" in caught.value.hint
+        rehearsed = verify(path, rehearse=url)
+        assert rehearsed.ok
+        assert [finding.message for finding in rehearsed.findings if f"no role {gone}" in finding.message]
         assert server_digests(url) == {}
 
 
