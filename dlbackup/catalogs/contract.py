@@ -363,6 +363,12 @@ class Replacement(Protocol):
     def unknown_privileges(self) -> frozenset[str]:
         """Return which of the privileges that a backup may grant the backend doesn't know."""
 
+    def unknown_options(self, tables: Sequence[Table]) -> frozenset[tuple[str, str]]:
+        """Return the storage parameters of tables, with their values, that the backend doesn't take."""
+
+    def missing_collations(self, tables: Sequence[Table]) -> frozenset[str]:
+        """Return the collations of columns that the backend doesn't have."""
+
     def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
         """
         Yield the parts in which these tables are made, in their order; each is filled in its own block, and all are.

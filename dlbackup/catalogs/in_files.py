@@ -156,6 +156,14 @@ class FileTerms:
         """Return nothing: there are none."""
         return frozenset()
 
+    def unknown_options(self, tables: Sequence[Table]) -> frozenset[tuple[str, str]]:
+        """Return nothing: nothing of the kind is written there."""
+        return frozenset()
+
+    def missing_collations(self, tables: Sequence[Table]) -> frozenset[str]:
+        """Return nothing, as for storage parameters."""
+        return frozenset()
+
 
 @contextmanager
 def scratch_beside(address: Address) -> Iterator[Address]:

@@ -174,6 +174,13 @@ class Table:
             access_method="" if self.access_method in access_methods else self.access_method,
         )
 
+    def without_options(self, options: frozenset[tuple[str, str]], collations: frozenset[str]) -> "Table":
+        """Return the same table without these storage parameters, its columns without these collations."""
+        columns = tuple(
+            replace(column, collation=None) if column.collation in collations else column for column in self.columns
+        )
+        return replace(self, options=tuple(each for each in self.options if each not in options), columns=columns)
+
     def kept_as(self, other: "Table") -> "Table":
         """Return the same table, in the database's own tablespace where the other one and its indexes are."""
         elsewhere = {name for name, _ in other.index_tablespaces}

@@ -186,6 +186,7 @@ class Job:
         self.warn(*said, *stays)
         self.leave_out(unknown)
         self._keep_as_by_default(*replacement.missing_storage(self.tables))
+        self._do_without(replacement.unknown_options(self.tables), replacement.missing_collations(self.tables))
 
     def _own_as(self, existing: Sequence[Table]) -> None:
         """Give tables the owners and grants of those that they replace; else they are whose the place says."""
@@ -207,6 +208,16 @@ class Job:
             self.warn(
                 f"tables are kept as this server does by default, since it lets nobody here use {listed(missing)}"
             )
+
+    def _do_without(self, options: frozenset[tuple[str, str]], collations: frozenset[str]) -> None:
+        """Do without storage parameters and collations that can't be had, and say so."""
+        missing = [f"storage parameter {key} = {value}" for key, value in sorted(options)]
+        missing += [f"collation {name}" for name in sorted(collations)]
+        if missing:
+            without = [table.name for table in self.tables if table.without_options(options, collations) != table]
+            where = listed(without, separator=", ")
+            self.warn(f"left out of {where}, since this server doesn't know it: {listed(missing)}")
+        self.tables = [table.without_options(options, collations) for table in self.tables]
 
     def warn(self, *said: str, stage: str = "restore") -> None:
         """Warn of something."""

@@ -26,7 +26,7 @@ from dlbackup.catalogs.postgres.exchange import exchange, lock_out_commits
 from dlbackup.catalogs.postgres.existing import PostgresExisting
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, batch_tables, locks_available, refuse_shared
 from dlbackup.catalogs.postgres.place import PostgresPlace
-from dlbackup.catalogs.postgres.rights import missing_storage
+from dlbackup.catalogs.postgres.rights import missing_collations, missing_storage, unknown_options
 from dlbackup.catalogs.postgres.schemas import (
     OWN_KINDS,
     aside_name,
@@ -97,6 +97,14 @@ class _Replacing:
     def unknown_privileges(self) -> frozenset[str]:
         """Return which privileges came with a later server."""
         return existing.unknown_privileges(self._session)
+
+    def unknown_options(self, tables: Sequence[Table]) -> frozenset[tuple[str, str]]:
+        """Return the storage parameters that came with a later server or with an access method."""
+        return unknown_options(self._session, tables)
+
+    def missing_collations(self, tables: Sequence[Table]) -> frozenset[str]:
+        """Return the collations that the server was built without, or that don't go with the database's encoding."""
+        return missing_collations(self._session, tables)
 
     def _seen(self, tables: Iterable[Table]) -> Counters | None:
         """Return how far the catalog of these tables has counted, where its clients are to forget it."""

@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from psycopg.errors import InsufficientPrivilege, InvalidParameterValue
+
 from dlbackup.catalogs.postgres.sessions import Session, named, one
 from dlbackup.errors import DlbackupError, NotOwner
 from dlbackup.tables.definition import Grant, SchemaRights, Table
+from dlbackup.tables.quoting import quote_literal
 
 _ROLE = """
 select current_user::text as name,
@@ -45,6 +48,14 @@ select array(select spcname::text from pg_tablespace t
        array(select amname::text from pg_am where amtype = 't')
 """
 """The tablespaces that the role may use, and the access methods of tables."""
+
+
+_COLLATIONS = """
+select c.collname::text from pg_collation c
+where c.collname = any(%s::text[]) and pg_collation_is_visible(c.oid)
+  and c.collencoding in (-1, (select encoding from pg_database where datname = current_database()))
+"""
+"""Which of these collations the database has."""
 
 
 class _Role(NamedTuple):
@@ -143,3 +154,32 @@ def missing_storage(session: Session, tables: Iterable[Table]) -> tuple[frozense
         return frozenset(), frozenset()
     usable, known = one(session, _STORAGE)
     return frozenset(tablespaces.difference(usable)), frozenset(methods.difference(known))
+
+
+def unknown_options(session: Session, tables: Iterable[Table]) -> frozenset[tuple[str, str]]:
+    """Return the storage parameters of tables, with their values, that the server doesn't take: it is asked."""
+    return frozenset(
+        option for option in {it for table in tables for it in table.options} if not _takes(session, option)
+    )
+
+
+def missing_collations(session: Session, tables: Iterable[Table]) -> frozenset[str]:
+    """Return the collations of columns that the server doesn't have, or not for the database's encoding."""
+    wanted = {column.collation for table in tables for column in table.columns if column.collation is not None}
+    if not wanted:
+        return frozenset()
+    rows = session.execute(_COLLATIONS, [sorted(wanted)]).fetchall()
+    return frozenset(wanted.difference(name for (name,) in rows))
+
+
+def _takes(session: Session, option: tuple[str, str]) -> bool:
+    try:
+        with session.transaction(force_rollback=True):
+            session.execute(
+                f"CREATE TEMP TABLE dlbackup_option () WITH ({option[0]} = {quote_literal(option[1])})".encode()
+            )
+    except InvalidParameterValue:
+        return False
+    except InsufficientPrivilege:  # without temporary tables nobody can tell
+        return True
+    return True

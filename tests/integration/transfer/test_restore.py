@@ -482,6 +482,39 @@ def test_readers_see_the_old_catalog_or_the_new_one(lake: LakeFactory, tmp_path:
     assert [each for number, each in enumerate(seen) if each != seen[number - 1]] == [before, seen[-1]]
 
 
+def test_options_of_a_later_server_are_left_out_and_named(
+    lakes: Lakes, servers: Servers, cli: Cli, tmp_path: Path
+) -> None:
+    """A storage parameter and a collation of PostgreSQL 18 are named on 14, by a rehearsal too; the rest is set."""
+    if not majors()[0] < 17 <= majors()[-1]:
+        pytest.skip("pg_c_utf8 came with PostgreSQL 17: PG_TEST_MAJORS needs a major before and one after")
+    with lakes.copy("plain", "0.3", servers[majors()[-1]], "public") as made, servers[majors()[0]].database() as url:
+        execute(
+            made.url,
+            "alter table ducklake_snapshot set (fillfactor = 80, autovacuum_vacuum_max_threshold = 1000)",
+            'alter table ducklake_view alter view_name type varchar collate "pg_c_utf8"',
+            'alter table ducklake_view alter sql type varchar collate "C"',
+        )
+        backup = dump(made.url, tmp_path).path
+
+        rehearsed = cli("verify", backup, "--rehearse", url)
+        done = cli("restore", backup, url)
+
+        assert done.exit_code == rehearsed.exit_code == 0, (rehearsed, done)
+        for said in (rehearsed.stdout, done.stderr):
+            assert "storage parameter autovacuum_vacuum_max_threshold = 1000; collation pg_c_utf8" in said
+        options = "select reloptions from pg_class where relname = 'ducklake_snapshot'"
+        assert execute(url, options) == [(["fillfactor=80"],)]
+        collations = (
+            "select attcollation::regcollation::text from pg_attribute where attrelid = 'ducklake_view'::regclass"
+        )
+        assert execute(url, f"{collations} and attname in ('sql', 'view_name') order by attname") == [
+            ('"C"',),
+            ('"default"',),
+        ]
+        assert server_digests(url) == server_digests(made.url)
+
+
 @pytest.mark.parametrize(
     "privileges, kept",
     [("select, maintain", True), ("maintain", False)],
