@@ -224,12 +224,14 @@ class Looked:
 
     Args:
         missing: how many are missing or can't be reached; None where none could be looked for.
+        changed: how many have another size.
         total: how many the catalog names.
         remote: how many of them are out of reach, and were not looked at.
     """
 
     findings: list[Finding]
     missing: int | None
+    changed: int
     total: int
     remote: int
 
@@ -327,4 +329,4 @@ def look(answers: Answers, elsewhere: Elsewhere | None = None) -> Looked:
         )
         findings.append(Finding(severity="warning", rule="data-files-out-of-reach", message=text))
     unseen = remote.count + closed.count
-    return Looked(findings, None if 0 < unseen == total else missing.count, total, unseen)
+    return Looked(findings, None if 0 < unseen == total else missing.count, sizes.count, total, unseen)

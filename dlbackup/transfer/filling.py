@@ -141,6 +141,7 @@ class Job:
         self.tables = [_wanted(table, options) for table in hidden_as_said(manifest)]
         self.proof = of_backup(manifest, PROOF_BYTES)
         self.missing_data_files: int | None = None
+        self.changed_data_files = 0
         self.missing_grants: list[str] = []
         self.replaces = False
 
@@ -252,14 +253,19 @@ def settle(place: Place, job: Job, existing: Existing, scheduled: list[tuple[int
         _refuse_relative(place, job)
     if job.options.data_files:
         _look_for_data_files(place, job, scheduled)
-    gone = job.missing_data_files
-    if gone and existing.tables and not job.options.missing_data_files:
+    gone, changed = job.missing_data_files or 0, job.changed_data_files
+    if (gone or changed) and existing.tables and not job.options.missing_data_files:
+        said = [f"{counted(gone, 'data file')} that the backup needs {_is(gone)} missing or can't be reached from here"]
+        changes = f"{counted(changed, 'data file')} that the backup needs {_is(changed)} of another size than it says"
+        said = [*(said if gone else []), *([changes] if changed else [])]
         raise MissingDataFiles(
-            f"{counted(gone, 'data file')} that the backup needs {'is' if gone == 1 else 'are'} missing or can't be"
-            " reached from here, and"
-            f" the catalog in {existing.place} would be replaced",
+            f"{', '.join(said)}, and the catalog in {existing.place} would be replaced",
             "bring them back, or name where they are with --data-path; --missing-data-files accepts that they are gone",
         )
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def hand_over(place: Place, job: Job, existing: Existing) -> None:
@@ -437,7 +443,7 @@ def _look_for_data_files(place: Place, job: Job, scheduled: list[tuple[int, str]
     if all(name in tables and set(columns) <= set(tables[name].column_names) for name, columns in COLUMNS.items()):
         with collector_paused(), place.answers(restored) as answers:
             looked = look_everywhere(answers, job.options.secrets, LISTING_TIMEOUT_LOCKED_S)
-        job.missing_data_files = looked.missing
+        job.missing_data_files, job.changed_data_files = looked.missing, looked.changed
         for finding in looked.findings:
             warning = finding.severity == "error" or finding.rule == "data-files-out-of-reach"
             on_event(Event(stage="data-files", message=finding.message, warning=warning))

@@ -147,7 +147,7 @@ def _needed(
         options.append("--bar-stale-clients")
     with before.snapshot() as snapshot, snapshot.answers() as answers:
         looked = look_everywhere(answers, secrets, LISTING_TIMEOUT_LOCKED_S) if secrets else datafiles.look(answers)
-    if looked.missing:
+    if looked.missing or looked.changed:
         options.append("--missing-data-files")
     if secrets:
         options += ["--secrets", str(Path(secrets).absolute())]

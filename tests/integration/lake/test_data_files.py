@@ -149,6 +149,22 @@ def test_catalog_is_not_replaced_by_one_without_files(private: Lake, cli: Cli) -
     assert accepted.json()["missing_data_files"] > 0
 
 
+def test_catalog_is_not_replaced_by_one_whose_files_changed(private: Lake, cli: Cli) -> None:
+    """A file that was cut off while it was copied back is as good as gone, and the way back has the option for it."""
+    backup = cli("dump", private.url, "--json").json()["path"]
+    before = state(private.url)
+    _parquet(private)[0].write_bytes(b"PAR1")
+    words = ("restore", backup, private.url, "--replace")
+
+    failure(
+        cli(*words), 4, "1 data file that the backup needs is of another size than it says", hint="--missing-data-files"
+    )
+    assert state(private.url) == before
+    accepted = cli(*words, "--missing-data-files", "--json")
+    assert accepted.exit_code == 0, accepted.stderr
+    assert "--missing-data-files" in accepted.json()["way_back"]["command"]
+
+
 def test_restore_names_what_it_would_lose(private: Lake, cli: Cli) -> None:
     """Snapshots that the backup doesn't have are refused with their number, their time and their authors."""
     backup = cli("dump", private.url, "--json").json()["path"]
