@@ -422,7 +422,7 @@ def _migrate_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--staged",
         action="store_true",
-        help="migrate over a scratch DuckDB file, as is done for versions that the engine can't migrate on a server",
+        help="migrate over a scratch DuckDB file, as is done for versions that the engine can't migrate where they are",
     )
     add("--no-mend", dest="mend", action="store_false", help="refuse a lake that the engine's migration would damage")
     add(

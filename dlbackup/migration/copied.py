@@ -1,13 +1,15 @@
 """
 The migration of a catalog in a file: the engine works on a copy, which takes the catalog's place once it is proved.
 
-The file itself is held meanwhile, so that nobody commits to it, and it is not written before the exchange. So this is
-its own rehearsal, and what fails or is killed at any point leaves the old catalog or the new one: there is nothing to
+What engines can't do in that kind of file, they do in one of DuckDB's, and the copy is made of what comes back. The
+file itself is held meanwhile, so that nobody commits to it, and it is not written before the exchange. So this is its
+own rehearsal, and what fails or is killed at any point leaves the old catalog or the new one: there is nothing to
 undo.
 """
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from dlbackup.addresses.address import Address
@@ -26,10 +28,13 @@ from dlbackup.migration.outcome import Migration
 from dlbackup.migration.passage import Passage, examine, keeps_rules, passage_by, put_right
 from dlbackup.migration.route import reach, route
 from dlbackup.migration.run import OUTCOMES, Run
+from dlbackup.migration.staged import staged
 from dlbackup.migration.steps import Step
 from dlbackup.migration.unchanged import is_as_in
 from dlbackup.runtime.progress import Event
 from dlbackup.stores.named import where_named
+from dlbackup.transfer.filling import RestoreOptions
+from dlbackup.transfer.loading import restore_into
 from dlbackup.transfer.way_back import WayBack, found, to_backup
 
 _ATTEMPTS = 3
@@ -90,6 +95,7 @@ class _Copying:
     options: MigrateOptions
     run: Run
     access: Access
+    losses: tuple[Loss, ...] = ()
 
     @property
     def step(self) -> Step:
@@ -97,7 +103,7 @@ class _Copying:
 
     def migrate(self) -> Migration:
         with self.run.stage("check"), self.catalog.snapshot() as snapshot:
-            self._losses(snapshot)
+            self._refuse_obstacles(snapshot)
             for text in self.catalog.surroundings()[0]:
                 self.run.on_event(Event(stage="check", message=text, warning=True))
         for _ in range(_ATTEMPTS):
@@ -109,39 +115,55 @@ class _Copying:
                 max_rate=self.options.max_rate,
                 access=self.access,
             )
-            self.engine.stand_by()
-            with remaking(self.catalog.address, self.catalog.schema, self.access) as remake:
-                if migrated := self._held(remake, backup, time.monotonic()):
-                    return migrated
+            with self._staged(backup) as made:
+                self.engine.stand_by()
+                with remaking(self.catalog.address, self.catalog.schema, self.access) as remake:
+                    if migrated := self._held(remake, backup, made, time.monotonic()):
+                        return migrated
         raise Locked(
             f"{self.catalog.place} was changed by somebody else each time between its backup and the migration",
             "close the programs that write to it, then try again",
         )
 
-    def _losses(self, snapshot: Snapshot, *, unreadable: bool = True) -> tuple[Loss, ...]:
-        """Return what this step would lose; raises where the migration is refused."""
-        errors, (losses, *_) = obstacles(snapshot, self.steps, self.options, unreadable=unreadable)
+    def _refuse_obstacles(self, snapshot: Snapshot, *, unreadable: bool = True) -> None:
+        errors, (self.losses, *_) = obstacles(snapshot, self.steps, self.options, unreadable=unreadable)
         if errors:
             raise errors[0]
-        return losses
 
-    def _held(self, remake: Remake, backup: VerifiedBackup, since: float) -> Migration | None:
+    @property
+    def _passage(self) -> Passage:
+        return passage_by(self.step, self.engine, self.catalog, self.losses, self.options)
+
+    @contextmanager
+    def _staged(self, backup: VerifiedBackup) -> Iterator[VerifiedBackup | None]:
+        """Yield what is migrated by way of a file already; None where the copy is to be."""
+        if not self.step.staged:
+            yield None
+            return
+        with ExitStack() as held:
+            with self.run.stage("rehearsal"):
+                made = held.enter_context(staged(self._passage, backup, self.run.on_event))
+            yield made
+
+    def _held(
+        self, remake: Remake, backup: VerifiedBackup, made: VerifiedBackup | None, since: float
+    ) -> Migration | None:
         """
         Migrate what is held; None where it is not as in the backup any more.
 
         Args:
+            made: what it has become by way of a file.
             since: when that began, by the monotonic clock.
         """
         with self.run.stage("same-state"):
             if not is_as_in(remake.held, backup, self.run.compared):
                 return None
             with remake.held.snapshot() as snapshot:
-                losses = self._losses(snapshot, unreadable=False)
-        passage = passage_by(self.step, self.engine, self.catalog, losses, self.options)
+                self._refuse_obstacles(snapshot, unreadable=False)
         pin(where_named(backup.kept_at), MIGRATION)
         before = self.step.from_version
         try:
-            replaced = self._walk(remake, passage, backup)
+            replaced = self._walk(remake, backup, made)
         except Interrupted:
             raise  # nothing was changed, and nobody is told that something failed
         except Exception as exc:
@@ -153,13 +175,17 @@ class _Copying:
         migrated = self.run.result("migrated", before, self.step.to_version, self.run.snapshot_id)
         return replace(migrated, replaced=replaced)
 
-    def _walk(self, remake: Remake, passage: Passage, backup: VerifiedBackup) -> str | None:
+    def _walk(self, remake: Remake, backup: VerifiedBackup, made: VerifiedBackup | None) -> str | None:
         """Let the engine migrate the copy, mend, prove and exchange; return where the old catalog is kept."""
-        copy = remake.copy
+        copy, passage = remake.copy, self._passage
         target = passage.target(copy.address, copy.schema)
         with self.run.stage("attach"):
-            remake.make_copy()
-            attach_migrating(self.engine, backup, target, passage.attach_timeout_s, to=self.step.to_version)
+            if made is None:
+                remake.make_copy()
+                attach_migrating(self.engine, backup, target, passage.attach_timeout_s, to=self.step.to_version)
+            else:
+                with made.open() as reader:
+                    restore_into(copy, reader, RestoreOptions(data_files=False), self.run.on_event, scratch=True)
         with self.run.stage("mend"):
             self.run.mends = put_right(passage, copy)
         with self.run.stage("post-check"):

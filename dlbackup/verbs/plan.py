@@ -67,19 +67,26 @@ def steps(step: Step, options: MigrateOptions, *, copied: bool) -> tuple[str, ..
     if options.rehearsal:
         planned.append("rehearse: migrate a copy in a scratch schema, and drop it")
     way = f"{step.from_version} to {step.to_version}"
+    over_a_file = f"migrate a copy in a scratch DuckDB file with DuckDB {step.duckdb_version}, {way}; mend and prove it"
     if copied:
+        hold = (
+            "hold the file: nobody else writes to it until the end",
+            "compare the catalog with the backup, row by row",
+        )
+        exchange = "let the copy take the catalog's place; the file as it was is kept beside"
+        if step.staged:
+            return (*planned[:2], over_a_file, *hold, "restore that beside the file, compare and open it", exchange)
         return (
             *planned[:2],
-            "hold the file: nobody else opens it until the end",
-            "compare the catalog with the backup, row by row",
+            *hold,
             f"attach a copy of it with DuckDB {step.duckdb_version}, which migrates {way}",
             "mend what the engine is known to lose, and compare what the lake means",
-            "give the copy the file's name; the file itself is kept beside as it was",
+            exchange,
         )
     if step.staged:
         return (
             *planned[:2],
-            f"migrate a copy in a scratch DuckDB file with DuckDB {step.duckdb_version}, {way}; mend and prove it",
+            over_a_file,
             "put up the fence: commits wait, reads go on",
             "compare the catalog with the backup, row by row",
             "put the migrated copy in the catalog's place, with what hangs on its tables; every row is read back",

@@ -48,8 +48,8 @@ class FileSnapshot(FileView):
 
     @property
     def may_go_over_a_file(self) -> bool:
-        """Not so far."""
-        return False
+        """What engines can't do in a SQLite file, they do in one of DuckDB's."""
+        return True
 
     @property
     def adds_columns_with_defaults(self) -> bool:

@@ -291,7 +291,7 @@ def test_next_migration_is_rehearsed_on_a_scratch_file(file_lakes: FileLakes, cl
     assert (lake.path.read_bytes(), _beside(lake.path)) == (before, set())
 
 
-@pytest.mark.parametrize("version", ["1.4.4", "1.5.1"])
+@pytest.mark.parametrize("version", ["1.3.2", "1.4.4", "1.5.1"])
 def test_live_sqlite_file_is_migrated(version: str, file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
     """The migrated tables come into the live file by one commit, which who has it open sees; other tables stay."""
     lake = file_lakes.copy("plain", version, tmp_path, "sqlite")
@@ -319,17 +319,13 @@ def test_live_sqlite_file_is_migrated(version: str, file_lakes: FileLakes, cli: 
 
 
 def test_sqlite_file_that_some_migration_would_damage(file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
-    """Doubles with rows are refused, and the older spec version; a failing engine has changed nothing."""
+    """Doubles with rows are refused; a failing engine has changed nothing."""
     doubles = file_lakes.copy("inlined", "1.4.4", tmp_path, "sqlite")
     bytes_before = doubles.path.read_bytes()
     json_failure(cli("migrate", doubles.path, "--json"), 4, "inlined-double-rows")
     assert (doubles.path.read_bytes(), _beside(doubles.path)) == (bytes_before, set())
     accepted = cli("migrate", doubles.path, "--accept-loss", "inlined-double-rows", "--json")
     assert accepted.json()["outcome"] == "migrated", accepted.stderr
-
-    (old := tmp_path / "old").mkdir()
-    oldest = file_lakes.copy("plain", "1.3.2", old, "sqlite")
-    json_failure(cli("migrate", oldest.path, "--json"), 4, "0.2 where it is")
 
     (fails := tmp_path / "fails").mkdir()
     lake = file_lakes.copy("plain", "1.4.4", fails, "sqlite")
@@ -338,6 +334,27 @@ def test_sqlite_file_that_some_migration_would_damage(file_lakes: FileLakes, cli
     failed = cli("migrate", lake.path, "--engine", engine_that(tmp_path, after=loses), "--json")
     assert json_failure(failed, 5, "not what it should be")["outcome"] == "unchanged"
     assert (lake.path.read_bytes(), _beside(lake.path)) == (bytes_before, set())
+
+
+def test_sqlite_file_is_migrated_over_a_duckdb_file(file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
+    """Inlined rows of every type become what the new engine writes, so that a NaN stays one; or nothing is changed."""
+    lake, new = file_lakes.copy("inlined", "1.4.4", tmp_path, "sqlite"), with_sqlite(engine("1.5.5"))
+    before, bytes_before = lake.read_by(("first", "last")), lake.path.read_bytes()
+    nan = ["insert into lake.every_type (c12) values ('nan')", "select count(*) from lake.every_type where isnan(c12)"]
+
+    fails = engine_that(tmp_path, after="raise RuntimeError('no more')")
+    failed = cli("migrate", lake.path, "--staged", "--engine", fails, "--json")
+    json_failure(failed, 1, "no more")
+    assert (lake.path.read_bytes(), _beside(lake.path)) == (bytes_before, set())
+    planned = cli("plan", lake.path, "--staged", "--json").json()
+    done = cli("migrate", lake.path, "--staged", "--json")
+
+    assert planned["blockers"] == []
+    assert any("in a scratch DuckDB file" in step for step in planned["steps"])
+    assert done.json()["outcome"] == "migrated", done.stderr
+    assert dlbackup.check(str(lake.path)).ok
+    assert lake.read_by(("first", "last"), reader=new) == before
+    assert new.run(lake.url, "main", nan)[-1] == [[1]]
 
 
 def test_reader_in_a_transaction_keeps_a_migrated_sqlite_file_away(
