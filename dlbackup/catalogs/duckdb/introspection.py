@@ -4,10 +4,13 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from dlbackup.catalogs.contract import Head
 from dlbackup.catalogs.duckdb.child import ALIAS
-from dlbackup.catalogs.duckdb.literals import with_marks
+from dlbackup.catalogs.duckdb.literals import place, with_marks
 from dlbackup.catalogs.duckdb.process import FileProcess
+from dlbackup.catalogs.existing_file import Ask, read_head
 from dlbackup.errors import Ambiguous, NotALake, UnsafeStatement, Unsupported
 from dlbackup.lake.spec import described, known_names
 from dlbackup.tables.allowlist import check_table
@@ -115,6 +118,16 @@ def read_definitions(process: FileProcess, schema: str, *, values: bool = True) 
         strangers=(*(f"table {name}" for name in sorted(strangers)), *others_in_file(process, schema)),
         beside=dict.fromkeys(strangers, "table"),
     )
+
+
+def asking(process: FileProcess) -> Ask:
+    """Return what asks a file that is open."""
+    return lambda sql: process.ask(sql).rows
+
+
+def head_of(process: FileProcess, schema: str, tables: Sequence[Table]) -> Head:
+    """Read version and newest snapshot of the catalog in a schema, as far as its tables say them."""
+    return read_head(asking(process), partial(place, schema), tables)
 
 
 def _columns(process: FileProcess, of_schema: str) -> dict[str, list[tuple[Column, bool]]]:

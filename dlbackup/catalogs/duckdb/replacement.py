@@ -13,10 +13,11 @@ from pathlib import Path
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.catalogs.contract import Access, Client, Part, Terms
-from dlbackup.catalogs.duckdb.existing import FileExisting, look_at, nothing
+from dlbackup.catalogs.duckdb.existing import look_at
 from dlbackup.catalogs.duckdb.place import FilePlace
 from dlbackup.catalogs.duckdb.process import FileProcess, opened
 from dlbackup.catalogs.exchange import beside, drop, refuse_wal, take_free_place, take_place
+from dlbackup.catalogs.existing_file import FileExisting
 from dlbackup.catalogs.in_files import FileTerms
 from dlbackup.errors import CatalogError, NotALake, NotEmpty, UsageError, listed
 from dlbackup.tables.quoting import quote_identifier
@@ -51,7 +52,7 @@ def _hold(address: Address, access: Access, path: Path, schema: str, held: ExitS
     """
     if not os.path.lexists(path):
         refuse_wal(path)
-        return nothing(address.path, schema)
+        return FileExisting(path=address.path, schema=schema)
     try:
         process, _ = held.enter_context(opened(address, access, exclusively=True))
     except NotALake as exc:
@@ -106,7 +107,7 @@ class FileReplacement(FileTerms):
             )
         self._made.__exit__()
         mode = _FROZEN if self._terms.frozen else None
-        if self.existing.process is None:
+        if self.existing.is_new:
             take_free_place(self._new, self._path, mode)
         else:
             self.replaced = take_place(self._new, self._path, mode, keep=not self._terms.drop_replaced)

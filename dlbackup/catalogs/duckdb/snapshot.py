@@ -7,18 +7,17 @@ As long as a process has the file open for reading, nobody can open it for writi
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Source
 from dlbackup.catalogs.contract import Access, Head, Pages
 from dlbackup.catalogs.duckdb.answers import FileAnswers
-from dlbackup.catalogs.duckdb.introspection import Definitions, read_definitions
+from dlbackup.catalogs.duckdb.introspection import Definitions, head_of, read_definitions
 from dlbackup.catalogs.duckdb.literals import place, row_query
 from dlbackup.catalogs.duckdb.process import FileProcess, opened
 from dlbackup.catalogs.in_files import FileView
-from dlbackup.tables.definition import Table, by_name
+from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.types import Dialect
 
@@ -182,32 +181,9 @@ def reading(
             server_version=str(about["written_by"]),
             storage_version=str(about["storage_version"]),
         ),
-        head=read_head(process, schema, definitions),
+        head=head_of(process, schema, definitions.tables),
         definitions=definitions,
         size=int(str(about["bytes"])),
         access=access,
         shared=share,
     )
-
-
-def read_head(process: FileProcess, schema: str, definitions: Definitions) -> Head:
-    """Read version and newest snapshot; tolerate what a damaged catalog lacks."""
-    tables = by_name(definitions.tables)
-    versions: tuple[str, ...] = ()
-    if (metadata := tables.get("ducklake_metadata")) and {"key", "value"} <= set(metadata.column_names):
-        scope = " and scope is null" if "scope" in metadata.column_names else ""
-        query = f"select value from {place(schema, metadata.name)} where key = 'version'{scope} order by 1"
-        versions = tuple(str(value) for (value,) in process.ask(query).rows)
-    if (snapshot := tables.get("ducklake_snapshot")) and {"snapshot_id", "snapshot_time"} <= set(snapshot.column_names):
-        query = f"select snapshot_id, cast(snapshot_time as varchar) from {place(schema, snapshot.name)}"
-        if newest := process.ask(f"{query} order by snapshot_id desc nulls last limit 1").rows:
-            return Head(versions, newest[0][0], _iso(newest[0][1]))
-    return Head(versions, None, None)
-
-
-def _iso(text: str | None) -> str | None:
-    """Return a time as DuckDB prints it in UTC, as ISO 8601."""
-    try:
-        return f"{datetime.fromisoformat(text or '').astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-    except ValueError:
-        return text

@@ -11,10 +11,10 @@ from dlbackup.catalogs.exchange import drop_left
 from dlbackup.catalogs.in_files import InFile
 from dlbackup.catalogs.sqlite.copying import copied, translated
 from dlbackup.catalogs.sqlite.existing import look_at
-from dlbackup.catalogs.sqlite.introspection import opened, refuse_no_catalog
+from dlbackup.catalogs.sqlite.introspection import SCHEMA, opened, refuse_no_catalog
 from dlbackup.catalogs.sqlite.mending import mending
 from dlbackup.catalogs.sqlite.replacement import replacing
-from dlbackup.catalogs.sqlite.snapshot import SCHEMA, FileSnapshot, reading
+from dlbackup.catalogs.sqlite.snapshot import FileSnapshot, reading
 from dlbackup.errors import NotALake
 from dlbackup.runtime.progress import OnEvent, ignore
 

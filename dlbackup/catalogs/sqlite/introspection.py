@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dlbackup.catalogs.contract import Head
 from dlbackup.catalogs.sqlite.rows import Text, flags
 from dlbackup.errors import NotALake, UnsafeStatement, Unsupported, listed
 from dlbackup.lake import spec
 from dlbackup.lake.inlined import INLINED_COLUMNS, lake_table_id
 from dlbackup.lake.layouts import TABLES, Layouts
 from dlbackup.tables.allowlist import check_table
-from dlbackup.tables.definition import PREFIX, Column, Constraint, Table, by_name, is_inlined
+from dlbackup.tables.definition import PREFIX, Column, Constraint, Table, is_inlined
 from dlbackup.tables.quoting import quote_identifier, quote_literal
 from dlbackup.tables.sqlitetypes import can_be, types_for
 from dlbackup.tables.types import Written, written_as
 
+SCHEMA = "main"
 _PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
 _PLAIN_DEFAULT = re.compile(r"-?[0-9]+|NULL|'(?:[^']|'')*'")
 _PLAIN: dict[Written, str] = {"integer": "bigint", "boolean": "boolean", "bytes": "BYTES", "real": "REAL"}
@@ -44,9 +44,6 @@ class Definitions:
     left_out: tuple[str, ...]
     strangers: tuple[str, ...]
     beside: dict[str, str]
-
-
-NOTHING = Definitions(tables=(), left_out=(), strangers=(), beside={})
 
 
 def opened(path: str, wait_s: float = 5.0) -> sqlite3.Connection:
@@ -231,28 +228,3 @@ def odd_columns(tables: Iterable[Table]) -> list[str]:
         if found
         else []
     )
-
-
-def read_head(connection: sqlite3.Connection, definitions: Definitions) -> Head:
-    """Read version and newest snapshot; tolerate what a damaged catalog lacks."""
-    tables = by_name(definitions.tables)
-    versions: tuple[str, ...] = ()
-    if (metadata := tables.get("ducklake_metadata")) and {"key", "value"} <= set(metadata.column_names):
-        scope = " and scope is null" if "scope" in metadata.column_names else ""
-        query = f"select value from ducklake_metadata where key = 'version'{scope} order by 1"
-        versions = tuple(str(value) for (value,) in rows_of(connection, query))
-    if (snapshot := tables.get("ducklake_snapshot")) and {"snapshot_id", "snapshot_time"} <= set(snapshot.column_names):
-        query = "select snapshot_id, snapshot_time from ducklake_snapshot order by snapshot_id desc limit 1"
-        for number, time in rows_of(connection, query):
-            return Head(versions, int(str(number)), iso(None if time is None else str(time)))
-    return Head(versions, None, None)
-
-
-def iso(text: str | None) -> str | None:
-    """Return a time as DuckDB writes it, as ISO 8601 in UTC."""
-    from datetime import UTC, datetime
-
-    try:
-        return f"{datetime.fromisoformat(text or '').astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-    except ValueError:
-        return text

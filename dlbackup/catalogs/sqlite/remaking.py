@@ -17,11 +17,10 @@ from dlbackup.catalogs.contract import Access
 from dlbackup.catalogs.exchange import beside, drop
 from dlbackup.catalogs.sqlite.catalog import SqliteCatalog
 from dlbackup.catalogs.sqlite.copying import copied, translated
-from dlbackup.catalogs.sqlite.introspection import opened, read_definitions
+from dlbackup.catalogs.sqlite.introspection import SCHEMA, opened, read_definitions
 from dlbackup.catalogs.sqlite.place import FilePlace
 from dlbackup.catalogs.sqlite.replacement import hold, keep
 from dlbackup.catalogs.sqlite.rows import row_texts
-from dlbackup.catalogs.sqlite.snapshot import SCHEMA
 from dlbackup.errors import MigratedOtherwise, NotALake, StorageError
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.signals import signals_held

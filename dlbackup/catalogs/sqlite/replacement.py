@@ -17,12 +17,12 @@ from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.catalogs.contract import Access, Client, Part, Terms
 from dlbackup.catalogs.exchange import beside, drop, take_free_place
+from dlbackup.catalogs.existing_file import FileExisting
 from dlbackup.catalogs.in_files import FileTerms
 from dlbackup.catalogs.sqlite.copying import LEAST_WAIT_S, translated
-from dlbackup.catalogs.sqlite.existing import FileExisting, look_at, nothing
-from dlbackup.catalogs.sqlite.introspection import opened
+from dlbackup.catalogs.sqlite.existing import look_at
+from dlbackup.catalogs.sqlite.introspection import SCHEMA, opened
 from dlbackup.catalogs.sqlite.place import FilePlace
-from dlbackup.catalogs.sqlite.snapshot import SCHEMA
 from dlbackup.errors import NotEmpty, StorageError, UsageError
 from dlbackup.runtime.signals import signals_held
 from dlbackup.stores.files import sync_folder
@@ -58,7 +58,7 @@ def hold(
                     f"{path}{ending} stands there, which SQLite would take for the restored file's",
                     "move it away: its file is gone",
                 )
-        return None, nothing(address.path)
+        return None, FileExisting(path=address.path, schema=SCHEMA)
     connection = held.enter_context(closing(opened(str(path), max(access.wait_s, LEAST_WAIT_S))))
     connection.execute("begin immediate")
     held.callback(_roll_back, connection)

@@ -4,15 +4,24 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Source
 from dlbackup.catalogs.contract import Head, Pages
+from dlbackup.catalogs.existing_file import read_head
 from dlbackup.catalogs.in_files import FileView
 from dlbackup.catalogs.sqlite.answers import FileAnswers, answering
 from dlbackup.catalogs.sqlite.copying import translated
-from dlbackup.catalogs.sqlite.introspection import Definitions, odd_columns, opened, read_definitions, read_head
+from dlbackup.catalogs.sqlite.introspection import (
+    SCHEMA,
+    Definitions,
+    odd_columns,
+    opened,
+    read_definitions,
+    rows_of,
+)
 from dlbackup.catalogs.sqlite.rows import row_texts
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
@@ -21,7 +30,6 @@ from dlbackup.tables.types import Dialect
 
 PAGE_ROWS = 60
 """How many row ids are a page."""
-SCHEMA = "main"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +163,7 @@ def reading(address: Address, copy: Path, *, share: bool) -> Iterator[FileSnapsh
             connection=connection,
             copy=copy,
             source=Source(database=copy.stem, schema=SCHEMA, server_version=sqlite3.sqlite_version),
-            head=read_head(connection, definitions),
+            head=read_head(partial(rows_of, connection), quote_identifier, definitions.tables),
             definitions=Definitions(
                 tables=definitions.tables,
                 left_out=definitions.left_out,
