@@ -38,6 +38,18 @@ _KEPT = {
 _DECLARED = {"bigint": "BIGINT", "boolean": "BIGINT", "BOOLEAN": "BIGINT", "REAL": "DOUBLE", "BYTES": "BLOB"}
 
 
+def real_literal(value: float) -> str:
+    """Return the constant that SQLite takes for that number; it has no infinity by name, and no NaN."""
+    return {float("inf"): "9e999", float("-inf"): "-9e999"}.get(value) or repr(value)
+
+
+def text_literal(text: bytes) -> bytes:
+    """Return a constant for a text: its bytes, where a script can't hold it, since sqlite3 changes line ends there."""
+    if b"\0" in text or b"\r\n" in text:
+        return b"x'" + text.hex().upper().encode() + b"'"
+    return b"'" + text.replace(b"'", b"''") + b"'"
+
+
 def can_be(declared: str, column_type: str) -> bool:
     """Tell whether the values of a column that is declared so can be of a type."""
     types = _TYPES.get(declared, ())

@@ -15,7 +15,7 @@ from dlbackup.tables.definition import Column
 from dlbackup.tables.duckdbtypes import STANDARD
 from dlbackup.tables.printing import double, interval, numeric, real
 from dlbackup.tables.quoting import quote_literal
-from dlbackup.tables.sqlitetypes import declared_for, types_for
+from dlbackup.tables.sqlitetypes import declared_for, real_literal, text_literal, types_for
 from dlbackup.tables.types import Dialect, written_as
 
 Generation = Literal["1.3", "1.4", "1.5"]
@@ -326,13 +326,11 @@ def _form_in_sqlite(column: Column, value_type: str) -> Form:
 
 
 def _real(text: str) -> str:
-    """Return a number as SQLite takes it for the same one, which has no infinity by name."""
-    return {"inf": "9e999", "-inf": "-9e999"}.get(text) or repr(float(text))
+    return real_literal(float(text))
 
 
 def _text(text: str) -> str:
-    """Return a text, or its bytes where a script can't hold it: SQLite's command line changes line ends."""
-    return f"x'{text.encode().hex().upper()}'" if "\0" in text or "\r\n" in text else quote_literal(text)
+    return text_literal(text.encode()).decode()
 
 
 _RULES: dict[Dialect, _Rules] = {

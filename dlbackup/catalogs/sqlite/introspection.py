@@ -196,7 +196,7 @@ def _column(
     meant: str | None,
 ) -> Column:
     """Return a column's record: its type is what all of its values are."""
-    ints, others, reals, texts, blobs, nul, odd = kinds
+    ints, others, reals, texts, blobs, nul, line_ends = kinds
     numbers, words = ints and not (reals or texts or blobs), texts and not (ints or reals or blobs)
     empty = not (ints or reals or texts or blobs)
     plain = {
@@ -211,7 +211,7 @@ def _column(
     else:
         possible = (it for it in ("bigint", "VARCHAR", "BYTES", "REAL") if can_be(declared, it))
         kind = next((it for it in possible if empty or plain[it]), "ANY")
-    encoded = odd and written_as(kind) == "text"
+    encoded = (nul or line_ends) and written_as(kind) == "text"
     if nul and not encoded:
         raise Unsupported(
             f"column {name} holds texts with NUL beside values of other kinds, which a backup can't carry",

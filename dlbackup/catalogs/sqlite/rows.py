@@ -8,6 +8,7 @@ from dlbackup.errors import CatalogError
 from dlbackup.tables.definition import Column, Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import quote_identifier
+from dlbackup.tables.sqlitetypes import real_literal, text_literal
 from dlbackup.tables.types import Written, written_as
 
 ROWS_AT_ONCE = 2_000
@@ -19,9 +20,10 @@ _BY_SQLITE: dict[Written, str] = {
     "text": "quote({c})",
     "bytes": "quote({c})",
 }
-_ODD = "instr(cast({c} as blob), x'00') > 0 or instr(cast({c} as blob), x'0d0a') > 0"
-"""A text with NUL, or one whose line ends the command line of SQLite would change when it reads a script."""
-_ENCODED = f"case when {_ODD} then 'x''' || hex({{c}}) || '''' else quote({{c}}) end"
+_NUL = "instr(cast({c} as blob), x'00') > 0"
+_LINE_END = "instr(cast({c} as blob), x'0d0a') > 0"
+"""Of texts that hold it, the command line of SQLite would change the line ends when it reads a script."""
+_ENCODED = f"case when {_NUL} or {_LINE_END} then 'x''' || hex({{c}}) || '''' else quote({{c}}) end"
 
 
 def row_texts(connection: sqlite3.Connection, table: Table, where: str = "") -> Iterator[Block]:
@@ -60,11 +62,7 @@ def _writer(column: Column) -> Callable[[object], bytes]:
 
 
 def _odd_or_literal(value: object) -> bytes:
-    if isinstance(value, Text):
-        text = bytes(value)
-        if b"\0" in text or b"\r\n" in text:
-            return b"x'" + text.hex().upper().encode() + b"'"
-    return _literal(value)
+    return text_literal(bytes(value)) if isinstance(value, Text) else _literal(value)
 
 
 def _literal(value: object) -> bytes:
@@ -75,7 +73,7 @@ def _literal(value: object) -> bytes:
         case int():
             return b"%d" % value
         case float():
-            return {float("inf"): "9e999", float("-inf"): "-9e999"}.get(value, repr(value)).encode()
+            return real_literal(value).encode()
         case Text():
             return b"'" + bytes(value).replace(b"'", b"''") + b"'"
         case bytes():
@@ -102,12 +100,11 @@ def _checked(rows: list[bytes], table: Table) -> list[bytes]:
 
 
 def flags(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> Iterator[tuple[bool, ...]]:
-    """Yield of each column whether it holds integers, other ones than 0 and 1, reals, texts, bytes, NUL, odd texts."""
+    """Yield of each column whether it holds integers, other ones than 0 and 1, reals, texts, bytes, NUL, CR LF."""
     asked = (
         "max(typeof({c}) = 'integer'), max(typeof({c}) = 'integer' and {c} not in (0, 1)), max(typeof({c}) = 'real'),"
         " max(typeof({c}) = 'text'), max(typeof({c}) = 'blob'),"
-        " max(typeof({c}) = 'text' and instr(cast({c} as blob), x'00') > 0),"
-        f" max(typeof({{c}}) = 'text' and ({_ODD}))"
+        f" max(typeof({{c}}) = 'text' and {_NUL}), max(typeof({{c}}) = 'text' and {_LINE_END})"
     )
     for first in range(0, len(columns), _MOST_IN_SQL):
         run = columns[first : first + _MOST_IN_SQL]
