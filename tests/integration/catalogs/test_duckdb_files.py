@@ -5,8 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -14,6 +12,7 @@ import pytest
 import zstandard
 from support.cli import Cli
 from support.engines.engines import duckdb_cli, engine
+from support.files import contents, execute_in, held
 from support.lakes.in_files import FileLake, FileLakes
 from support.lakes.lakes import LakeKind
 
@@ -54,32 +53,6 @@ def one(file_lakes: FileLakes, tmp_path: Path) -> FileLake:
     return file_lakes.copy("inlined", "1.5.5", tmp_path)
 
 
-def _execute(path: Path, *statements: str) -> None:
-    with duckdb.connect(str(path)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
-@contextmanager
-def _held(path: Path, statement: str = "select 1") -> Iterator[subprocess.Popen[str]]:
-    """Have a process hold a file for writing, after it has executed a statement."""
-    program = f"import duckdb, sys; c = duckdb.connect({str(path)!r}); c.execute({statement!r}); print(1, flush=True)"
-    command = [sys.executable, "-c", program + "; sys.stdin.read()"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "1\n"
-            yield process
-        finally:
-            process.kill()
-
-
-def _contents(backup: Path) -> dict[str, object]:
-    """Return definitions and rows digests."""
-    with BackupReader(local(backup)) as reader:
-        return {entry.table.name: (entry.table, entry.content) for entry in reader.manifest.tables}
-
-
 def _text(backup: Path) -> bytes:
     with backup.open("rb") as file:
         return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True).read()
@@ -108,7 +81,7 @@ def test_duckdb_restores_it_without_dlbackup(lake: FileLake, tmp_path: Path, pyt
     """`zstd -dc BACKUP | duckdb NEW` makes the same catalog, which the engine reads as before."""
     backup = Path(dlbackup.dump(str(lake.path), tmp_path / "b.sql.zst").path)
     new = tmp_path / "new.ducklake"
-    _execute(new, "select 1")
+    execute_in(new, "select 1")
     new.unlink()
     with duckdb.connect() as connection:  # a file that old engines open too
         connection.execute(f"attach '{new}' as new (storage_version 'v1.0.0')")
@@ -116,7 +89,7 @@ def test_duckdb_restores_it_without_dlbackup(lake: FileLake, tmp_path: Path, pyt
     subprocess.run([duckdb_cli(), "-bail", str(new)], input=_text(backup), check=True, capture_output=True)
 
     again = Path(dlbackup.dump(str(new), tmp_path / "again.sql.zst").path)
-    assert _contents(again) == _contents(backup)
+    assert contents(again) == contents(backup)
     at = None if pytestconfig.option.long else ("first", "last")
     assert lake.read_by(at, new) == lake.read_by(at)
 
@@ -134,7 +107,7 @@ def test_cat_prints_rows_of_a_file(one: FileLake, tmp_path: Path, cli: Cli) -> N
 def test_what_is_only_in_the_wal_is_there(one: FileLake, tmp_path: Path) -> None:
     """Commits that no checkpoint has put into the file yet are dumped, and the WAL stays."""
     statement = "insert into ducklake_tag values (1, 1, null, 'in', 'the WAL')"
-    with _held(one.path, statement):
+    with held(one.path, statement):
         pass  # killed: only the WAL has it
     wal = Path(f"{one.path}.wal")
     assert wal.exists()
@@ -147,7 +120,7 @@ def test_what_is_only_in_the_wal_is_there(one: FileLake, tmp_path: Path) -> None
 
 def test_file_that_somebody_holds_is_refused_by_name(one: FileLake, tmp_path: Path, cli: Cli) -> None:
     """Who has it open for writing is named with program and pid, and can be waited for."""
-    with _held(one.path) as holder:
+    with held(one.path) as holder:
         refused = cli("dump", one.path, "-o", tmp_path / "b.sql.zst", "--json")
         assert refused.exit_code == 4
         assert (refused.json()["error"]["type"], refused.json()["transient"]) == ("Locked", True)
@@ -215,7 +188,7 @@ def test_what_is_no_catalog_is_refused(
     if name == "folder.ducklake":
         path.mkdir()
     elif name == "plain.ducklake":
-        _execute(path, "create table t (i int)")
+        execute_in(path, "create table t (i int)")
     elif name in contents:
         path.write_bytes(contents[name])
 
@@ -234,7 +207,7 @@ def test_newer_file_is_read_by_the_engine_that_is_named(one: FileLake, file_lake
     old = file_lakes.copy("plain", "1.3.2", tmp_path / "old")
     by_old = dlbackup.dump(str(old.path), tmp_path / "1.sql.zst", engine=engine("1.3.2").python)
     by_new = dlbackup.dump(str(old.path), tmp_path / "2.sql.zst")
-    assert _contents(Path(by_old.path)) == _contents(Path(by_new.path))
+    assert contents(Path(by_old.path)) == contents(Path(by_new.path))
 
 
 def test_read_only_folder_is_no_hindrance(one: FileLake, tmp_path: Path) -> None:
@@ -243,7 +216,7 @@ def test_read_only_folder_is_no_hindrance(one: FileLake, tmp_path: Path) -> None
     folder.mkdir()
     path = folder / "it's a # lake?.ducklake"
     shutil.copy(one.path, path)
-    with _held(path, "insert into ducklake_tag values (1, 1, null, 'k', 'v')"):
+    with held(path, "insert into ducklake_tag values (1, 1, null, 'k', 'v')"):
         pass
     folder.chmod(0o555)
     try:
@@ -256,7 +229,7 @@ def test_read_only_folder_is_no_hindrance(one: FileLake, tmp_path: Path) -> None
 def test_hard_values_are_the_same_again(one: FileLake, tmp_path: Path) -> None:
     """NUL in texts, also in nested ones, infinities, dates before Christ: what DuckDB replays is what was there."""
     nul = "'a' || chr(0) || 'b'"
-    _execute(
+    execute_in(
         one.path,
         "create table ducklake_inlined_data_77_1 (row_id bigint, begin_snapshot bigint, end_snapshot bigint, s varchar,"
         ' n struct("it\'s "" x" varchar, b varchar[])[], d date, f float, h uhugeint, e decimal(38,10), b blob)',
@@ -276,7 +249,7 @@ def test_hard_values_are_the_same_again(one: FileLake, tmp_path: Path) -> None:
         connection.execute(f"attach '{one.path}' as old (read_only)")
         differ = f"({rows.format('old')} except all {rows.format('new')})"
         assert connection.execute(f"select count(*) from {differ}").fetchall() == [(0,)]
-    assert _contents(Path(dlbackup.dump(str(new), tmp_path / "again.sql.zst").path)) == _contents(backup)
+    assert contents(Path(dlbackup.dump(str(new), tmp_path / "again.sql.zst").path)) == contents(backup)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +260,7 @@ def test_value_that_its_text_does_not_give_back_is_refused(
     type_: str, value: str, one: FileLake, tmp_path: Path
 ) -> None:
     """Where a value would be another one after a restore, nothing is written, and the way out is named."""
-    _execute(
+    execute_in(
         one.path,
         "create table ducklake_inlined_data_77_1"
         f" (row_id bigint, begin_snapshot bigint, end_snapshot bigint, v {type_})",
@@ -301,7 +274,7 @@ def test_value_that_its_text_does_not_give_back_is_refused(
 
 def test_what_else_is_in_the_file_is_named(one: FileLake, tmp_path: Path) -> None:
     """Tables, views, macros, indexes and the like are not in a backup, and each is named; none can lie to us."""
-    _execute(
+    execute_in(
         one.path,
         "create table mine (i int)",
         "create view ducklake_v as select 1",
@@ -334,7 +307,7 @@ def test_what_else_is_in_the_file_is_named(one: FileLake, tmp_path: Path) -> Non
 
 def test_two_catalogs_in_one_file(one: FileLake) -> None:
     """Where a file holds several, one has to be named."""
-    _execute(one.path, "create schema b", "create table b.ducklake_metadata as from main.ducklake_metadata")
+    execute_in(one.path, "create schema b", "create table b.ducklake_metadata as from main.ducklake_metadata")
 
     with pytest.raises(errors.Ambiguous, match="b, main"):
         dlbackup.info(str(one.path))
@@ -345,7 +318,7 @@ def test_two_catalogs_in_one_file(one: FileLake) -> None:
 
 def test_file_is_the_same_whatever_jobs(one: FileLake, tmp_path: Path) -> None:
     """A large table is read by several processes, and the backup has the same frames as by one."""
-    _execute(
+    execute_in(
         one.path,
         "insert into ducklake_file_column_stats"
         " select range, 1, 1, 100, 10, 0, 'it''s ' || range, range::varchar, false, null from range(600000)",
@@ -400,7 +373,7 @@ connection.execute("create table my_lake.afterwards (i int); detach my_lake")
     assert ran.returncode == 0, ran.stderr
     spec, said, used = json.loads(ran.stdout)
     assert (spec, "as other" in said, used) == (lake.engine.spec, True, version)
-    assert _contents(tmp_path / "own.sql.zst") == _contents(plain)
+    assert contents(tmp_path / "own.sql.zst") == contents(plain)
     with BackupReader(local(tmp_path / "own.sql.zst")) as own, BackupReader(local(plain)) as other:
         one, two = own.manifest.header.source, other.manifest.header.source
         assert (one.database, one.schema, one.storage_version) == (two.database, two.schema, two.storage_version)

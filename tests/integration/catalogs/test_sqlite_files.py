@@ -17,13 +17,12 @@ import zstandard
 from support.backups import assemble, take_apart
 from support.cli import Cli
 from support.faults.failures import failure
+from support.files import beside, contents
 from support.lakes.in_files import FileLake, FileLakes
 from support.lakes.lakes import LakeKind
 
 import dlbackup
 from dlbackup import RestoreOptions, errors
-from dlbackup.backupfile.reader import BackupReader
-from dlbackup.stores.folder import local
 
 _LAKES: list[tuple[LakeKind, str]] = [("plain", "1.3.2"), ("zoo", "1.4.4"), ("inlined", "1.5.5")]
 _MORE: list[tuple[LakeKind, str]] = [("inlined", "1.4.4"), ("plain", "1.5.1"), ("inlined", "1.5.1"), ("zoo", "1.5.5")]
@@ -67,22 +66,6 @@ def _execute(path: Path, *statements: str) -> None:
             connection.execute(statement)
 
 
-def _contents(path: Path) -> dict[str, object]:
-    """Return definitions and rows digests of a backup, or of a file."""
-    if path.name.endswith(".zst"):
-        with BackupReader(local(path)) as reader:
-            return {entry.table.name: (entry.table, entry.content) for entry in reader.manifest.tables}
-    made = path.with_name(f"contents-{time.monotonic_ns()}.sql.zst")
-    dlbackup.dump(f"sqlite:{path}", made)
-    found = _contents(made)
-    made.unlink()
-    return found
-
-
-def _beside(path: Path) -> set[str]:
-    return {found.name for found in path.parent.iterdir() if path.name in found.name} - {path.name}
-
-
 def _replay(text: bytes, into: Path) -> None:
     """Let SQLite's command line execute a backup; where there is none, the module that Python has of it."""
     if shutil.which("sqlite3"):
@@ -111,10 +94,10 @@ def test_what_was_dumped_is_restored(lake: FileLake, tmp_path: Path, pytestconfi
     with backup.open("rb") as file:
         text = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True).read()
     _replay(text, replayed)
-    assert _contents(new) == _contents(replayed) == _contents(backup)
+    assert contents(new) == contents(replayed) == contents(backup)
     assert lake.read_by(at, path=new) == lake.read_by(at, path=replayed) == lake.read_by(at)
     assert new.stat().st_mode & 0o777 == 0o600
-    assert (lake.path.read_bytes(), _beside(lake.path)) == (before, set())
+    assert (lake.path.read_bytes(), beside(lake.path)) == (before, set())
 
 
 def test_values_that_sqlite_keeps_otherwise_than_declared(one: FileLake, tmp_path: Path) -> None:
@@ -190,23 +173,23 @@ def test_live_file_is_replaced_for_all_who_have_it_open(one: FileLake, backup: P
         assert client.execute("select max(snapshot_id) from ducklake_snapshot").fetchone() == old
         assert client.execute("select i from mine").fetchall() == [(42,)]
     failure(refused, 4, "has snapshots that the backup has not")
-    assert _contents(one.path) == _contents(backup)
+    assert contents(one.path) == contents(backup)
     kept = Path(done.json()["replaced"])
     with closing(sqlite3.connect(kept)) as before:
         assert before.execute("select max(snapshot_id) from ducklake_snapshot").fetchone() == (old[0] + 1,)
-    assert _beside(one.path) == {kept.name}
+    assert beside(one.path) == {kept.name}
 
 
 def test_reader_in_a_transaction_keeps_the_old_state(one: FileLake, backup: Path) -> None:
     """A reader in the default journal mode makes the replacement wait, and then fail, with nothing changed."""
-    before = _contents(one.path)
+    before = contents(one.path)
     with closing(sqlite3.connect(one.path, isolation_level=None)) as reader:
         reader.execute("begin")
         reader.execute("select count(*) from ducklake_snapshot").fetchone()
         with pytest.raises(errors.Locked):
             dlbackup.restore(backup, str(one.path), REPLACE)
-    assert _contents(one.path) == before
-    assert _beside(one.path) == set()
+    assert contents(one.path) == before
+    assert beside(one.path) == set()
 
 
 def test_writer_is_waited_for_and_named(one: FileLake, tmp_path: Path) -> None:
@@ -266,9 +249,9 @@ def test_forged_backup_is_refused_and_nothing_of_it_runs(kind: str, backup: Path
 
 def test_killed_at_any_point_old_or_new_is_there(one: FileLake, backup: Path, pytestconfig: pytest.Config) -> None:
     """Wherever a restore into a live file is killed, what is read then is the old catalog or the new one, whole."""
-    new = _contents(backup)
+    new = contents(backup)
     _execute(one.path, _COMMIT)
-    kept, old = one.path.read_bytes(), _contents(one.path)
+    kept, old = one.path.read_bytes(), contents(one.path)
     points = random.Random(pytestconfig.option.seed)
     command = [sys.executable, "-m", "dlbackup", "-q", "restore", str(backup), str(one.path), "--replace"]
     command.append("--discard-newer")
@@ -283,7 +266,7 @@ def test_killed_at_any_point_old_or_new_is_there(one: FileLake, backup: Path, py
         time.sleep(points.uniform(0.3, longest))
         process.send_signal(signal.SIGKILL)
         process.wait()
-        assert _contents(one.path) in (old, new)
+        assert contents(one.path) in (old, new)
 
 
 @pytest.fixture
@@ -304,4 +287,4 @@ def test_file_is_known_by_its_first_bytes(odd: Path, one: FileLake, tmp_path: Pa
     backup = dlbackup.dump(str(odd), tmp_path / "odd.sql.zst")
     new = odd.with_name("new one?.sqlite")
     dlbackup.restore(backup, str(new))
-    assert _contents(new) == _contents(tmp_path / "odd.sql.zst")
+    assert contents(new) == contents(tmp_path / "odd.sql.zst")

@@ -7,8 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -17,6 +16,7 @@ from support.cli import Cli
 from support.engines.engines import engine, with_sqlite
 from support.faults.failures import json_failure
 from support.faults.faults import engine_that
+from support.files import beside, held
 from support.lakes.in_files import FileLake, FileLakes, Hashes
 from support.lakes.lakes import LakeKind
 
@@ -51,24 +51,6 @@ def one(file_lakes: FileLakes, tmp_path: Path) -> FileLake:
     return file_lakes.copy("plain", "1.4.4", tmp_path)
 
 
-def _beside(path: Path) -> set[str]:
-    """Return what stands in a file's folder and is named like it."""
-    return {found.name for found in path.parent.iterdir() if path.name in found.name} - {path.name}
-
-
-@contextmanager
-def _holding(path: Path) -> Iterator[subprocess.Popen[str]]:
-    program = f"import duckdb, sys; c = duckdb.connect({str(path)!r}); print(1, flush=True); sys.stdin.read()"
-    command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "1\n"
-            yield process
-        finally:
-            process.kill()
-
-
 def _read(hashes: Hashes) -> Hashes:
     """Return what an engine could read: the older ones fail over inlined rows of columns that were renamed since."""
     found = {table: said for table, said in hashes.items() if " rows, " in said}
@@ -94,7 +76,7 @@ def test_every_snapshot_reads_as_before_and_the_way_back_is_walked(
     assert dlbackup.check(str(lake.path)).ok
     assert Path(result["replaced"]).read_bytes() == bytes_before
     assert lake.read_by(at, path=Path(result["replaced"])) == before
-    assert _beside(lake.path) == {Path(result["replaced"]).name}
+    assert beside(lake.path) == {Path(result["replaced"]).name}
 
     pasted = cli(*shlex.split(result["way_back"]["command"])[1:])
 
@@ -118,7 +100,7 @@ def test_what_the_engine_loses_is_mended_or_refused(file_lakes: FileLakes, cli: 
     assert (planned["blockers"], planned["locks_available"]) == ([], 0)
     assert "older DuckDBs can't open the file" in " ".join(planned["warnings"])
     json_failure(refused, 4, "partial-file-lists")
-    assert (lake.path.read_bytes(), _beside(lake.path)) == (before, set())
+    assert (lake.path.read_bytes(), beside(lake.path)) == (before, set())
     mended = cli("migrate", lake.path, "--json").json()["mends"]
     assert {mend["rule"] for mend in mended if mend["rows"]} == losses
 
@@ -156,7 +138,7 @@ def test_engine_that_fails_has_changed_nothing(fault: str, one: FileLake, cli: C
     failed = json_failure(done, 5, words)
     assert failed["outcome"] == "unchanged"
     assert dlbackup.verify(cli.cwd / failed["backup"]).ok
-    assert (one.path.read_bytes(), _beside(one.path)) == (before, set())
+    assert (one.path.read_bytes(), beside(one.path)) == (before, set())
 
 
 def test_other_things_in_the_file_are_kept(one: FileLake, cli: Cli) -> None:
@@ -172,7 +154,7 @@ def test_other_things_in_the_file_are_kept(one: FileLake, cli: Cli) -> None:
 
 def test_held_file_is_waited_for(one: FileLake, cli: Cli) -> None:
     """Who has the file open is named; --wait waits for that."""
-    with _holding(one.path) as holder:
+    with held(one.path) as holder:
         json_failure(cli("migrate", one.path, "--json"), 4, f"pid {holder.pid}")
         json_failure(cli("plan", one.path, "--json"), 4, f"pid {holder.pid}")
         begun = time.monotonic()
@@ -222,7 +204,7 @@ def test_killed_at_any_point_old_or_new_is_there(
     subprocess.run(command, check=True, capture_output=True)
     longest = time.monotonic() - begun
     for _ in range(pytestconfig.option.kill_points or _KILLS):
-        for name in _beside(one.path):
+        for name in beside(one.path):
             if name.endswith(("-journal", "-wal", "-shm")):  # of a file that is about to be another
                 one.path.with_name(name).unlink()
         one.path.write_bytes(kept)
@@ -238,7 +220,7 @@ def test_killed_at_any_point_old_or_new_is_there(
             assert dlbackup.check(str(one.path)).ok
     one.path.write_bytes(kept)
     dlbackup.migrate(str(one.path), dlbackup.MigrateOptions(backup_dir=cli.cwd))
-    assert {name.partition(".replaced-")[0] for name in _beside(one.path)} == {one.path.name}
+    assert {name.partition(".replaced-")[0] for name in beside(one.path)} == {one.path.name}
 
 
 def _version_of(path: Path) -> str:
@@ -264,7 +246,7 @@ def test_interrupted_migration_leaves_nothing(number: signal.Signals, one: FileL
         process.stderr.read()  # to its end: what can't be said any more would be another exit code
 
     assert process.returncode == 130
-    assert (one.path.read_bytes(), _beside(one.path)) == (before, set())
+    assert (one.path.read_bytes(), beside(one.path)) == (before, set())
 
 
 @pytest.mark.parametrize("ending", ["ducklake", "sqlite"])
@@ -297,7 +279,7 @@ def test_next_migration_is_rehearsed_on_a_scratch_file(file_lakes: FileLakes, cl
     assert verified["rehearsal"] == "passed"
     assert {finding["rule"] for finding in verified["findings"] if finding["mended"]} >= {"partial-file-lists"}
     assert (drilled["ok"], drilled["rehearsed_to"]) == (True, "1.0")
-    assert (lake.path.read_bytes(), _beside(lake.path)) == (before, set())
+    assert (lake.path.read_bytes(), beside(lake.path)) == (before, set())
 
 
 @pytest.mark.parametrize("version", ["1.3.2", "1.4.4", "1.5.1"])
@@ -319,7 +301,7 @@ def test_live_sqlite_file_is_migrated(version: str, file_lakes: FileLakes, cli: 
     assert planned["blockers"] == []
     assert lake.read_by(None, reader=with_sqlite(engine("1.5.5"))) == before
     assert dlbackup.check(str(lake.path)).ok
-    assert _beside(lake.path) == {Path(result["replaced"]).name}
+    assert beside(lake.path) == {Path(result["replaced"]).name}
 
     pasted = cli(*shlex.split(result["way_back"]["command"])[1:])
 
@@ -332,7 +314,7 @@ def test_sqlite_file_that_some_migration_would_damage(file_lakes: FileLakes, cli
     doubles = file_lakes.copy("inlined", "1.4.4", tmp_path, "sqlite")
     bytes_before = doubles.path.read_bytes()
     json_failure(cli("migrate", doubles.path, "--json"), 4, "inlined-double-rows")
-    assert (doubles.path.read_bytes(), _beside(doubles.path)) == (bytes_before, set())
+    assert (doubles.path.read_bytes(), beside(doubles.path)) == (bytes_before, set())
     accepted = cli("migrate", doubles.path, "--accept-loss", "inlined-double-rows", "--json")
     assert accepted.json()["outcome"] == "migrated", accepted.stderr
 
@@ -342,7 +324,7 @@ def test_sqlite_file_that_some_migration_would_damage(file_lakes: FileLakes, cli
     loses = "self.connection.execute('delete from __ducklake_metadata_lake.ducklake_data_file')"
     failed = cli("migrate", lake.path, "--engine", engine_that(tmp_path, after=loses), "--json")
     assert json_failure(failed, 5, "not what it should be")["outcome"] == "unchanged"
-    assert (lake.path.read_bytes(), _beside(lake.path)) == (bytes_before, set())
+    assert (lake.path.read_bytes(), beside(lake.path)) == (bytes_before, set())
 
 
 def test_sqlite_file_is_migrated_over_a_duckdb_file(file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
@@ -354,7 +336,7 @@ def test_sqlite_file_is_migrated_over_a_duckdb_file(file_lakes: FileLakes, cli: 
     fails = engine_that(tmp_path, after="raise RuntimeError('no more')")
     failed = cli("migrate", lake.path, "--staged", "--engine", fails, "--json")
     json_failure(failed, 1, "no more")
-    assert (lake.path.read_bytes(), _beside(lake.path)) == (bytes_before, set())
+    assert (lake.path.read_bytes(), beside(lake.path)) == (bytes_before, set())
     planned = cli("plan", lake.path, "--staged", "--json").json()
     done = cli("migrate", lake.path, "--staged", "--json")
 
@@ -379,5 +361,5 @@ def test_reader_in_a_transaction_keeps_a_migrated_sqlite_file_away(
         failed = cli("migrate", lake.path, "--json")
 
     assert json_failure(failed, 5, "is locked by a program")["outcome"] == "unchanged"
-    assert (lake.path.read_bytes(), _beside(lake.path)) == (before, set())
+    assert (lake.path.read_bytes(), beside(lake.path)) == (before, set())
     assert cli("migrate", lake.path).exit_code == 0

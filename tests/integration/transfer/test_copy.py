@@ -8,11 +8,11 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-import duckdb
 import pytest
 from support.cli import Cli
 from support.comparison import execute
 from support.engines.engines import Engine, engine, with_httpfs, with_sqlite
+from support.files import storage_of
 from support.lakes.in_files import FileLakes, Hashes
 from support.lakes.lakes import LakeFactory, hash_lake
 from support.servers.servers import Server
@@ -46,14 +46,6 @@ def _at(version: str, pytestconfig: pytest.Config) -> tuple[int | str, ...] | No
 
 def _dumped(address: str, folder: Path) -> dlbackup.Backup:
     return dlbackup.dump(address, f"{folder}/{len(list(folder.glob('*.zst')))}.sql.zst")
-
-
-def storage_of(path: Path) -> str:
-    """Return the storage version of a DuckDB file."""
-    with duckdb.connect() as connection:
-        connection.execute(f"attach '{path}' as f (read_only)")
-        query = "select tags['storage_version'] from duckdb_databases() where database_name = 'f'"
-        return str(connection.execute(query).fetchall()[0][0])
 
 
 def _writes_on(writer: Engine, address: str, schema: str) -> list[list[object]]:

@@ -15,13 +15,12 @@ import pytest
 from support.backups import Json, assemble, take_apart
 from support.cli import Cli
 from support.engines.engines import engine
+from support.files import beside, contents, execute_in, storage_of
 from support.lakes.in_files import FileLake, FileLakes
 from support.lakes.lakes import LakeKind
 
 import dlbackup
 from dlbackup import RestoreOptions, errors
-from dlbackup.backupfile.reader import BackupReader
-from dlbackup.stores.folder import local
 
 _LAKES: list[tuple[LakeKind, str]] = [("zoo", "1.4.4"), ("inlined", "1.5.5")]
 _MORE: list[tuple[LakeKind, str]] = [
@@ -56,42 +55,12 @@ def one(file_lakes: FileLakes, tmp_path: Path) -> FileLake:
 def backup(one: FileLake, tmp_path: Path) -> Path:
     """A backup of it; since then the lake has had another commit."""
     made = Path(dlbackup.dump(str(one.path), tmp_path / "b.sql.zst").path)
-    _execute(
+    execute_in(
         one.path,
         "insert into ducklake_snapshot select max(snapshot_id) + 1, now(), 1, 100, 100 from ducklake_snapshot",
         "insert into ducklake_tag values (1, 1, null, 'after', 'the backup')",
     )
     return made
-
-
-def _execute(path: Path, *statements: str) -> None:
-    with duckdb.connect(str(path)) as connection:
-        for statement in statements:
-            connection.execute(statement)
-
-
-def _contents(path: Path) -> dict[str, object]:
-    """Return definitions and rows digests of a backup, or of a file."""
-    if path.name.endswith(".zst"):
-        with BackupReader(local(path)) as reader:
-            return {entry.table.name: (entry.table, entry.content) for entry in reader.manifest.tables}
-    made = path.with_name(f"contents-{time.monotonic_ns()}.sql.zst")
-    dlbackup.dump(f"duckdb:{path}", made)
-    found = _contents(made)
-    made.unlink()
-    return found
-
-
-def _beside(path: Path) -> set[str]:
-    """Return what stands in a file's folder and is named like it."""
-    return {found.name for found in path.parent.iterdir() if path.name in found.name} - {path.name}
-
-
-def _storage(path: Path) -> str:
-    with duckdb.connect() as connection:
-        connection.execute("attach '{}' as f (read_only)".format(str(path).replace("'", "''")))
-        query = "select tags['storage_version'] from duckdb_databases() where database_name = 'f'"
-        return str(connection.execute(query).fetchall()[0][0])
 
 
 def test_restored_file_is_what_was_dumped(lake: FileLake, tmp_path: Path, pytestconfig: pytest.Config) -> None:
@@ -102,12 +71,12 @@ def test_restored_file_is_what_was_dumped(lake: FileLake, tmp_path: Path, pytest
     restored = dlbackup.restore(backup, str(new))
 
     assert (restored.replaced, restored.schema, restored.missing_data_files) == (None, "main", 0)
-    assert _contents(new) == _contents(backup)
+    assert contents(new) == contents(backup)
     assert new.stat().st_mode & 0o777 == 0o600
-    assert _storage(new) == _storage(lake.path)
+    assert storage_of(new) == storage_of(lake.path)
     at = None if pytestconfig.option.long else ("first", "last")
     assert lake.read_by(at, new) == lake.read_by(at)
-    assert _beside(new) == set()
+    assert beside(new) == set()
     assert dlbackup.check(str(new)).ok
 
 
@@ -117,29 +86,29 @@ def test_replaced_file_is_kept_and_comes_back(one: FileLake, backup: Path, cli: 
     program = "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]); c.execute(sys.argv[2]); os._exit(9)"
     last = "insert into ducklake_tag values (1, 1, null, 'in', 'the WAL')"
     subprocess.run([sys.executable, "-c", program, str(one.path), last], check=False)
-    assert _beside(one.path) == {"lake.ducklake.wal"}
-    before = _contents(one.path)
+    assert beside(one.path) == {"lake.ducklake.wal"}
+    before = contents(one.path)
 
     with pytest.raises(errors.NewerSnapshots):
         dlbackup.restore(backup, str(one.path), RestoreOptions(replace=True))
     restored = dlbackup.restore(backup, str(one.path), REPLACE)
 
     assert restored.replaced is not None
-    assert _contents(one.path) == _contents(backup)
-    assert _contents(Path(restored.replaced)) == before
-    assert _beside(one.path) == {Path(restored.replaced).name}
+    assert contents(one.path) == contents(backup)
+    assert contents(Path(restored.replaced)) == before
+    assert beside(one.path) == {Path(restored.replaced).name}
     assert one.path.stat().st_mode & 0o777 == 0o640
     assert restored.way_back is not None
     command = restored.way_back.command.replace("dlbackup ", f"{shlex.quote(sys.executable)} -m dlbackup ")
     subprocess.run(command, shell=True, check=True, capture_output=True)  # noqa: S602 - as a user pastes it
-    assert _contents(one.path) == before
+    assert contents(one.path) == before
 
 
 def test_replaced_file_is_dropped_where_that_is_wanted(one: FileLake, backup: Path, cli: Cli) -> None:
     """With --drop-replaced the old file is gone."""
     done = cli("restore", backup, one.path, "--replace", "--discard-newer", "--drop-replaced")
 
-    assert (done.exit_code, _beside(one.path)) == (0, set())
+    assert (done.exit_code, beside(one.path)) == (0, set())
     assert f"into the file {one.path}" in done.stdout
 
 
@@ -148,12 +117,12 @@ def test_what_would_be_lost_is_refused_by_name(one: FileLake, backup: Path, tmp_
     with pytest.raises(errors.NotEmpty, match="already holds 22 catalog tables") as caught:
         dlbackup.restore(backup, str(one.path))
     assert "--replace" in caught.value.hint
-    _execute(one.path, "create table mine (i int)", "create view seen as from mine", "create macro twice(x) as x * 2")
+    execute_in(one.path, "create table mine (i int)", "create view seen as from mine", "create macro twice(x) as x * 2")
     with pytest.raises(errors.HasDependents, match="table mine; view seen; macro twice"):
         dlbackup.restore(backup, str(one.path), REPLACE)
 
     plain, text, stale = tmp_path / "plain.duckdb", tmp_path / "text.duckdb", tmp_path / "gone.duckdb"
-    _execute(plain, "create table mine (i int)")
+    execute_in(plain, "create table mine (i int)")
     text.write_text("words")
     Path(f"{stale}.wal").write_text("a WAL whose file is gone")
     for path, words in ((plain, "table main.mine"), (text, "no DuckDB file"), (stale, "WAL of the restored file")):
@@ -172,7 +141,7 @@ def test_empty_file_may_be_filled(backup: Path, tmp_path: Path) -> None:
 
     dlbackup.restore(backup, str(path))
 
-    assert _contents(path) == _contents(backup)
+    assert contents(path) == contents(backup)
 
 
 def test_other_lake_is_not_taken_for_this_one(backup: Path, file_lakes: FileLakes, tmp_path: Path) -> None:
@@ -183,7 +152,7 @@ def test_other_lake_is_not_taken_for_this_one(backup: Path, file_lakes: FileLake
     with pytest.raises(errors.OtherLake):
         dlbackup.restore(backup, str(other.path), REPLACE)
     dlbackup.restore(backup, str(other.path), RestoreOptions(replace=True, other_lake=True))
-    assert _contents(other.path) == _contents(backup)
+    assert contents(other.path) == contents(backup)
 
 
 def test_held_file_is_not_replaced(one: FileLake, backup: Path) -> None:
@@ -192,7 +161,7 @@ def test_held_file_is_not_replaced(one: FileLake, backup: Path) -> None:
     for read_only in (True, False):
         with duckdb.connect(str(one.path), read_only=read_only), pytest.raises(errors.Locked, match=str(os.getpid())):
             dlbackup.restore(backup, str(one.path), REPLACE)
-    assert (one.path.read_bytes(), _beside(one.path)) == (before, set())
+    assert (one.path.read_bytes(), beside(one.path)) == (before, set())
 
 
 def test_only_one_restores_a_file(one: FileLake, backup: Path) -> None:
@@ -219,7 +188,7 @@ def test_storage_version_can_be_chosen(backup: Path, tmp_path: Path, cli: Cli) -
     assert (refused.exit_code, new.exists()) == (1, False)
     assert "--storage-version" in refused.stderr
     assert cli("restore", backup, new, "--storage-version", "v1.5.0").exit_code == 0
-    assert _storage(new) == "v1.5.0+"
+    assert storage_of(new) == "v1.5.0+"
 
 
 def test_data_path_is_moved(backup: Path, tmp_path: Path) -> None:
@@ -236,7 +205,7 @@ def test_backup_from_standard_input(backup: Path, tmp_path: Path, cli: Cli) -> N
     """A backup that is piped in is restored too."""
     new = tmp_path / "new.ducklake"
     assert cli("restore", "-", new, stdin=backup.read_bytes()).exit_code == 0
-    assert _contents(new) == _contents(backup)
+    assert contents(new) == contents(backup)
 
 
 def test_place_that_can_not_be_written_to(backup: Path, tmp_path: Path) -> None:
@@ -247,7 +216,7 @@ def test_place_that_can_not_be_written_to(backup: Path, tmp_path: Path) -> None:
 
 def test_no_room_is_said_and_nothing_is_left(one: FileLake, backup: Path, tmp_path: Path) -> None:
     """Where a file can't become as large as it has to be, the old one stays, and what was begun is gone."""
-    before = _contents(one.path)
+    before = contents(one.path)
     limited = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20));"
     limited += " sys.argv[0] = 'dlbackup'; runpy.run_module('dlbackup', run_name='__main__')"
     command = [sys.executable, "-c", limited, "restore", str(backup), str(one.path), "--replace", "--discard-newer"]
@@ -256,7 +225,7 @@ def test_no_room_is_said_and_nothing_is_left(one: FileLake, backup: Path, tmp_pa
 
     assert done.returncode == 1
     assert "can't be written" in done.stderr
-    assert (_contents(one.path), _beside(one.path)) == (before, set())
+    assert (contents(one.path), beside(one.path)) == (before, set())
 
 
 def test_no_room_for_rows_on_their_way(
@@ -276,7 +245,7 @@ def test_no_room_for_rows_on_their_way(
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_restore_leaves_nothing(number: signal.Signals, one: FileLake, backup: Path) -> None:
     """Asked to stop, it ends with 130; the file is as it was, and nothing lies beside it."""
-    before = _contents(one.path)
+    before = contents(one.path)
     command = [sys.executable, "-m", "dlbackup", "restore", str(backup), str(one.path), "--replace", "--discard-newer"]
     with subprocess.Popen([*command, "--max-rate", "1k"], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
@@ -284,7 +253,7 @@ def test_interrupted_restore_leaves_nothing(number: signal.Signals, one: FileLak
         process.send_signal(number)
         assert process.wait() == 130
 
-    assert (_contents(one.path), _beside(one.path)) == (before, set())
+    assert (contents(one.path), beside(one.path)) == (before, set())
 
 
 def test_kinds_are_not_mixed(backup: Path, tmp_path: Path, cli: Cli) -> None:
@@ -305,11 +274,11 @@ def test_symbolic_link_stays_one(one: FileLake, backup: Path, tmp_path: Path) ->
     last = "insert into ducklake_tag values (1, 1, null, 'in', 'the WAL')"
     subprocess.run([sys.executable, "-c", program, str(real), last], check=False)
 
-    assert _contents(one.path) == _contents(real)
+    assert contents(one.path) == contents(real)
     dlbackup.restore(backup, str(one.path), REPLACE)
 
     assert one.path.is_symlink()
-    assert _contents(real) == _contents(backup)
+    assert contents(real) == contents(backup)
 
 
 @pytest.mark.parametrize("kind", ["type", "statement", "row", "default"])
@@ -339,7 +308,7 @@ def test_forged_backup_is_refused_and_nothing_of_it_runs(kind: str, backup: Path
 
 def test_killed_at_any_point_old_or_new_is_there(one: FileLake, backup: Path, pytestconfig: pytest.Config) -> None:
     """Wherever a restore is killed, the file is the old one or the new one, whole; the next restore cleans up."""
-    old, new = _contents(one.path), _contents(backup)
+    old, new = contents(one.path), contents(backup)
     points = random.Random(pytestconfig.option.seed)
     command = [sys.executable, "-m", "dlbackup", "-q", "restore", str(backup), str(one.path), "--replace"]
     begun = time.monotonic()
@@ -359,18 +328,18 @@ def test_killed_at_any_point_old_or_new_is_there(one: FileLake, backup: Path, py
         assert there in (old, new)
         outcomes.add(there == new)
         for left in one.path.parent.glob("*.replaced-*"):
-            assert _contents(left) == old
+            assert contents(left) == old
             left.unlink()
     dlbackup.restore(backup, str(one.path), REPLACE)
-    assert _contents(one.path) == new
-    assert {name.partition(".replaced-")[0] for name in _beside(one.path)} == {"lake.ducklake"}
+    assert contents(one.path) == new
+    assert {name.partition(".replaced-")[0] for name in beside(one.path)} == {"lake.ducklake"}
 
 
 def _eventually(path: Path) -> dict[str, object]:
     """Return what is in a file once the processes of a killed one have noticed."""
     for _ in range(100):
         try:
-            return _contents(path)
+            return contents(path)
         except errors.Locked:
             time.sleep(0.1)
     raise AssertionError("somebody holds the file for ever")
