@@ -18,6 +18,7 @@ from dlbackup.engine.engine import Engine, check_opens
 from dlbackup.engine.statements import Target
 from dlbackup.errors import MigratedOtherwise, listed
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
+from dlbackup.health.rules import RULES
 from dlbackup.health.rules.rule import Rule
 from dlbackup.lake import conformance
 from dlbackup.lake.answers import rows_of
@@ -181,8 +182,10 @@ def keeps_rules(passage: Passage, catalog: Catalog, backup: VerifiedBackup, afte
 
 
 def _broken_rules(checked: Check) -> dict[str, str]:
-    """Return the errors among findings, by rule."""
-    return {finding.rule: finding.message for finding in checked.findings if finding.severity == "error"}
+    """Return the errors among findings that a migration could make, by rule."""
+    errors = {finding.rule: finding.message for finding in checked.findings if finding.severity == "error"}
+    own = {rule.name for rule in RULES if rule.engines_own}
+    return {rule: text for rule, text in errors.items() if rule not in own}
 
 
 def snapshot_span(snapshot: Snapshot) -> tuple[int, int]:

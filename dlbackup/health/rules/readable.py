@@ -264,6 +264,36 @@ RULES = (
         breaks=_is_cut,
     ),
     Rule(
+        name="renamed-inlined-column",
+        severity="error",
+        what="a column was renamed while its table had inlined rows, and the lake's schema was changed again since",
+        why="every read of the column fails with 'Referenced column ... not found', also where no inlined row is left:"
+        " DuckDB up to 1.5.1 reads an inlined table of an older schema version by the columns of the version before",
+        query=f"""
+        select i.table_id, i.table_name as name, o.column_name, n.column_name as renamed_to
+        from {{s}}.ducklake_inlined_data_tables i
+        join {_LIVING_TABLES} t on t.table_id = i.table_id
+        join (
+            select schema_version, min(begin_snapshot) as begin_snapshot
+            from {{s}}.ducklake_schema_versions
+            group by schema_version
+        ) v
+          on v.schema_version = i.schema_version
+        join {{s}}.ducklake_column n
+          on n.table_id = i.table_id and n.begin_snapshot = v.begin_snapshot and n.parent_column is null
+        join {{s}}.ducklake_column o
+          on o.table_id = n.table_id and o.column_id = n.column_id and o.end_snapshot = n.begin_snapshot
+        join {{s}}.ducklake_column c
+          on c.table_id = n.table_id and c.column_id = n.column_id and c.end_snapshot is null
+        where o.column_name <> n.column_name
+          and i.schema_version < (select max(schema_version) from {{s}}.ducklake_snapshot)
+        """,
+        since="0.3",
+        until="0.4",
+        advice="migrate to 1.0: DuckDB 1.5.2 or later reads it as it is",
+        engines_own=True,
+    ),
+    Rule(
         name="wide-table",
         severity="warning",
         what="a table has more columns than can be inlined on PostgreSQL, and its options don't forbid it",

@@ -66,6 +66,7 @@ class Rule:
         breaks: tells which of the rows that the query returns break the rule; by default all do.
         ids: the column whose numbers the mend's `{ids}` stands for.
         unreadable: with such a row, DuckDB loads nothing of the lake, whatever is asked.
+        engines_own: it is the version's engines that are wrong, and no migration to it made the catalog so.
     """
 
     name: str
@@ -81,6 +82,7 @@ class Rule:
     breaks: Breaks | None = None
     ids: str = ""
     unreadable: bool = False
+    engines_own: bool = False
 
     def __post_init__(self) -> None:
         """Take away the indentation that the statements have in the code."""

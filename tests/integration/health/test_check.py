@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.comparison import execute, schema_lines, server_digests
-from support.engines.engines import engine, engine_of
+from support.engines.engines import EngineError, engine, engine_of
 from support.lakes.lakes import LakeFactory, LakeKind, Lakes
 from support.rules.damages import DAMAGES, Damage
 from support.rules.patients import Patient, counts, patient_in
@@ -37,6 +37,8 @@ LEFT_BEHIND = {
     ("zoo", "0.3"): {"partial-file-lists"},
     ("zoo", "0.4"): {"variant-statistics-without-file"},
 }
+# Tables of the zoo that its own engine can't read any more.
+UNREADABLE = {("zoo", "0.3"), ("zoo", "0.4")}
 MIGRATING = {"AUTOMATIC_MIGRATION": True}
 # Attaches, waits until the file `go` is there, and goes on as if nothing had happened to the catalog.
 STALE_CLIENT = """
@@ -79,13 +81,14 @@ def patients(servers: Servers, lakes: Lakes) -> Iterator[Callable[[str], Patient
 
 @pytest.mark.parametrize(("kind", "spec"), HEALTHY)
 def test_healthy_lake_has_no_error(lake: LakeFactory, tmp_path: Path, kind: LakeKind, spec: str) -> None:
-    """A healthy lake of any engine gives no error, and the same findings from its backup."""
+    """A healthy lake of any engine gives no error but for what that can't read, and the same from its backup."""
     made = lake(kind, spec)
 
     found = check(made.url)
 
-    assert (found.ok, found.spec_version) == (True, spec)
-    assert _rules(found) == LEFT_BEHIND.get((kind, spec), set())
+    unreadable = {"renamed-inlined-column"} if (kind, spec) in UNREADABLE else set()
+    assert (found.ok, found.spec_version) == (not unreadable, spec)
+    assert _rules(found) == LEFT_BEHIND.get((kind, spec), set()) | unreadable
     assert check(dump(made.url, tmp_path).path) == found
 
 
@@ -118,6 +121,33 @@ def test_well_migrated_lake_has_no_error(lake: LakeFactory, tmp_path: Path, kind
     assert check(dump(made.url, tmp_path).path) == found
 
 
+@pytest.mark.parametrize("spec", ["0.3", "0.4"])
+def test_renamed_columns_of_inlined_rows_are_found(database: str, tmp_path: Path, spec: str) -> None:
+    """The spec version's own engine can't read such a table any more, and check says so; migrated, it is in order."""
+    old, newest = engine_of(spec), engine("1.5.5")
+    steps = [
+        "create table lake.t (i integer, s varchar)",
+        "insert into lake.t values (1, 'a')",
+        "alter table lake.t rename column s to t",
+        "insert into lake.t values (2, 'b')",
+    ]
+    read = "select * from lake.t order by i"
+    old.run(database, "public", steps, data_path=tmp_path / "data", options={"DATA_INLINING_ROW_LIMIT": 10})
+    assert check(database).findings == ()
+    assert old.run(database, "public", [read])[0] == [[1, "a"], [2, "b"]]
+
+    old.run(database, "public", ["create table lake.another (i integer)"])
+
+    with pytest.raises(EngineError, match="not found in FROM clause"):
+        old.run(database, "public", [read])
+    found = check(database)
+    assert (found.ok, _rules(found)) == (False, {"renamed-inlined-column"})
+    assert check(dump(database, tmp_path).path) == found
+    engine("1.5.5").run(database, "public", [], options=MIGRATING)
+    assert newest.run(database, "public", [read])[0] == [[1, "a"], [2, "b"]]
+    assert check(database).ok
+
+
 def test_migrations_that_damage_are_found_with_mends(lake: LakeFactory) -> None:
     """What the migrations of DuckDB 1.4.4 and 1.5.1 break is named with SQL, after which no error is left."""
     for spec, versions, damaged in (
@@ -137,7 +167,8 @@ def test_migrations_that_damage_are_found_with_mends(lake: LakeFactory) -> None:
         for finding in found.findings:
             if finding.rule in damaged:
                 execute(made.url, finding.mend)
-        assert {f.rule for f in check(made.url).findings if f.severity == "error"} == set()
+        left = {f.rule for f in check(made.url).findings if f.severity == "error"}
+        assert left == (set() if versions[-1] == "1.5.5" else {"renamed-inlined-column"})
 
 
 def test_marks_of_a_stale_client_are_found_with_mends(lake: LakeFactory, tmp_path: Path) -> None:

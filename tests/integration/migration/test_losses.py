@@ -353,7 +353,7 @@ def test_what_can_t_be_read_can_t_be_accepted(lake: LakeFactory, cli: Cli) -> No
 
 @pytest.mark.parametrize("kind", ["plain", "zoo"])
 def test_what_1_5_1_loses_is_mended(lake: LakeFactory, cli: Cli, kind: LakeKind) -> None:
-    """With the mends its result means the same as before, can be read and compacted, and check finds no error."""
+    """With the mends its result means the same, can be read and compacted, and check finds no error that it made."""
     made = lake(kind, "0.3")
     old = engine("1.5.1")
 
@@ -361,7 +361,9 @@ def test_what_1_5_1_loses_is_mended(lake: LakeFactory, cli: Cli, kind: LakeKind)
 
     assert answer["to_version"] == "0.4"
     assert {"unreadable-defaults", "schema-versions-at-one-snapshot"} <= {mend["rule"] for mend in answer["mends"]}
-    assert cli("check", made.url).exit_code == 0
+    found = cli("check", made.url, "--json").json()["findings"]
+    errors = {finding["rule"] for finding in found if finding["severity"] == "error"}
+    assert errors == ({"renamed-inlined-column"} if kind == "zoo" else set())  # 1.5.1 is wrong there by itself
     table = "sales.customers" if kind == "plain" else "t_basic"
     old.run(made.url, made.schema, [f"select * from lake.{table}", "call ducklake_merge_adjacent_files('lake')"])
 

@@ -376,6 +376,17 @@ update ducklake_column set column_type = 'float64', begin_snapshot = :head where
   (table_id, column_id, begin_snapshot, end_snapshot, column_order, column_name, column_type, nulls_allowed)
   select table_id, column_id, 1, :head, column_order, column_name, 'float32', true from ducklake_column where :column;
   update :stats set min_value = '0.1', max_value = '0.1' where column_id = 1 and table_id = :table;
+--@ renamed-inlined-column | 0.3 | another name before the version of an inlined table
+insert into ducklake_column (column_id, begin_snapshot, end_snapshot, table_id, column_order, column_name, column_type)
+  select c.column_id, 1, v.begin_snapshot, c.table_id, c.column_order, 'before', c.column_type
+  from ducklake_column c join ducklake_inlined_data_tables i on i.table_id = c.table_id
+  join ducklake_schema_versions v on v.schema_version = i.schema_version
+  join ducklake_table t on t.table_id = c.table_id and t.end_snapshot is null
+  where c.end_snapshot is null and c.parent_column is null and c.begin_snapshot <= v.begin_snapshot
+    and i.schema_version < (select max(schema_version) from ducklake_snapshot)
+  order by c.column_id, i.schema_version limit 1;
+update ducklake_column c set begin_snapshot = o.end_snapshot from ducklake_column o
+  where o.column_name = 'before' and c.table_id = o.table_id and c.column_id = o.column_id and c.end_snapshot is null;
 --@ wide-table | 0.4 1.0 | more columns than PostgreSQL has
 insert into ducklake_column (table_id, column_id, begin_snapshot, column_order, column_name, column_type, nulls_allowed,
   default_value_type) select :table, 1000 + n, :head, 1000 + n, 'c' || n, 'int32', true, 'literal' from
