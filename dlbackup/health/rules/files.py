@@ -112,6 +112,8 @@ RULES = (
               or file_format is null
               or file_format <> 'parquet'
               or row_id_start < 0
+              or footer_size < 0
+              or footer_size >= file_size_bytes
             """,
             """
             select 'delete file', delete_file_id

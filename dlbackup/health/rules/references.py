@@ -217,7 +217,8 @@ RULES = (
         what="a partitioned data file has not one value for each key of its partition",
         why="reads with a filter on the partition key miss rows or fail",
         query="""
-        select f.data_file_id, f.partition_id, coalesce(v.found, 0) as found, coalesce(k.wanted, 0) as wanted
+        select f.data_file_id, f.partition_id, coalesce(v.found, 0) as found, coalesce(k.wanted, 0) as wanted,
+               coalesce(x.fitting, 0) as fitting
         from {s}.ducklake_data_file f
         left join (
             select data_file_id, count(*) as found
@@ -225,11 +226,20 @@ RULES = (
             group by data_file_id
         ) v on v.data_file_id = f.data_file_id
         left join (
+            select d.data_file_id, count(*) as fitting
+            from {s}.ducklake_file_partition_value p
+            join {s}.ducklake_data_file d on d.data_file_id = p.data_file_id
+            join {s}.ducklake_partition_column c
+              on c.partition_id = d.partition_id and c.partition_key_index = p.partition_key_index
+            group by d.data_file_id
+        ) x on x.data_file_id = f.data_file_id
+        left join (
             select partition_id, count(*) as wanted
             from {s}.ducklake_partition_column
             group by partition_id
         ) k on k.partition_id = f.partition_id
-        where f.partition_id is not null and coalesce(v.found, 0) <> coalesce(k.wanted, 0)
+        where f.partition_id is not null
+          and (coalesce(v.found, 0) <> coalesce(k.wanted, 0) or coalesce(x.fitting, 0) <> coalesce(k.wanted, 0))
         """,
     ),
     Rule(

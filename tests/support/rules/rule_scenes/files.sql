@@ -21,6 +21,13 @@ insert into ducklake_data_file (data_file_id, record_count, file_size_bytes, pat
 --= data file, id 57
 --= data file, id 58
 
+--@ file-counts | 0.2 1.0
+insert into ducklake_data_file (data_file_id, record_count, file_size_bytes, footer_size, path, path_is_relative,
+  file_format) values (1, 1, 9, 8, 'a', true, 'parquet'), (2, 1, 9, 0, 'a', true, 'parquet'),
+  (3, 1, 9, null, 'a', true, 'parquet'), (50, 1, 9, -1, 'a', true, 'parquet'), (51, 1, 9, 9, 'a', true, 'parquet');
+--= data file, id 50
+--= data file, id 51
+
 --@ file-counts | 1.0
 insert into ducklake_data_file (data_file_id, record_count, file_size_bytes, path, path_is_relative, file_format,
   row_id_start) values (1, 1, 1, 'a', true, 'parquet', 0),

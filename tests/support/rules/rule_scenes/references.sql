@@ -130,10 +130,22 @@ insert into ducklake_file_partition_value (data_file_id, partition_key_index) va
 insert into ducklake_data_file (data_file_id, partition_id) values (11, 1), (12, 2), (13, null), (14, 4), (50, 1),
   (51, 2),
   (52, 2), (53, 3);
---= data_file_id 50, partition_id 1, found 1, wanted 2
---= data_file_id 51, partition_id 2, found 2, wanted 1
---= data_file_id 52, partition_id 2, found 0, wanted 1
---= data_file_id 53, partition_id 3, found 1, wanted 0
+--= data_file_id 50, partition_id 1, found 1, wanted 2, fitting 1
+--= data_file_id 51, partition_id 2, found 2, wanted 1, fitting 1
+--= data_file_id 52, partition_id 2, found 0, wanted 1, fitting 0
+--= data_file_id 53, partition_id 3, found 1, wanted 0, fitting 0
+
+--@ partition-values | 0.2 1.0
+-- values for keys that the partition has not, one key beside
+insert into ducklake_partition_column (partition_id, partition_key_index) values (1, 0), (2, 0), (2, 1);
+insert into ducklake_file_partition_value (data_file_id, partition_key_index) values (11, 0), (12, 0), (12, 1),
+  (50, 1), (51, -1), (52, null), (53, 0), (53, 2);
+insert into ducklake_data_file (data_file_id, partition_id) values (11, 1), (12, 2), (50, 1), (51, 1), (52, 1),
+  (53, 2);
+--= data_file_id 50, partition_id 1, found 1, wanted 1, fitting 0
+--= data_file_id 51, partition_id 1, found 1, wanted 1, fitting 0
+--= data_file_id 52, partition_id 1, found 1, wanted 1, fitting 0
+--= data_file_id 53, partition_id 2, found 2, wanted 2, fitting 1
 
 --@ partition-value-of-other-table | 0.2 1.0
 insert into ducklake_data_file (data_file_id, table_id) values (11, 1), (50, 2);
