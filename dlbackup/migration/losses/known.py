@@ -76,7 +76,7 @@ def known_losses(snapshot: Snapshot, step: Step, *, unreadable: bool = True) -> 
 
 
 def _is_left_unreadable(rule: Rule) -> bool:
-    return rule.unreadable or rule.name == _CUT_NAMES
+    return rule.unreadable or rule.name in _FAILING
 
 
 def _unmended(finding: Finding) -> Loss:
@@ -87,7 +87,7 @@ def _unmended(finding: Finding) -> Loss:
         part="",
         mendable=False,
         before=[],
-        unreadable=finding.rule != _CUT_NAMES,
+        unreadable=finding.rule not in _FAILING,
     )
 
 
@@ -98,7 +98,7 @@ def refuse_unknown(names: Iterable[str]) -> None:
     Raises:
         UsageError: one is no loss that can be accepted.
     """
-    known = sorted((*_RULES, _CUT_NAMES))
+    known = sorted((*_RULES, *_FAILING))
     for name in names:
         if name not in known:
             raise UsageError(
@@ -128,8 +128,17 @@ def mend(mending: Mending, losses: tuple[Loss, ...]) -> list[tuple[str, int]]:
     return done
 
 
-_CUT_NAMES = "cut-column-name"
-"""The rule of `health` for a table that is unreadable, while the rest of the lake is not."""
+_FAILING = frozenset(
+    {
+        *("cut-column-name", "column-once", "name-once", "table-without-columns"),
+        *("schema-once", "schema-of-object", "snapshot-once", "one-head-snapshot"),
+    }
+)
+"""
+Rules of `health` for what engines of every version fail at, in one table or as soon as they look.
+
+The migration fails too, or leaves the catalog so that clients do: it is refused, unless somebody accepts that by name.
+"""
 _FIRST_1_5 = ("1.5.0", "1.5.1")
 RULES = (
     KnownLoss(

@@ -368,6 +368,26 @@ def test_what_1_5_1_loses_is_mended(lake: LakeFactory, cli: Cli, kind: LakeKind)
     old.run(made.url, made.schema, [f"select * from lake.{table}", "call ducklake_merge_adjacent_files('lake')"])
 
 
+_AT_ONCE = [
+    "begin",
+    "create table lake.t (i integer, s varchar)",
+    "alter table lake.t rename s to s2",
+    "commit",
+    "insert into lake.t values (1, 'x')",
+]
+
+
+def test_what_engines_fail_at_is_refused(database: str, cli: Cli, tmp_path: Path) -> None:
+    """Migrated, reads of such a table would end the client's DuckDB: `check`, `plan` and `migrate` say the same."""
+    _made(database, tmp_path / "data", _AT_ONCE)
+    found = cli("check", database, "--json").json()["findings"]
+    planned = cli("plan", database, "--json")
+
+    assert "column-once" in {finding["rule"] for finding in found if finding["severity"] == "error"}
+    assert (planned.exit_code, [loss["rule"] for loss in planned.json()["losses"]]) == (4, ["column-once"])
+    assert "accept it by name with --accept-loss column-once" in _refused(cli, database)
+
+
 _LONG = "a_column_name_that_has_so_many_bytes_that_postgresql_cuts_it_at_63_of_them"
 _NAMED = [f"create table lake.t (i integer, {_LONG} varchar)", "insert into lake.t values (1, 'x')"]
 
