@@ -312,9 +312,16 @@ def _as_engines_make(table: Table) -> bool:
 
 def _column(table: str, column: _Attribute, parts: _Parts) -> Column:
     if column.computed:
-        raise Unsupported(f"column {column.name} of table {table} is generated")
+        raise Unsupported(
+            f"column {column.name} of table {table} is generated, and DuckLake made no such column",
+            f"drop it (ALTER TABLE {table} DROP COLUMN {column.name}); a view can compute the same",
+        )
     if not column.built_in:
-        raise Unsupported(f"column {column.name} of table {table} has a type that is not built in: {column.type}")
+        raise Unsupported(
+            f"column {column.name} of table {table} has a type that is not built in: {column.type}",
+            "a backup carries the types that DuckLake uses: give it the one that DuckLake made it with (ALTER TABLE ..."
+            " ALTER COLUMN ... TYPE ...)",
+        )
     numbered = {it.column for it in parts.numberings[column.oid] if it.is_carried}
     return Column(
         name=column.name,
