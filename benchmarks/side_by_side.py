@@ -5,7 +5,9 @@ Run dlbackup and what people would use instead, in turn, on one catalog, and pri
 
 Jobs: dump, base (the next backups), restore, verify, check, migrate, start, own (dump, verify and restore without
 most peers), many (dump and restore of a catalog of thousands of tables), files-dump, files-verify, files-restore and
-files-copy (of the lakes that `benchmarks/files.py` made in files beside DATABASE).
+files-copy (of the lakes that `benchmarks/files.py` made in files beside DATABASE), stores-dump, stores-verify,
+stores-restore and stores-cat (in a folder and at the URL in STORE, which the cloud's own variables let in to, with and
+without age; the first makes what the others read).
 libpq's environment says where the server is; DATABASE was made by `benchmarks/catalog.py`, and the scratch
 databases `<DATABASE>_restored` and `<DATABASE>_migrated` are made and dropped here. pg_dump, psql, pg_restore
 and zstd must be on PATH, and pg_dump must not be older than the server.
@@ -23,6 +25,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from dlbackup.stores.age.x25519 import SecretKey
 
 
 @dataclass
@@ -230,6 +234,53 @@ def files_copy_contenders(database: str, folder: Path) -> Iterator[Contender]:
         yield Contender(f"copy: {name}", command, _cleared(database, file[2]))
 
 
+def _stores(folder: Path) -> dict[str, tuple[str, str, str]]:
+    """Return for each kind of store its place, how a dump writes there, and how it is read."""
+    key = folder / "key.txt"
+    if not key.exists():
+        key.write_text(SecretKey.generate().text())
+    to, opens = f"--encrypt-to {SecretKey.parse(key.read_text()).public}", f"--identity {key}"
+    url = os.environ["STORE"]
+    return {
+        "folder": (f"{folder}/plain", "", ""),
+        "folder, age": (f"{folder}/age", to, opens),
+        "object storage": (f"{url}/plain", "", ""),
+        "object storage, age": (f"{url}/age", to, opens),
+    }
+
+
+def stores_dump_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    """Read back, proved and recorded, as every dump into a store is."""
+    for name, (place, to, _) in _stores(folder).items():
+        yield Contender(
+            f"dump: {name}", f"{sys.executable} -m dlbackup dump -q postgres:dbname={database} -o {place}/ {to}"
+        )
+
+
+def _newest(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield for each kind of store what a command needs to read its newest backup."""
+    for name, (place, _, opens) in _stores(folder).items():
+        listed = [sys.executable, "-m", "dlbackup", "list", place, "--json"]
+        said = json.loads(subprocess.run(listed, check=True, stdout=subprocess.PIPE).stdout)
+        yield name, f"{opens} {place}/{said['backups'][0]['name']}"
+
+
+def stores_verify_contenders(_: str, folder: Path) -> Iterator[Contender]:
+    for name, backup in _newest(folder):
+        yield Contender(f"verify: {name}", f"{sys.executable} -m dlbackup verify -q {backup}")
+
+
+def stores_restore_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    for name, backup in _newest(folder):
+        command = f"{sys.executable} -m dlbackup restore -q {backup} postgres:dbname={database}_restored"
+        yield Contender(f"restore: {name}", command, _cleared(database))
+
+
+def stores_cat_contenders(_: str, folder: Path) -> Iterator[Contender]:
+    for name, backup in _newest(folder):
+        yield Contender(f"cat: {name}", f"{sys.executable} -m dlbackup cat {backup} ducklake_table")
+
+
 JOBS = {
     "dump": dump_contenders,
     "base": base_contenders,
@@ -244,6 +295,10 @@ JOBS = {
     "files-verify": files_verify_contenders,
     "files-restore": files_restore_contenders,
     "files-copy": files_copy_contenders,
+    "stores-dump": stores_dump_contenders,
+    "stores-verify": stores_verify_contenders,
+    "stores-restore": stores_restore_contenders,
+    "stores-cat": stores_cat_contenders,
 }
 
 
