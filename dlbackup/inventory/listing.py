@@ -16,8 +16,11 @@ from dlbackup.inventory import names
 from dlbackup.inventory.record import Drill, Journal, Record, read, when
 from dlbackup.stores.contract import Blob, Store, Where
 
-READERS = 8
-"""How many small files are read at once: what takes time is waiting for the store."""
+READERS = 32
+"""
+How many small files are read at once: what takes time is waiting for the store. 2,000 from one on the same machine take
+3.0 s by 8, 2.6 by 16 and by 32, of which 1.1 s are Python's; one that is further away gains by more.
+"""
 DONE = ("migrated", "unchanged", "rolled-back", "replaced")
 """How a migration's journal ends; with any other word its backup may still be needed."""
 State = Literal["good", "proven", "damaged", "unlisted"]

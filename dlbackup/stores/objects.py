@@ -23,6 +23,7 @@ from dlbackup.stores.contract import Blob, Readable, Sink
 from dlbackup.stores.explained import TIMEOUT_VARIABLE, CutOff, explained, is_cut_off
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import ClientConfig, ObjectStore, RetryConfig
 
 PART_BYTES = 16 << 20
@@ -30,6 +31,8 @@ PART_BYTES = 16 << 20
 SMALL_BYTES = 8 << 20
 """What is smaller is put by one request."""
 _UPLOADS_AT_ONCE = 2
+_OPENED_BYTES = 16 << 10
+"""What comes along when an object is opened: a record has one or two KiB, and is read by one request then."""
 _FIRST_READ_BYTES, _MOST_READ_BYTES = 256 << 10, 8 << 20
 _TIMEOUT_S = 60.0
 _RETRIES = 10
@@ -75,11 +78,25 @@ class Objects:
     @contextmanager
     def open(self, name: str) -> Iterator[Readable]:
         """Open an object; see `Store`. One that is replaced or deleted while it is open can't be read any more."""
-        import obstore
-
         with self.errors("read", name):
-            head = obstore.head(self.client, name)
-        yield _Object(store=self, name=name, size=head["size"], tag=head["e_tag"])
+            meta, data = _whole(lambda: self._beginning(name))
+        yield _Object(store=self, name=name, size=meta["size"], tag=meta["e_tag"], _data=data)
+
+    def _beginning(self, name: str) -> tuple["ObjectMeta", bytes]:
+        """Ask by one request for what an object is and how it begins, which is all of a record."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        try:
+            got = obstore.get(self.client, name, options={"range": (0, _OPENED_BYTES)})
+        except BaseError as exc:
+            if "416 Range Not Satisfiable" not in str(exc):
+                raise
+            return obstore.head(self.client, name), b""  # an empty one has no range at all
+        data = bytes(got.bytes())
+        if len(data) != min(got.meta["size"], _OPENED_BYTES):
+            raise CutOff
+        return got.meta, data
 
     def list(self) -> Iterator[Blob]:
         """Yield the objects; see `Store`."""

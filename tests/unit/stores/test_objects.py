@@ -123,7 +123,7 @@ def test_a_large_upload_outlasts_errors_of_the_store(
 def test_an_upload_whose_completion_is_never_answered_is_there(weed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
     """The store made the object and only errors came back: what is there is what was sent, so that is no failure."""
     with Failing(weed.port, COMPLETION, after=True) as failing:
-        store = _set(monkeypatch, weed.environment(failing.port) | {"DLBACKUP_STORE_TIMEOUT": "1"})
+        store = _set(monkeypatch, weed.environment(failing.port) | {"DLBACKUP_STORE_TIMEOUT": "3"})
         size = _large(store, "large")
         assert [(blob.name, blob.size) for blob in store.list()] == [("large", size)]
 
@@ -184,6 +184,20 @@ def test_an_answer_that_breaks_off_is_asked_for_again(
                 else:
                     assert _all_of(store, listing) == ([("some", _MIB)] if listing else data)
                     assert len(failing.failed) == times
+
+
+@pytest.mark.parametrize("size", [0, 1, 16 << 10, (16 << 10) + 1])
+def test_a_record_costs_one_request(weed: Seaweed, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    """What is small comes along when it is opened: 16 KiB, of which records have one; an empty object takes two."""
+    data = os.urandom(size)
+    with Failing(weed.port, lambda *_: False) as counting:
+        store = _set(monkeypatch, weed.environment(counting.port))
+        with store.create("some") as sink:
+            sink.write(data)
+        before = counting.asked
+        with store.open("some") as file:
+            assert (file.size, file.read_at(0, size + 1)) == (size, data)
+        assert counting.asked - before == (1 if 0 < size <= 16 << 10 else 2)
 
 
 def _asks(listing: bool, method: str, path: str) -> bool:
