@@ -51,17 +51,7 @@ def next_step(
     Raises:
         UnknownVersion, CannotMigrate: this engine can't bring this catalog there.
     """
-    version = versions[0] if len(versions) == 1 else ""
-    if not version:
-        raise UnknownVersion(
-            f"the catalog names {len(versions)} spec versions instead of one",
-            "a catalog without exactly one version can be dumped and restored, but not migrated",
-        )
-    if version not in spec.ORDER:
-        raise UnknownVersion(
-            f"the catalog has spec version {version}, which this dlbackup doesn't know",
-            "use a newer dlbackup",
-        )
+    version = _known_version(versions)
     if newest not in spec.ORDER:
         raise UnknownVersion(
             f"DuckDB {duckdb_version} writes spec version {newest}, which this dlbackup doesn't know",
@@ -91,3 +81,17 @@ def next_step(
     if not spec.load(version):
         raise UnknownVersion(f"{version} is a development version whose layout is not fixed: not migrated")
     return Step(version, target, duckdb_version, staged=in_the_way)
+
+
+def _known_version(versions: tuple[str, ...]) -> str:
+    if len(versions) != 1 or not versions[0]:
+        raise UnknownVersion(
+            f"the catalog names {len(versions)} spec versions instead of one",
+            "a catalog without exactly one version can be dumped and restored, but not migrated",
+        )
+    if versions[0] not in spec.ORDER:
+        raise UnknownVersion(
+            f"the catalog has spec version {versions[0]}, which this dlbackup doesn't know",
+            "use a newer dlbackup",
+        )
+    return versions[0]
