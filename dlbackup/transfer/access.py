@@ -43,6 +43,16 @@ def refused_elsewhere(replacement: Replacement, manifest: Manifest, privileges: 
     return said
 
 
+def opened_by_default(tables: Iterable[Table]) -> list[str]:
+    """Say whom default privileges gave rights on tables to which a restore grants nothing."""
+    roles = {it.grantee or "PUBLIC" for table in tables for it in table.grants or () if it.grantee != table.owner}
+    text = (
+        "default privileges of the database give rights on the restored tables, since nothing is granted or revoked"
+        f" without privileges: to {listed(sorted(roles), separator=', ')}"
+    )
+    return [text] if roles else []
+
+
 def not_granted(tables: Iterable[Table], privileges: frozenset[str]) -> list[str]:
     """Say on which tables some of these privileges, which the server doesn't know, were granted."""
     without = [table.name for table in tables if table.without_privileges(privileges) != table]

@@ -43,6 +43,7 @@ from dlbackup.transfer.access import (
     hidden_by_server,
     not_granted,
     open_schema,
+    opened_by_default,
     refused_elsewhere,
     stricter,
     what_is_missing,
@@ -143,7 +144,7 @@ class Job:
         self.missing_data_files: int | None = None
         self.changed_data_files = 0
         self.missing_grants: list[str] = []
-        self.replaces = False
+        self.replaces = self.is_scratch = False
 
     def comes_to(self, encoding: Encoding) -> None:
         """Refuse definitions that would mean something else in a database of that encoding, and rows as they come."""
@@ -175,7 +176,7 @@ class Job:
             scratch: what the backup itself lacks is nobody's concern there.
         """
         existing = replacement.existing.tables
-        self.replaces = bool(existing)
+        self.replaces, self.is_scratch = bool(existing), scratch
         if not any(entry.table.owner for entry in self.manifest.tables):  # of a kind that has no owners
             self._own_as(existing)
         check_roles(replacement, self.tables)
@@ -388,6 +389,8 @@ def _data_files(manifest: Manifest) -> int:
 def prove_definitions(place: Place, job: Job) -> None:
     """Compare the definitions that the server has now with the backup's."""
     found = by_name(place.definitions())
+    if not (job.options.privileges or job.is_scratch):
+        job.warn(*opened_by_default(found.values()))
     hidden: list[str] = []
     for wanted in job.tables:
         table, there = wanted, found.pop(wanted.name, None)

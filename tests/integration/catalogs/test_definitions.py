@@ -11,7 +11,7 @@ from support.comparison import dumped, execute, psql_restore, schema_lines, serv
 from support.lakes.lakes import LakeFactory
 from support.servers.servers import Server
 
-from dlbackup import RestoreOptions, dump, info, restore, verify
+from dlbackup import Event, RestoreOptions, dump, info, restore, verify
 from dlbackup.errors import CatalogError
 
 # Options in the order of their names, in which a restore sets them and pg_dump would show another.
@@ -156,6 +156,20 @@ def test_options_leave_owners_and_grants_out(roles: Roles, lake: LakeFactory, se
         assert {table.owner for table in tables} == {server.user}
         assert {table.grants for table in tables} == {None}
         assert {column.grants for table in tables for column in table.columns} == {()}
+
+
+def test_what_default_privileges_open_is_said(roles: Roles, lake: LakeFactory, server: Server, tmp_path: Path) -> None:
+    """Without privileges nothing is granted and nothing revoked: whom the database itself lets in is named."""
+    backup = dump(lake("plain", "0.3").url, tmp_path).path
+    said: list[Event] = []
+
+    with server.database() as url:
+        execute(url, sql.SQL("alter default privileges grant select on tables to {}").format(sql.Identifier(roles.odd)))
+        restore(backup, url, RestoreOptions(privileges=False), on_event=said.append)
+
+    warnings = [event.message for event in said if event.warning and "default privileges" in event.message]
+    assert len(warnings) == 1
+    assert warnings[0].endswith(f"to {roles.odd}")
 
 
 def test_tables_of_another_are_left_to_who_restores(
