@@ -49,7 +49,7 @@ from dlbackup.stores.named import is_url, names_object, store_of_backups
 
 if TYPE_CHECKING:
     from dlbackup.engine.engine import Engine
-    from dlbackup.migration.rehearsal import Rehearsal
+    from dlbackup.migration.rehearsed import Rehearsal
 
 EMBEDDED = "embedded"
 _SAMPLE = re.compile(r"sample=([1-9][0-9]*)")
@@ -337,7 +337,7 @@ class _Attempt:
             self.files = DrilledFiles(self.files.looked_at, self.files.missing, sampled.read)
 
     def _restore(self, proof: VerifiedBackup) -> None:
-        from dlbackup.migration.rehearsal import rehearse_backup
+        from dlbackup.migration.rehearsed import rehearse_backup
 
         with ExitStack() as stack:
             with self._stage("start", "making ready what it is restored into, and an engine"):

@@ -32,7 +32,7 @@ from dlbackup.stores.contract import Where
 from dlbackup.stores.keys import NO_KEYS, Keys
 
 if TYPE_CHECKING:
-    from dlbackup.migration.rehearsal import Rehearsal
+    from dlbackup.migration.rehearsed import Rehearsal
 
 
 def verify(
@@ -152,7 +152,8 @@ def _rehearsed(backup: VerifiedBackup, address: Address, engine: str | Path | No
         RehearsalFailed, Unreachable, OtherEncoding: it could not be done, with whose fault that is.
     """
     from dlbackup.engine.engine import probe
-    from dlbackup.migration.rehearsal import Rehearsal, blamed, rehearse_backup
+    from dlbackup.migration.rehearsal import blamed
+    from dlbackup.migration.rehearsed import Rehearsal, rehearse_backup
 
     dialect = backup.manifest.header.dialect
     rewrite_for(address, dialect)

@@ -26,7 +26,7 @@ from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.prover import prove_file
 from dlbackup.engine.engine import probe
 from dlbackup.errors import Corrupt
-from dlbackup.migration.rehearsal import rehearse_backup
+from dlbackup.migration.rehearsed import rehearse_backup
 from dlbackup.stores.folder import local
 
 _SCHEMAS = "select count(*) from pg_namespace where nspname like 'dlbackup%'"
