@@ -12,7 +12,7 @@ from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.prover import Rehearsed
 from dlbackup.catalogs.contract import Catalog, Snapshot
 from dlbackup.engine.engine import Engine, check_opens
-from dlbackup.errors import AttachFailed, MigratedOtherwise, Refused
+from dlbackup.errors import AttachFailed, MigratedOtherwise, NotCarried, Refused, RehearsalFailed
 from dlbackup.lake import spec
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.lake.findings import Finding
@@ -21,8 +21,9 @@ from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.passage import passage_by, snapshot_span
 from dlbackup.migration.rehearsal import walk
 from dlbackup.migration.scratch import copied
+from dlbackup.migration.staged import opens_where_it_is_put, staged
 from dlbackup.migration.steps import Step, next_step
-from dlbackup.runtime.progress import Event
+from dlbackup.runtime.progress import Event, ignore
 from dlbackup.transfer.access import ROLES
 
 
@@ -118,13 +119,18 @@ def _opened(
         )
         for loss in losses
     ]
-    blocked = len(passage.mends) < len(losses)
+    blocked = not all(loss.mendable for loss in losses)
     try:
         if step is None:
             check_opens(engine, passage.target(copy.address, copy.schema), span)
+        elif step.staged:
+            with staged(passage, backup, ignore) as made:
+                opens_where_it_is_put(passage, copy.address, made)
         else:
             walk(passage, copy, backup)
-    except MigratedOtherwise as exc:
+    except (MigratedOtherwise, RehearsalFailed) as exc:
+        if isinstance(exc, RehearsalFailed) and not isinstance(exc.__cause__, MigratedOtherwise | NotCarried):
+            raise
         blocked = True
         text = f"a migration is refused, since it fails on a copy: {exc.message}"
         said.append(Finding(severity="warning", rule="migrated-otherwise", message=text))
@@ -152,6 +158,7 @@ def _step_to_open(snapshot: Snapshot, engine: Engine, *, migrates: bool) -> Step
         engine.spec_version,
         None,
         directly=snapshot.adds_columns_with_defaults,
+        may_stage=snapshot.may_go_over_a_file,
     )
     if step is not None and not migrates:
         if step.from_version in spec.opened_by(engine.spec_version):

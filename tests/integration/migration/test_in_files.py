@@ -273,12 +273,28 @@ def test_next_migration_is_rehearsed_on_a_scratch_file(file_lakes: FileLakes, cl
     backup = dlbackup.dump(str(lake.path), tmp_path / "b.sql.zst").path
     before = lake.path.read_bytes()
 
+    (tmp_path / "plain").mkdir()
+    healthy = dlbackup.dump(str(file_lakes.copy("plain", "1.4.4", tmp_path / "plain").path), tmp_path / "p.sql.zst")
+
     verified = cli("verify", backup, "--rehearse", lake.path, "--json").json()
-    drilled = cli("drill", backup, "--rehearse", "--json").json()
+    drilled = cli("drill", healthy.path, "--rehearse", "--json").json()
 
     assert verified["rehearsal"] == "passed"
     assert {finding["rule"] for finding in verified["findings"] if finding["mended"]} >= {"partial-file-lists"}
     assert (drilled["ok"], drilled["rehearsed_to"]) == (True, "1.0")
+    assert (lake.path.read_bytes(), beside(lake.path)) == (before, set())
+
+
+def test_next_migration_of_a_sqlite_file_is_rehearsed(file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
+    """From 0.2 it goes over a DuckDB file, as `migrate` does."""
+    lake = file_lakes.copy("plain", "1.3.2", tmp_path, "sqlite")
+    backup = dlbackup.dump(str(lake.path), tmp_path / "b.sql.zst").path
+    before = lake.path.read_bytes()
+
+    verified = cli("verify", backup, "--rehearse", lake.path, "--json").json()
+    drilled = cli("drill", backup, "--rehearse", "--json").json()
+
+    assert (verified["rehearsal"], drilled["ok"], drilled["rehearsed_to"]) == ("passed", True, "1.0")
     assert (lake.path.read_bytes(), beside(lake.path)) == (before, set())
 
 

@@ -54,7 +54,7 @@ def _rehearsed_there(cli: Cli, made: Lake, where: str, *words: str | Path) -> Fi
 @pytest.mark.parametrize(
     "kind, spec, warnings",
     [
-        ("plain", "0.2", ["not-opened"]),
+        ("plain", "0.2", []),
         ("plain", "0.3", []),
         ("inlined", "0.3", ["inlined-types"]),
         ("plain", "0.4", []),
