@@ -7,13 +7,14 @@ times in seconds since 1970.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import get_args
 
 from dlbackup.inventory.horizon import Files, FilesState
 from dlbackup.inventory.listing import Entry, Listing, State, last_drill
 from dlbackup.inventory.record import when
 
 _STATES: tuple[State, ...] = ("good", "proven", "damaged", "unlisted")
+_FILES: dict[FilesState, str] = {"whole": "whole", "at-risk": "at_risk", "broken": "gone", "unknown": "unknown"}
+"""What each state of a backup's data files is called in labels."""
 HELP = {
     "dlbackup_backup_last_success_timestamp_seconds": "When the newest good backup was begun.",
     "dlbackup_backup_last_attempt_timestamp_seconds": "When the newest backup was begun, good or not.",
@@ -95,8 +96,8 @@ def _of_files(catalog: str, files: Sequence[Files]) -> Iterable[_Sample]:
     if all(one.state == "unknown" for one in files):
         return
     labels = {"catalog": catalog}
-    for state in get_args(FilesState):
-        yield "dlbackup_backup_files", labels | {"state": state}, sum(one.state == state for one in files)
+    for state, label in _FILES.items():
+        yield "dlbackup_backup_files", labels | {"state": label}, sum(one.state == state for one in files)
     if ends := [one.until for one in files if one.until]:
         yield "dlbackup_restorable_until_timestamp_seconds", labels, min(ends).timestamp()
 

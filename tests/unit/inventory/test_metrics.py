@@ -96,8 +96,8 @@ def test_data_files_of_good_backups() -> None:
     states = {labels: value for (name, labels), value in found.items() if name == "backup_files"}
     assert states == {
         ("orders", "whole"): 1,
-        ("orders", "at-risk"): 2,
-        ("orders", "broken"): 1,
+        ("orders", "at_risk"): 2,
+        ("orders", "gone"): 1,
         ("orders", "unknown"): 0,
     }
     ends = {labels: value for (name, labels), value in found.items() if name == "restorable_until_timestamp_seconds"}
