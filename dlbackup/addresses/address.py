@@ -15,11 +15,19 @@ from typing import Literal
 from dlbackup.addresses.libpq import ADDRESS_HINT, SECRET, conninfo, masked, parse_keywords, parse_uri, quoted
 from dlbackup.errors import UsageError
 
-Kind = Literal["postgres", "duckdb", "sqlite"]
+Kind = Literal["postgres", "duckdb", "sqlite", "quack"]
 _SHOWN = ("host", "hostaddr", "port", "dbname", "user", "service")
 _SQLITE_ENDINGS = (".sqlite", ".sqlite3")
 FILE_ENDINGS = (".ducklake", ".duckdb", ".db", ".ddb", *_SQLITE_ENDINGS)
 _SQLITE = b"SQLite format 3\0"
+_SERVER = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_UNSUPPORTED = {
+    "mysql": "MySQL",
+    "md": "MotherDuck",
+    "motherduck": "MotherDuck",
+    "mssql": "SQL Server",
+    "moraine": "object storage by moraine",
+}
 BACKUP_ENDINGS = (".zst", ".zst.age")
 """How names of backups end, plain and encrypted ones."""
 
@@ -32,21 +40,25 @@ class Address:
     Args:
         kind: what holds the catalog.
         parameters: libpq parameters as the user gave them; empty for files.
-        path: the file; empty for PostgreSQL.
+        path: the file; for Quack, host and port of the server; empty for PostgreSQL.
+        shown: what a file is called that stands for something else.
     """
 
     kind: Kind
     parameters: dict[str, str] = field(default_factory=dict, repr=False)
     path: str = ""
+    shown: str = field(default="", repr=False)
 
     def __str__(self) -> str:
         if self.kind != "postgres":
-            return f"{self.kind}:{self.path}"
+            return self.shown or f"{self.kind}:{self.path}"
         shown = [f"{key}={quoted(self.parameters[key])}" for key in _SHOWN if self.parameters.get(key)]
         return "postgres:" + masked(" ".join(shown))  # a dbname may be a whole URI
 
     def without_secrets(self) -> str:
         """Return an address that can be used again as this one, where the password comes from somewhere else."""
+        if self.kind == "quack":
+            return str(self)
         if self.kind != "postgres":
             return f"{self.kind}:{Path(self.path).absolute()}"
         kept = {key: value for key, value in self.parameters.items() if key not in SECRET}
@@ -83,11 +95,27 @@ def parse_address(given: str | Path) -> Address:
         return Address("postgres", parse_keywords(whole.partition(":")[2]))
     if colon and scheme in ("duckdb", "sqlite") and tail:
         return Address("sqlite" if _is_sqlite(tail, like=scheme == "sqlite") else "duckdb", path=tail)
+    if colon and scheme == "quack":
+        return _of_server(tail)
+    if colon and scheme in _UNSUPPORTED:
+        raise UsageError(
+            f"the address is of a catalog in {_UNSUPPORTED[scheme]} ({scheme}:), which dlbackup can't read",
+            ADDRESS_HINT,
+        )
     if rest and "=" not in rest and "://" not in rest and rest.endswith(FILE_ENDINGS):
         return _at(rest)
     if rest != given.strip() and _names_file(rest):
         return _at(rest)
     raise UsageError(f"the address can't be understood (it begins with {_beginning(rest)!r})", ADDRESS_HINT)
+
+
+def _of_server(text: str) -> Address:
+    if not _SERVER.fullmatch(text):
+        raise UsageError(
+            "the address of a Quack server is quack:HOST or quack:HOST:PORT, without anything else",
+            "the token is in the environment, or in a file that this names: DLBACKUP_QUACK_TOKEN_FILE",
+        )
+    return Address("quack", path=text)
 
 
 def _names_file(text: str) -> bool:

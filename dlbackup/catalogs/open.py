@@ -13,6 +13,7 @@ from dlbackup.tables.types import Dialect
 if TYPE_CHECKING:
     from dlbackup.catalogs.duckdb.catalog import FileCatalog
     from dlbackup.catalogs.postgres.catalog import PostgresCatalog
+    from dlbackup.catalogs.quack.catalog import QuackCatalog
     from dlbackup.catalogs.sqlite.catalog import SqliteCatalog
 
 
@@ -37,12 +38,16 @@ class _Loaders:
     What imports a backend, and what its tables are loaded from, which needs no driver.
 
     Args:
+        dialect: in whose words backups of it are.
         remaking: holds a catalog and its copy, which an engine migrates; None where engines migrate it where it is.
+        read_only: what to raise at an address where nothing can be written.
     """
 
     backend: Callable[[], _Backend]
     rewrite: Callable[[], Rewrite]
+    dialect: Dialect
     remaking: Callable[[], _Remaking] | None = None
+    read_only: Callable[[Address], UsageError] | None = None
 
 
 def _postgres() -> "type[PostgresCatalog]":
@@ -81,6 +86,18 @@ def _remaking_in_place() -> _Remaking:
     return remaking
 
 
+def _quack() -> "type[QuackCatalog]":
+    from dlbackup.catalogs.quack.catalog import QuackCatalog
+
+    return QuackCatalog
+
+
+def _read_only(address: Address) -> UsageError:
+    from dlbackup.catalogs.quack.catalog import read_only
+
+    return read_only(address)
+
+
 def _values() -> Rewrite:
     from dlbackup.catalogs.sqlite.rewrite import values
 
@@ -94,9 +111,10 @@ def _csv_rows() -> Rewrite:
 
 
 _BACKENDS: dict[Kind, _Loaders] = {
-    "postgres": _Loaders(_postgres, _copy_text),
-    "duckdb": _Loaders(_duckdb, _csv_rows, _remaking),
-    "sqlite": _Loaders(_sqlite, _values, _remaking_in_place),
+    "postgres": _Loaders(_postgres, _copy_text, "postgres"),
+    "duckdb": _Loaders(_duckdb, _csv_rows, "duckdb", _remaking),
+    "sqlite": _Loaders(_sqlite, _values, "sqlite", _remaking_in_place),
+    "quack": _Loaders(_quack, _csv_rows, "duckdb", read_only=_read_only),
 }
 _KINDS: dict[Kind, str] = {"postgres": "PostgreSQL", "duckdb": "a DuckDB file", "sqlite": "a SQLite file"}
 
@@ -140,9 +158,10 @@ def rewrite_for(address: Address, dialect: Dialect) -> Rewrite:
     Return how rows of a backup have to be rewritten to be loaded at an address; imports no driver.
 
     Raises:
-        UsageError: not from a backup of that dialect as it is.
+        UsageError: not from a backup of that dialect as it is, or nothing can be loaded there.
     """
-    if address.kind != dialect:
+    refuse_read_only(address)
+    if dialect_at(address) != dialect:
         raise UsageError(
             f"the backup is of a catalog in {_KINDS[dialect]}, and is tried on the same kind only, not on {address}",
             "dlbackup restore and dlbackup copy carry it to another kind",
@@ -152,7 +171,14 @@ def rewrite_for(address: Address, dialect: Dialect) -> Rewrite:
 
 def dialect_at(address: Address) -> Dialect:
     """Return in whose words a backup has to be to be restored at an address."""
-    return address.kind
+    return _BACKENDS[address.kind].dialect
+
+
+def refuse_read_only(address: Address) -> None:
+    """Raise UsageError, which says what to do instead, where a catalog can be read and not be written."""
+    refusing = _BACKENDS[address.kind].read_only
+    if refusing is not None:
+        raise refusing(address)
 
 
 def refuse_to_freeze(address: Address) -> None:
@@ -188,6 +214,7 @@ def open_postgres(address: Address, schema: str | None = None) -> AbstractContex
     Raises:
         UsageError: it is another kind of catalog.
     """
+    refuse_read_only(address)
     if is_in_file(address):
         raise UsageError(f"{address} is {_KINDS[address.kind]}, which nobody has open while it is migrated: no bars")
     return _postgres().open(address, schema)

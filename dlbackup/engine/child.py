@@ -26,6 +26,7 @@ WHEELS = {
     "httpfs": "duckdb_extension_httpfs",
     "azure": "duckdb_extension_azure",
     "aws": "duckdb_extension_aws",
+    "quack": "duckdb_extension_quack",
 }
 _ATTACHED = "SELECT database_name FROM duckdb_databases() WHERE NOT internal AND database_name <> 'memory'"
 

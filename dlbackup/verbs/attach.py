@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from dlbackup.addresses.address import parse_address
+from dlbackup.catalogs.open import refuse_read_only
 from dlbackup.errors import (
     DlbackupError,
     EngineError,
@@ -105,8 +106,10 @@ def attach(
     if migrate not in get_args(Allowed):
         raise UsageError(f"migrate is {migrate!r}", "say 'never' or 'backup-first'")
     how = migration or MigrateOptions()
+    where = parse_address(address)
+    refuse_read_only(where)
     wish = Wish(
-        address=parse_address(address),
+        address=where,
         alias=alias,
         schema=metadata_schema if metadata_schema is not None else how.metadata_schema,
         options=checked_options(options),

@@ -11,7 +11,7 @@ from pathlib import Path
 from dlbackup.addresses.address import Address, names_backup, parse_address
 from dlbackup.backupfile.backup import Backup
 from dlbackup.catalogs.contract import Access, Client
-from dlbackup.catalogs.open import refuse_to_freeze
+from dlbackup.catalogs.open import refuse_read_only, refuse_to_freeze
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import DlbackupError, NotCarried, Unsupported, UsageError
 from dlbackup.runtime.progress import OnEvent, ignore
@@ -86,6 +86,7 @@ def copy(
     begun = time.monotonic()
     options = options or RestoreOptions()
     where = parse_address(target)
+    refuse_read_only(where)
     if options.frozen:
         refuse_to_freeze(where)
     check_secrets(options.secrets, data_files=options.data_files)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, VerifiedBackup, where_of
 from dlbackup.backupfile.prover import damage, examine
-from dlbackup.catalogs.open import rewrite_for
+from dlbackup.catalogs.open import refuse_read_only, rewrite_for
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import (
     AttachFailed,
@@ -172,7 +172,7 @@ def drill(
     )
     check_secrets(secrets, data_files=wanted.looks)
     if on != EMBEDDED:
-        parse_address(on)  # what can't be meant is said before anything is read
+        refuse_read_only(parse_address(on))  # what can't be meant is said before anything is read
 
     def passed() -> DeadlinePassed:
         hint = "give it more by --deadline, or drill a smaller part: --files none"

@@ -5,6 +5,7 @@ What a migration decides is in `migration`, what it does in `pipeline`; drivers 
 """
 
 from dlbackup.addresses.address import parse_address
+from dlbackup.catalogs.open import refuse_read_only
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Migration
 from dlbackup.runtime.progress import OnEvent, ignore
@@ -20,6 +21,7 @@ def migrate(address: str, options: MigrateOptions | None = None, *, on_event: On
     """
     options = options or MigrateOptions()
     where = parse_address(address)
+    refuse_read_only(where)
     options.refuse_backup_dir()
     from dlbackup.migration.pipeline import run_migration
 

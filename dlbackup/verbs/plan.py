@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dlbackup.addresses.address import parse_address
 from dlbackup.catalogs.contract import Access, Client, Locks, Snapshot, clients_connected
-from dlbackup.catalogs.open import is_in_file, open_catalog
+from dlbackup.catalogs.open import is_in_file, open_catalog, refuse_read_only
 from dlbackup.errors import CannotMigrate, DlbackupError, EngineError, Pooled, StorageError, UnknownVersion
 from dlbackup.lake import spec
 from dlbackup.migration.losses.known import refuse_unknown
@@ -159,6 +159,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     refuse_unknown(options.accept_loss)
     options.keys.ring()  # whom migrate would encrypt to
     where = parse_address(address)
+    refuse_read_only(where)
     copied = is_in_file(where)
     with ExitStack() as held:
         engine = held.enter_context(probe(options.engine))

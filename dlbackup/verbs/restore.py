@@ -15,7 +15,7 @@ from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Access, Catalog, Client
-from dlbackup.catalogs.open import dialect_at, open_for_restore, refuse_to_freeze, rewrite_for
+from dlbackup.catalogs.open import dialect_at, open_for_restore, refuse_read_only, refuse_to_freeze, rewrite_for
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
@@ -90,6 +90,7 @@ def restore(
     options = options or RestoreOptions()
     check_secrets(options.secrets, data_files=options.data_files)
     named, where = where_of(backup, keys), parse_address(address)
+    refuse_read_only(where)
     if options.frozen:
         refuse_to_freeze(where)
     # The feed reads while drivers are being imported.

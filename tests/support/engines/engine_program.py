@@ -28,13 +28,14 @@ _RETRY_PAUSE_S = 0.05
 Job = dict[str, Any]
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """Return a DuckDB with its extensions loaded from their wheels, in UTC, on one thread."""
+def connect(path: str = ":memory:") -> duckdb.DuckDBPyConnection:
+    """Return a DuckDB, of a file or in memory, with its extensions loaded from their wheels, in UTC, on one thread."""
     unchecked = {"allow_unsigned_extensions": True}  # as in unsigned/duckdb.py
     connection = duckdb.connect(
-        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 1, **unchecked}
+        path,
+        config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 1, **unchecked},
     )
-    more = [name for name in ("httpfs", "sqlite_scanner") if find_spec(f"duckdb_extension_{name}")]
+    more = [name for name in ("httpfs", "quack", "sqlite_scanner") if find_spec(f"duckdb_extension_{name}")]
     for name in (*_EXTENSIONS, *more):
         folder = resources.files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}"
         connection.execute(f"LOAD {text_literal(str(folder / f'{name}.duckdb_extension'))}")

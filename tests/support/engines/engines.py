@@ -35,6 +35,7 @@ __all__ = [
     "engine_of",
     "newest_duckdb",
     "with_httpfs",
+    "with_quack",
     "with_sqlite",
 ]
 
@@ -237,8 +238,13 @@ def with_sqlite(plain: Engine) -> Engine:
     return _with_extension(plain, "sqlite", "duckdb-extension-sqlite-scanner")
 
 
-def _with_extension(plain: Engine, name: str, package: str) -> Engine:
-    add = partial(_add_extension, plain, package)
+def with_quack(plain: Engine) -> Engine:
+    """Return an engine with the extension for Quack servers too, and that for http; fetched once."""
+    return _with_extension(plain, "quack", "duckdb-extension-quack", "duckdb-extension-httpfs")
+
+
+def _with_extension(plain: Engine, name: str, *packages: str) -> Engine:
+    add = partial(_add_extensions, plain, packages)
     return replace(plain, python=made_once(private_cache() / "engines" / f"{name}-{plain.version}", add) / "python")
 
 
@@ -262,8 +268,9 @@ def _add_cli(target: Path) -> None:
     (target / "duckdb_cli" / "duckdb").chmod(0o755)
 
 
-def _add_extension(plain: Engine, package: str, target: Path) -> None:
-    _add(target, f"{package}=={plain.version}")
+def _add_extensions(plain: Engine, packages: tuple[str, ...], target: Path) -> None:
+    for package in packages:
+        _add(target, f"{package}=={plain.version}")
     wrapper = target / "python"
     wrapper.write_text(
         "#!/bin/sh\n"
