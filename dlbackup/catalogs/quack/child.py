@@ -214,8 +214,9 @@ def main() -> None:
         said = copying.copy()
     except Exception as exc:  # noqa: BLE001 - whatever it is, the parent has to hear of it
         said = {"stage": copying.stage, "type": type(exc).__name__, "message": copying.scrub(str(exc))}
-    pipe.write(json.dumps(said).encode() + b"\n")
-    pipe.flush()
+    with suppress(BrokenPipeError):
+        pipe.write(json.dumps(said).encode() + b"\n")
+        pipe.flush()
     os._exit(0)
 
 
