@@ -32,7 +32,7 @@ class _Backend(Protocol):
     ) -> AbstractContextManager[Catalog]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaders:
     """
     What imports a backend, and what its tables are loaded from, which needs no driver.
@@ -111,10 +111,10 @@ def _csv_rows() -> Rewrite:
 
 
 _BACKENDS: dict[Kind, _Loaders] = {
-    "postgres": _Loaders(_postgres, _copy_text, "postgres"),
-    "duckdb": _Loaders(_duckdb, _csv_rows, "duckdb", _remaking),
-    "sqlite": _Loaders(_sqlite, _values, "sqlite", _remaking_in_place),
-    "quack": _Loaders(_quack, _csv_rows, "duckdb", read_only=_read_only),
+    "postgres": _Loaders(backend=_postgres, rewrite=_copy_text, dialect="postgres"),
+    "duckdb": _Loaders(backend=_duckdb, rewrite=_csv_rows, dialect="duckdb", remaking=_remaking),
+    "sqlite": _Loaders(backend=_sqlite, rewrite=_values, dialect="sqlite", remaking=_remaking_in_place),
+    "quack": _Loaders(backend=_quack, rewrite=_csv_rows, dialect="duckdb", read_only=_read_only),
 }
 _KINDS: dict[Kind, str] = {"postgres": "PostgreSQL", "duckdb": "a DuckDB file", "sqlite": "a SQLite file"}
 

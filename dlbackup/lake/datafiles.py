@@ -217,7 +217,7 @@ class Elsewhere(Protocol):
         """Look for all that was noted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Looked:
     """
     What a look for data files has found.
@@ -329,4 +329,10 @@ def look(answers: Answers, elsewhere: Elsewhere | None = None) -> Looked:
         )
         findings.append(Finding(severity="warning", rule="data-files-out-of-reach", message=text))
     unseen = remote.count + closed.count
-    return Looked(findings, None if 0 < unseen == total else missing.count, sizes.count, total, unseen)
+    return Looked(
+        findings=findings,
+        missing=None if 0 < unseen == total else missing.count,
+        changed=sizes.count,
+        total=total,
+        remote=unseen,
+    )

@@ -11,9 +11,10 @@ import duckdb
 
 import dlbackup
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.health.rules import RULES
 from dlbackup.stores.folder import local
 
-__all__ = ["beside", "contents", "execute_in", "held", "storage_of"]
+__all__ = ["beside", "contents", "execute_in", "held", "is_healthy", "storage_of"]
 
 
 def beside(path: Path) -> set[str]:
@@ -52,6 +53,12 @@ def held(path: Path, statement: str = "select 1") -> Iterator[subprocess.Popen[s
             yield process
         finally:
             process.kill()
+
+
+def is_healthy(found: dlbackup.Check) -> bool:
+    """Tell whether a check found no error but those that the lake's own engines make, as DuckDB 1.4.4 of the zoo."""
+    own = {rule.name for rule in RULES if rule.engines_own}
+    return {finding.rule for finding in found.findings if finding.severity == "error"} <= own
 
 
 def storage_of(path: Path) -> str:

@@ -77,7 +77,7 @@ def test_restored_file_is_what_was_dumped(lake: FileLake, tmp_path: Path, pytest
     at = None if pytestconfig.option.long else ("first", "last")
     assert lake.read_by(at, new) == lake.read_by(at)
     assert beside(new) == set()
-    assert dlbackup.check(str(new)).ok
+    assert dlbackup.check(str(new)).findings == dlbackup.check(str(lake.path)).findings
 
 
 def test_replaced_file_is_kept_and_comes_back(one: FileLake, backup: Path, cli: Cli) -> None:
