@@ -15,7 +15,10 @@ from support.cli import Cli
 from support.comparison import dumped, execute
 from support.engines.engines import EngineError, engine_of
 from support.faults.writers import Client, attached, writer
+from support.files import is_healthy
 from support.servers.postgres import Server
+
+import dlbackup
 
 _VALUES = {
     "varchar": [r"'plain'", r"'C:\101dir'", r"'\x4142'", r"'a\\b'", "'Zoë'", "'it''s'"],
@@ -262,7 +265,7 @@ def test_the_bar_lets_the_catalog_s_own_engine_do_everything(
                 said += [_tried(client, statement) for statement in [*_CHANGES, *_SILENT]]
             outcomes.append([bool(text) for text in said])
             assert not [text for text in said if "dlbackup_bar" in text]
-            assert cli("check", place).exit_code == 0
+            assert is_healthy(dlbackup.check(place))
     assert outcomes[0] == outcomes[1]
     assert outcomes[1].count(False) > len(list(_inserts()))
 

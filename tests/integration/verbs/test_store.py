@@ -130,12 +130,12 @@ def test_metrics_tell_of_data_files(lake: LakeFactory, cli: Cli) -> None:
 
     for state, statements in {
         "whole": (),
-        "at-risk": (f"{schedule} from ducklake_data_file where data_file_id = 0", go),
-        "broken": ("delete from ducklake_files_scheduled_for_deletion",),
+        "at_risk": (f"{schedule} from ducklake_data_file where data_file_id = 0", go),
+        "gone": ("delete from ducklake_files_scheduled_for_deletion",),
     }.items():
         execute(made.url, *statements)
         said = cli(*asked).stdout
-        assert (said.count(f'state="{state}"}} 1'), "restorable_until" in said) == (1, state == "at-risk")
+        assert (said.count(f'state="{state}"}} 1'), "restorable_until" in said) == (1, state == "at_risk")
 
     assert "dlbackup_backup_files" not in cli("metrics", "backups/").stdout
     assert cli(*asked, "-o", "x.prom").exit_code == 0
