@@ -8,7 +8,7 @@ from psycopg.errors import InsufficientPrivilege, InvalidParameterValue
 from dlbackup.catalogs.postgres.sessions import Session, named, one
 from dlbackup.errors import DlbackupError, NotOwner
 from dlbackup.tables.definition import Grant, SchemaRights, Table
-from dlbackup.tables.quoting import quote_literal
+from dlbackup.tables.quoting import quote_identifier, quote_literal
 
 _ROLE = """
 select current_user::text as name,
@@ -173,11 +173,11 @@ def missing_collations(session: Session, tables: Iterable[Table]) -> frozenset[s
 
 
 def _takes(session: Session, option: tuple[str, str]) -> bool:
+    """Ask the server; names are quoted, since those of a forged backup have not been looked at yet."""
+    name = ".".join(map(quote_identifier, option[0].split(".")))
     try:
         with session.transaction(force_rollback=True):
-            session.execute(
-                f"CREATE TEMP TABLE dlbackup_option () WITH ({option[0]} = {quote_literal(option[1])})".encode()
-            )
+            session.execute(f"CREATE TEMP TABLE dlbackup_option () WITH ({name} = {quote_literal(option[1])})".encode())
     except InvalidParameterValue:
         return False
     except InsufficientPrivilege:  # without temporary tables nobody can tell

@@ -3,6 +3,7 @@
 import secrets
 from pathlib import Path
 
+import psycopg
 import pytest
 from support.cli import Cli
 from support.comparison import contents, dumped, execute, psql_restore, schema_lines, server_digests, text_of
@@ -13,6 +14,8 @@ from support.lakes.lakes import LakeFactory, hash_lake
 from support.servers.servers import Server
 
 from dlbackup import RestoreOptions, dump, restore, verify
+from dlbackup.catalogs.postgres.rights import unknown_options
+from dlbackup.tables.definition import Table
 
 # The values of each type that text could lose: NULL stands in each column too.
 _VALUES = {
@@ -279,3 +282,14 @@ def test_database_may_have_any_name(lake: LakeFactory, server: Server, cli: Cli,
         assert contents(path) == dumped(made.url, tmp_path)
     finally:
         server.drop_database(name)
+
+
+def test_names_of_storage_parameters_are_no_sql(database: str) -> None:
+    """The server is asked for them before anything of a backup was checked: a forged one runs nothing."""
+    taken, hostile = ("toast.autovacuum_enabled", "false"), ("fillfactor = 70); commit; create table evil (); --", "1")
+    table = Table(name="ducklake_tag", columns=(), options=(taken, hostile))
+
+    with psycopg.connect(database, autocommit=True) as session:
+        assert unknown_options(session, [table]) == {hostile}
+
+    assert execute(database, "select to_regclass('evil') is null") == [(True,)]
