@@ -39,7 +39,8 @@ _NEEDED = {
 _ROUNDED = 1
 """Microseconds by which two backends may give one time differently."""
 
-# All run on PostgreSQL and DuckDB. The first gives stretches of numbers in a row, however many files there are.
+# All run on PostgreSQL and DuckDB. The first gives stretches of numbers in a row, however many files there are. Seconds
+# are rounded down: a file may be deleted no sooner than is said.
 _FILES = """\
 select min(id), max(id) from (
     select id, id - row_number() over (order by id) as stretch from (
@@ -50,12 +51,12 @@ select min(id), max(id) from (
 ) numbered group by stretch order by 1
 """
 _SCHEDULED = """\
-select cast(extract(epoch from schedule_start) as bigint), data_file_id
+select cast(floor(extract(epoch from schedule_start)) as bigint), data_file_id
 from {s}.ducklake_files_scheduled_for_deletion
 where data_file_id is not null and schedule_start is not null
 """
 _GRACE = """\
-select cast(extract(epoch from cast(coalesce(max(value), '2 days') as interval)) as bigint)
+select cast(floor(extract(epoch from cast(coalesce(max(value), '2 days') as interval))) as bigint)
 from {s}.ducklake_metadata where key = 'delete_older_than'{scope}
 """
 _LAKE = "select cast(schema_uuid as varchar) from {s}.ducklake_schema where schema_id = 0"

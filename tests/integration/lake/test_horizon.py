@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
+import psycopg
 import pytest
 from support.engines.engines import Engine, engine_of
 from support.servers.postgres import Server
@@ -41,6 +43,12 @@ class _Lake:
         ]
         options = {} if self.engine.spec == "0.2" else {"DATA_INLINING_ROW_LIMIT": 0}
         self.engine.run(self.url, self.schema, shown, data_path=self.folder / "data", options=options)
+
+    def execute(self, statement: str) -> None:
+        """Change the catalog itself; `{s}` is its schema."""
+        place = psycopg.connect(self.url) if "://" in self.url else duckdb.connect(self.url)
+        with place as connection:
+            connection.execute(statement.format(s=self.schema))
 
     def backup(self) -> str:
         path = dlbackup.dump(self.url, f"{self.folder}/backups/").path
@@ -91,6 +99,12 @@ def test_the_horizon_is_what_the_folder_holds(lake: _Lake) -> None:
         until = datetime.fromisoformat(one.at_risk_until or "")
         assert timedelta(days=1, hours=23) < until - datetime.now(UTC) <= timedelta(days=2)
         assert one.files_at_risk >= 4  # all but the one with deletes
+    # Down to the second, however late in it they were scheduled: never later than the clean-up may take them.
+    lake.execute("update {s}.ducklake_files_scheduled_for_deletion set schedule_start = '2099-01-01 12:00:00.9+00'")
+    late = lake.listed()
+    assert {one.at_risk_until for one in late.backups} == {"2099-01-03T12:00:00Z"}
+    lake.execute("update {s}.ducklake_files_scheduled_for_deletion set schedule_start = current_timestamp")
+
     assert at_risk.cleanup_call is not None
     lake.run(at_risk.cleanup_call)
     assert lake.states() == ["at-risk", "at-risk"]
