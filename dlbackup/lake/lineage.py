@@ -1,9 +1,11 @@
 """
 Which lake a catalog is of, and which way its history went.
 
-Lakes are told apart by the uuid of schema 0, which is made once for each. Two catalogs of one lake may still have gone
-different ways: after an old backup was restored, new commits take the numbers of those that it didn't have. So
-snapshots are compared by number and time, not by the largest number.
+Lakes are told apart by the uuid of schema 0, which is made once for each; where one of them has lost that, by where
+their files are, unless they share a snapshot. Two catalogs of one lake may still have gone different ways: after an old
+backup was restored, new commits take the numbers of those that it didn't have. So snapshots are compared by number and
+time, not by the largest number. Up to the newest snapshot that two catalogs share, they have one history: what only one
+of them has below that, the other has expired.
 """
 
 from array import array
@@ -13,6 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import xxhash
+
+from dlbackup.errors import counted
 
 Snapshot = tuple[int, int | None]
 """Its number, and its time in microseconds since 1970; None where that is no time between the years 1 and 9999."""
@@ -31,10 +35,6 @@ class Lineage:
     data_path: str | None
     snapshots: Iterable[Snapshot]
 
-    def is_other_than(self, other: "Lineage") -> bool:
-        """Tell whether these are two lakes; what doesn't say so counts as the same."""
-        return self.uuid is not None and other.uuid is not None and self.uuid != other.uuid
-
     def __str__(self) -> str:
         return f"the lake {self.uuid or 'without uuid'} with data path {self.data_path or 'unknown'}"
 
@@ -51,9 +51,54 @@ class Known:
         return at < len(self._digests) and self._digests[at] == digest
 
 
-def missing(there: Lineage, known: Known) -> list[int]:
-    """Return the numbers of the snapshots of `there` that are not known, in order."""
-    return sorted(snapshot[0] for snapshot in there.snapshots if snapshot not in known)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parting:
+    """
+    What a catalog would lose if another took its place.
+
+    Args:
+        other_lake: these are two lakes, so that all of it would be lost, and the rest means nothing.
+        shared: the newest snapshot that both have.
+        newer: the snapshots after that one; the other has none of their changes.
+        expired: the snapshots before that one which the other has expired; it has their changes.
+    """
+
+    other_lake: bool
+    shared: int | None
+    newer: list[int]
+    expired: list[int]
+
+    @property
+    def forgets(self) -> str:
+        """Say which snapshots would be forgotten, whose changes stay; empty where there are none."""
+        if not self.expired:
+            return ""
+        which = f"{counted(len(self.expired), 'snapshot')} from {self.expired[0]} to {self.expired[-1]}"
+        return f"{which} could no longer be read as of then: expired in the backup, which has their changes"
+
+
+def part(there: Lineage, other: Lineage, known: Known) -> Parting:
+    """
+    Compare the catalog that is there with another, of which all snapshots are known.
+
+    What says nothing of its lake counts as the same.
+    """
+    unknown: list[int] = []
+    shared: int | None = None
+    for snapshot in there.snapshots:
+        if snapshot not in known:
+            unknown.append(snapshot[0])
+        elif shared is None or shared < snapshot[0]:
+            shared = snapshot[0]
+    unknown.sort()
+    at = 0 if shared is None else bisect_left(unknown, shared)
+    return Parting(other_lake=_are_two(there, other, shared), shared=shared, newer=unknown[at:], expired=unknown[:at])
+
+
+def _are_two(one: Lineage, two: Lineage, shared: int | None) -> bool:
+    if one.uuid is not None and two.uuid is not None:
+        return one.uuid != two.uuid
+    return shared is None and None not in (one.data_path, two.data_path) and one.data_path != two.data_path
 
 
 def microseconds(text: str | None) -> int | None:

@@ -27,7 +27,7 @@ from dlbackup.errors import (
 )
 from dlbackup.lake.answers import rows_of
 from dlbackup.lake.datafiles import COLUMNS, relative_paths, stored
-from dlbackup.lake.lineage import Known, Lineage, missing
+from dlbackup.lake.lineage import Known, Lineage, Parting, part
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent
 from dlbackup.runtime.throttle import paced, throttle
@@ -319,26 +319,33 @@ def _check_lineage(existing: Existing, job: Job) -> None:
     if options.other_lake and options.discard_newer:
         return
     there, ours = existing.lineage(), job.lineage
-    if there.is_other_than(ours):
+    parting = part(there, ours, job.known)
+    if parting.other_lake:
         if not options.other_lake:
             raise OtherLake(
                 f"{existing.place} holds {there}, and the backup is of {ours}",
                 f"{existing.another}; --other-lake accepts that the other lake's catalog is replaced",
             )
-        return
-    lost = [] if options.discard_newer else missing(there, job.known)
-    if not lost:
-        return
+    elif (parting.newer or parting.expired) and not options.discard_newer:
+        raise NewerSnapshots(
+            f"the catalog has snapshots that the backup has not: {_parted(parting, existing, job)}",
+            "dump it first; --discard-newer accepts that they are replaced",
+        )
+
+
+def _parted(parting: Parting, existing: Existing, job: Job) -> str:
+    """Say what the catalog that is there would lose, and why the backup hasn't got it."""
+    if not parting.newer:
+        return parting.forgets
     newest, backed_up = existing.head.snapshot_id, job.manifest.header.snapshot_id
-    if backed_up is None or lost[0] > backed_up:
-        what = f"its newest is {newest}, the backup's is {backed_up}"
+    if backed_up is None or parting.newer[0] > backed_up:
+        why = f"its newest is {newest}, the backup's is {backed_up}"
+    elif parting.shared is None:
+        why = "they share none: its history went another way than the backup's, or has expired in one of them"
     else:
-        what = f"from {lost[0]} on its history went another way than the backup's"
-    raise NewerSnapshots(
-        f"the catalog has snapshots that the backup has not: {what};"
-        f" those would be lost: {existing.newer_snapshots(lost[0] - 1)}",
-        "dump it first; --discard-newer accepts that they are replaced",
-    )
+        why = f"from {parting.newer[0]} on its history went another way than the backup's"
+    lost = f"{why}; those would be lost: {existing.newer_snapshots(parting.shared)}"
+    return "; ".join(filter(None, (lost, parting.forgets)))
 
 
 def _load(place: Place, stream: "Stream", entry: Entry) -> None:

@@ -17,7 +17,7 @@ from dlbackup.catalogs.open import open_catalog
 from dlbackup.engine.listing import LISTING_TIMEOUT_LOCKED_S, look_everywhere
 from dlbackup.errors import DlbackupError, listed
 from dlbackup.lake import datafiles
-from dlbackup.lake.lineage import Known, Lineage, missing
+from dlbackup.lake.lineage import Known, Lineage, part
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.keys import ENDING, Keyring
@@ -156,11 +156,14 @@ def _needed(
 
 def _lost(there: Existing, lineage: Lineage) -> tuple[list[str], str]:
     now = there.lineage()
-    if now.is_other_than(lineage):
+    parting = part(now, lineage, Known(lineage.snapshots))
+    if parting.other_lake:
         return ["--other-lake"], f"it takes {now} away"
-    if newer := missing(now, Known(lineage.snapshots)):
-        last = max((number for number, _ in lineage.snapshots if number < newer[0]), default=None)
-        return ["--discard-newer"], f"it loses the commits after snapshot {last}: {there.newer_snapshots(last)}"
+    if parting.newer:
+        since = parting.shared
+        return ["--discard-newer"], f"it loses the commits after snapshot {since}: {there.newer_snapshots(since)}"
+    if parting.expired:
+        return ["--discard-newer"], f"it loses no commit; {parting.forgets}"
     return [], (
         f"it loses the commits after snapshot {there.head.snapshot_id}: none so far; once there are some, it is refused"
         " without --discard-newer"

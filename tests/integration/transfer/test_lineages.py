@@ -55,3 +55,32 @@ def test_expired_snapshots_are_no_other_branch(lake: LakeFactory, cli: Cli) -> N
     execute(made.url, "delete from ducklake_snapshot where snapshot_id = 1")
 
     assert cli("restore", backup, made.url, "--replace").exit_code == 0
+
+
+def test_snapshots_that_the_backup_has_expired(lake: LakeFactory, cli: Cli) -> None:
+    """No commit is called lost of what a later backup has expired, only the way to read as of then."""
+    made = lake("plain", "1.0")
+    old = _dump(cli, made.url)
+    execute(made.url, "delete from ducklake_snapshot where snapshot_id in (1, 2)")
+    later = _dump(cli, made.url)
+    assert cli("restore", old, made.url, "--replace").exit_code == 0
+
+    said = failure(cli("restore", later, made.url, "--replace"), 4, "2 snapshots from 1 to 2", hint="--discard-newer")
+
+    assert "has their changes" in said
+    assert "lost" not in said
+    done = cli("restore", later, made.url, "--replace", "--discard-newer", "--json")
+    assert done.exit_code == 0
+    assert "1 to 2" not in done.json()["way_back"]["loses"]
+
+
+def test_lakes_that_have_lost_their_uuid(lake: LakeFactory, cli: Cli) -> None:
+    """They are told apart by where their files are, and called two lakes, not two ways of one."""
+    ours, other = lake("plain", "0.3"), lake("inlined", "0.3")
+    backup = _dump(cli, ours.url)
+    for made in (ours, other):
+        execute(made.url, "delete from ducklake_schema where schema_id = 0")
+
+    failure(cli("restore", backup, other.url, "--replace"), 4, "the lake without uuid", hint="--other-lake")
+
+    assert cli("restore", backup, ours.url, "--replace").exit_code == 0

@@ -2,28 +2,67 @@
 
 import pytest
 
-from dlbackup.lake.lineage import Known, Lineage, microseconds, missing
+from dlbackup.lake.lineage import Known, Lineage, Parting, microseconds, part
+
+SNAPSHOTS = ((0, 10), (1, 20), (2, 30), (3, None))
 
 
-def lineage(uuid: str | None, *snapshots: tuple[int, int | None]) -> Lineage:
-    return Lineage(uuid, "/data/", snapshots)
+def lineage(uuid: str | None, *snapshots: tuple[int, int | None], path: str | None = "/data/") -> Lineage:
+    return Lineage(uuid, path, snapshots)
+
+
+def parting(there: Lineage, other: Lineage) -> Parting:
+    return part(there, other, Known(other.snapshots))
 
 
 @pytest.mark.parametrize(("one", "two", "other"), [("a", "b", True), ("a", "a", False), (None, "b", False)])
 def test_lakes_are_told_apart_by_their_uuid(one: str | None, two: str | None, other: bool) -> None:
     """What doesn't say which lake it is of is not taken for another."""
-    assert lineage(one).is_other_than(lineage(two)) is other
-    assert lineage(two).is_other_than(lineage(one)) is other
+    assert parting(lineage(one), lineage(two)).other_lake is other
+    assert parting(lineage(two), lineage(one)).other_lake is other
 
 
-def test_what_only_the_place_has_is_missing() -> None:
-    """A snapshot of the same number and another time is another snapshot; what the place has expired is no loss."""
-    snapshots = ((0, 10), (1, 20), (2, 30), (3, None))
-    ours = Known(snapshots)
+@pytest.mark.parametrize(
+    ("there", "path", "other"),
+    [
+        ((0, 11), "/elsewhere/", True),
+        ((0, 10), "/elsewhere/", False),  # the same lake, whose files have moved
+        ((0, 11), "/data/", False),
+        ((0, 11), None, False),
+    ],
+)
+def test_without_a_uuid_by_their_data_path(there: tuple[int, int], path: str | None, other: bool) -> None:
+    """Where schema 0 is gone, lakes are two when their files are apart and they have no snapshot in common."""
+    one, two = lineage(None, there, path=path), lineage("a", *SNAPSHOTS)
 
-    assert missing(lineage("a", (2, 30), (3, None)), ours) == []
-    assert missing(lineage("a", (4, 50), (2, 31), (1, 20)), ours) == [2, 4]
-    assert missing(lineage("a", *snapshots), Known([])) == [0, 1, 2, 3]
+    assert parting(one, two).other_lake is other
+    assert parting(two, one).other_lake is other
+    assert not parting(lineage("a", there, path=path), two).other_lake
+
+
+@pytest.mark.parametrize(
+    ("there", "shared", "newer", "expired"),
+    [
+        (((2, 30), (3, None)), 3, [], []),  # what the place has expired is no loss
+        (((4, 50), (2, 31), (1, 20)), 1, [2, 4], []),
+        (((0, 10), (1, 21), (3, None), (2, 31)), 3, [], [1, 2]),
+        (((5, 60), (0, 9), (1, 20)), 1, [5], [0]),
+        (((0, 9), (2, 29)), None, [0, 2], []),
+        ((), None, [], []),
+    ],
+)
+def test_what_the_place_would_lose(
+    there: tuple[tuple[int, int | None], ...], shared: int | None, newer: list[int], expired: list[int]
+) -> None:
+    """
+    A snapshot of the same number and another time is another snapshot.
+
+    What only the place has is lost after the newest shared one, and only forgotten before it.
+    """
+    found = parting(lineage("a", *there), lineage("a", *SNAPSHOTS))
+
+    assert (found.shared, found.newer, found.expired) == (shared, newer, expired)
+    assert bool(found.forgets) == bool(expired)
 
 
 @pytest.mark.parametrize(
