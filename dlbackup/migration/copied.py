@@ -22,7 +22,7 @@ from dlbackup.inventory.names import MIGRATION
 from dlbackup.inventory.publishing import pin
 from dlbackup.migration.backing_up import back_up
 from dlbackup.migration.losses.loss import Loss
-from dlbackup.migration.obstacles import obstacles
+from dlbackup.migration.obstacles import already, obstacles
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Migration
 from dlbackup.migration.passage import Passage, examine, keeps_rules, passage_by, put_right
@@ -104,7 +104,8 @@ class _Copying:
     def migrate(self) -> Migration:
         with self.run.stage("check"), self.catalog.snapshot() as snapshot:
             self._refuse_obstacles(snapshot)
-            for text in self.catalog.surroundings()[0]:
+            stays = already(snapshot, self.steps).stays
+            for text in (*stays, *self.catalog.surroundings()[0]):
                 self.run.on_event(Event(stage="check", message=text, warning=True))
         for _ in range(_ATTEMPTS):
             backup = back_up(

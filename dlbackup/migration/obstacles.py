@@ -1,17 +1,22 @@
 """What stands in the way of a migration: rights, locks, dependents, a bad place for its backup, losses for good."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 
 from dlbackup.catalogs.contract import Snapshot
-from dlbackup.errors import CatalogError, DlbackupError, HasDependents, Refused, WouldLose, listed
+from dlbackup.errors import CatalogError, DlbackupError, HasDependents, NotVerified, Refused, WouldLose, listed
 from dlbackup.lake import conformance
 from dlbackup.lake.datafiles import data_paths
-from dlbackup.migration.losses.known import known_losses
+from dlbackup.lake.findings import Finding
+from dlbackup.migration.losses.known import errors_already, known_losses
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.steps import Step
 from dlbackup.transfer.destination import refuse_place_among_data
+
+_OF_VERIFY = frozenset({"one-version", "one-head-snapshot", "snapshot-once"})
+"""Rules of which a backup's verification sees to it that they hold."""
 
 
 def obstacles(
@@ -37,7 +42,7 @@ def obstacles(
         )
     errors += snapshot.undo_refused()
     errors += snapshot.updates_refused()
-    if any(finding.severity == "error" for finding in conformance.differences(steps[0].from_version, snapshot.tables)):
+    if _nonconforming(snapshot):
         return errors, [() for _ in steps]  # no lake that could be looked into: verify refuses it, and says why
     try:
         with snapshot.answers() as answers:
@@ -59,6 +64,41 @@ def obstacles(
             )
         )
     return errors, losses
+
+
+@dataclass(frozen=True, slots=True)
+class Already:
+    """
+    What is wrong with a catalog before any migration.
+
+    Args:
+        unverified: what its backup would not verify for; None where it would.
+        stays: errors that a migration leaves where they are, in words.
+    """
+
+    unverified: NotVerified | None = None
+    stays: tuple[str, ...] = ()
+
+
+def already(snapshot: Snapshot, steps: Sequence[Step]) -> Already:
+    """Look for what `check` would call errors, and none of these steps mends; reads all of the catalog."""
+    fatal = _nonconforming(snapshot)
+    # Where the layout is another than the version's, losses are not looked for.
+    errors = errors_already(snapshot, steps, losses=bool(fatal))
+    names = ", ".join(f"{finding.rule} ({finding.count})" for finding in errors)
+    text = f"the catalog has errors already, which stay in it: {names}; dlbackup check says how to mend them"
+    unverified = None
+    if fatal := fatal + [finding for finding in errors if finding.rule in _OF_VERIFY]:
+        unverified = NotVerified(
+            f"the backup would not verify: {listed([finding.message for finding in fatal], most=3)}",
+            "dlbackup check says how to mend the catalog; dlbackup dump --no-verify dumps it as it is",
+        )
+    return Already(unverified, (text,) if errors else ())
+
+
+def _nonconforming(snapshot: Snapshot) -> list[Finding]:
+    differences = conformance.differences(snapshot.head.spec_version, snapshot.tables)
+    return [finding for finding in differences if finding.severity == "error"]
 
 
 def _ways_out(blocking: list[Loss]) -> list[str]:

@@ -47,7 +47,7 @@ from dlbackup.migration.copied import migrate_copy
 from dlbackup.migration.journal import Journal, Log
 from dlbackup.migration.losses.known import refuse_unknown
 from dlbackup.migration.losses.loss import Loss
-from dlbackup.migration.obstacles import obstacles
+from dlbackup.migration.obstacles import already, obstacles
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Migration
 from dlbackup.migration.passage import Passage, passage_by
@@ -310,7 +310,8 @@ class _Pipeline:
     def _refuse_what_is_unsafe(self) -> None:
         with self.run.stage("check"), self.catalog.snapshot() as snapshot:
             self._refuse_obstacles(snapshot)
-            for text in self.catalog.surroundings()[0]:
+            stays = already(snapshot, self.steps).stays
+            for text in (*stays, *self.catalog.surroundings()[0]):
                 self.run.on_event(Event(stage="check", message=text, warning=True))
 
     def _refuse_obstacles(self, snapshot: Snapshot, *, unreadable: bool = True) -> None:

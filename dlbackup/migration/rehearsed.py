@@ -17,6 +17,7 @@ from dlbackup.lake import spec
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.lake.findings import Finding
 from dlbackup.migration.losses.known import known_losses
+from dlbackup.migration.obstacles import already
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.passage import passage_by, snapshot_span
 from dlbackup.migration.rehearsal import walk
@@ -56,6 +57,7 @@ def rehearse_backup(
     *,
     migrates: bool = True,
     throwaway: bool = False,
+    checked: bool = False,
 ) -> Rehearsal:
     """
     Restore a backup into a scratch schema and let an engine open it, after a migration if it needs one.
@@ -64,10 +66,11 @@ def rehearse_backup(
         engine: None where none can be had; then nobody opens it.
         migrates: whether it may; else a catalog that this engine opens only then is restored and not opened.
         throwaway: the server was made for this, and which roles it lacks says nothing.
+        checked: the rules of a healthy catalog have been asked of the backup.
 
     Returns:
-        With warnings: what this server can't restore as it was, what a migration would lose or change, or why this
-        engine can't open the catalog.
+        With warnings: what this server can't restore as it was, what a migration would lose or change, which errors of
+        the catalog stay in it, or why this engine can't open the catalog.
 
     Raises:
         RestoredOtherwise: the server gives back something else than the backup holds.
@@ -85,12 +88,12 @@ def rehearse_backup(
         took = round(time.monotonic() - begun, 3)
         if engine is None:
             return Rehearsal("not-opened", tuple(said), took)
-        outcome, findings, to_version = _opened(copy, backup, engine, migrates=migrates)
+        outcome, findings, to_version = _opened(copy, backup, engine, migrates=migrates, checked=checked)
     return Rehearsal(outcome, (*said, *findings), took, to_version)
 
 
 def _opened(
-    copy: Catalog, backup: VerifiedBackup, engine: Engine, *, migrates: bool
+    copy: Catalog, backup: VerifiedBackup, engine: Engine, *, migrates: bool, checked: bool
 ) -> tuple[Rehearsed, list[Finding], str | None]:
     """Let an engine open a copy, after a migration if it needs one; raises as `rehearse_backup`."""
     with copy.snapshot() as snapshot:
@@ -102,6 +105,7 @@ def _opened(
         with snapshot.answers() as answers:
             engine.reach(data_paths(answers))
         losses = known_losses(snapshot, step) if step else ()
+        stays = () if checked else already(snapshot, (step,) if step else ()).stays
         span = snapshot_span(snapshot)
     passage = passage_by(
         step or Step(engine.spec_version, engine.spec_version, engine.duckdb_version),
@@ -110,7 +114,8 @@ def _opened(
         losses,
         MigrateOptions(),
     )
-    said = [
+    said = [Finding(severity="warning", rule="errors-before", message=text) for text in stays]
+    said += [
         Finding(
             severity="warning",
             rule=loss.rule,

@@ -353,6 +353,7 @@ class _Attempt:
                         engine,
                         migrates=self.wanted.rehearse,
                         throwaway=self.wanted.on == EMBEDDED,
+                        checked=True,
                     )
             except RestoredOtherwise as exc:
                 self.findings.append(Finding(severity="error", rule="restored-otherwise", message=exc.message))

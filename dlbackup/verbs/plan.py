@@ -16,7 +16,7 @@ from dlbackup.errors import CannotMigrate, DlbackupError, EngineError, Pooled, S
 from dlbackup.lake import spec
 from dlbackup.migration.losses.known import refuse_unknown
 from dlbackup.migration.losses.loss import Loss
-from dlbackup.migration.obstacles import obstacles
+from dlbackup.migration.obstacles import Already, already, obstacles
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.steps import Step
 from dlbackup.tables.likeness import differences
@@ -173,6 +173,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
         with catalog.snapshot() as snapshot:
             losses: list[tuple[Loss, ...]] = []
             way: tuple[Step, ...] = ()
+            before = Already()
             try:
                 way = route(snapshot, engine, options)
             except (CannotMigrate, UnknownVersion) as exc:
@@ -180,6 +181,8 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             if way:
                 found, losses = obstacles(snapshot, way, options)
                 errors += found
+                before = already(snapshot, way)
+                errors += [before.unverified] if before.unverified else []
                 try:
                     reach(snapshot, engine, way)
                 except EngineError as exc:
@@ -223,7 +226,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             opened_by=spec.ENGINES.get(to_version, "unknown"),
             opens_as_it_is=snapshot.head.spec_version in spec.opened_by(engine.spec_version),
             estimate_seconds=None if errors else round(seconds * len(way), 1),
-            warnings=(*_unlike(snapshot), *around) if way else (),
+            warnings=(*before.stays, *_unlike(snapshot), *around) if way else (),
             not_looked_at=(*_NEVER_LOOKED_AT, *unseen) if way else (),
         )
 

@@ -18,21 +18,26 @@ from dlbackup.tables.quoting import quote_pairs
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PartialFile:
-    """A compacted data file with the list `snapshot:rows|...` that says since when its rows show, by position."""
+    """
+    A compacted data file with the list `snapshot:rows|...` that says since when its rows show, by position.
+
+    Args:
+        begin: the snapshot that it is there from; None in a damaged catalog.
+    """
 
     file: int
     table: int
-    begin: int
+    begin: int | None
     snapshots: tuple[int, ...]
     rises: bool
 
     @property
     def later(self) -> tuple[int, ...]:
         """The snapshots after the one that the file itself begins with."""
-        return tuple(number for number in self.snapshots if number > self.begin)
+        return tuple(number for number in self.snapshots if self.begin is None or number > self.begin)
 
 
-def _partial_file(file: int, table: int, begin: int, text: str) -> _PartialFile:
+def _partial_file(file: int, table: int, begin: int | None, text: str) -> _PartialFile:
     items = [(int(one), int(two)) for one, two in re.findall(r"(\d+):(\d+)", text)]
     rises = bool(re.fullmatch(r"\d+:\d+(?:\|\d+:\d+)*", text)) and all(
         one[0] <= two[0] and one[1] < two[1] for one, two in pairwise(items)

@@ -6,7 +6,7 @@ engine is done, so that doing it again changes nothing more. What can't be mende
 until the user accepts that loss by name. The facts are in docs/losses.md; each rule was reproduced with real engines.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from dlbackup.catalogs.contract import Mending, Snapshot
@@ -73,6 +73,25 @@ def known_losses(snapshot: Snapshot, step: Step, *, unreadable: bool = True) -> 
             if rule.applies(step) and snapshot.dialect in rule.dialects and (found := rule.find(answers))
         )
         return lost + tuple(_unmended(finding) for finding in left)
+
+
+def errors_already(snapshot: Snapshot, steps: Sequence[Step], *, losses: bool) -> list[Finding]:
+    """
+    Return what `check` calls errors in this catalog, and would again after these steps, of which there may be none.
+
+    Args:
+        losses: with what `known_losses` tells of: what keeps the lake from being read, or what a step mends or loses.
+    """
+    told = {known.name for known in RULES for step in steps if known.applies(step)}
+    to_version = steps[-1].to_version if steps else snapshot.head.spec_version
+
+    def stays(rule: Rule) -> bool:
+        is_loss = rule.name in told or (bool(steps) and _is_left_unreadable(rule))
+        return rule.severity == "error" and rule.holds_for(to_version) and (losses or not is_loss)
+
+    with snapshot.answers() as answers:
+        found = findings_of(answers, snapshot.head.spec_version, stays)
+    return [finding for finding in found if finding.severity == "error"]
 
 
 def _is_left_unreadable(rule: Rule) -> bool:
