@@ -27,7 +27,7 @@ from dlbackup.errors import DlbackupError, Interrupted, Refused, UsageError
 from dlbackup.lake.findings import first_error
 from dlbackup.records import encode
 from dlbackup.runtime.progress import OnEvent
-from dlbackup.runtime.signals import cut_off
+from dlbackup.runtime.signals import cut_off, interrupt, interrupted, nobody_asked, raise_swallowed
 
 if TYPE_CHECKING:
     from dlbackup.cli.told import Notices, Pings
@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, _interrupt)
     answers = _answers(words) if "--json" in words else None
+    nobody_asked()
     code, told = 0, []
     answer: dict[str, Any] = {}
     try:
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code, answer = _run(options)
         flushed()
     except DlbackupError as exc:
-        code, answer = _report(exc, answers)
+        code, answer = _report(_said_of(exc), answers)
     except BrokenPipeError:
         code = code or 1
     except Exception as exc:
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reason = masked(str(exc).splitlines()[0]) if str(exc) else "no message"
         text = f"unexpected {type(exc).__name__}: {reason}"
         bug = DlbackupError(text, "this is a bug in dlbackup: run again with -v and report it")
-        code, answer = _report(bug, answers)
+        code, answer = _report(_said_of(bug), answers)
     with suppress(Interrupted):
         for one in told:
             one.ended(code, answer)
@@ -103,13 +104,23 @@ def _let_go_of_output() -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     signal.signal(number, _interrupt_again)
-    raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+    interrupt(Interrupted(f"interrupted by {signal.Signals(number).name}"))
 
 
 def _interrupt_again(number: int, frame: FrameType | None) -> NoReturn:
     """Asked twice: what is cleaned up doesn't wait for a server that is silent."""
     cut_off()
-    raise Interrupted(f"interrupted by {signal.Signals(number).name}")
+    interrupt(Interrupted(f"interrupted by {signal.Signals(number).name}"))
+
+
+def _said_of(error: DlbackupError) -> DlbackupError:
+    """Return what to say of a failure: the interrupt, where one was swallowed and taken for something else."""
+    swallowed = interrupted()
+    # What a migration that was interrupted came to is found out, and no failure of what was cut off.
+    if swallowed is None or isinstance(error, Interrupted | dlbackup.MigrationError):
+        return error
+    swallowed.hint = swallowed.hint or f"what it ended with means nothing: {error.message}"
+    return swallowed
 
 
 def _report(error: DlbackupError, answers: TextIO | None) -> tuple[int, dict[str, Any]]:
@@ -131,6 +142,8 @@ def _report(error: DlbackupError, answers: TextIO | None) -> tuple[int, dict[str
 def _run(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     with Screen(quiet=options.quiet) as screen:
         record, text, error = _COMMANDS[options.command](options, screen.show)
+    if options.command in _JUDGES:
+        raise_swallowed()
     answers = sys.stderr if getattr(options, "output", None) == "-" else sys.stdout
     if error is not None:
         if not options.json and text:
@@ -387,6 +400,8 @@ def _release(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, st
     return done, inventories.released(done), None
 
 
+_JUDGES = frozenset({"verify", "check", "plan", "drill"})
+"""Commands whose answer means nothing once something of them was cut off."""
 _COMMANDS: dict[str, Callable[[argparse.Namespace, OnEvent], tuple[object, str, DlbackupError | None]]] = {
     "dump": _dump,
     "verify": _verify,

@@ -1,7 +1,9 @@
 """
-Signals that come at a bad moment are held, and what a second one cuts off.
+Signals that come at a bad moment are held, what a second one cuts off, and interrupts that a library swallows.
 
-Who holds something that a silent server can block says with `on_second` how that is cut.
+Who holds something that a silent server can block says with `on_second` how that is cut. Libraries that catch every
+exception (a parser that tries several ways, an import that has a second choice) take an interrupt for a failure of
+their own, and what they say then means nothing; so what a signal raised is remembered until the end.
 """
 
 import signal
@@ -10,10 +12,39 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
-from dlbackup.errors import UsageError
+from dlbackup.errors import Interrupted, UsageError
 
 _cuts: list[Callable[[], None]] = []
+_raised: list[Interrupted] = []
+
+
+def interrupt(error: Interrupted) -> NoReturn:
+    """Raise what a signal asks for, from its handler, and remember it."""
+    _raised[:] = [error]
+    raise error
+
+
+def interrupted() -> Interrupted | None:
+    """Return what a signal has raised since the command began, also where it was swallowed."""
+    return _raised[0] if _raised else None
+
+
+def raise_swallowed() -> None:
+    """
+    Raise again what a signal has raised, before something is judged or written down for good.
+
+    Raises:
+        Interrupted: a signal came.
+    """
+    if _raised:
+        raise _raised[0]
+
+
+def nobody_asked() -> None:
+    """Forget what signals have raised: a command begins."""
+    _raised.clear()
 
 
 def on_second(cut: Callable[[], None]) -> None:
@@ -32,9 +63,11 @@ _PATIENCE_S = 10.0
 
 
 @contextmanager
-def time_limit(seconds: float | None, passed: Callable[[], Exception]) -> Iterator[None]:
+def time_limit(seconds: float | None, passed: Callable[[], Interrupted]) -> Iterator[None]:
     """
     Raise what `passed` returns in the block when it takes longer; None: it may take as long as it does.
+
+    However the block ends then, that is raised: what it found after its time was found by something cut off.
 
     Raises:
         UsageError: this isn't the main thread, which alone can be interrupted.
@@ -59,6 +92,15 @@ def time_limit(seconds: float | None, passed: Callable[[], Exception]) -> Iterat
     others, _ = signal.setitimer(signal.ITIMER_REAL, seconds, _PATIENCE_S)
     try:
         yield
+    except Interrupted:
+        raise
+    except Exception as exc:
+        if over:
+            raise passed() from exc
+        raise
+    else:
+        if over:
+            raise passed()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL if handler is None else handler)

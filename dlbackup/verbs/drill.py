@@ -41,7 +41,7 @@ from dlbackup.lake.findings import Finding, first_error
 from dlbackup.migration.outcome import Stage
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.runtime.scratch import scratch_folder
-from dlbackup.runtime.signals import time_limit
+from dlbackup.runtime.signals import raise_swallowed, time_limit
 from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.contract import Where
 from dlbackup.stores.keys import NO_KEYS, Keys
@@ -183,6 +183,7 @@ def drill(
         try:
             with time_limit(deadline, passed):
                 attempt.run()
+            raise_swallowed()
             result = attempt.result()
         except UsageError:
             raise

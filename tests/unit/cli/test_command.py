@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from support.waiting import wait_until
 
 import dlbackup
 from dlbackup.cli.command import main
+from dlbackup.errors import Interrupted, NotVerified
+from dlbackup.runtime.signals import interrupt
 from dlbackup.tables.definition import Column, Table
 
 COMMANDS = ("dump", "verify", "restore", "migrate", "info")
@@ -437,3 +440,37 @@ def without_reader(arguments: list[str], unbuffered: str) -> subprocess.Complete
             env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             timeout=60,
         )
+
+
+@pytest.mark.parametrize("end", ["bad", "good", "bug"])
+def test_swallowed_interrupt_is_no_verdict(
+    backup: Path, end: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A backup is called neither bad nor good, and nothing a bug, where a library has swallowed the interrupt."""
+    good = dlbackup.verify(backup)
+
+    def verify(*_: object, **__: object) -> dlbackup.Verification:
+        with suppress(Exception):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        if end == "bug":
+            raise ImportError("no wrapper available")
+        if end == "bad":
+            raise NotVerified("the backup does not verify: not a statement of a backup")
+        return good
+
+    monkeypatch.setattr(dlbackup, "verify", verify)
+
+    assert main(["verify", str(backup)]) == 130
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("error: interrupted by SIGINT\n")
+
+
+def test_interrupt_of_a_command_before_is_not_remembered(backup: Path) -> None:
+    """A program that runs several commands in one process is told what each came to."""
+    with suppress(Interrupted):
+        interrupt(Interrupted("long ago"))
+
+    assert main(["verify", str(backup)]) == 0

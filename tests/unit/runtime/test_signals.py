@@ -1,0 +1,57 @@
+"""Interrupts and deadlines that a library swallows are known all the same."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+import pytest
+
+from dlbackup.errors import Corrupt, DeadlinePassed, Interrupted
+from dlbackup.runtime import signals
+
+
+@pytest.fixture(autouse=True)
+def nobody_asked() -> Iterator[None]:
+    """Leave nothing to the next test."""
+    yield
+    signals.nobody_asked()
+
+
+def _passed() -> DeadlinePassed:
+    return DeadlinePassed("took too long")
+
+
+def _swallow() -> None:
+    with suppress(Exception):  # as a parser does that tries several ways
+        time.sleep(10)
+
+
+def test_deadline_that_is_swallowed_is_kept() -> None:
+    """The block goes on and ends well, or with a failure of what was cut off: its time was over all the same."""
+    with pytest.raises(DeadlinePassed, match="took too long"), signals.time_limit(0.01, _passed):
+        _swallow()
+    with pytest.raises(DeadlinePassed) as raised, signals.time_limit(0.01, _passed):
+        _swallow()
+        raise Corrupt("not a statement of a backup")
+    assert isinstance(raised.value.__cause__, Corrupt)
+
+
+def test_deadline_that_is_not_reached_changes_nothing() -> None:
+    """What the block raises comes through, and so does another interrupt."""
+    with pytest.raises(Corrupt, match="really"), signals.time_limit(60, _passed):
+        raise Corrupt("really")
+    with pytest.raises(Interrupted, match="by hand"), signals.time_limit(60, _passed):
+        raise Interrupted("by hand")
+
+
+def test_swallowed_interrupt_is_raised_before_something_is_judged() -> None:
+    """What a signal raised is remembered, until a command begins."""
+    signals.raise_swallowed()
+    with suppress(Exception):
+        signals.interrupt(Interrupted("by SIGINT"))
+
+    with pytest.raises(Interrupted, match="by SIGINT"):
+        signals.raise_swallowed()
+
+    signals.nobody_asked()
+    signals.raise_swallowed()
