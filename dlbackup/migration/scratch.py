@@ -10,7 +10,7 @@ from dlbackup.catalogs.in_files import scratch_beside
 from dlbackup.catalogs.open import is_in_file, open_for_restore
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.schemas import analyze, claimed, drop_left, drop_schema, own_name
-from dlbackup.catalogs.postgres.sessions import Session, connect, translated
+from dlbackup.catalogs.postgres.sessions import Session, connect, is_idle, translated
 from dlbackup.errors import CatalogError, OtherRows, RestoredOtherwise, Unreachable, listed
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.transfer.filling import RestoreOptions
@@ -109,9 +109,14 @@ def _scratch(address: Address, session: Session, schema: str) -> Iterator[str]:
 
 @contextmanager
 def _usable(address: Address, session: Session) -> Iterator[Session]:
-    """Give a session for what remains to be done; who stops in the middle of a table's rows has closed his own."""
-    if not session.closed:
+    """
+    Give a session for what remains to be done.
+
+    Who stops in the middle of a table's rows has closed his own, and an interrupt may leave one in a transaction.
+    """
+    if is_idle(session):
         yield session
         return
+    session.close()
     with closing(connect(address, "dlbackup-rehearsal")) as own:
         yield own

@@ -13,9 +13,13 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg import waiting
+from psycopg.abc import PQGen
 from psycopg.adapt import Buffer, Loader
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import InsufficientPrivilege
+from psycopg.generators import fetch_many
+from psycopg.pq import TransactionStatus
 from psycopg.rows import class_row
 
 from dlbackup.addresses.address import Address, parameters_for, scrub
@@ -29,6 +33,10 @@ T = TypeVar("T")
 Session = psycopg.Connection[tuple[Any, ...]]
 _open_sessions: "weakref.WeakSet[Session]" = weakref.WeakSet()
 _backend_pids: "weakref.WeakKeyDictionary[Session, int]" = weakref.WeakKeyDictionary()
+_INTERVAL_S = 0.1
+"""How often a wait looks for signals."""
+_END_S = 5.0
+"""How long a query that was cancelled may take to end."""
 LOCK_TIMEOUT_MS = 10_000
 """How long dlbackup waits behind somebody's lock, such as the ACCESS EXCLUSIVE ones of a migration."""
 LOCAL_SETTINGS = f"""\
@@ -60,6 +68,36 @@ _TEXTS = ("text", "varchar", "name", "bpchar", '"char"', 0)
 
 # A cancel that does not get through is told by the error that follows.
 logging.getLogger("psycopg").addHandler(logging.NullHandler())
+
+
+class _Interruptible(psycopg.Connection[tuple[Any, ...]]):
+    """
+    A connection that an interrupt doesn't leave in the middle of a query: what clears away after it can use it.
+
+    psycopg cancels the query that it waits for, and waits for its end; but an interrupt that comes while its own code
+    runs has ended what would wait, and the next query fails with "another command is already in progress".
+    """
+
+    def wait(self, gen: PQGen[T], interval: float = _INTERVAL_S, timeout: float | None = None) -> T:
+        """Wait as psycopg does; after an interrupt, to the end of the query."""
+        try:
+            return super().wait(gen, interval, timeout)
+        except KeyboardInterrupt:
+            self._end_query()
+            raise
+
+    def _end_query(self) -> None:
+        """Wait for the end of a query that was cancelled; close the connection where it doesn't come."""
+        try:
+            if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
+                waiting.wait(fetch_many(self.pgconn), self.pgconn.socket, interval=_INTERVAL_S, timeout=_END_S)
+        except psycopg.Error:
+            self.pgconn.finish()
+        except BaseException:
+            self.pgconn.finish()
+            raise
+        if self.pgconn.transaction_status == TransactionStatus.ACTIVE:  # rows come or are waited for
+            self.pgconn.finish()
 
 
 def connect(address: Address, name: str = "dlbackup") -> Session:
@@ -105,7 +143,7 @@ def _converts_for_engines(parameters: dict[str, str]) -> bool:
 
 def _opened(text: str, encoding: str) -> Session:
     """Open a session; its client_encoding is the server's choice where that is empty."""
-    session = psycopg.connect(text, autocommit=True, prepare_threshold=None, client_encoding=encoding)
+    session = _Interruptible.connect(text, autocommit=True, prepare_threshold=None, client_encoding=encoding)
     _open_sessions.add(session)
     return session
 
@@ -125,6 +163,11 @@ def answers(session: Session) -> bool:
     except psycopg.Error:
         return False
     return True
+
+
+def is_idle(session: Session) -> bool:
+    """Tell whether a session can be used for something else: it is open, and in no transaction."""
+    return not session.closed and session.info.transaction_status == TransactionStatus.IDLE
 
 
 def _cut_all() -> None:

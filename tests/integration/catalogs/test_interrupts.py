@@ -1,0 +1,65 @@
+"""A session that an interrupt has met is usable afterwards, or closed: what has to be cleaned up is cleaned up."""
+
+import random
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+import pytest
+
+from dlbackup.addresses.address import parse_address
+from dlbackup.catalogs.postgres.sessions import Session, connect, one
+from dlbackup.errors import Interrupted
+
+_TIMES = 400
+_LONGEST_S = 0.004
+
+
+@pytest.fixture
+def alarms() -> Iterator[Callable[[float], object]]:
+    """Raise an interrupt in so many seconds."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted("in the middle")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    yield lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def _ask(session: Session) -> None:
+    session.execute("select generate_series(1, 3000)").fetchall()
+
+
+def _ask_in_transaction(session: Session) -> None:
+    with session.transaction():
+        session.execute("select 1")
+        _ask(session)
+
+
+@pytest.mark.parametrize("ask", [_ask, _ask_in_transaction])
+def test_session_after_an_interrupt(
+    database: str, pytestconfig: pytest.Config, alarms: Callable[[float], object], ask: Callable[[Session], None]
+) -> None:
+    """Whenever the interrupt comes, the session is not left in the middle of a query."""
+    address, chance = parse_address(database), random.Random(pytestconfig.getoption("seed"))
+    session = connect(address)
+    met, closed = 0, 0
+    for _ in range(_TIMES):
+        try:
+            try:
+                alarms(chance.uniform(0.00005, _LONGEST_S))
+                ask(session)
+            finally:
+                alarms(0)
+        except Interrupted:
+            met += 1
+        if session.closed:
+            closed += 1
+            session = connect(address)
+        session.rollback()
+        assert one(session, "select 7") == (7,)
+    session.close()
+    assert met > _TIMES / 10
+    assert closed < _TIMES / 10
