@@ -90,7 +90,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What a backup holds and means. `left_out` names what belongs to the tables but can't be carried."""
+    """
+    What a backup holds and means.
+
+    Args:
+        left_out: what belongs to the tables but can't be carried, by name.
+        guarded: what not every PostgreSQL knows stands at the end of the script, for those that do; in backups before
+            2026-11-29 it is among the rest.
+    """
 
     IGNORES_LATER_KEYS: ClassVar = True
     header: Header
@@ -98,6 +105,7 @@ class Manifest:
     frames: tuple[Frame, ...]
     left_out: tuple[str, ...] = ()
     fingerprint: Fingerprint | None = None
+    guarded: bool = False
 
     @property
     def rows(self) -> int:

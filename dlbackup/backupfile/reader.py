@@ -14,14 +14,13 @@ from contextlib import ExitStack
 from dlbackup.backupfile.frames import locate, read_frame
 from dlbackup.backupfile.manifest import FORMATS, Entry, Manifest, as_json
 from dlbackup.backupfile.scanner import Elsewhere, RowBlock, TextCursor, scan_rows
-from dlbackup.backupfile.script import MANIFEST_LINE, epilogue, prologue
+from dlbackup.backupfile.script import MANIFEST_LINE, beginning, epilogue, prologue
 from dlbackup.errors import Corrupt, UnknownFormat
 from dlbackup.records import decode
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.stores.contract import Where
 from dlbackup.tables.allowlist import check_table
 from dlbackup.tables.shapes import ShapeCheck
-from dlbackup.tables.statements import definition
 
 
 class BackupReader:
@@ -143,14 +142,15 @@ class BackupReader:
                 text.expect(statement)
         for entry in tables:
             if entry.first_frame >= numbers.start:
-                text.expect(definition(entry.table).encode())
+                text.expect(beginning(entry.table, guarded=self.manifest.guarded))
                 text.expect_frame(entry, entry.first_frame)
             yield entry
             shape = ShapeCheck(entry.table)
             yield from scan_rows(text, entry, shape, numbers, elsewhere)
             self.row_shapes += len(shape.seen)
         if tables[-1:] == self.manifest.tables[-1:]:
-            for statement in epilogue([entry.table for entry in self.manifest.tables]):
+            written = [entry.table for entry in self.manifest.tables]
+            for statement in epilogue(written, guarded=self.manifest.guarded):
                 if text.is_over() and numbers.stop < len(self.manifest.frames):
                     break
                 text.expect(statement)

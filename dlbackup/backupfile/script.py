@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from dlbackup.backupfile.manifest import Header, as_json
 from dlbackup.tables.definition import Table
-from dlbackup.tables.statements import SETTINGS, finishing, ownership
+from dlbackup.tables.guarded import everywhere
+from dlbackup.tables.guarded import guarded as guarded_of
+from dlbackup.tables.statements import SETTINGS, definition, finishing, ownership
 
 MANIFEST_LINE = b"-- dlbackup manifest\n"
 
@@ -26,12 +28,22 @@ def prologue(header: Header, header_json: bytes | None = None) -> list[bytes]:
     return [*first, settings.encode(), b"BEGIN;\n"]
 
 
-def epilogue(tables: Sequence[Table]) -> Iterator[bytes]:
-    """Return what comes after the tables and before the manifest."""
-    for table in tables:
+def beginning(table: Table, *, guarded: bool) -> bytes:
+    """Return what comes before the rows of a table. See `Manifest.guarded`."""
+    return definition(everywhere(table) if guarded else table).encode()
+
+
+def epilogue(tables: Sequence[Table], *, guarded: bool) -> Iterator[bytes]:
+    """Return what comes after the tables and before the manifest. See `Manifest.guarded`."""
+    written = [everywhere(table) for table in tables] if guarded else tables
+    for table in written:
         for statement in finishing(table):
             yield statement.encode()
     yield b"COMMIT;\n"
-    for table in tables:
+    for table in written:
         for statement in ownership(table):
             yield statement.encode()
+    if guarded:
+        for table in tables:
+            for statement in guarded_of(table):
+                yield statement.encode()

@@ -7,14 +7,14 @@ from types import TracebackType
 from dlbackup.backupfile.frames import LEVEL, FrameWriter, PackedFrame, Packer
 from dlbackup.backupfile.manifest import Entry, Header, Manifest, as_json
 from dlbackup.backupfile.origin import Origin, Stretch
-from dlbackup.backupfile.script import MANIFEST_LINE, epilogue, prologue
+from dlbackup.backupfile.script import MANIFEST_LINE, beginning, epilogue, prologue
 from dlbackup.lake.canonical import Canonical
 from dlbackup.lake.fingerprint import Fingerprint, TablePart
 from dlbackup.stores.contract import Sink
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block, Rows, digest, total
+from dlbackup.tables.guarded import guarded
 from dlbackup.tables.rows import END, SEPARATOR, insert_header
-from dlbackup.tables.statements import definition
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class BackupWriter:
         """
         stretches: list[Stretch] = []
         first = last = self._out.index
-        self._out.write(definition(table).encode())
+        self._out.write(beginning(table, guarded=True))
         header = insert_header(table)
         rows = Rows(0, 0)
         for part in parts:
@@ -126,7 +126,8 @@ class BackupWriter:
 
     def finish(self, left_out: Sequence[str] = (), fingerprint: Fingerprint | None = None) -> Manifest:
         """Write what follows the rows, the manifest, the seal and the seek table."""
-        for statement in epilogue([entry.table for entry in self._entries]):
+        tables = [entry.table for entry in self._entries]
+        for statement in epilogue(tables, guarded=True):
             self._out.write(statement)
         self._out.settle()
         manifest = Manifest(
@@ -135,6 +136,7 @@ class BackupWriter:
             frames=tuple(self._out.frames),
             left_out=tuple(left_out),
             fingerprint=fingerprint,
+            guarded=any(map(guarded, tables)),
         )
         self._out.write(MANIFEST_LINE + b"-- " + as_json(manifest) + b"\n")
         self._out.close()

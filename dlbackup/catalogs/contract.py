@@ -20,7 +20,7 @@ from dlbackup.errors import ClientsConnected, DlbackupError, listed
 from dlbackup.lake.answers import Answers
 from dlbackup.lake.lineage import Lineage
 from dlbackup.runtime.progress import OnEvent, ignore
-from dlbackup.tables.definition import Table
+from dlbackup.tables.definition import Constraint, Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.shapes import Body
 from dlbackup.tables.types import Dialect
@@ -365,6 +365,9 @@ class Replacement(Protocol):
 
     def unknown_options(self, tables: Sequence[Table]) -> frozenset[tuple[str, str]]:
         """Return the storage parameters of tables, with their values, that the backend doesn't take."""
+
+    def unknown_keys(self, tables: Sequence[Table]) -> frozenset[Constraint]:
+        """Return the constraints of tables that the backend doesn't know."""
 
     def missing_collations(self, tables: Sequence[Table]) -> frozenset[str]:
         """Return the collations of columns that the backend doesn't have."""

@@ -20,7 +20,7 @@ from dlbackup.backupfile.origin import Moment, Origin
 from dlbackup.catalogs.contract import Change, Claim, Client, Copy, Encoding, Identity, Locks
 from dlbackup.errors import DlbackupError, MigratorRuns, StorageError
 from dlbackup.stores.files import rewrite
-from dlbackup.tables.definition import Table
+from dlbackup.tables.definition import Constraint, Table
 
 
 class InFile:
@@ -158,6 +158,10 @@ class FileTerms:
 
     def unknown_options(self, tables: Sequence[Table]) -> frozenset[tuple[str, str]]:
         """Return nothing: nothing of the kind is written there."""
+        return frozenset()
+
+    def unknown_keys(self, tables: Sequence[Table]) -> frozenset[Constraint]:
+        """Return nothing, as for storage parameters."""
         return frozenset()
 
     def missing_collations(self, tables: Sequence[Table]) -> frozenset[str]:

@@ -16,6 +16,7 @@ from dlbackup.errors import UnsafeStatement
 from dlbackup.tables.bars import BAR_OF_NEWER, BAR_OF_OLDER
 from dlbackup.tables.definition import PREFIX, PRIVILEGES, Column, Constraint, Table
 from dlbackup.tables.duckdbtypes import is_type
+from dlbackup.tables.guarded import guarded
 from dlbackup.tables.sqlitetypes import can_be
 from dlbackup.tables.statements import definition, finishing, ownership
 from dlbackup.tables.types import Dialect, written_as
@@ -47,6 +48,9 @@ _TEMPLATES = re.compile(
     rf"|REVOKE ALL ON SEQUENCE {_NAME} FROM (?:PUBLIC|{_NAME})"
     rf"|GRANT (?:USAGE|SELECT|UPDATE)(?:, (?:USAGE|SELECT|UPDATE))* ON SEQUENCE {_NAME} TO (?:PUBLIC|{_NAME})"
     rf"(?: WITH GRANT OPTION)?"
+    # What is executed is made of parts of the statements that are checked without the guard.
+    r"|DO 'BEGIN IF pg_catalog\.current_setting\(''server_version_num''\)::pg_catalog\.int4"
+    r" OPERATOR\(pg_catalog\.>=\) [0-9]{6} THEN EXECUTE ''(?:[^'\0]|'''')*+''; END IF; END'"
 )
 
 
@@ -158,7 +162,7 @@ def _passes(check: Callable[[Table], None], table: Table) -> bool:
 def _check_table(table: Table) -> None:
     table = replace(table, constraints=tuple(c for c in table.constraints if c not in _BARS))
     _check_parts(table)
-    for statement in (definition(table), *finishing(table), *ownership(table)):
+    for statement in (definition(table), *finishing(table), *ownership(table), *guarded(table)):
         _check_statement(statement.removesuffix(";\n"), table)
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 PREFIX = "ducklake_"
 PRIVILEGES = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"})
-"""What can be granted on a table; MAINTAIN from PostgreSQL 17 on."""
+"""What can be granted on a table by any supported server."""
 Kind = Literal["fixed", "inlined-data", "inlined-delete"]
 _INLINED_DATA = re.compile(r"ducklake_inlined_data_(\d+)_\d+")
 _INLINED_DELETE = re.compile(r"ducklake_inlined_delete_(\d+)")
@@ -180,6 +180,19 @@ class Table:
             replace(column, collation=None) if column.collation in collations else column for column in self.columns
         )
         return replace(self, options=tuple(each for each in self.options if each not in options), columns=columns)
+
+    def without_keys(self, keys: frozenset[Constraint]) -> "Table":
+        """Return the same table without these constraints, and where it is replicated by one, as by default."""
+        if keys.isdisjoint(self.constraints):
+            return self
+        names = {key.name for key in self.constraints if key in keys}
+        by_another = self.replica_identity.removeprefix("index ") not in names
+        return replace(
+            self,
+            constraints=tuple(constraint for constraint in self.constraints if constraint not in keys),
+            index_tablespaces=tuple(each for each in self.index_tablespaces if each[0] not in names),
+            replica_identity=self.replica_identity if by_another else "default",
+        )
 
     def kept_as(self, other: "Table") -> "Table":
         """Return the same table, in the database's own tablespace where the other one and its indexes are."""

@@ -8,6 +8,7 @@ constraints, indexes) are the only part that isn't made of quoted names and lite
 what the second check is for.
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from dlbackup.tables.definition import Column, ColumnSequence, Constraint, Grant, SchemaRights, Table
@@ -57,6 +58,20 @@ def adding(table: str, constraint: Constraint) -> str:
     return f"ALTER TABLE {table} ADD CONSTRAINT {quote_identifier(constraint.name)} {constraint.definition};\n"
 
 
+def commenting(constraint: Constraint, table: str) -> list[str]:
+    """Return the statement with the comment on a constraint of the table of a quoted name, where it has one."""
+    if constraint.comment is None:
+        return []
+    what = f"CONSTRAINT {quote_identifier(constraint.name)} ON {table}"
+    return [f"COMMENT ON {what} IS {quote_literal(constraint.comment)};\n"]
+
+
+def setting(table: str, options: Iterable[tuple[str, str]]) -> str:
+    """Return the statement that sets storage parameters of the table of a quoted name."""
+    settings = ", ".join(f"{key} = {quote_literal(value)}" for key, value in options)
+    return f"ALTER TABLE {table} SET ({settings});\n"
+
+
 def finishing(table: Table, schema: str | None = None) -> list[str]:
     """Return what follows the rows: indexes, comments, sequences, storage parameters and the like."""
     name = placed(schema, table.name)
@@ -72,11 +87,7 @@ def finishing(table: Table, schema: str | None = None) -> list[str]:
         for c in table.columns
         if c.comment is not None
     ]
-    done += [
-        f"COMMENT ON CONSTRAINT {quote_identifier(c.name)} ON {name} IS {quote_literal(c.comment)};\n"
-        for c in table.constraints
-        if c.comment is not None
-    ]
+    done += [statement for constraint in table.constraints for statement in commenting(constraint, name)]
     done += [
         f"COMMENT ON INDEX {placed(schema, i.name)} IS {quote_literal(i.comment)};\n"
         for i in table.indexes
@@ -85,8 +96,7 @@ def finishing(table: Table, schema: str | None = None) -> list[str]:
     for sequence in table.sequences:
         done += _numbering(sequence, name, schema)
     if table.options:
-        settings = ", ".join(f"{key} = {quote_literal(value)}" for key, value in table.options)
-        done.append(f"ALTER TABLE {name} SET ({settings});\n")
+        done.append(setting(name, table.options))
     if table.replica_identity.startswith("index "):
         index = quote_identifier(table.replica_identity.removeprefix("index "))
         done.append(f"ALTER TABLE {name} REPLICA IDENTITY USING INDEX {index};\n")

@@ -31,7 +31,7 @@ from dlbackup.lake.lineage import Known, Lineage, Parting, part
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent
 from dlbackup.runtime.throttle import paced, throttle
-from dlbackup.tables.definition import Table, by_name
+from dlbackup.tables.definition import Constraint, Table, by_name
 from dlbackup.tables.digest import summed
 from dlbackup.tables.statements import definition, finishing
 from dlbackup.transfer.access import (
@@ -188,7 +188,11 @@ class Job:
         self.warn(*said, *stays)
         self.leave_out(unknown)
         self._keep_as_by_default(*replacement.missing_storage(self.tables))
-        self._do_without(replacement.unknown_options(self.tables), replacement.missing_collations(self.tables))
+        self._do_without(
+            replacement.unknown_options(self.tables),
+            replacement.missing_collations(self.tables),
+            replacement.unknown_keys(self.tables),
+        )
 
     def _own_as(self, existing: Sequence[Table]) -> None:
         """Give tables the owners and grants of those that they replace; else they are whose the place says."""
@@ -211,15 +215,19 @@ class Job:
                 f"tables are kept as this server does by default, since it lets nobody here use {listed(missing)}"
             )
 
-    def _do_without(self, options: frozenset[tuple[str, str]], collations: frozenset[str]) -> None:
-        """Do without storage parameters and collations that can't be had, and say so."""
+    def _do_without(
+        self, options: frozenset[tuple[str, str]], collations: frozenset[str], keys: frozenset[Constraint]
+    ) -> None:
+        """Do without storage parameters, collations and keys that can't be had, and say so."""
         missing = [f"storage parameter {key} = {value}" for key, value in sorted(options)]
         missing += [f"collation {name}" for name in sorted(collations)]
+        missing += sorted(f"constraint {key.name} {key.definition}" for key in keys)
+        known = [table.without_options(options, collations).without_keys(keys) for table in self.tables]
         if missing:
-            without = [table.name for table in self.tables if table.without_options(options, collations) != table]
+            without = [table.name for table, was in zip(known, self.tables, strict=True) if table != was]
             where = listed(without, separator=", ")
             self.warn(f"left out of {where}, since this server doesn't know it: {listed(missing)}")
-        self.tables = [table.without_options(options, collations) for table in self.tables]
+        self.tables = known
 
     def warn(self, *said: str, stage: str = "restore") -> None:
         """Warn of something."""

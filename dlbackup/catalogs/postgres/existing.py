@@ -9,7 +9,8 @@ from dlbackup.catalogs.postgres.introspection import Definitions, read_definitio
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one
 from dlbackup.catalogs.postgres.snapshot import read_head
 from dlbackup.lake.lineage import Lineage
-from dlbackup.tables.definition import Table, by_name
+from dlbackup.tables.definition import Constraint, Table, by_name
+from dlbackup.tables.guarded import LATER_KEY_SINCE, PRIVILEGES_SINCE, later_keys
 from dlbackup.tables.quoting import qualified, quote_identifier
 
 _SNAPSHOTS = """
@@ -151,7 +152,14 @@ def missing_roles(session: Session, names: Iterable[str]) -> list[str]:
 
 def unknown_privileges(session: Session) -> frozenset[str]:
     """Return which privileges on tables the server doesn't know: MAINTAIN came with PostgreSQL 17."""
-    return frozenset({"MAINTAIN"}) if session.info.server_version < 170000 else frozenset()
+    return frozenset(name for name, since in PRIVILEGES_SINCE.items() if session.info.server_version < since)
+
+
+def unknown_keys(session: Session, tables: Iterable[Table]) -> frozenset[Constraint]:
+    """Return the constraints of tables that the server doesn't know: NULLS NOT DISTINCT came with PostgreSQL 15."""
+    if session.info.server_version >= LATER_KEY_SINCE:
+        return frozenset()
+    return frozenset(key for table in tables for key in later_keys(table))
 
 
 def encoding(session: Session) -> Encoding:

@@ -39,7 +39,7 @@ from dlbackup.catalogs.postgres.schemas import (
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, translated
 from dlbackup.errors import CatalogError, DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent
-from dlbackup.tables.definition import Table
+from dlbackup.tables.definition import Constraint, Table
 from dlbackup.tables.quoting import qualified, quote_identifier
 
 _OWN_TABLESPACE = b"SET LOCAL default_tablespace = ''"
@@ -101,6 +101,10 @@ class _Replacing:
     def unknown_options(self, tables: Sequence[Table]) -> frozenset[tuple[str, str]]:
         """Return the storage parameters that came with a later server or with an access method."""
         return unknown_options(self._session, tables)
+
+    def unknown_keys(self, tables: Sequence[Table]) -> frozenset[Constraint]:
+        """Return the constraints that came with a later server."""
+        return existing.unknown_keys(self._session, tables)
 
     def missing_collations(self, tables: Sequence[Table]) -> frozenset[str]:
         """Return the collations that the server was built without, or that don't go with the database's encoding."""

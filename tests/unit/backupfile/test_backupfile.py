@@ -19,7 +19,7 @@ from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
 from dlbackup.tables.digest import Rows, digest
 from dlbackup.tables.rows import SEPARATOR
-from dlbackup.tables.statements import definition
+from dlbackup.tables.statements import definition, ownership
 from dlbackup.verbs.verify import verify
 
 Contents = list[tuple[Table, list[bytes]]]
@@ -307,6 +307,26 @@ def test_frames_in_another_order_are_found_with_all_digests_right(large: Path, t
     assert fails(path)
     path.write_bytes(assemble([*texts[:1], *texts], manifest))
     assert fails(path)
+
+
+def test_privileges_of_later_servers_stood_among_the_others(tmp_path: Path) -> None:
+    """A backup that has them there, as those of an older dlbackup, is read, and is another one than it says if not."""
+    path = tmp_path / "backup"
+    grants = (Grant("it's", ("MAINTAIN", "SELECT")),)
+    contents = [(replace(table, owner="o", grants=grants), rows) for table, rows in small()]
+    write_backup(path, contents)
+    (text,), manifest = take_apart(path)
+    assert manifest.pop("guarded")
+    assert b"GRANT MAINTAIN ON" in text
+    end = text.index(b"COMMIT;\n") + len(b"COMMIT;\n")
+    older = text[:end] + "".join(line for table, _ in contents for line in ownership(table)).encode()
+
+    path.write_bytes(assemble([text], manifest))
+    assert fails(path)
+    path.write_bytes(assemble([older], {**manifest, "guarded": True}))
+    assert fails(path)
+    path.write_bytes(assemble([older], manifest))
+    assert read(path)[1] == contents
 
 
 def test_a_hidden_skippable_frame_is_found(backup: Path) -> None:

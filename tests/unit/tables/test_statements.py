@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dlbackup.errors import UnsafeStatement
 from dlbackup.tables.allowlist import check_table, split_unsafe
 from dlbackup.tables.definition import Column, ColumnSequence, Constraint, Grant, Index, Table
+from dlbackup.tables.guarded import everywhere, guarded
 from dlbackup.tables.quoting import quote_identifier, quote_literal
 from dlbackup.tables.statements import definition, finishing, ownership
 
@@ -21,6 +22,17 @@ BASE = Table(
         Column(name="b", type="character varying"),
         Column(name="c", type="text"),
     ),
+)
+
+
+LATER = replace(
+    BASE,
+    name="ducklake_it's \"x",
+    owner="o",
+    constraints=(Constraint("k", "UNIQUE NULLS NOT DISTINCT (a)", comment="it's"),),
+    options=(("autovacuum_vacuum_max_threshold", "10"), ("fillfactor", "70")),
+    grants=(Grant("", ("MAINTAIN",)), Grant("al", ("MAINTAIN", "SELECT"), grantable=True)),
+    replica_identity="index k",
 )
 
 
@@ -918,3 +930,54 @@ def test_statements_of_a_full_table() -> None:
         'GRANT INSERT ("id"), SELECT ("id") ON TABLE "ducklake_""x" TO "bob";\n',
     ]
     check_table(table)
+
+
+def test_what_later_servers_know_is_said_apart() -> None:
+    """Privileges, storage parameters and keys of later servers are executed only by those, at the end."""
+    known = everywhere(LATER)
+    name = '"ducklake_it\'s ""x"'
+    begin = "DO 'BEGIN IF pg_catalog.current_setting(''server_version_num'')::pg_catalog.int4 OPERATOR(pg_catalog.>=)"
+    of_15, of_17, of_18 = (f"{begin} {major}0000 THEN EXECUTE ''" for major in (15, 17, 18))
+    twice = name.replace("'", "''''")
+    end = "''; END IF; END';\n"
+
+    assert definition(known) == definition(replace(BASE, name=LATER.name))
+    assert finishing(known) == [f"ALTER TABLE {name} SET (fillfactor = '70');\n"]
+    assert ownership(known) == [
+        f'ALTER TABLE {name} OWNER TO "o";\n',
+        f"REVOKE ALL ON TABLE {name} FROM PUBLIC;\n",
+        f'REVOKE ALL ON TABLE {name} FROM "o";\n',
+        f'GRANT SELECT ON TABLE {name} TO "al" WITH GRANT OPTION;\n',
+    ]
+    assert guarded(LATER) == [
+        f'{of_15}ALTER TABLE {twice} ADD CONSTRAINT "k" UNIQUE NULLS NOT DISTINCT (a){end}',
+        f"{of_15}COMMENT ON CONSTRAINT \"k\" ON {twice} IS ''''it''''''''s''''{end}",
+        f'{of_15}ALTER TABLE {twice} REPLICA IDENTITY USING INDEX "k"{end}',
+        f"{of_18}ALTER TABLE {twice} SET (autovacuum_vacuum_max_threshold = ''''10''''){end}",
+        f"{of_17}GRANT MAINTAIN ON TABLE {twice} TO PUBLIC{end}",
+        f'{of_17}GRANT MAINTAIN ON TABLE {twice} TO "al" WITH GRANT OPTION{end}',
+    ]
+    check_table(LATER)
+    assert everywhere(known) is known
+    assert not guarded(known)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("''; END IF; END'", "''; DROP TABLE x; END IF; END'"),
+        ("EXECUTE ''ALTER", "EXECUTE ''x''; EXECUTE ''ALTER"),
+        ("150000 THEN", "150000 OR true THEN"),
+        ("pg_catalog.current_setting", "current_setting"),
+        ("DO '", "DO $$"),
+    ],
+)
+def test_a_guard_does_nothing_else(monkeypatch: pytest.MonkeyPatch, change: tuple[str, str]) -> None:
+    """A guard of another form than ours is refused, whatever made it."""
+    made = guarded(LATER)[0].replace(*change)
+    assert made != guarded(LATER)[0]
+    table = replace(LATER, comment="made anew, so that nothing known of it counts", name=f"ducklake_{change[1]}")
+    monkeypatch.setattr("dlbackup.tables.allowlist.guarded", lambda _: [made])
+
+    with pytest.raises(UnsafeStatement):
+        check_table(table)
