@@ -248,6 +248,8 @@ def _copy(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, 
             metadata_schema=options.target_schema, **{name: getattr(options, name) for name in names}
         ),
         metadata_schema=options.metadata_schema,
+        snapshot=options.snapshot,
+        snapshot_time=options.snapshot_time,
         jobs=options.jobs,
         keys=_keys(options),
         on_event=on_event,

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, NoReturn, get_args
 
 from dlbackup.backupfile.frames import LEVEL
-from dlbackup.cli.usage import Parser, duration, rate, seconds, web_url, whole
+from dlbackup.cli.usage import Parser, duration, moment, rate, seconds, web_url, whole
 from dlbackup.runtime.workers import JOBS
 from dlbackup.tables.formats import Format
 
@@ -337,6 +337,20 @@ def _add_copy(commands: _Commands) -> None:
         action="store_true",
         help="make a read-only DuckDB file, to be put anywhere, also behind https: it has no relative paths, and the"
         " lowest storage version that can hold it",
+    )
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument(
+        "--snapshot",
+        type=whole(0),
+        metavar="N",
+        help="with --frozen: only what is live at this snapshot, as SNAPSHOT_VERSION of ATTACH shows it",
+    )
+    one.add_argument(
+        "--snapshot-time",
+        type=moment,
+        metavar="TIME",
+        help="with --frozen: only what is live at the newest snapshot at that time, such as 2026-11-29T12:00:00Z; UTC"
+        " where it has no zone",
     )
     _schema_option(parser)
     parser.add_argument("--target-schema", metavar="NAME", help="the schema at TARGET (default: as in SOURCE)")

@@ -8,7 +8,7 @@ meant by one that it doesn't know. Whatever was given is shown without passwords
 import argparse
 import re
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
@@ -65,6 +65,15 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def moment(text: str) -> datetime:
+    """Return a time; it is of UTC where it has no zone."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise _not(text, "a time in the form of ISO 8601, such as 2026-11-29T12:00:00Z") from None
+    return found.replace(tzinfo=found.tzinfo or UTC)
 
 
 def web_url(text: str) -> str:

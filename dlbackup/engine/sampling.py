@@ -24,6 +24,8 @@ from dlbackup.lake.findings import Finding
 
 _TIMEOUT_S = 600.0
 """For one file."""
+_WRITTEN_AT = "_ducklake_internal_snapshot_id"
+"""The column of the snapshots that rows were written in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def read_sample(files: Sequence[DataFile], secrets: str | Path | None) -> Sample
         AttachFailed: no engine can be had for that.
         UsageError, StorageError: the file of secrets can't be used.
     """
-    keys = {scheme: keys_at_hand(secrets, scheme) for scheme in {_scheme(file.path) for file in files} if scheme}
+    keys = _keys(files, secrets)
     read, wrong, closed = 0, [], []
     with _Reader(files, [found for found in keys.values() if found is not None]) as reader:
         for file in files:
@@ -67,6 +69,27 @@ def read_sample(files: Sequence[DataFile], secrets: str | Path | None) -> Sample
             *_finding("warning", "data-files-not-read", "could not be looked into", closed),
         ],
     )
+
+
+def rows_until(files: Sequence[DataFile], snapshot: int, secrets: str | Path | None) -> list[int]:
+    """
+    Return of each file how many of its rows are of that snapshot or of an earlier one, as their own column says.
+
+    Args:
+        files: those in which DuckLake may have put rows of several snapshots together.
+
+    Raises:
+        AttachFailed: one can't be read.
+        UsageError, StorageError: the file of secrets can't be used.
+    """
+    keys = _keys(files, secrets)
+    with _Reader(files, [found for found in keys.values() if found is not None]) as reader:
+        return [reader.rows_until(file, snapshot) for file in files]
+
+
+def _keys(files: Sequence[DataFile], secrets: str | Path | None) -> dict[str, Keys | None]:
+    """Return the keys to each kind of object storage that the files are in."""
+    return {scheme: keys_at_hand(secrets, scheme) for scheme in {_scheme(file.path) for file in files} if scheme}
 
 
 def _scheme(path: str) -> str:
@@ -112,13 +135,22 @@ class _Reader:
 
     def rows(self, file: DataFile) -> int:
         """Read a file; the hash of each row takes every value of it."""
+        return self._counted(file, "count(*), bit_xor(hash(r))", "")
+
+    def rows_until(self, file: DataFile, snapshot: int) -> int:
+        """Count the rows of a file that were written until a snapshot; all where it doesn't say when they were."""
+        says = self._counted(file, f"count_if(column_name = '{_WRITTEN_AT}')", "", "(DESCRIBE FROM {source})")
+        return self._counted(file, "count(*)", f" WHERE {_WRITTEN_AT} <= {snapshot}" if says else "")
+
+    def _counted(self, file: DataFile, what: str, where: str, of: str = "{source}") -> int:
+        """Return the first number that a query of a file says."""
         if not self._process.is_there():
             self._process.end()
             self._process = self._started()
         key = f", encryption_config = {{footer_key_value: from_base64({literal(file.key)})}}" if file.key else ""
-        source = f"read_parquet({literal(file.path.removeprefix('file://'))}{key})"
+        source = of.replace("{source}", f"read_parquet({literal(file.path.removeprefix('file://'))}{key})")
         try:
-            *_, answer = self._process.run(job({}, [f"SELECT count(*), bit_xor(hash(r)) FROM {source} r"]), _TIMEOUT_S)
+            *_, answer = self._process.run(job({}, [f"SELECT {what} FROM {source} r{where}"]), _TIMEOUT_S)
         except AttachFailed as exc:
             message = exc.message.partition(" LINE 1:")[0]
             for found in self._keys:

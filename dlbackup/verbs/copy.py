@@ -5,11 +5,14 @@ The backup is a temporary one, in a folder that only its owner can read. What is
 """
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dlbackup.addresses.address import Address, names_backup, parse_address
-from dlbackup.backupfile.backup import Backup
+from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.catalogs.contract import Access, Client
 from dlbackup.catalogs.open import refuse_read_only, refuse_to_freeze
 from dlbackup.engine.keys import check_secrets
@@ -20,6 +23,7 @@ from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.keys import NO_KEYS, Keys
 from dlbackup.transfer.dumping import dump_catalog
 from dlbackup.transfer.filling import RestoreOptions
+from dlbackup.transfer.freezing import At, frozen_at
 from dlbackup.transfer.way_back import WayBack
 from dlbackup.verbs.restore import Restored, restore
 
@@ -64,6 +68,8 @@ def copy(
     options: RestoreOptions | None = None,
     *,
     metadata_schema: str | None = None,
+    snapshot: int | None = None,
+    snapshot_time: datetime | str | None = None,
     jobs: int = JOBS,
     keys: Keys = NO_KEYS,
     on_event: OnEvent = ignore,
@@ -76,11 +82,13 @@ def copy(
     Args:
         options: as of a restore; its `metadata_schema` names the schema at the target.
         metadata_schema: names the catalog where the place of the source holds several.
+        snapshot: a frozen lake is to show this one and no other.
+        snapshot_time: it is to show the newest one at that time; UTC where it has no zone.
         jobs: how many processes read the source.
         keys: with the identities that open an encrypted backup.
 
     Raises:
-        NotCarried: the target can't hold exactly what the source does.
+        NotCarried: the target can't hold exactly what the source does, or the snapshot has expired.
         UsageError, CatalogError, Refused, BackupError: as of `dump` and `restore`.
     """
     begun = time.monotonic()
@@ -89,19 +97,58 @@ def copy(
     refuse_read_only(where)
     if options.frozen:
         refuse_to_freeze(where)
-    check_secrets(options.secrets, data_files=options.data_files)
+    at = _wanted_snapshot(options, snapshot, snapshot_time)
+    check_secrets(options.secrets, data_files=options.data_files or at is not None)
     if isinstance(source, Backup) or names_backup(source):
         if metadata_schema is not None:
             raise UsageError("a backup holds one catalog, whose schema needs no name", "--target-schema names another")
         name = source.path if isinstance(source, Backup) else str(source)
-        done = _restored(source, target, options, keys, on_event)
+        with _frozen(source, at, options, keys, on_event) as (wanted, opened_by):
+            done = _restored(wanted, target, options, opened_by, on_event)
     else:
         address = parse_address(source)
         name = str(address)
         with scratch_folder("dlbackup-copy-") as folder:
             made = _dumped(address, folder / "source.sql.zst", metadata_schema, options, jobs, on_event)
-            done = _restored(made, target, options, NO_KEYS, on_event)
+            with _frozen(made, at, options, NO_KEYS, on_event) as (wanted, opened_by):
+                done = _restored(wanted, target, options, opened_by, on_event)
     return _copied(done, name, str(where), options, round(time.monotonic() - begun, 3))
+
+
+def _wanted_snapshot(options: RestoreOptions, version: int | None, time: datetime | str | None) -> At | None:
+    """
+    Return which snapshot is wanted; None where all are.
+
+    Raises:
+        UsageError: that makes no sense.
+    """
+    if version is None and time is None:
+        return None
+    if version is not None and time is not None:
+        raise UsageError("a snapshot is named by its number or by a time", "leave one of both out")
+    if not options.frozen:
+        raise UsageError(
+            "one snapshot alone is only for a frozen lake: who wrote to it would go another way than the lake",
+            "add --frozen, or leave the snapshot out",
+        )
+    if isinstance(time, str):
+        try:
+            time = datetime.fromisoformat(time)
+        except ValueError:
+            raise UsageError(f"{time!r} is no time", "write it as 2026-11-29T12:00:00Z") from None
+    return At(version, time and time.replace(tzinfo=time.tzinfo or UTC))
+
+
+@contextmanager
+def _frozen(
+    source: str | Path | Backup, at: At | None, options: RestoreOptions, keys: Keys, on_event: OnEvent
+) -> Iterator[tuple[str | Path | Backup, Keys]]:
+    """Yield the backup that is to be restored, and what opens it: with a snapshot, another one, of that alone."""
+    if at is None:
+        yield source, keys
+        return
+    with where_of(source, keys) as where, scratch_folder("dlbackup-freeze-") as folder:
+        yield frozen_at(where, at, folder, options, on_event), NO_KEYS
 
 
 def _dumped(

@@ -22,7 +22,8 @@ class FileMending:
     def execute(self, sql: str) -> int:
         """Execute a statement; return how many rows it touched."""
         statement = sql.replace("{s}", f"{ALIAS}.{quote_identifier(self.schema)}")
-        return int(self.process.do("execute", statements=[statement])["said"][0])
+        said = self.process.do("execute", statements=[statement])["said"]
+        return int(said[0]) if said else 0
 
     def retype(self, tables: Sequence[tuple[str, Sequence[tuple[str, str, str]]]]) -> None:
         """Do nothing: all engines keep inlined values in a DuckDB file as the types that they are."""

@@ -32,6 +32,8 @@ _BEGIN_WHY = (
 
 # A file of several snapshots was made after the one that it begins at; what a client added was made in that one.
 # Where that snapshot has expired, only the names of DuckLake's own files are left to go by.
+_SEVERAL = "(select count(*) from {s}.ducklake_snapshot) > 1"
+"""Not a frozen lake of one snapshot, in which such a number keeps later rows from being shown."""
 _STALE_MAPPING = """
 select f.data_file_id, f.begin_snapshot, f.partial_max
 from {s}.ducklake_data_file f
@@ -279,7 +281,7 @@ RULES = (
         query=f"""
         select f.data_file_id, f.begin_snapshot, f.partial_max
         from {{s}}.ducklake_data_file f
-        where (f.partial_max < f.begin_snapshot or f.partial_max > {HEAD})
+        where (f.partial_max < f.begin_snapshot or f.partial_max > {HEAD} and {_SEVERAL})
           and not exists (select 1 from ({_STALE_MAPPING}) x where x.data_file_id = f.data_file_id)
         """,
         since="0.4",
