@@ -137,7 +137,8 @@ def unbarred(result: "Unbarred") -> str:
 def planned(plan: "Plan") -> str:
     """Say what `plan` found."""
     if not (plan.needed or plan.blocked):
-        return f"nothing to do: the catalog has spec version {plan.to_version} already"
+        others = f"; new lakes of {plan.engine} are {plan.engine_makes}" if plan.engine_makes != plan.to_version else ""
+        return f"nothing to do: the catalog has spec version {plan.to_version} already{others}"
     held = f"{counted(plan.tables, 'table')}, {counted(plan.rows, 'row')}"
     way = f"from {plan.from_version or 'no version'} to {plan.to_version} by {plan.engine}"
     locks = f"about {plan.locks_needed:,} locks; the server's settings promise {plan.locks_available:,}"
@@ -150,7 +151,10 @@ def planned(plan: "Plan") -> str:
         ]
         lines += [f"restoring it in one transaction takes {locks}"] if plan.locks_available else []
     if plan.needed and plan.opens_as_it_is:
-        lines.append(f"not needed for {plan.engine}, which opens {plan.from_version} as it is, and writes to it")
+        lines.append(
+            f"not needed for {plan.engine}, which opens {plan.from_version} as it is, and writes to it; new lakes of it"
+            f" are {plan.engine_makes}"
+        )
     lines += [f"step {number}: {step}" for number, step in enumerate(plan.steps, 1)]
     lines += [f"{'mends' if loss.mended else 'loses'} {loss.rule}: {loss.message}" for loss in plan.losses]
     lines += [f"warning: {text}" for text in plan.warnings]

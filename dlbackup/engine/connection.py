@@ -56,7 +56,7 @@ def engine_of(connection: "DuckDBPyConnection", kind: Kind) -> Engine:
             if not _extension(cursor, name)[-1]:
                 child.load(cursor, name)
         duckdb_version, ducklake_version, _ = _extension(cursor, "ducklake")
-        key = (duckdb_version, ducklake_version)
+        key = (duckdb_version, ducklake_version, _wished(cursor))
         if key not in _writes:
             _writes[key] = _written(cursor)
         return Engine(
@@ -70,6 +70,12 @@ def _extension(cursor: "DuckDBPyConnection", name: str) -> tuple[str, str, bool]
         [_EXTENSIONS.get(name, name)],
     ).fetchone()
     return row or ("", "", False)
+
+
+def _wished(cursor: "DuckDBPyConnection") -> str:
+    """Return which spec version the program wants for new lakes; empty where its DuckDB doesn't take such a wish."""
+    row = cursor.execute("SELECT value FROM duckdb_settings() WHERE name = 'ducklake_default_version'").fetchone()
+    return str(row[0] or "") if row else ""
 
 
 def _written(cursor: "DuckDBPyConnection") -> str:

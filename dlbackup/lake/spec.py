@@ -7,6 +7,7 @@ exactly the form in which dlbackup writes definitions. Versions are ordered by a
 """
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -84,6 +85,11 @@ def opened_by(version: str) -> frozenset[str]:
     there (DUCKLAKE_VERSION; ResolveTargetVersion in ducklake_initializer.cpp).
     """
     return frozenset({version, *_ALSO_OPENS.get(version, ())})
+
+
+def in_order(versions: Iterable[str]) -> tuple[str, ...]:
+    """Return versions, oldest first; those that nobody knows come last."""
+    return tuple(sorted(versions, key=lambda it: (ORDER.index(it) if it in ORDER else len(ORDER), it)))
 
 
 def _parse(name: str, body: str) -> Table:

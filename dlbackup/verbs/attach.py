@@ -29,6 +29,7 @@ from dlbackup.errors import (
     UsageError,
     counted,
 )
+from dlbackup.lake.spec import in_order, opened_by
 from dlbackup.migration.fitness import POLL_S, Found, Wish, look, needs_migration
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Migration
@@ -54,6 +55,8 @@ class Attached:
 
     Args:
         schema: where its catalog is; empty for a catalog in a file.
+        opens: the spec versions that the connection's DuckDB opens, and writes to, as they are.
+        makes: that of new lakes of it, where DUCKLAKE_VERSION says nothing else.
         created: whether the lake was made by this call.
         migration: the migration that this call made, with its backup.
     """
@@ -61,6 +64,8 @@ class Attached:
     alias: str
     schema: str
     spec_version: str
+    opens: tuple[str, ...] = ()
+    makes: str = ""
     created: bool = False
     migration: Migration | None = None
 
@@ -224,7 +229,14 @@ def _open(
     paths = found.data_paths if given is None else (*found.data_paths, str(given))
     opening = Opening(wish.address, found.schema)
     open_lake(connection, opening, wish.alias, wish.options, engine, data_paths=paths, create=create)
-    return Attached(alias=wish.alias, schema=found.schema or "", spec_version=found.versions[0], created=create)
+    return Attached(
+        alias=wish.alias,
+        schema=found.schema or "",
+        spec_version=found.versions[0],
+        opens=in_order(opened_by(engine.spec_version)),
+        makes=engine.spec_version,
+        created=create,
+    )
 
 
 def _created(connection: "DuckDBPyConnection", wish: Wish, engine: "Engine") -> tuple[Attached, Found] | None:

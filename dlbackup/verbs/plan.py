@@ -109,6 +109,8 @@ class Plan:
     Args:
         needed: False when the catalog has the version already.
         opens_as_it_is: whether this engine opens the catalog, and writes to it, without the migration.
+        engine_opens: the spec versions of which it does that.
+        engine_makes: that of new lakes of it.
         blockers: what `migrate` refuses for; nothing of the rest happens while there are any.
         estimate_seconds: None where nothing would happen.
         clients: other sessions on the database.
@@ -134,6 +136,8 @@ class Plan:
     opened_by: str
     estimate_seconds: float | None
     opens_as_it_is: bool = False
+    engine_opens: tuple[str, ...] = ()
+    engine_makes: str = ""
     warnings: tuple[str, ...] = ()
     not_looked_at: tuple[str, ...] = ()
 
@@ -225,6 +229,8 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             locks_available=locks.available,
             opened_by=spec.ENGINES.get(to_version, "unknown"),
             opens_as_it_is=snapshot.head.spec_version in spec.opened_by(engine.spec_version),
+            engine_opens=spec.in_order(spec.opened_by(engine.spec_version)),
+            engine_makes=engine.spec_version,
             estimate_seconds=None if errors else round(seconds * len(way), 1),
             warnings=(*before.stays, *_unlike(snapshot), *around) if way else (),
             not_looked_at=(*_NEVER_LOOKED_AT, *unseen) if way else (),

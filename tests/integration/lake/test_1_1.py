@@ -58,7 +58,9 @@ def test_migrating_to_it_keeps_what_the_lake_means(lake: LakeFactory, cli: Cli, 
     planned = cli("plan", made.url, "--engine", engine, "--json").json()
     assert (planned["needed"], planned["opens_as_it_is"], planned["blockers"]) == (True, True, [])
     assert (planned["to_version"], planned["opened_by"]) == ("1.1", "DuckDB 2.0 or later")
-    assert "which opens 1.0 as it is" in cli("plan", made.url, "--engine", engine).stdout
+    assert (planned["engine_opens"], planned["engine_makes"]) == (["1.0", "1.1"], "1.1")
+    said = cli("plan", made.url, "--engine", engine).stdout
+    assert "which opens 1.0 as it is, and writes to it; new lakes of it are 1.1" in said
     done = cli("migrate", made.url, "--engine", engine, "--json")
     assert done.exit_code == 0, done
     assert (done.exit_code, done.json()["outcome"], done.json()["to_version"]) == (0, "migrated", "1.1"), done
@@ -73,6 +75,10 @@ def test_such_an_engine_leaves_1_0_alone(lake: LakeFactory, cli: Cli, tmp_path: 
     current, older = lake("plain", "1.0"), lake("plain", "0.3")
     engine = engine_of_1_1(current, tmp_path)
 
+    assert (
+        "already; new lakes of DuckDB 2.0.0 are 1.1"
+        in cli("plan", current.url, "--engine", engine, "--to", "1.0").stdout
+    )
     done = cli("migrate", current.url, "--engine", engine, "--to", "1.0", "--json")
     assert (done.exit_code, done.json()["outcome"], done.json()["to_version"]) == (0, "current", "1.0")
     done = cli("migrate", older.url, "--engine", engine_of_1_1(older, tmp_path), "--to", "1.0", "--json")

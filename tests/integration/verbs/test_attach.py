@@ -55,7 +55,7 @@ def test_current_lake_is_attached(connection: duckdb.DuckDBPyConnection, lake: L
     attached = dlbackup.attach(connection, made.url)
 
     assert attached == dlbackup.Attached(
-        alias="lake", schema="public", spec_version="1.0", created=False, migration=None
+        alias="lake", schema="public", spec_version="1.0", opens=("1.0",), makes="1.0", created=False, migration=None
     )
     assert value(connection, CUSTOMERS) == 2
     assert state(made.url) == before
