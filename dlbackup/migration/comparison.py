@@ -25,11 +25,19 @@ def strangers(backup: VerifiedBackup) -> list[str]:
     ]
 
 
-def lost_rows(backup: VerifiedBackup, tables: tuple[Table, ...], contents: dict[str, Rows]) -> list[str]:
+def lost_rows(
+    backup: VerifiedBackup,
+    tables: tuple[Table, ...],
+    contents: dict[str, Rows],
+    repaired: frozenset[str] = frozenset(),
+) -> list[str]:
     """
     Compare what a migration must not change: row counts, and digests where the columns stay the same.
 
     Not of strangers: what others wrote into these after a migration was cut off is theirs.
+
+    Args:
+        repaired: tables of which somebody has seen that their rows are otherwise as they may be.
     """
     problems = []
     others = frozenset(strangers(backup))
@@ -38,7 +46,7 @@ def lost_rows(backup: VerifiedBackup, tables: tuple[Table, ...], contents: dict[
         name = RENAMED.get(entry.table.name, entry.table.name)
         if name not in after:
             problems.append(f"table {name} is gone")
-        elif name in _REWRITTEN or name in others:
+        elif name in _REWRITTEN or name in others or name in repaired:
             continue
         elif contents[name].count != entry.rows:
             problems.append(f"table {name} has {contents[name].count} rows, not {entry.rows}")

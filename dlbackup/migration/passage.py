@@ -24,6 +24,7 @@ from dlbackup.lake import conformance
 from dlbackup.lake.answers import rows_of
 from dlbackup.lake.differences import differing_rows
 from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, Seen, kept_tables
+from dlbackup.lake.repairs import repaired
 from dlbackup.migration.comparison import changed_meaning, lost_rows
 from dlbackup.migration.losses.known import batches, mend
 from dlbackup.migration.losses.loss import Loss
@@ -141,8 +142,10 @@ def examine(
         if snapshot.head.spec_version != version:
             raise MigratedOtherwise(f"the engine left spec version {snapshot.head.spec_version!r} behind")
         contents, fingerprint = meaning_after(snapshot, backup, on_compared)
-        problems = lost_rows(backup, snapshot.tables, contents)
-        if changed := changed_meaning(backup, fingerprint, passage.accepted):
+        changed = changed_meaning(backup, fingerprint, passage.accepted)
+        mended = _repaired(backup, snapshot, changed) if changed and passage.step.crosses("1.1") else frozenset()
+        problems = lost_rows(backup, snapshot.tables, contents, mended)
+        if changed := {part: text for part, text in changed.items() if part not in mended}:
             rows = _first_rows(backup, snapshot, changed)
             problems += [f"the lake means something else: {text} ({rows[part]})" for part, text in changed.items()]
         findings = conformance.differences(version, snapshot.tables)
@@ -197,14 +200,21 @@ def snapshot_span(snapshot: Snapshot) -> tuple[int, int]:
 
 def _first_rows(backup: VerifiedBackup, snapshot: Snapshot, parts: Collection[str]) -> dict[str, str]:
     """Describe the first rows of parts of the fingerprint that differ between a backup and a catalog."""
-
-    def before(seen: Seen) -> None:
-        with backup.open() as reader:
-            fingerprint = Fingerprinter(reader.manifest.header.spec_version, seen)
-            for item in reader.scan():
-                if isinstance(item, RowBlock):
-                    fingerprint.of(item.entry.table).add(item.rows, item.digest)
-            fingerprint.result()
-
     with collector_paused():
-        return differing_rows(parts, before, partial(meaning, snapshot))
+        return differing_rows(parts, partial(_read, backup), partial(meaning, snapshot))
+
+
+def _repaired(backup: VerifiedBackup, snapshot: Snapshot, parts: Collection[str]) -> frozenset[str]:
+    """Return those parts in which the engine has repaired what earlier ones had broken, and done nothing else."""
+    with collector_paused():
+        return repaired(parts, partial(_read, backup), partial(meaning, snapshot))
+
+
+def _read(backup: VerifiedBackup, seen: Seen) -> None:
+    """Read all rows of a backup."""
+    with backup.open() as reader:
+        fingerprint = Fingerprinter(reader.manifest.header.spec_version, seen)
+        for item in reader.scan():
+            if isinstance(item, RowBlock):
+                fingerprint.of(item.entry.table).add(item.rows, item.digest)
+        fingerprint.result()

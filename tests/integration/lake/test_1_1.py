@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Cli
-from support.comparison import dumped, schemas
+from support.comparison import dumped, execute, schemas
 from support.faults.failures import failure
 from support.lakes.by_hand import engine_of_1_1, make_1_1
 from support.lakes.lakes import LakeFactory, LakeKind
@@ -87,3 +87,59 @@ def test_such_an_engine_leaves_1_0_alone(lake: LakeFactory, cli: Cli, tmp_path: 
     drilled = cli("drill", cli("dump", current.url, "--json").json()["path"], "--on", current.url, "--engine", engine)
     assert (drilled.exit_code, "not-opened" in drilled.stdout) == (0, False), drilled
     failure(cli("migrate", current.url, "--engine", engine, "--to", "0.4"), 4, "to spec version 1.0 or 1.1 only")
+
+
+_A_FIELD = "(select min(column_id) from {s}.ducklake_column where table_id = c.table_id and parent_column is not null)"
+_REPAIRS = {
+    "a missing schema version": "insert into {s}.ducklake_schema_versions values (%s);",
+    "a field's default": f"""
+        update {{s}}.ducklake_column c set default_value = '7', default_value_type = 'literal', initial_default = '7'
+        where column_id = {_A_FIELD};
+    """,
+    "bounds of the wrong type": """
+        update {s}.ducklake_table_column_stats set min_value = null, max_value = null where column_id = 1;
+        update {s}.ducklake_file_column_stats set max_value = null where column_id = 1;
+    """,
+}
+_NO_REPAIRS = {
+    "a schema version is gone": "delete from {s}.ducklake_schema_versions where begin_snapshot > 100;",
+    "a field's name": f"update {{s}}.ducklake_column c set column_name = 'other' where column_id = {_A_FIELD};",
+    "a column's default": "update {s}.ducklake_column set default_value = '7' where parent_column is null;",
+    "a default is gone": "update {s}.ducklake_column set initial_default = null where initial_default is not null;",
+    "another bound": "update {s}.ducklake_file_column_stats set max_value = '0' where max_value is not null;",
+    "counts": "update {s}.ducklake_file_column_stats set null_count = null_count + 1, max_value = null;",
+}
+
+
+@pytest.mark.parametrize("repair", _REPAIRS)
+def test_what_its_migration_repairs_is_no_loss(lake: LakeFactory, cli: Cli, tmp_path: Path, repair: str) -> None:
+    """The three repairs that its specification names change what a catalog says, and the migration succeeds."""
+    made = lake("zoo", "1.0")
+    last = "select v.ctid from ducklake_schema_versions v join ducklake_inlined_data_tables using (table_id)"
+    last += " order by begin_snapshot desc limit 1"
+    gone = (
+        f"delete from ducklake_schema_versions where ctid = ({last}) returning begin_snapshot, schema_version, table_id"
+    )
+    also = _REPAIRS[repair]
+    if "%s" in also:
+        also = also.replace("%s", ", ".join(map(str, *execute(made.url, gone))))
+    before = dlbackup.info(made.url, fingerprint=True).fingerprint
+    engine = engine_of_1_1(made, tmp_path, also)
+
+    done = cli("migrate", made.url, "--engine", engine, "--json")
+
+    assert (done.exit_code, done.json().get("outcome")) == (0, "migrated"), done
+    assert dlbackup.info(made.url, fingerprint=True).fingerprint != before
+
+
+@pytest.mark.parametrize("change", _NO_REPAIRS)
+def test_any_other_change_is_a_loss(lake: LakeFactory, cli: Cli, tmp_path: Path, change: str) -> None:
+    """In the same tables what isn't one of these repairs fails the rehearsal, and the catalog is as it was."""
+    made = lake("zoo", "1.0")
+    before = dlbackup.info(made.url, fingerprint=True).fingerprint
+    assert execute(made.url, "select count(*) from ducklake_column where initial_default is not null") != [(0,)]
+
+    done = cli("migrate", made.url, "--engine", engine_of_1_1(made, tmp_path, _NO_REPAIRS[change]))
+
+    failure(done, 1, "the lake means something else")
+    assert dlbackup.info(made.url, fingerprint=True).fingerprint == before

@@ -95,15 +95,19 @@ real.connect = lambda *words, **named: Connection(connect(*words, **named))
 """
 
 
-def engine_of_1_1(made: Lake, folder: Path) -> Path:
+def engine_of_1_1(made: Lake, folder: Path, also: str = "") -> Path:
     """
     Return the python of an engine that does by hand what one of 1.1 would do to this lake of 1.0.
 
     It is one of 1.0 that calls itself DuckDB 2.0.0: what it can't open, catalogs of 1.1, it says to have opened.
+
+    Args:
+        also: statements that it executes as well, in which `{s}` stands for the schema.
     """
     here = folder / f"engine-{secrets.token_hex(4)}"
     here.mkdir()
-    module = _MODULE.format(here=str(here), url=made.url, statements=_statements_to_1_1(made))
+    statements = _statements_to_1_1(made) + also.replace("{s}", f'"{made.schema}"')
+    module = _MODULE.format(here=str(here), url=made.url, statements=statements)
     (here / "duckdb.py").write_text(module)
     wrapper = here / "python"
     wrapper.write_text(f'#!/bin/sh\nPYTHONPATH={here}${{PYTHONPATH:+:$PYTHONPATH}} exec {sys.executable} "$@"\n')
