@@ -4,7 +4,8 @@ What a migration would do, and what stands in its way; looking changes nothing.
 `obstacles` is what `migrate` refuses for and what `plan` lists, so that both say the same.
 """
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -15,13 +16,13 @@ from dlbackup.catalogs.open import is_in_file, open_catalog, refuse_read_only
 from dlbackup.errors import CannotMigrate, DlbackupError, EngineError, Pooled, StorageError, UnknownVersion
 from dlbackup.lake import spec
 from dlbackup.migration.losses.known import refuse_unknown
-from dlbackup.migration.losses.loss import Loss
-from dlbackup.migration.obstacles import Already, already, obstacles
+from dlbackup.migration.obstacles import already, obstacles
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.steps import Step
 from dlbackup.tables.likeness import differences
 
 if TYPE_CHECKING:
+    from dlbackup.engine.engine import Engine
     from dlbackup.migration.leftovers import Left
 
 
@@ -157,84 +158,109 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     from dlbackup.engine.engine import probe
     from dlbackup.migration.journal import folder_of
     from dlbackup.migration.leftovers import cut_off, left_behind
-    from dlbackup.migration.route import reach, route
 
     options = options or MigrateOptions()
     refuse_unknown(options.accept_loss)
     options.keys.ring()  # whom migrate would encrypt to
     where = parse_address(address)
     refuse_read_only(where)
-    copied = is_in_file(where)
     with ExitStack() as held:
         engine = held.enter_context(probe(options.engine))
         access = Access(wait_s=options.wait_s, engine=options.reader(engine.duckdb_version))
         catalog = held.enter_context(open_catalog(where, options.metadata_schema, access))
         errors: list[DlbackupError] = []
-        try:
+        with _noted(errors, StorageError):
             options.refuse_backup_dir()
-        except StorageError as exc:
-            errors.append(exc)
         with catalog.snapshot() as snapshot:
-            losses: list[tuple[Loss, ...]] = []
-            way: tuple[Step, ...] = ()
-            before = Already()
-            try:
-                way = route(snapshot, engine, options)
-            except (CannotMigrate, UnknownVersion) as exc:
-                errors.append(exc)
-            if way:
-                found, losses = obstacles(snapshot, way, options)
-                errors += found
-                before = already(snapshot, way)
-                errors += [before.unverified] if before.unverified else []
-                try:
-                    reach(snapshot, engine, way)
-                except EngineError as exc:
-                    errors.append(exc)
-            rows = sum(snapshot.counts().values())
-            seconds = _FIXED_SECONDS + rows * _SECONDS_PER_ROW + _throttled_s(snapshot, options)
+            seen = _look(snapshot, engine, options, errors)
+        way, version = seen.way, snapshot.head.spec_version
         left = left_behind(catalog.mark, folder_of(options.backup_dir))
-        if left is not None and left.journal is None and snapshot.head.spec_version != left.from_version:
+        if left is not None and left.journal is None and version != left.from_version:
             errors.append(cut_off(catalog.mark, left))
         if way or left is not None:  # what is current already, migrate leaves alone
-            try:
+            with _noted(errors, Pooled):
                 catalog.refuse_pooler()
-            except Pooled as exc:
-                errors.append(exc)
         needed = bool(way) or left is not None or bool(errors)
         clients = catalog.clients()
         if way and clients and not (options.ignore_clients or options.terminate_clients):
             errors.append(clients_connected(clients))
         around, unseen = catalog.surroundings() if way else ([], [])
         locks = catalog.locks(len(snapshot.tables))
+        stages = (
+            *_finishing(left),
+            *chain.from_iterable(steps(step, options, copied=is_in_file(where)) for step in way),
+            *(_few_locks(catalog.locks(2 * len(snapshot.tables))) if way else ()),
+        )
         to_version = way[-1].to_version if way else options.to or engine.spec_version
-        few = _few_locks(catalog.locks(2 * len(snapshot.tables))) if way else ()
         return Plan(
-            from_version=snapshot.head.spec_version,
+            from_version=version,
             to_version=to_version,
             needed=needed,
             engine=", then ".join(f"DuckDB {step.duckdb_version}" for step in way) or f"DuckDB {engine.duckdb_version}",
-            steps=()
-            if errors
-            else (*_finishing(left), *chain.from_iterable(steps(step, options, copied=copied) for step in way), *few),
+            steps=() if errors else stages,
             blockers=tuple(Blocker(type(error).__name__, error.message, error.hint) for error in errors),
-            losses=tuple(
-                PlannedLoss(loss.rule, loss.rows, loss.message, loss.mendable and options.mend)
-                for loss in chain.from_iterable(losses)
-            ),
+            losses=seen.losses,
             clients=clients,
             tables=len(snapshot.tables),
-            rows=rows,
+            rows=seen.rows,
             locks_needed=locks.needed,
             locks_available=locks.available,
             opened_by=spec.ENGINES.get(to_version, "unknown"),
-            opens_as_it_is=snapshot.head.spec_version in spec.opened_by(engine.spec_version),
+            opens_as_it_is=version in spec.opened_by(engine.spec_version),
             engine_opens=spec.in_order(spec.opened_by(engine.spec_version)),
             engine_makes=engine.spec_version,
-            estimate_seconds=None if errors else round(seconds * len(way), 1),
-            warnings=(*before.stays, *_unlike(snapshot), *around) if way else (),
+            estimate_seconds=None if errors else round(seen.seconds * len(way), 1),
+            warnings=(*seen.warnings, *around),
             not_looked_at=(*_NEVER_LOOKED_AT, *unseen) if way else (),
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """
+    What one snapshot of the catalog says of a migration.
+
+    Args:
+        seconds: roughly what one step takes.
+    """
+
+    way: tuple[Step, ...] = ()
+    losses: tuple[PlannedLoss, ...] = ()
+    warnings: tuple[str, ...] = ()
+    rows: int
+    seconds: float
+
+
+def _look(snapshot: Snapshot, engine: "Engine", options: MigrateOptions, errors: list[DlbackupError]) -> _Seen:
+    """Look for the way, and for what stands in it; `errors` gets what a migration is refused for."""
+    from dlbackup.migration.route import reach, route
+
+    rows = sum(snapshot.counts().values())
+    seconds = _FIXED_SECONDS + rows * _SECONDS_PER_ROW + _throttled_s(snapshot, options)
+    way: tuple[Step, ...] = ()
+    with _noted(errors, CannotMigrate, UnknownVersion):
+        way = route(snapshot, engine, options)
+    if not way:
+        return _Seen(rows=rows, seconds=seconds)
+    found, losses = obstacles(snapshot, way, options)
+    before = already(snapshot, way)
+    errors += [*found, *([before.unverified] if before.unverified else [])]
+    with _noted(errors, EngineError):
+        reach(snapshot, engine, way)
+    planned = tuple(
+        PlannedLoss(loss.rule, loss.rows, loss.message, loss.mendable and options.mend)
+        for loss in chain.from_iterable(losses)
+    )
+    return _Seen(way=way, losses=planned, warnings=(*before.stays, *_unlike(snapshot)), rows=rows, seconds=seconds)
+
+
+@contextmanager
+def _noted(errors: list[DlbackupError], *kinds: type[DlbackupError]) -> Iterator[None]:
+    """Note an error of these kinds, and go on."""
+    try:
+        yield
+    except kinds as exc:
+        errors.append(exc)
 
 
 def _unlike(snapshot: Snapshot) -> tuple[str, ...]:
