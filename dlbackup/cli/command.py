@@ -27,7 +27,14 @@ from dlbackup.errors import DlbackupError, Interrupted, Refused, UsageError
 from dlbackup.lake.findings import first_error
 from dlbackup.records import encode
 from dlbackup.runtime.progress import OnEvent
-from dlbackup.runtime.signals import cut_off, interrupt, interrupted, nobody_asked, raise_swallowed
+from dlbackup.runtime.signals import (
+    cut_off,
+    hearing_swallowed,
+    interrupt,
+    interrupted,
+    nobody_asked,
+    raise_swallowed,
+)
 
 if TYPE_CHECKING:
     from dlbackup.cli.told import Notices, Pings
@@ -45,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options = command_line().parse_args(words)
         told = _who_is_told(options)
-        code, answer = _run(options)
+        with hearing_swallowed():
+            code, answer = _run(options)
         flushed()
     except DlbackupError as exc:
         code, answer = _report(_said_of(exc), answers)
@@ -104,13 +112,13 @@ def _let_go_of_output() -> None:
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     signal.signal(number, _interrupt_again)
-    interrupt(Interrupted(f"interrupted by {signal.Signals(number).name}"))
+    interrupt(number, _interrupt, Interrupted(f"interrupted by {signal.Signals(number).name}"))
 
 
 def _interrupt_again(number: int, frame: FrameType | None) -> NoReturn:
     """Asked twice: what is cleaned up doesn't wait for a server that is silent."""
     cut_off()
-    interrupt(Interrupted(f"interrupted by {signal.Signals(number).name}"))
+    interrupt(number, _interrupt_again, Interrupted(f"interrupted by {signal.Signals(number).name}"))
 
 
 def _said_of(error: DlbackupError) -> DlbackupError:

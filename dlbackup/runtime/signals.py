@@ -7,6 +7,7 @@ their own, and what they say then means nothing; so what a signal raised is reme
 """
 
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,12 +19,48 @@ from dlbackup.errors import Interrupted, UsageError
 
 _cuts: list[Callable[[], None]] = []
 _raised: list[Interrupted] = []
+_again: list[Callable[[], None]] = []
+_SOON_S = 0.02
+"""How long after something swallowed it a signal comes again."""
 
 
-def interrupt(error: Interrupted) -> NoReturn:
-    """Raise what a signal asks for, from its handler, and remember it."""
-    _raised[:] = [error]
+def interrupt(number: int, handler: Callable[[int, FrameType | None], NoReturn], error: Interrupted) -> NoReturn:
+    """
+    Raise what a signal asks for, from its handler, and remember it.
+
+    Args:
+        handler: what the signal meets that comes again because this was swallowed.
+    """
+
+    def again() -> None:
+        signal.signal(number, handler)
+        main = threading.main_thread().ident
+        threading.Timer(_SOON_S, signal.pthread_kill, (main, number)).start()
+
+    _raised[:], _again[:] = [error], [again]
     raise error
+
+
+@contextmanager
+def hearing_swallowed() -> Iterator[None]:
+    """
+    Let a signal come again whose exception was raised where nobody can catch it.
+
+    That is in what the interpreter calls by itself when something is deleted: it would print the traceback, and go on.
+    """
+    before = sys.unraisablehook
+
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
+        if isinstance(unraisable.exc_value, Interrupted) and _again:
+            _again.pop()()
+        else:
+            before(unraisable)
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
 
 
 def interrupted() -> Interrupted | None:
@@ -45,6 +82,7 @@ def raise_swallowed() -> None:
 def nobody_asked() -> None:
     """Forget what signals have raised: a command begins."""
     _raised.clear()
+    _again.clear()
 
 
 def on_second(cut: Callable[[], None]) -> None:
@@ -85,7 +123,13 @@ def time_limit(seconds: float | None, passed: Callable[[], Interrupted]) -> Iter
             cut_off()
             return
         over = True
+        _again[:] = [again]
         raise passed()
+
+    def again() -> None:
+        nonlocal over
+        over = False
+        signal.setitimer(signal.ITIMER_REAL, _SOON_S, _PATIENCE_S)
 
     begun = time.monotonic()
     handler = signal.signal(signal.SIGALRM, alarm)

@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from support.backups import row, small, write_backup
@@ -468,9 +470,33 @@ def test_swallowed_interrupt_is_no_verdict(
     assert said.err.startswith("error: interrupted by SIGINT\n")
 
 
+def test_interrupt_where_nobody_could_catch_it_comes_again(
+    backup: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A signal that meets the deletion of something ends the command all the same, without a traceback."""
+
+    class Thing:
+        """Something that can be deleted."""
+
+    def copy(*_: object, **__: object) -> None:
+        thing = Thing()
+        kept = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        del thing
+        time.sleep(30)
+        assert kept() is None
+
+    monkeypatch.setattr(dlbackup, "copy", copy)
+    begun = time.monotonic()
+
+    assert main(["copy", str(backup), "/nowhere/file.ducklake"]) == 130
+
+    assert time.monotonic() - begun < 20
+    assert capsys.readouterr().err == "error: interrupted by SIGTERM\n"
+
+
 def test_interrupt_of_a_command_before_is_not_remembered(backup: Path) -> None:
     """A program that runs several commands in one process is told what each came to."""
     with suppress(Interrupted):
-        interrupt(Interrupted("long ago"))
+        interrupt(signal.SIGINT, cast("Any", None), Interrupted("long ago"))
 
     assert main(["verify", str(backup)]) == 0

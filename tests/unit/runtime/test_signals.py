@@ -1,8 +1,12 @@
 """Interrupts and deadlines that a library swallows are known all the same."""
 
+import signal
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from types import FrameType
+from typing import NoReturn
 
 import pytest
 
@@ -19,6 +23,22 @@ def nobody_asked() -> Iterator[None]:
 
 def _passed() -> DeadlinePassed:
     return DeadlinePassed("took too long")
+
+
+def _nobody(number: int, frame: FrameType | None) -> NoReturn:
+    raise AssertionError("no signal comes")
+
+
+class _Thing:
+    """Something that can be deleted."""
+
+
+def _when_deleted(do: Callable[[], None]) -> None:
+    """Do something where the interpreter catches whatever is raised, prints it and goes on."""
+    thing = _Thing()
+    kept = weakref.ref(thing, lambda _: do())
+    del thing
+    assert kept() is None
 
 
 def _swallow() -> None:
@@ -48,10 +68,21 @@ def test_swallowed_interrupt_is_raised_before_something_is_judged() -> None:
     """What a signal raised is remembered, until a command begins."""
     signals.raise_swallowed()
     with suppress(Exception):
-        signals.interrupt(Interrupted("by SIGINT"))
+        signals.interrupt(signal.SIGINT, _nobody, Interrupted("by SIGINT"))
 
     with pytest.raises(Interrupted, match="by SIGINT"):
         signals.raise_swallowed()
 
     signals.nobody_asked()
     signals.raise_swallowed()
+
+
+def test_deadline_comes_again_where_nobody_could_catch_it(capfd: pytest.CaptureFixture[str]) -> None:
+    """Raised while something is deleted, it is raised a second time, without a traceback."""
+    begun = time.monotonic()
+    with signals.hearing_swallowed(), pytest.raises(DeadlinePassed), signals.time_limit(0.05, _passed):
+        _when_deleted(lambda: time.sleep(10))
+        time.sleep(30)
+
+    assert time.monotonic() - begun < 20
+    assert capfd.readouterr().err == ""
