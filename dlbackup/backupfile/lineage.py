@@ -35,7 +35,7 @@ def extent_of(where: Where) -> Extent | None:
         BackupError: the part that holds these tables is damaged; StorageError: it can't be read.
     """
     with BackupReader(where) as reader:
-        tables = reader.manifest.tables
+        tables = reader.unchecked.tables
         rows = sum(entry.rows for entry in tables if entry.table.name == "ducklake_data_file")
         if rows > _MOST_FILES or not tells(entry.table for entry in tables):
             return None
@@ -84,7 +84,7 @@ def rows_in(reader: BackupReader, name: str) -> Iterator[Row]:
     Raises:
         BackupError: the part that holds them is damaged.
     """
-    for entry in reader.manifest.tables:
+    for entry in reader.unchecked.tables:
         columns = entry.table.column_names
         if entry.table.name != name or not _NEEDED[name] <= set(columns):
             continue

@@ -8,40 +8,49 @@ proved to be constants only. Reading never needs more memory than a frame and th
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 from dlbackup.backupfile.frames import locate, read_frame
-from dlbackup.backupfile.manifest import FORMATS, Entry, Manifest, as_json
+from dlbackup.backupfile.manifest import FORMATS, Entry, Header, Manifest, as_json
 from dlbackup.backupfile.scanner import Elsewhere, RowBlock, TextCursor, scan_rows
 from dlbackup.backupfile.script import MANIFEST_LINE, beginning, epilogue, prologue
 from dlbackup.errors import Corrupt, UnknownFormat
 from dlbackup.records import decode
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.stores.contract import Where
-from dlbackup.tables.allowlist import check_table
+from dlbackup.tables.allowlist import check_schema, check_table
 from dlbackup.tables.shapes import ShapeCheck
+
+_checked: set[str] = set()
+"""The seals of manifests whose definitions were all checked by this process: the same seal, the same definitions."""
 
 
 class BackupReader:
     """
     Reads one backup. Opening reads the manifest; `scan` reads and proves everything else.
 
+    Args:
+        checked: the seal of a backup whose definitions somebody else checks, who alone uses them.
+
     Raises:
         StorageError: the file can't be opened.
         BackupError: its end is not that of a finished, undamaged backup.
     """
 
-    def __init__(self, where: Where) -> None:
+    def __init__(self, where: Where, checked: str = "") -> None:
         self.where = where
         self.row_shapes = 0
+        self.unchecked: Manifest
+        """The manifest as it stands there: for names and counts; a test knows who takes it."""
         self.seal = ""
         """SHA-256 of the manifest's frame, and so of everything that the manifest has digests of."""
         with ExitStack() as opened:
             self._file = opened.enter_context(where.open())
             with collector_paused():
-                self.manifest = self._read_manifest()
+                self.unchecked = self._read_manifest()
             self._opened = opened.pop_all()
+        self._checked_elsewhere = checked == self.seal
 
     def __enter__(self) -> "BackupReader":
         return self
@@ -52,6 +61,29 @@ class BackupReader:
     def close(self) -> None:
         """Close the file."""
         self._opened.close()
+
+    @property
+    def header(self) -> Header:
+        """The header: no definitions are in it."""
+        return self.unchecked.header
+
+    @property
+    def manifest(self) -> Manifest:
+        """
+        The manifest, all definitions in it checked: what servers, engines and users are given has passed here.
+
+        Raises:
+            UnsafeStatement: dlbackup would not have written one of them.
+        """
+        if not (self._checked_elsewhere or self.seal in _checked):
+            self.check(self.unchecked.tables)
+            _checked.add(self.seal)
+        return self.unchecked
+
+    def check(self, entries: Sequence[Entry]) -> None:
+        """Refuse definitions that dlbackup would not have written; see `manifest` for all of them."""
+        for entry in entries:
+            check_table(entry.table, self.header.dialect)
 
     @property
     def file_bytes(self) -> int:
@@ -96,6 +128,7 @@ class BackupReader:
             raise Corrupt("the manifest names a table twice, or by the wrong kind")
         if not all(0 <= entry.first_frame <= entry.last_frame < len(located) for entry in manifest.tables):
             raise Corrupt("the manifest places a table in frames that are not there")
+        check_schema(manifest.header.source.schema, manifest.header.source.rights)
         return manifest
 
     def scan(self, elsewhere: "Elsewhere | None" = None) -> Iterator[Entry | RowBlock]:
@@ -112,7 +145,8 @@ class BackupReader:
         Raises:
             BackupError: at the first thing that isn't as dlbackup would have written it.
         """
-        yield from self._scan(range(len(self.manifest.frames)), self.manifest.tables, elsewhere)
+        manifest = self.manifest
+        yield from self._scan(range(len(manifest.frames)), manifest.tables, elsewhere)
 
     def scan_table(self, entry: Entry) -> Iterator[RowBlock]:
         """
@@ -125,7 +159,8 @@ class BackupReader:
             BackupError: at the first thing that isn't as dlbackup would have written it.
         """
         numbers = range(entry.first_frame, entry.last_frame + 1)
-        there = [e for e in self.manifest.tables if e.first_frame < numbers.stop and e.last_frame >= numbers.start]
+        there = [e for e in self.unchecked.tables if e.first_frame < numbers.stop and e.last_frame >= numbers.start]
+        self.check(there)
         for item in self._scan(numbers, tuple(there)):
             if isinstance(item, RowBlock) and item.entry is entry:
                 yield item
@@ -133,25 +168,23 @@ class BackupReader:
     def _scan(
         self, numbers: range, tables: tuple[Entry, ...], elsewhere: "Elsewhere | None" = None
     ) -> Iterator[Entry | RowBlock]:
-        """Read the frames with these numbers, in which `tables` have statements; the last may end anywhere."""
-        for entry in tables:
-            check_table(entry.table, self.manifest.header.dialect)
-        text = TextCursor(self._file, self.manifest.frames, numbers)
+        """Read frames by their numbers, in which `tables` have statements, all checked; the last may end anywhere."""
+        text = TextCursor(self._file, self.unchecked.frames, numbers)
         if numbers.start == 0:
-            for statement in prologue(self.manifest.header, self._header_json):
+            for statement in prologue(self.header, self._header_json):
                 text.expect(statement)
         for entry in tables:
             if entry.first_frame >= numbers.start:
-                text.expect(beginning(entry.table, guarded=self.manifest.guarded))
+                text.expect(beginning(entry.table, guarded=self.unchecked.guarded))
                 text.expect_frame(entry, entry.first_frame)
             yield entry
             shape = ShapeCheck(entry.table)
             yield from scan_rows(text, entry, shape, numbers, elsewhere)
             self.row_shapes += len(shape.seen)
-        if tables[-1:] == self.manifest.tables[-1:]:
-            written = [entry.table for entry in self.manifest.tables]
-            for statement in epilogue(written, guarded=self.manifest.guarded):
-                if text.is_over() and numbers.stop < len(self.manifest.frames):
+        if tables[-1:] == self.unchecked.tables[-1:]:
+            written = [entry.table for entry in self.unchecked.tables]
+            for statement in epilogue(written, guarded=self.unchecked.guarded):
+                if text.is_over() and numbers.stop < len(self.unchecked.frames):
                     break
                 text.expect(statement)
         text.expect_nothing()

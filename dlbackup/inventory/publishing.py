@@ -189,7 +189,7 @@ def file_ids_in(reader: BackupReader) -> FileIds:
     Raises:
         BackupError: the part that holds them is damaged.
     """
-    return FileIds.of(number for entry in reader.manifest.tables for number in _numbers(reader, entry))
+    return FileIds.of(number for entry in reader.unchecked.tables for number in _numbers(reader, entry))
 
 
 def _numbers(reader: BackupReader, entry: Entry) -> Iterator[int]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from dlbackup.errors import UnsafeStatement
 from dlbackup.tables.bars import BAR_OF_NEWER, BAR_OF_OLDER
-from dlbackup.tables.definition import PREFIX, PRIVILEGES, Column, Constraint, Table
+from dlbackup.tables.definition import PREFIX, PRIVILEGES, Column, Constraint, SchemaRights, Table
 from dlbackup.tables.duckdbtypes import is_type
 from dlbackup.tables.guarded import guarded
 from dlbackup.tables.sqlitetypes import can_be
@@ -142,6 +142,22 @@ def check_table(table: Table, dialect: Dialect = "postgres") -> None:
         UnsafeStatement: names the statement's beginning.
     """
     _ask({"postgres": _check_table, "duckdb": _check_of_duckdb, "sqlite": _check_of_sqlite}[dialect], table)
+
+
+def check_schema(name: str, rights: SchemaRights | None) -> None:
+    """
+    Refuse what dlbackup would not have written of a schema.
+
+    Raises:
+        UnsafeStatement: names what that is.
+    """
+    grants = (rights.grants or ()) if rights else ()
+    names = (name, *(grant.grantee or "PUBLIC" for grant in grants), rights.owner if rights else name)
+    if not all(names) or any(_UNSTORABLE.search(each) for each in names):
+        raise UnsafeStatement("the backup's schema, or who has rights on it, has an impossible name")
+    for grant in grants:
+        if not grant.privileges or not {"CREATE", "USAGE"}.issuperset(grant.privileges):
+            raise UnsafeStatement(f"the backup grants something unknown on its schema: {str(grant.privileges)[:80]}")
 
 
 def _ask(check: Callable[[Table], None], table: Table) -> None:

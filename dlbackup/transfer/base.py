@@ -147,7 +147,7 @@ def opened(
         base = None
         try:
             with BackupReader(where) as reader:
-                manifest = reader.manifest
+                manifest = reader.unchecked  # held against the live tables, and read no further
             moment, why = manifest.header.moment, useless(manifest.header, header)
             if moment is not None and not why:
                 base = Base(where, manifest, moment, file, on_event)
@@ -206,7 +206,7 @@ def _newest(to: str | Path, header: Header, ring: Keyring | None, on_event: OnEv
         where = keyed(Where(folder, name), ring)
         try:
             with suppress(BackupError), BackupReader(where) as reader:
-                then = reader.manifest.header
+                then = reader.header
                 if (then.source.database, then.source.schema) == (header.source.database, header.source.schema):
                     newest = newest or where
                     if not useless(then, header):

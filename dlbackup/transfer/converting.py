@@ -78,7 +78,7 @@ def read_as(where: Where, dialect: Dialect, on_event: OnEvent = ignore) -> Itera
         BackupError: it is no good backup; StorageError: it can't be read, or there is no room for the copy.
     """
     with BackupReader(where) as reader:
-        if reader.manifest.header.dialect == dialect:
+        if reader.header.dialect == dialect:
             yield reader
             return
     proved, _ = prove_file(where, on_event=on_event)

@@ -37,7 +37,7 @@ def feeding(reader: BackupReader, rewrite: Rewrite, *, child: bool | None = None
         BackupError: at the first thing that isn't as dlbackup would have written it.
         StorageError: the file can't be read, or the child was ended by somebody else.
     """
-    if not sys.executable or not (reader.manifest.rows >= CHILD_ROWS if child is None else child):
+    if not sys.executable or not (reader.unchecked.rows >= CHILD_ROWS if child is None else child):
         yield proved(reader, rewrite)
         return
     try:
@@ -46,18 +46,19 @@ def feeding(reader: BackupReader, rewrite: Rewrite, *, child: bool | None = None
         raise StorageError(f"can't start a process to read the backup: {exc.strerror}") from exc
     with started:
         # On standard input: a store's address is nobody else's business.
-        started.say(pickle.dumps((rewrite, reader.where)))
+        started.say(pickle.dumps((rewrite, reader.where, reader.seal)))
         yield _received(started, reader)
 
 
 def _received(child: Child, reader: BackupReader) -> Feed:
+    tables = reader.manifest.tables  # checked here, and so not by the child, which reads meanwhile
     while True:
         kind, number, size = MESSAGE.unpack(_exactly(child, MESSAGE.size))
         text = _exactly(child, size) if size else b""
         if kind == ROWS:
             yield Chunk(number, text)
         elif kind == TABLE:
-            yield reader.manifest.tables[number]
+            yield tables[number]
         elif kind == PROVED:
             return
         elif kind == FAILED:

@@ -26,13 +26,17 @@ PIPE_BYTES = 1 << 20
 
 
 def main() -> None:
-    """Read the backup of the pickled `Where` on standard input, its rows rewritten by the function beside it."""
+    """
+    Read the backup of the pickled `Where` on standard input, its rows rewritten by the function beside it.
+
+    The parent checks the definitions of the backup with that seal.
+    """
     gc.disable()  # see rows.uncollected
     pipe = _pipe()
     try:
         try:
-            rewrite, where = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
-            _send_all(pipe, rewrite, where)
+            rewrite, where, seal = pickle.load(sys.stdin.buffer)  # noqa: S301 - from our own parent
+            _send_all(pipe, rewrite, where, seal)
         except DlbackupError as exc:
             _fail(pipe, type(exc).__name__, exc.message, exc.hint)
         except Exception as exc:  # noqa: BLE001 - whatever it is, the parent has to hear of it
@@ -51,8 +55,8 @@ def _pipe() -> BinaryIO:
     return os.fdopen(number, "wb")
 
 
-def _send_all(pipe: BinaryIO, rewrite: Rewrite, where: Where) -> None:
-    with BackupReader(where) as reader:
+def _send_all(pipe: BinaryIO, rewrite: Rewrite, where: Where, seal: str) -> None:
+    with BackupReader(where, checked=seal) as reader:
         _send(pipe, BEGUN, 0, reader.seal.encode())
         table = 0
         for item in proved(reader, rewrite):

@@ -68,7 +68,7 @@ def restore_into(
         scratch: nobody but us knows the place, so the catalog need not appear in one transaction.
         exact: tables are kept where they were, also where the user's own defaults say otherwise.
     """
-    with feeding(reader, rewrite_for(catalog.address, reader.manifest.header.dialect)) as feed:
+    with feeding(reader, rewrite_for(catalog.address, reader.header.dialect)) as feed:
         return restore_fed(catalog, reader, feed, options, on_event, scratch=scratch, exact=exact).replaced
 
 

@@ -91,10 +91,11 @@ def write(backup: str | Path, table: str, form: Format, sink: Sink, keys: Keys =
 @contextmanager
 def _found(where: Where, table: str) -> Iterator[tuple[BackupReader, Entry]]:
     with BackupReader(where) as reader:
-        entries = reader.manifest.tables
+        entries = reader.unchecked.tables
         entry = next((entry for entry in entries if entry.table.name == table), None)
         if entry is None:
             raise UsageError(f"the backup has no table {table}", _instead(table, entries))
+        reader.check([entry])
         yield reader, entry
 
 

@@ -144,7 +144,7 @@ def _engine(version: str) -> str:
 
 def _of_backup(where: Where) -> Info:
     with BackupReader(where) as reader:
-        manifest, file_bytes = reader.manifest, reader.file_bytes
+        manifest, file_bytes = reader.unchecked, reader.file_bytes
     header, source = manifest.header, manifest.header.source
     lake = None
     with suppress(BackupError):  # what is damaged is for verify to say; which backup it is, is still known

@@ -97,16 +97,17 @@ def restore(
     with (
         named as source,
         read_as(source, dialect_at(where), on_event) as reader,
-        feeding(reader, rewrite_for(where, reader.manifest.header.dialect)) as feed,
+        feeding(reader, rewrite_for(where, reader.header.dialect)) as feed,
     ):
+        manifest = reader.manifest  # nobody is asked anything for definitions that were not checked
         catalog, loaded, stale, way = _restore(where, reader, feed, str(source), options, on_event)
-    header = reader.manifest.header
-    constraints = [constraint.name for entry in reader.manifest.tables for constraint in entry.table.constraints]
+    header = manifest.header
+    constraints = [constraint.name for entry in manifest.tables for constraint in entry.table.constraints]
     return Restored(
         spec_version=header.spec_version,
         snapshot_id=header.snapshot_id,
-        tables=len(reader.manifest.tables),
-        rows=reader.manifest.rows,
+        tables=len(manifest.tables),
+        rows=manifest.rows,
         replaced=loaded.replaced,
         seconds=round(time.monotonic() - begun, 3),
         schema=catalog.schema,
@@ -117,7 +118,7 @@ def restore(
         way_back=way,
         place=catalog.place,
         kept=catalog.said_of_kept(loaded.replaced) if loaded.replaced else "",
-        fingerprint=reader.manifest.fingerprint.value if reader.manifest.fingerprint else "",
+        fingerprint=manifest.fingerprint.value if manifest.fingerprint else "",
     )
 
 

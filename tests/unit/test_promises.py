@@ -91,6 +91,24 @@ def test_only_verification_makes_proofs() -> None:
     assert {module for module, _ in places("VERIFIER")} == {"backupfile/backup.py", "backupfile/prover.py"}
 
 
+def test_definitions_are_checked_before_they_are_used() -> None:
+    """
+    A backup's tables come from `BackupReader.manifest`, which checks them all.
+
+    Unchecked ones are taken by who counts rows, looks for names, compares them with live tables, or scans: a scan
+    checks what it reads.
+    """
+    assert {module for module, _ in places("unchecked")} == {
+        "backupfile/lineage.py",
+        "backupfile/reader.py",
+        "inventory/publishing.py",
+        "transfer/base.py",
+        "transfer/feed.py",
+        "verbs/cat.py",
+        "verbs/info.py",
+    }
+
+
 def test_a_verified_backup_s_place_is_asked_for_its_journal_only() -> None:
     """What was verified is read through `open`: `kept_at` stands in code for the place of journal and pin alone."""
     assert {module for module, _ in places("kept_at")} == (

@@ -173,7 +173,7 @@ def missing_collations(session: Session, tables: Iterable[Table]) -> frozenset[s
 
 
 def _takes(session: Session, option: tuple[str, str]) -> bool:
-    """Ask the server; names are quoted, since those of a forged backup have not been looked at yet."""
+    """Ask the server."""
     name = ".".join(map(quote_identifier, option[0].split(".")))
     try:
         with session.transaction(force_rollback=True):

@@ -1,12 +1,23 @@
 """Contents, names and settings that a text format, a shell or a driver could stumble over."""
 
 import secrets
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
+from support.backups import HEADER, catalog, write_backup
 from support.cli import Cli
-from support.comparison import contents, dumped, execute, psql_restore, schema_lines, server_digests, text_of
+from support.comparison import (
+    contents,
+    dumped,
+    execute,
+    psql_restore,
+    schema_lines,
+    schemas,
+    server_digests,
+    text_of,
+)
 from support.engines.quoting import quoted, text_literal
 from support.faults.failures import failure
 from support.lakes.inlined import TEXTS
@@ -15,7 +26,22 @@ from support.servers.servers import Server
 
 from dlbackup import RestoreOptions, dump, restore, verify
 from dlbackup.catalogs.postgres.rights import unknown_options
-from dlbackup.tables.definition import Table
+from dlbackup.tables.definition import ColumnSequence, Grant, SchemaRights, Table
+
+_SEQUENCE = ColumnSequence(
+    name="s",
+    column="snapshot_id",
+    identity="",
+    type="bigint",
+    start=1,
+    increment=1,
+    minimum=1,
+    maximum=9,
+    cache=1,
+    cycle=False,
+    last_value=1,
+    is_called=False,
+)
 
 # The values of each type that text could lose: NULL stands in each column too.
 _VALUES = {
@@ -284,8 +310,56 @@ def test_database_may_have_any_name(lake: LakeFactory, server: Server, cli: Cli,
         server.drop_database(name)
 
 
+_EVIL = "; create table public.evil (); --"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "options",
+        "collation",
+        "privilege",
+        "sequence",
+        "identity",
+        "rights",
+    ],
+)
+def test_nothing_of_a_forged_backup_runs(database: str, cli: Cli, tmp_path: Path, part: str) -> None:
+    """Hostile words in what is asked or done beside the tables' statements are refused by every command (exit 3)."""
+    first, *others = catalog("0.3")
+    table, header = first[0], replace(HEADER, spec_version="0.3")
+    if part == "options":
+        table = replace(table, options=((f"fillfactor = 70){_EVIL}", "1"),))
+    elif part == "collation":
+        table = replace(table, columns=(replace(table.columns[0], collation='C"\0'), *table.columns[1:]))
+    elif part == "privilege":
+        table = replace(table, grants=(Grant("", (f"SELECT ON TABLE ducklake_tag TO PUBLIC{_EVIL}",)),))
+    elif part == "sequence":
+        table = replace(table, sequences=(replace(_SEQUENCE, type=f"bigint{_EVIL}"),))
+    elif part == "identity":
+        table = replace(table, replica_identity=f"full{_EVIL}")
+    else:
+        table = replace(table, owner="tester")  # without an owner nothing is granted
+        rights = SchemaRights("tester", (Grant("", (f"USAGE ON SCHEMA public TO PUBLIC{_EVIL}",)),))
+        header = replace(header, source=replace(header.source, rights=rights))
+    path = tmp_path / "forged.sql.zst"
+    write_backup(path, [(table, first[1]), *others], header)
+
+    for command in (
+        ["restore", str(path), database],
+        ["restore", str(path), database, "--metadata-schema", "fresh", "--no-owner"],
+        ["restore", str(path), database, "--replace", "--terminate-clients"],
+        ["copy", str(path), str(tmp_path / "copy.ducklake")],
+        ["verify", str(path), "--rehearse", database],
+    ):
+        assert cli(*command).exit_code == 3, command
+    assert execute(database, "select to_regclass('evil') is null") == [(True,)]
+    assert schemas(database) == {"public"}
+    assert not execute(database, "select from pg_class where relname like 'ducklake%'")
+
+
 def test_names_of_storage_parameters_are_no_sql(database: str) -> None:
-    """The server is asked for them before anything of a backup was checked: a forged one runs nothing."""
+    """The server is asked for them with quoted names, whoever has checked them."""
     taken, hostile = ("toast.autovacuum_enabled", "false"), ("fillfactor = 70); commit; create table evil (); --", "1")
     table = Table(name="ducklake_tag", columns=(), options=(taken, hostile))
 
