@@ -178,15 +178,14 @@ def _layout(version: str, tables: tuple[Table, ...]) -> str:
 
 
 def _sound(version: str, tables: Iterable[Table]) -> frozenset[str]:
-    """Return the names of the fixed tables that have all columns of the spec version, with their types."""
+    """Return the names of the fixed tables that have all columns of the spec version, of types that hold the same."""
     expected = spec.load(version)
-    return frozenset(
-        table.name
-        for table in tables
-        if table.name in expected
-        and {(column.name, column.type) for column in expected[table.name].columns}
-        <= {(column.name, column.type) for column in table.columns}
-    )
+
+    def has_all(table: Table) -> bool:
+        types = {column.name: column.type for column in table.columns}
+        return all(spec.holds_alike(it.type, types.get(it.name, "")) for it in expected[table.name].columns)
+
+    return frozenset(table.name for table in tables if table.name in expected and has_all(table))
 
 
 class _Run:

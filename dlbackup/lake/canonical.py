@@ -70,8 +70,14 @@ def is_regular(table: Table, version: str) -> bool:
     expected = spec.load(version).get(table.name)
     if table.kind != "fixed":
         return True
-    found = [(column.name, column.type) for column in table.columns]
-    return expected is not None and found == [(column.name, column.type) for column in expected.columns]
+    return (
+        expected is not None
+        and table.column_names == expected.column_names
+        and all(
+            spec.holds_alike(wanted.type, column.type)
+            for wanted, column in zip(expected.columns, table.columns, strict=True)
+        )
+    )
 
 
 REWORDED = frozenset(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 from dlbackup.lake.findings import Finding
-from dlbackup.lake.spec import load
+from dlbackup.lake.spec import holds_alike, load
 from dlbackup.tables.definition import Table, by_name
 
 _PRIMARY_KEY = re.compile(r"PRIMARY KEY \((.+)\)")
@@ -67,9 +67,12 @@ def _check_columns(expected: Table, found: Table) -> list[Finding]:
         if column.name not in types:
             text = f"table {found.name} has no column {column.name}"
             findings.append(Finding(severity="error", rule="missing-column", message=text))
-        elif types[column.name] != column.type:
+        elif not holds_alike(column.type, types[column.name]):
             text = f"column {column.name} of table {found.name} is {types[column.name]}, not {column.type}"
             findings.append(Finding(severity="error", rule="wrong-type", message=text))
+        elif types[column.name] != column.type:
+            text = f"column {column.name} of table {found.name} is {types[column.name]}, not {column.type}: the same"
+            findings.append(Finding(severity="warning", rule="wrong-type", message=f"{text} to engines"))
     names = found.column_names
     extra = [name for name in names if name not in expected.column_names]
     findings += [

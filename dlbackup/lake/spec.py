@@ -46,6 +46,15 @@ def load(version: str) -> dict[str, Table]:
     return by_name(_parse(match[1], match[2]) for match in _TABLE.finditer(text))
 
 
+def holds_alike(expected: str, found: str) -> bool:
+    """
+    Tell whether a column of one type holds what one of the other would, so that engines take both.
+
+    PostgreSQL's `text` is `character varying` without a limit: restores and tools by others make one of the other.
+    """
+    return found in (expected, {"character varying": "text"}.get(expected))
+
+
 @cache
 def described() -> tuple[str, ...]:
     """Return the versions that have a schema file, oldest first."""

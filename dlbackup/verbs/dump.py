@@ -12,12 +12,14 @@ from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup
 from dlbackup.backupfile.frames import LEVEL
 from dlbackup.backupfile.prover import prove
+from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Access
-from dlbackup.errors import BackupError, NotVerified, UsageError
+from dlbackup.errors import BackupError, NotVerified, UsageError, listed
 from dlbackup.inventory.publishing import publish
+from dlbackup.lake.conformance import differences
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
-from dlbackup.stores.encrypted import refuse_name
+from dlbackup.stores.encrypted import keyed, refuse_name
 from dlbackup.stores.keys import NO_KEYS, Keyring, Keys
 from dlbackup.stores.named import where_named
 from dlbackup.transfer.base import refuse_nowhere
@@ -63,7 +65,8 @@ def dump(
         wait: for how many seconds to wait for who has a catalog's file open for writing.
         engine: the Python of the environment whose DuckDB reads a catalog's file; by default this one.
         verify: read a backup in a folder back and prove it, and put its record beside it, without which `prune` takes
-            it for unfinished. One that goes to a file or to standard output is never read back.
+            it for unfinished. One that goes to a file or to standard output is never read back; of one in a file it is
+            said where its tables are not those of its spec version.
         keys: whom to encrypt the backup to, if to anybody; then a file's name ends in `.zst.age`. Its identities open a
             base that is encrypted.
         plaintext_keys: accept that keys to encrypted Parquet files stand in a backup that isn't encrypted itself.
@@ -73,7 +76,8 @@ def dump(
         NotALake: no lake is attached under that name.
         Locked: somebody else has the file open for writing.
         CatalogError: nothing was read; StorageError: nothing was left under the final name.
-        BackupError: the file doesn't verify; it stays where it is, without a record, for somebody to look at.
+        BackupError: the file doesn't verify, or its tables don't; it stays where it is, without a record, for
+            somebody to look at.
     """
     if not 1 <= level <= 22:
         raise UsageError(f"zstd level {level} is not between 1 and 22")
@@ -98,7 +102,12 @@ def dump(
             ring=ring,
             plaintext_keys=plaintext_keys,
         )
-    return _published(made, ring, on_event) if in_folder and verify else made
+    if not verify or to == "-":
+        return made
+    if in_folder:
+        return _published(made, ring, on_event)
+    _refuse_strange(made, ring)
+    return made
 
 
 @contextmanager
@@ -113,6 +122,24 @@ def _place(address: "str | Path | DuckDBPyConnection", catalog: str) -> Iterator
         yield parse_address(f"duckdb:{file}")
 
 
+_AT_FAULT = (
+    "it holds the catalog as it is, and that is at fault: dlbackup check ADDRESS says how to mend it, and --no-verify"
+    " dumps it without a word"
+)
+
+
+def _refuse_strange(backup: Backup, ring: Keyring) -> None:
+    """Say of a file, whose rows nobody reads back, what verify would say of its tables."""
+    with BackupReader(keyed(where_named(backup.path), ring)) as reader:
+        manifest = reader.manifest
+    found = differences(backup.spec_version, tuple(entry.table for entry in manifest.tables))
+    if errors := [finding.message for finding in found if finding.severity == "error"]:
+        text = f"{backup.path} was written and does not verify: {listed(errors, most=3)}"
+        error = NotVerified(text, _AT_FAULT)
+        error.result = backup
+        raise error
+
+
 def _published(backup: Backup, ring: Keyring, on_event: OnEvent) -> Backup:
     where = where_named(backup.path)
     try:
@@ -120,10 +147,7 @@ def _published(backup: Backup, ring: Keyring, on_event: OnEvent) -> Backup:
     except BackupError as exc:
         exc.hint = exc.hint or "the disk or the memory is at fault: dump again, elsewhere"
         if isinstance(exc, NotVerified):
-            exc.hint = (
-                "it holds the catalog as it is, and that is at fault: dlbackup check ADDRESS says how to mend it, and"
-                " --no-verify dumps it without a word"
-            )
+            exc.hint = _AT_FAULT
         exc.message = f"{backup.path} was written and does not verify: {exc.message}"
         exc.result = backup
         raise

@@ -1,7 +1,8 @@
 """
 What a migration would do, and what stands in its way; looking changes nothing.
 
-`obstacles` is what `migrate` refuses for and what `plan` lists, so that both say the same.
+`obstacles` is what `migrate` refuses for and what `plan` lists, so that both say the same; `plan` also says what the
+verification of its backup would refuse.
 """
 
 from collections.abc import Iterator

@@ -222,7 +222,7 @@ def test_rules_over_a_damaged_table_do_not_run(tmp_path: Path) -> None:
     """A rule whose table lacks a column, or has one of another type, doesn't run; that is a finding, and others run."""
     for columns, broken_row in (
         (lambda c: c[:-1], row(1, 7)),
-        (lambda c: (*c[:-1], replace(c[-1], type="text")), row(1, 7, None)),
+        (lambda c: (*c[:-1], replace(c[-1], type="bytea")), row(1, 7, None)),
     ):
         tables = [
             (replace(t, columns=columns(t.columns)), [broken_row]) if t.name == "ducklake_column_mapping" else (t, rows)

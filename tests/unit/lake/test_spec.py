@@ -7,6 +7,7 @@ import sqlglot
 from sqlglot import exp
 
 from dlbackup.lake import conformance, spec
+from dlbackup.lake.canonical import is_regular
 from dlbackup.tables.allowlist import check_table
 from dlbackup.tables.definition import Column, Constraint, Table
 from dlbackup.tables.statements import definition
@@ -140,6 +141,18 @@ def test_a_wrong_type_is_an_error() -> None:
     for kind in ("integer", "numeric", "text"):
         changed = (replace(first, type=kind), *rest)
         assert found(edit("ducklake_tag", columns=changed)) == [("error", "wrong-type")]
+
+
+def test_text_is_a_varchar_without_a_limit() -> None:
+    """Where a column should be of one, the other is a warning; a limit, or text instead of anything else, an error."""
+    columns = columns_of("ducklake_metadata")
+    assert columns[0].type == "character varying"
+
+    for kind, severity in (("text", "warning"), ("character varying(255)", "error"), ("bytea", "error")):
+        changed = (replace(columns[0], type=kind), *columns[1:])
+        assert found(edit("ducklake_metadata", columns=changed)) == [(severity, "wrong-type")]
+        (table,) = (it for it in edit("ducklake_metadata", columns=changed) if it.name == "ducklake_metadata")
+        assert is_regular(table, "1.0") is (severity == "warning")
 
 
 def test_a_column_that_may_be_null_is_a_warning() -> None:
