@@ -99,7 +99,7 @@ class Engine:
             extensions = ("sqlite",) if target.address.kind == "sqlite" else ()
             return self._there().run(job(target.secrets(), statements, extensions), deadline_s)
         except AttachFailed as exc:
-            raise AttachFailed(scrub(exc.message, target.address)) from exc.__cause__
+            raise AttachFailed(scrub(exc.message, target.address), exc.hint) from exc.__cause__
 
     def _there(self) -> EngineProcess:
         if self._process is not None and self._process.is_there():

@@ -7,6 +7,7 @@ ended: what its DuckDB is worth then, nobody knows.
 """
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +22,8 @@ from dlbackup.runtime.child import start_file
 
 _ANSWER_BYTES = 1 << 20
 """More than any answer; what never stops talking is ended."""
+_FULL = re.compile(r"No space left on device|disk is full|disk full", re.IGNORECASE)
+_MAKE_ROOM = "a disk is full: free some space where the catalog is, and where TMPDIR is, then try again"
 
 
 class EngineProcess:
@@ -91,7 +94,8 @@ class EngineProcess:
                     self._is_ready = True
                     return results
                 case {"error": {"type": str(kind), "message": str(message)}}:
-                    raise AttachFailed(" ".join(f"{kind}: {reason_first(message)}".split()))
+                    text = " ".join(f"{kind}: {reason_first(message)}".split())
+                    raise AttachFailed(text, _MAKE_ROOM if _FULL.search(message) else "")
         raise AttachFailed(f"the engine {self._child.ended()}")
 
     def _said(self, until: float) -> Iterator[object]:

@@ -86,8 +86,13 @@ class FileRemake:
                     raise MigratedOtherwise(f"table {table.name}: SQLite gives back other rows than it was given")
 
     def _hold_again(self) -> None:
-        """Give up what was done; a commit that failed for a reader keeps new readers out until then."""
-        self.live.execute("rollback")
+        """
+        Give up what was done; a commit that failed for a reader keeps new readers out until then.
+
+        Where there was no room, SQLite has done so by itself.
+        """
+        if self.live.in_transaction:
+            self.live.execute("rollback")
         with suppress(sqlite3.Error):
             self.live.execute("begin immediate")
 

@@ -100,6 +100,7 @@ class FileReplacement(FileTerms):
         self._path, self._live, self._terms, self._held = path, connection, terms, held
         self._new: Path | None = None
         self._made: sqlite3.Connection | None = None
+        self._is_published = False
 
     def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
         """Yield one part, in a new file, or in the one that is there, without the tables that it had."""
@@ -123,7 +124,7 @@ class FileReplacement(FileTerms):
         self._made = made
 
     def _drop_unless_published(self, aside: Path) -> None:
-        if self._made is None or self._made.in_transaction:
+        if not self._is_published:  # SQLite ends a transaction by itself that has no room
             drop(aside)
 
     def publish(self) -> None:
@@ -132,6 +133,7 @@ class FileReplacement(FileTerms):
             return
         with signals_held():
             self._made.execute("commit")
+            self._is_published = True
             if self._new is not None:
                 self._made.close()
                 number = os.open(self._new, os.O_RDWR)
