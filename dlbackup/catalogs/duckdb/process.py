@@ -25,6 +25,10 @@ _HELD = re.compile(
 )
 _NEWER = re.compile(r"storage version greater|newer version of DuckDB|can only read versions? |more recent version")
 _SQLITE = b"SQLite format 3"
+_DECRYPTED = (
+    "a program that has it open can dump it (dlbackup.dump(connection, catalog=...)), encrypted if it says so; or copy"
+    " it into a file without encryption: ATTACH it with its ENCRYPTION_KEY, then COPY FROM DATABASE"
+)
 
 
 class FileProcess:
@@ -181,7 +185,7 @@ class FileProcess:
                 "name the Python of an environment with that DuckDB: --engine PYTHON",
             )
         if "encrypt" in message.lower() and "key" in message.lower():
-            return Unsupported(f"{self.address} is encrypted, which this version of dlbackup can't read: {text}")
+            return Unsupported(f"{self.address} is encrypted, and dlbackup takes no key to it: {text}", _DECRYPTED)
         if "is not a known DuckDB version" in message:
             return Unsupported(
                 f"the DuckDB here makes no files of that storage version: {text[:200]}",
