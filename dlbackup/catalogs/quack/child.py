@@ -14,6 +14,7 @@ import os
 import runpy
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ _METADATA = "ducklake_metadata"
 _LATEST = "latest"
 _PATIENCE_S = 5.0
 """For how long the server is waited for once the parent has given up."""
+_LOOK_S = 0.2
 _CREATES = "CREATE TABLE "
 _TRANSACTION = "SELECT system.main.current_database(), system.main.txid_current()"
 _ASIDE = {
@@ -58,12 +60,16 @@ class _Copying:
         token: empty where DuckDB's own stored secrets are to have one.
         folder: where the file is made, and what does not go into memory.
         schema: the one whose rows are copied; None for the only one that holds a catalog.
+        silence_s: how long the server may take for one answer, the first one and others, before it counts as gone.
         loader: a Python file with a function `load` for extensions.
     """
 
-    def __init__(self, server: str, token: str, folder: str, schema: str | None, loader: str) -> None:
+    def __init__(
+        self, server: str, token: str, folder: str, schema: str | None, loader: str, silence_s: tuple[float, float]
+    ) -> None:
         self._server, self._token, self._folder = server, token, folder
-        self._schema, self._loader = schema, loader
+        self._schema, self._loader, self._silence_s = schema, loader, silence_s
+        self._waits_since: float | None = None
         self._connection: Any = None
         self.stage = "extensions"
 
@@ -79,7 +85,7 @@ class _Copying:
         self.stage = "connecting"
         self._connection.execute("SET enable_progress_bar = false")
         token = f", TOKEN {_literal(self._token)}" if self._token else ""
-        self._connection.execute(f"ATTACH {_literal('quack:' + self._server)} AS served (TYPE quack{token})")
+        self._await(f"ATTACH {_literal('quack:' + self._server)} AS served (TYPE quack{token})")
         self._asked("BEGIN TRANSACTION READ ONLY")
         self.stage = "reading"
         try:
@@ -93,6 +99,22 @@ class _Copying:
         if self._connection is not None:
             self._connection.interrupt()
 
+    def silence(self) -> str:
+        """Say for how long the server has said nothing, where that is too long; empty otherwise."""
+        first, others = self._silence_s
+        most, since = first if self.stage == "connecting" else others, self._waits_since
+        late = since is not None and time.monotonic() - since > most
+        return f"Timeout: the server has not answered for {most:g} s" if late else ""
+
+    def _await(self, sql: str) -> list[Any]:
+        """Execute what only the server can answer; return the rows."""
+        self._waits_since = time.monotonic()
+        try:
+            found: list[Any] = self._connection.execute(sql).fetchall()
+            return found
+        finally:
+            self._waits_since = None
+
     def scrub(self, text: str) -> str:
         """Return a text without the token."""
         for secret in (self._token, self._token.replace("'", "''")):
@@ -100,8 +122,7 @@ class _Copying:
         return text
 
     def _asked(self, sql: str) -> list[Any]:
-        found: list[Any] = self._connection.execute(_remote(sql)).fetchall()
-        return found
+        return self._await(_remote(sql))
 
     def _copied(self) -> dict[str, Any]:
         begun = self._asked(_TRANSACTION)
@@ -137,7 +158,7 @@ class _Copying:
                 self._connection.execute(f"CREATE TABLE {target} (i INTEGER)")
                 continue
             self._create_table(sql)
-            self._connection.execute(f"INSERT INTO {target} {_remote(f'SELECT * FROM {_quoted(database, of, name)}')}")
+            self._await(f"INSERT INTO {target} {_remote(f'SELECT * FROM {_quoted(database, of, name)}')}")
             if comment is not None:
                 self._connection.execute(f"COMMENT ON TABLE {target} IS {_literal(comment)}")
         self._decorate(own, here)
@@ -204,20 +225,41 @@ def _end_with(copying: _Copying) -> None:
     os._exit(1)
 
 
+class _Answer:
+    """Standard output, into which one line goes and nothing else."""
+
+    def __init__(self) -> None:
+        self._pipe = os.fdopen(os.dup(1), "wb")
+        os.dup2(2, 1)
+        self._lock = threading.Lock()
+
+    def say_and_end(self, said: dict[str, Any]) -> None:
+        """Say how it ended, whoever comes first, and end."""
+        with self._lock:
+            with suppress(BrokenPipeError):
+                self._pipe.write(json.dumps(said).encode() + b"\n")
+                self._pipe.flush()
+            os._exit(0)
+
+
+def _end_with_silence(copying: _Copying, answer: _Answer) -> None:
+    """Say so and end where the server says nothing any more: no interrupt reaches a DuckDB that waits for it."""
+    while not (message := copying.silence()):
+        time.sleep(_LOOK_S)
+    answer.say_and_end({"stage": copying.stage, "type": "Silence", "message": message})
+
+
 def main() -> None:
     """Copy, and say how that ended."""
     copying = _Copying(**json.loads(sys.stdin.buffer.readline()))
-    pipe = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # nothing else comes into it
+    answer = _Answer()
     threading.Thread(target=_end_with, args=[copying], daemon=True).start()
+    threading.Thread(target=_end_with_silence, args=[copying, answer], daemon=True).start()
     try:
         said = copying.copy()
     except Exception as exc:  # noqa: BLE001 - whatever it is, the parent has to hear of it
         said = {"stage": copying.stage, "type": type(exc).__name__, "message": copying.scrub(str(exc))}
-    with suppress(BrokenPipeError):
-        pipe.write(json.dumps(said).encode() + b"\n")
-        pipe.flush()
-    os._exit(0)
+    answer.say_and_end(said)
 
 
 if __name__ == "__main__":

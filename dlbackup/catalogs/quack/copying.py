@@ -21,6 +21,8 @@ _TOKENS = (
     f"{FILE_VARIABLE} names a file whose first line is the token that CALL quack_serve returned, or {TOKEN_VARIABLE}"
     " holds it; without both, DuckDB's own stored secrets are asked"
 )
+SILENCE_S = (30.0, 600.0)
+"""How long a server may take for its first answer, and for any other, such as all rows of a table."""
 _NOT_CONNECTED = ("Failed to send message", "Could not connect", "Could not resolve", "Timeout", "Connection")
 
 
@@ -58,17 +60,18 @@ def copied(address: Address, schema: str | None, access: Access) -> Iterator[Pat
         CatalogError, StorageError: it can't be copied.
     """
     with scratch_folder("dlbackup-quack-") as folder:
-        task = {
+        task: dict[str, object] = {
             "server": address.path,
             "token": token(),
             "folder": str(folder),
             "schema": schema,
             "loader": engine.__file__,
+            "silence_s": SILENCE_S,
         }
         yield Path(_asked(address, access, task))
 
 
-def _asked(address: Address, access: Access, task: dict[str, str | None]) -> str:
+def _asked(address: Address, access: Access, task: dict[str, object]) -> str:
     try:
         started = start(child.main) if access.engine is None else start_file(access.engine, child.__file__)
     except OSError as exc:

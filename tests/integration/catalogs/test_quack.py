@@ -25,6 +25,7 @@ from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Access
 from dlbackup.catalogs.open import open_catalog
+from dlbackup.catalogs.quack import copying
 from dlbackup.stores.folder import local
 
 _LAKES: list[tuple[LakeKind, str]] = [("plain", "1.3.2"), ("zoo", "1.4.4"), ("inlined", "1.5.5")]
@@ -285,6 +286,20 @@ def test_what_cannot_be_read_is_refused_in_words(
     refused(quack.url, errors.StorageError, "can't read the token", _TOKEN)
     (tmp_path / "none").touch()
     refused(quack.url, errors.StorageError, "it is empty", _TOKEN)
+
+
+@pytest.mark.parametrize("at", [1, 5, 12])
+def test_silent_server_is_given_up(
+    at: int, quack: QuackServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that says nothing at the first question, or at a later one, counts as gone, and there is no backup."""
+    monkeypatch.setattr(copying, "SILENCE_S", (2.0, 2.0))
+    with Proxy("localhost", quack.port) as proxy:
+        proxy.strike_at_message("stall", at)
+        with pytest.raises(errors.Unreachable, match="has not answered for 2 s"):
+            dlbackup.dump(f"quack:localhost:{proxy.port}", tmp_path / "b.sql.zst")
+        proxy.go_on()
+    assert list(tmp_path.glob("b.sql*")) == []
 
 
 @pytest.mark.parametrize("fault", ["gone", "reset"])
