@@ -17,6 +17,8 @@ from typing import Protocol
 import pytest
 from support.backups import HEADER, METADATA, SNAPSHOT, row, write_backup
 from support.comparison import execute
+from support.engines.engines import engine, with_quack
+from support.servers.quack import QuackServer, serving
 from support.servers.servers import Servers, majors, server_kind
 
 from dlbackup.addresses.address import Address, parse_address
@@ -166,6 +168,16 @@ class _SqliteFile:
         return True
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Served(_DuckDBFile):
+    """A file behind a server, which is only read."""
+
+    server: QuackServer
+
+    def execute(self, address: str, sql: str) -> bool:
+        return self.server.execute(sql) is not None
+
+
 BACKENDS: dict[str, Backend] = {
     **{f"postgres{major}": _Postgres(major) for major in majors()},
     "duckdb-file": _DuckDBFile(),
@@ -267,6 +279,25 @@ def full(scene: Scene) -> Scene:
     return scene
 
 
+@pytest.fixture(params=[*BACKENDS, "quack"])
+def readable(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Scene]:
+    """A catalog, also behind a server where nothing can be put."""
+    backend = BACKENDS["duckdb-file" if request.param == "quack" else request.param]
+    with backend.place(servers, tmp_path) as url, _scene(backend, url, tmp_path) as scene:
+        with scene.open_place() as catalog:
+            scene.put(catalog)
+        if request.param != "quack":
+            yield scene
+            return
+        by = engine("1.5.5")
+        with serving(Path(url), by) as server:
+            monkeypatch.syspath_prepend(with_quack(by).python.parent)
+            monkeypatch.setenv("DLBACKUP_QUACK_TOKEN", server.token)
+            yield replace(scene, backend=_Served(server=server), url=server.url)
+
+
 def _as_made(table: Table) -> Table:
     return table.without_owner().without_grants()
 
@@ -283,66 +314,65 @@ def _is_catalog(snapshot: Snapshot, scene: Scene) -> bool:
     }
 
 
-def test_tables_come_in_the_order_of_their_names(full: Scene) -> None:
+def test_tables_come_in_the_order_of_their_names(readable: Scene) -> None:
     """A snapshot has the definitions as they were made, in the order of their names' bytes, and the newest head."""
-    with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
-        assert [_as_made(table) for table in snapshot.tables] == full.tables
+    with open_catalog(readable.address) as catalog, catalog.snapshot() as snapshot:
+        assert [_as_made(table) for table in snapshot.tables] == readable.tables
         assert (snapshot.head.spec_version, snapshot.head.snapshot_id) == ("1.0", 7)
         assert snapshot.left_out == ()
         assert snapshot.source.schema == catalog.schema
         assert snapshot.missing_rights(rehearsal=True) == []
 
 
-def test_all_ways_to_read_give_the_same_rows(full: Scene) -> None:
+def test_all_ways_to_read_give_the_same_rows(readable: Scene) -> None:
     """Tables together, each alone, one by itself and one in pieces: always the rows that were loaded."""
-    with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
+    with open_catalog(readable.address) as catalog, catalog.snapshot() as snapshot:
         together = {table.name: _lines(blocks) for table, blocks in snapshot.each(snapshot.tables)}
         alone = {table.name: _lines(blocks) for table, blocks in snapshot.each(snapshot.tables, alone=True)}
         big = next(table for table in snapshot.tables if table.name == _BIG)
         middle = snapshot.pages()[_BIG] // 2
         pieces = [_lines(snapshot.rows(big, pages)) for pages in (Pages(0, middle), Pages(middle, None))]
 
-        assert together == alone == {table.name: sorted(_ROWS.get(table.name, [])) for table in full.tables}
+        assert together == alone == {table.name: sorted(_ROWS.get(table.name, [])) for table in readable.tables}
         assert _lines(snapshot.rows(big)) == together[_BIG]
         assert all(pieces)
         assert sorted(pieces[0] + pieces[1]) == together[_BIG]
 
 
-def test_what_is_counted_is_what_is_there(full: Scene) -> None:
+def test_what_is_counted_is_what_is_there(readable: Scene) -> None:
     """Counts are those of the rows, pages are told of every table, and the tables take some room."""
-    with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
-        assert snapshot.counts() == {table.name: len(_ROWS.get(table.name, ())) for table in full.tables}
-        assert snapshot.pages().keys() == {table.name for table in full.tables}
+    with open_catalog(readable.address) as catalog, catalog.snapshot() as snapshot:
+        assert snapshot.counts() == {table.name: len(_ROWS.get(table.name, ())) for table in readable.tables}
+        assert snapshot.pages().keys() == {table.name for table in readable.tables}
         assert snapshot.densities().keys() <= snapshot.pages().keys()
         assert snapshot.size_bytes() > 100_000
 
 
-def test_snapshot_and_who_joins_it_see_no_later_commit(full: Scene) -> None:
+def test_snapshot_and_who_joins_it_see_no_later_commit(readable: Scene) -> None:
     """After a commit, an open snapshot and one that joins it have the rows from before; a new one has the new rows."""
-    with open_catalog(full.address) as catalog:
-        with catalog.snapshot(share=True) as snapshot:
-            before = contents(snapshot)
-            joinable = snapshot.joinable(snapshot.tables)
-            committed = full.backend.execute(full.url, f"insert into {_BIG} values (-1, 'later')")
-            assert full.backend.execute(full.url, f"delete from {SNAPSHOT.name}") == committed
+    with open_catalog(readable.address) as catalog, catalog.snapshot(share=True) as snapshot:
+        before = contents(snapshot)
+        joinable = snapshot.joinable(snapshot.tables)
+        committed = readable.backend.execute(readable.url, f"insert into {_BIG} values (-1, 'later')")
+        assert readable.backend.execute(readable.url, f"delete from {SNAPSHOT.name}") == committed
 
-            assert joinable is not None
-            with pickle.loads(pickle.dumps(joinable)).join() as joined:  # noqa: S301 - our own
-                assert contents(joined) == contents(snapshot) == before
-                assert (joined.tables, joined.head) == (snapshot.tables, snapshot.head)
-        with catalog.snapshot() as later:
-            assert later.counts()[_BIG] == before[_BIG].count + committed
+        assert joinable is not None
+        with pickle.loads(pickle.dumps(joinable)).join() as joined:  # noqa: S301 - our own
+            assert contents(joined) == contents(snapshot) == before
+            assert (joined.tables, joined.head) == (snapshot.tables, snapshot.head)
+    with open_catalog(readable.address) as catalog, catalog.snapshot() as later:
+        assert later.counts()[_BIG] == before[_BIG].count + committed
 
 
-def test_nobody_joins_a_snapshot_that_was_not_opened_for_it(full: Scene) -> None:
+def test_nobody_joins_a_snapshot_that_was_not_opened_for_it(readable: Scene) -> None:
     """A snapshot that is not to be shared has nothing to be joined by."""
-    with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
+    with open_catalog(readable.address) as catalog, catalog.snapshot() as snapshot:
         assert snapshot.joinable(snapshot.tables) is None
 
 
-def test_snapshot_answers_sql(full: Scene) -> None:
+def test_snapshot_answers_sql(readable: Scene) -> None:
     """Questions are answered at once or row by row, one after the other; then the snapshot is read on."""
-    with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
+    with open_catalog(readable.address) as catalog, catalog.snapshot() as snapshot:
         with snapshot.answers() as answers:
             said = answers.ask(f"select count(*) as many, max(row_id) as most from {answers.schema}.{_BIG}")
             assert (said.columns, said.rows) == (("many", "most"), [(2000, 1999)])
@@ -351,7 +381,7 @@ def test_snapshot_answers_sql(full: Scene) -> None:
             assert rows_of(answers, "select snapshot_id from {s}.ducklake_snapshot order by 1") == [(0,), (7,)]
             assert answers.tables == snapshot.tables
 
-        assert _is_catalog(snapshot, full)
+        assert _is_catalog(snapshot, readable)
 
 
 def test_nothing_is_there_before_the_end_of_the_block(scene: Scene) -> None:
