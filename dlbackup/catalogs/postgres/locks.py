@@ -14,8 +14,8 @@ LOCKS_PER_TABLE = 5
 AT_ONCE = 100
 """Statements in one message: the round trip costs more than a small table."""
 _BATCH_TABLES = 500
-_BATCH_SHARE = 4
-"""A batch takes no more than this part of the server's locks: others need some."""
+_BATCH_SHARE = 16
+"""A batch takes no more than this part of the server's locks: others need some, ten that restore at once among them."""
 
 _OTHERS = """
 select pg_describe_object(d.classid, d.objid, d.objsubid) from pg_depend d
