@@ -1,8 +1,9 @@
 """In what tables are alike: what those have that all others of a catalog have, and what these don't agree on. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
+from dlbackup.errors import listed
 from dlbackup.tables.definition import Grant, Table
 
 Value = TypeVar("Value")
@@ -28,6 +29,28 @@ def common_grants(tables: Sequence[Table]) -> list[Grant]:
     for grantee, grantable, privilege in sorted(set.intersection(*granted)):
         common.setdefault((grantee, grantable), []).append(privilege)
     return [Grant(grantee, tuple(names), grantable) for (grantee, grantable), names in common.items()]
+
+
+def granted_by_column(tables: Iterable[Table]) -> list[str]:
+    """Say to whom privileges are granted on columns of fixed tables, and not on these as a whole."""
+    found = {
+        grant.grantee or "PUBLIC"
+        for table in tables
+        if table.kind == "fixed"
+        for column in table.columns
+        for grant in column.grants
+        if not {(grant.grantee, name) for name in grant.privileges} <= _granted_whole(table)
+    }
+    text = (
+        "privileges on columns of the catalog's tables are granted to"
+        f" {listed(sorted(found), separator=', ')}: tables and columns that a migration makes have none of them, so who"
+        " can read columns only can't open the lake any more, until GRANT SELECT ON ALL TABLES IN SCHEMA lets them"
+    )
+    return [text] if found else []
+
+
+def _granted_whole(table: Table) -> set[tuple[str, str]]:
+    return {(grant.grantee, privilege) for grant in table.grants or () for privilege in grant.privileges}
 
 
 def replica_identity(table: Table) -> str:

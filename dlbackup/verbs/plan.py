@@ -20,7 +20,7 @@ from dlbackup.migration.losses.known import refuse_unknown
 from dlbackup.migration.obstacles import already, obstacles
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.steps import Step
-from dlbackup.tables.likeness import differences
+from dlbackup.tables.likeness import differences, granted_by_column
 
 if TYPE_CHECKING:
     from dlbackup.engine.engine import Engine
@@ -265,11 +265,12 @@ def _noted(errors: list[DlbackupError], *kinds: type[DlbackupError]) -> Iterator
 
 
 def _unlike(snapshot: Snapshot) -> tuple[str, ...]:
-    """Say in what tables that the engine makes anew can't be like the others, since these aren't alike."""
-    return tuple(
+    """Say in what tables that the engine makes anew can't be like the others."""
+    unlike = [
         f"the catalog's tables differ in their {what}, so new ones would keep what the engine gives them"
         for what in differences(snapshot.tables)
-    )
+    ]
+    return (*unlike, *granted_by_column(snapshot.tables))
 
 
 def _throttled_s(snapshot: Snapshot, options: MigrateOptions) -> float:

@@ -77,11 +77,12 @@ def _give(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table], 
     ]
     place.finish(wanted, privileges=bool(grants), row_security=bool(security))
     _let_in(place, new, sisters, oids)
-    return [
+    unlike = [
         f"the catalog's tables differ in their {what}, so the new ones have what the engine gave them, and what all"
         f" others have: {_names(new)}"
         for what in likeness.differences(sisters)
     ]
+    return [*unlike, *likeness.granted_by_column(sisters)]
 
 
 def _let_in(place: PostgresPlace, new: Sequence[Table], sisters: Sequence[Table], oids: Mapping[str, int]) -> None:

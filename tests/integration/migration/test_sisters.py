@@ -115,6 +115,26 @@ def test_sisters_that_differ_are_named(lake: LakeFactory, cli: Cli) -> None:
         ]
 
 
+def test_who_reads_columns_only_is_named(lake: LakeFactory, cli: Cli) -> None:
+    """Columns granted one by one lock their readers out of what a migration makes: `plan` and `migrate` name them."""
+    made = lake("plain", "0.3")
+    with _roles(made, "nologin", "nologin") as (reader, both):
+        columns = execute(
+            made.url,
+            "select table_name, string_agg(quote_ident(column_name), ', ') from information_schema.columns"
+            " where table_schema = 'public' and table_name like 'ducklake\\_%' group by 1",
+        )
+        execute(made.url, *(f"grant select ({names}) on {table} to {reader}, {both}" for table, names in columns))
+        execute(made.url, f"grant select on all tables in schema public to {both}")
+        text = f"privileges on columns of the catalog's tables are granted to {reader}: "
+
+        planned = cli("plan", made.url)
+        assert planned.exit_code == 0, planned.stderr
+        assert text in planned.stdout + planned.stderr
+
+        assert text in _migrated(cli, made.url)
+
+
 _HIDDEN = "select relname from pg_class where relrowsecurity and relname like 'ducklake\\_%' and relkind = 'r'"
 
 
