@@ -5,7 +5,7 @@ What a migration would do, and what stands in its way; looking changes nothing.
 verification of its backup would refuse.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -252,7 +252,8 @@ def _look(snapshot: Snapshot, engine: "Engine", options: MigrateOptions, errors:
         PlannedLoss(loss.rule, loss.rows, loss.message, loss.mendable and options.mend)
         for loss in chain.from_iterable(losses)
     )
-    return _Seen(way=way, losses=planned, warnings=(*before.stays, *_unlike(snapshot)), rows=rows, seconds=seconds)
+    warnings = (*before.stays, *_unlike(snapshot), *_left_out(snapshot, errors))
+    return _Seen(way=way, losses=planned, warnings=warnings, rows=rows, seconds=seconds)
 
 
 @contextmanager
@@ -271,6 +272,13 @@ def _unlike(snapshot: Snapshot) -> tuple[str, ...]:
         for what in differences(snapshot.tables)
     ]
     return (*unlike, *granted_by_column(snapshot.tables))
+
+
+def _left_out(snapshot: Snapshot, errors: Sequence[DlbackupError]) -> tuple[str, ...]:
+    """Say what the backup will not have and no refusal names, as `dump` says it."""
+    return tuple(
+        f"not in the backup: {what}" for what in snapshot.left_out if not any(what in error.message for error in errors)
+    )
 
 
 def _throttled_s(snapshot: Snapshot, options: MigrateOptions) -> float:

@@ -87,7 +87,7 @@ def _seen(made: Lake) -> list[object]:
 
 @pytest.mark.parametrize("words", _STRANGERS)
 def test_stranger_is_left_out_by_name(plain: Lake, cli: Cli, words: str) -> None:
-    """Every command works, and what it would not restore is named by dump, info and verify."""
+    """Every command works, and what it would not restore is named by dump, info, plan and verify."""
     before = dumped(plain.url, cli.cwd)
     execute(plain.url, _STRANGERS[words][0])
 
@@ -98,6 +98,7 @@ def test_stranger_is_left_out_by_name(plain: Lake, cli: Cli, words: str) -> None
     assert contents(cli.cwd / "backup.sql.zst") == before
     for command in ("info", "check", "plan"):
         assert cli(command, plain.url).exit_code == 0
+    assert any(words in text for text in cli("plan", plain.url, "--json").json()["warnings"])
     for target in (plain.url, "backup.sql.zst"):
         assert any(words in text for text in cli("info", target, "--json").json()["left_out"])
     assert cli("verify", "backup.sql.zst").exit_code == 0
