@@ -19,7 +19,7 @@ from dlbackup.tables.definition import Column, Constraint, Grant, Index, Table
 
 _COLUMNS = """
 select a.attrelid as oid, a.attnum as number, a.attname as name, format_type(a.atttypid, a.atttypmod) as type,
-       a.attnotnull as not_null, pg_get_expr(d.adbin, d.adrelid) as default,
+       a.attnotnull and u.name is null as not_null, pg_get_expr(d.adbin, d.adrelid) as default,
        case when a.attcollation <> t.typcollation then l.collname end as collation,
        col_description(a.attrelid, a.attnum) as comment,
        a.attgenerated <> '' as computed,
@@ -28,11 +28,14 @@ select a.attrelid as oid, a.attnum as number, a.attname as name, format_type(a.a
          case when a.attstorage <> t.typstorage then 'the storage mode' end,
          case when a.attcompression <> '' then 'the compression' end,
          case when coalesce(a.attstattarget, -1) <> -1 then 'the statistics target' end,
-         case when a.attoptions is not null then 'the options' end
+         case when a.attoptions is not null then 'the options' end,
+         case when u.name is not null then format('the NOT NULL %%s, which is NOT VALID,', u.name) end
        ], null) as left_out
 from pg_attribute a join pg_type t on t.oid = a.atttypid
 left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
 left join pg_collation l on l.oid = a.attcollation
+left join (select conrelid, conkey, conname::text as name from pg_constraint where contype = 'n' and not convalidated) u
+  on u.conrelid = a.attrelid and u.conkey = array[a.attnum] and a.attnotnull
 where a.attrelid = any(%s) and a.attnum > 0 and not a.attisdropped
 order by a.attrelid, a.attnum
 """
