@@ -1,13 +1,16 @@
 """A backup becomes a catalog; what was there stays until everything is proved."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Catalog, Client, Terms
 from dlbackup.catalogs.open import rewrite_for
+from dlbackup.lake.datafiles import stored
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
@@ -114,7 +117,7 @@ def restore_fed(
                     settle(part.place, job, replacement.existing, scheduled)
                     if not scratch:
                         hand_over(part.place, job, replacement.existing)
-    if not scratch and options.data_path is None and not replacement.existing.tables:
+    if not scratch and not replacement.existing.tables and _shares_files(job):
         on_event(Event(stage="restore", message=_A_COPY, warning=True))
     return Loaded(
         replaced=replacement.replaced,
@@ -130,3 +133,14 @@ def _storage_version(manifest: Manifest, options: RestoreOptions) -> str:
         return manifest.header.source.storage_version
     types = (column.type for entry in manifest.tables for column in entry.table.columns)
     return _WITH_VARIANT if any(re.search(r"\bVARIANT\b", type_) for type_ in types) else ""
+
+
+def _shares_files(job: Job) -> bool:
+    """Whether the catalog has the folder of the one that the backup is from, by whatever name that is given."""
+    given = job.options.data_path
+    before = None if given is None else job.lineage.data_path
+    if given is None or before is None:
+        return given is None
+    with suppress(OSError):
+        return Path(given).samefile(before)
+    return stored(str(given)) == before

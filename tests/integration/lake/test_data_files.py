@@ -207,6 +207,10 @@ def test_a_restore_beside_the_original_says_that_it_is_a_copy(private: Lake, dat
     assert words in cli("restore", backup, database).stderr
     assert words not in cli("restore", backup, database, "--replace").stderr
     assert words not in cli("restore", backup, database, "--metadata-schema", "b", "--data-path", "/elsewhere/").stderr
+    (data,) = execute(private.url, "select value from ducklake_metadata where key = 'data_path'")[0]
+    (cli.cwd / "link").symlink_to(data)
+    for schema, path in (("c", data), ("d", str(cli.cwd / "link"))):
+        assert words in cli("restore", backup, database, "--metadata-schema", schema, "--data-path", path).stderr
 
 
 def test_copies_in_one_database_are_known(plain: Lake, cli: Cli, tmp_path: Path) -> None:
