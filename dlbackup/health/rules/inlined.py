@@ -84,6 +84,50 @@ RULES = (
         advice="add the table to ducklake_inlined_data_tables with the number that ends its name as schema_version",
     ),
     Rule(
+        name="inlined-version-unknown",
+        severity="warning",
+        what="living rows are in an inlined table of an older schema version that ducklake_schema_versions does not"
+        " name for the table, and columns of the table were added or changed between its creation and that version",
+        why="DuckDB 1.5.5 reads the inlined table by the columns that the lake's table was created with: what was added"
+        " is NULL in these rows, what was renamed or is of another type fails; a first small insert leaves it so, in a"
+        " migrated lake or where inlining was off when the column came, as soon as anything else of the lake changes",
+        query=f"""
+        select {_ROW}
+        from {{rows}} r
+        join (
+            select i.table_name as name, min(c.begin_snapshot) as changed
+            from {{s}}.ducklake_inlined_data_tables i
+            join (select table_id, min(begin_snapshot) as created from {{s}}.ducklake_table group by table_id) t
+              on t.table_id = i.table_id
+            join {{s}}.ducklake_column c
+              on c.table_id = i.table_id
+              and c.parent_column is null
+              and c.end_snapshot is null
+              and c.begin_snapshot > t.created
+            left join {{s}}.ducklake_schema_versions v
+              on v.table_id = i.table_id and v.schema_version = i.schema_version
+            where v.table_id is null
+              and i.schema_version < (select max(schema_version) from {{s}}.ducklake_snapshot)
+            group by i.table_name
+        ) x on x.name = r.name
+        where r.registered and r.end_snapshot is null and x.changed <= r.begin_snapshot
+        """,
+        scope="rows",
+        since="1.0",
+        mend="""
+        INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
+        SELECT coalesce(min(x.snapshot_id), max(v.begin_snapshot) + 1), i.schema_version, i.table_id
+        FROM {s}.ducklake_inlined_data_tables i
+        JOIN {s}.ducklake_schema_versions v ON v.table_id = i.table_id AND v.schema_version < i.schema_version
+        LEFT JOIN {s}.ducklake_snapshot x ON x.schema_version = i.schema_version
+        WHERE NOT EXISTS (SELECT 1 FROM {s}.ducklake_schema_versions w
+            WHERE w.table_id = i.table_id AND w.schema_version = i.schema_version)
+        GROUP BY i.schema_version, i.table_id;
+        """,
+        advice="flush, update and delete nothing of the table before, which makes what is read now last",
+        engines_own=True,
+    ),
+    Rule(
         name="inlined-row-range",
         severity="error",
         what="an inlined row begins nowhere, ends before it begins, or lies beyond the newest snapshot",

@@ -266,6 +266,12 @@ update ducklake_inlined_data_tables set table_id = 99999;
 delete from ducklake_inlined_data_tables;
 --@ inlined-rows-unregistered | 0.2 0.3 1.0 | registration lost
 delete from ducklake_inlined_data_tables where table_name = ':rows';
+--@ inlined-version-unknown | 1.0 | version of an inlined table not named
+update ducklake_schema_versions v set schema_version = v.schema_version - 1 from ducklake_inlined_data_tables i
+  where i.table_name = ':rows' and v.table_id = i.table_id and v.schema_version = i.schema_version;
+update ducklake_table t set begin_snapshot = -1 from ducklake_inlined_data_tables i
+  where i.table_name = ':rows' and t.table_id = i.table_id;
+update ducklake_snapshot set schema_version = schema_version + 1 where snapshot_id = :head;
 --@ inlined-row-range | 0.2 0.3 1.0 | rows of the future
 update :rows set begin_snapshot = 100000;
 --@ inlined-row-range | 1.0 | rows without id

@@ -57,6 +57,35 @@ insert into ducklake_inlined_data_tables (table_id, schema_version, table_name) 
   (1, 1, 'ducklake_inlined_data_1_1');
 --= table_id 1, name ducklake_inlined_data_1_2, row_id 50, begin_snapshot 1, end_snapshot NULL
 
+--@ inlined-version-unknown | 1.0
+-- 50: a column was added at 2, and 3 is not named; the others are named, newest, without a change, or changed later
+create table ducklake_inlined_data_50_3 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_50_3 values (1, 4, 5), (50, 4, null);
+create table ducklake_inlined_data_1_3 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_1_3 values (2, 4, null);
+create table ducklake_inlined_data_2_9 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_2_9 values (3, 9, null);
+create table ducklake_inlined_data_3_3 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_3_3 values (4, 4, null);
+create table ducklake_inlined_data_4_3 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_4_3 values (5, 4, null);
+insert into ducklake_inlined_data_tables (table_id, schema_version, table_name) values
+  (1, 3, 'ducklake_inlined_data_1_3'), (2, 9, 'ducklake_inlined_data_2_9'), (3, 3, 'ducklake_inlined_data_3_3'),
+  (4, 3, 'ducklake_inlined_data_4_3'), (50, 3, 'ducklake_inlined_data_50_3');
+insert into ducklake_table (table_id, begin_snapshot) values (1, 1), (2, 1), (3, 1), (4, 1), (50, 1);
+insert into ducklake_column (table_id, column_id, begin_snapshot, end_snapshot, parent_column) values
+  (1, 1, 2, null, null), (2, 1, 2, null, null), (3, 1, 1, null, null), (3, 2, 2, 3, null), (3, 3, 2, null, 1),
+  (4, 1, 5, null, null), (50, 1, 1, null, null), (50, 2, 2, null, null);
+insert into ducklake_schema_versions (begin_snapshot, schema_version, table_id) values
+  (1, 1, 1), (3, 3, 1), (1, 1, 2), (1, 1, 3), (1, 1, 50), (2, 2, 50), (3, 3, 51);
+--= table_id 50, name ducklake_inlined_data_50_3, row_id 50, begin_snapshot 4, end_snapshot NULL
+--? select table_id, schema_version, begin_snapshot from ducklake_schema_versions where schema_version > 2 order by 1
+--> 1, 3, 3
+--> 2, 9, 9
+--> 3, 3, 3
+--> 50, 3, 3
+--> 51, 3, 3
+
 --@ inlined-row-range | 0.2 1.0
 create table ducklake_inlined_data_1_1 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
 insert into ducklake_inlined_data_1_1 values (0, 0, null), (1, 9, null), (2, 3, 3), (3, 0, 9), (null, 1, null),
