@@ -77,7 +77,7 @@ class Parting:
         return f"{which} could no longer be read as of then: expired in the backup, which has their changes"
 
 
-def part(there: Lineage, other: Lineage, known: Known) -> Parting:
+def parting_of(there: Lineage, other: Lineage, known: Known) -> Parting:
     """
     Compare the catalog that is there with another, of which all snapshots are known.
 

@@ -27,7 +27,7 @@ from dlbackup.errors import (
 )
 from dlbackup.lake.answers import rows_of
 from dlbackup.lake.datafiles import COLUMNS, relative_paths, stored
-from dlbackup.lake.lineage import Known, Lineage, Parting, part
+from dlbackup.lake.lineage import Known, Lineage, Parting, parting_of
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent
 from dlbackup.runtime.throttle import paced, throttle
@@ -327,7 +327,7 @@ def _check_lineage(existing: Existing, job: Job) -> None:
     if options.other_lake and options.discard_newer:
         return
     there, ours = existing.lineage(), job.lineage
-    parting = part(there, ours, job.known)
+    parting = parting_of(there, ours, job.known)
     if parting.other_lake:
         if not options.other_lake:
             raise OtherLake(

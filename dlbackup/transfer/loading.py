@@ -8,9 +8,10 @@ from pathlib import Path
 
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.catalogs.contract import Catalog, Client, Terms
+from dlbackup.catalogs.contract import Catalog, Client, Existing, Terms
 from dlbackup.catalogs.open import rewrite_for
 from dlbackup.lake.datafiles import stored
+from dlbackup.lake.lineage import parting_of
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
@@ -107,6 +108,7 @@ def restore_fed(
         job.comes_to(replacement.encoding)
         job.begin(replacement, scratch=scratch)
         scheduled = replacement.existing.scheduled_for_deletion()
+        is_copy = not replacement.existing.tables or _is_of_another_lake(replacement.existing, job)
         for opened in replacement.parts(manifest.tables):
             with opened as part:
                 fill(part, job)
@@ -117,7 +119,7 @@ def restore_fed(
                     settle(part.place, job, replacement.existing, scheduled)
                     if not scratch:
                         hand_over(part.place, job, replacement.existing)
-    if not scratch and not replacement.existing.tables and _shares_files(job):
+    if not scratch and is_copy and _shares_files(job):
         on_event(Event(stage="restore", message=_A_COPY, warning=True))
     return Loaded(
         replaced=replacement.replaced,
@@ -133,6 +135,11 @@ def _storage_version(manifest: Manifest, options: RestoreOptions) -> str:
         return manifest.header.source.storage_version
     types = (column.type for entry in manifest.tables for column in entry.table.columns)
     return _WITH_VARIANT if any(re.search(r"\bVARIANT\b", type_) for type_ in types) else ""
+
+
+def _is_of_another_lake(existing: Existing, job: Job) -> bool:
+    """Whether another lake's catalog is replaced, which is refused unless it was accepted by name."""
+    return job.options.other_lake and parting_of(existing.lineage(), job.lineage, job.known).other_lake
 
 
 def _shares_files(job: Job) -> bool:

@@ -17,7 +17,7 @@ from dlbackup.catalogs.open import open_catalog
 from dlbackup.engine.listing import LISTING_TIMEOUT_LOCKED_S, look_everywhere
 from dlbackup.errors import DlbackupError, listed
 from dlbackup.lake import datafiles
-from dlbackup.lake.lineage import Known, Lineage, part
+from dlbackup.lake.lineage import Known, Lineage, parting_of
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.keys import ENDING, Keyring
@@ -156,7 +156,7 @@ def _needed(
 
 def _lost(there: Existing, lineage: Lineage) -> tuple[list[str], str]:
     now = there.lineage()
-    parting = part(now, lineage, Known(lineage.snapshots))
+    parting = parting_of(now, lineage, Known(lineage.snapshots))
     if parting.other_lake:
         return ["--other-lake"], f"it takes {now} away"
     if parting.newer:

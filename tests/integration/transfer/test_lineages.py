@@ -27,8 +27,12 @@ def test_another_lake_is_not_replaced(lake: LakeFactory, cli: Cli, words: tuple[
     said = failure(done, 4, "holds the lake", hint="--other-lake")
     assert said.count("with data path") == 2
     assert state(other.url) == before
-    assert cli("restore", backup, other.url, "--replace", "--other-lake", *words).exit_code == 0
+    done = cli("restore", backup, other.url, "--replace", "--other-lake", *words)
+    assert done.exit_code == 0
+    assert "this catalog shares its data files" in done.stderr
     assert state(other.url) == state(ours.url)
+    again = cli("restore", backup, other.url, "--replace", "--other-lake", *words)
+    assert "shares its data files" not in again.stderr
 
 
 def test_another_branch_is_not_replaced(lake: LakeFactory, cli: Cli) -> None:

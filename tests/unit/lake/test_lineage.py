@@ -2,7 +2,7 @@
 
 import pytest
 
-from dlbackup.lake.lineage import Known, Lineage, Parting, microseconds, part
+from dlbackup.lake.lineage import Known, Lineage, Parting, microseconds, parting_of
 
 SNAPSHOTS = ((0, 10), (1, 20), (2, 30), (3, None))
 
@@ -12,7 +12,7 @@ def lineage(uuid: str | None, *snapshots: tuple[int, int | None], path: str | No
 
 
 def parting(there: Lineage, other: Lineage) -> Parting:
-    return part(there, other, Known(other.snapshots))
+    return parting_of(there, other, Known(other.snapshots))
 
 
 @pytest.mark.parametrize(("one", "two", "other"), [("a", "b", True), ("a", "a", False), (None, "b", False)])
