@@ -8,6 +8,7 @@ what nobody can look at is counted.
 
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -155,6 +156,13 @@ def stored(path: str) -> str:
     """
     path = path.replace("\\", "/") if _WINDOWS.match(path) else path
     return path.rstrip("/") + "/"
+
+
+def is_same_folder(one: str, two: str) -> bool:
+    """Tell whether two data paths mean one folder, as far as it can be seen from here: by another name, or a link."""
+    with suppress(OSError):
+        return Path(one).samefile(two)
+    return stored(one) == stored(two)
 
 
 @dataclass(slots=True)

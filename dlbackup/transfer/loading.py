@@ -1,16 +1,14 @@
 """A backup becomes a catalog; what was there stays until everything is proved."""
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Catalog, Client, Existing, Terms
 from dlbackup.catalogs.open import rewrite_for
-from dlbackup.lake.datafiles import stored
+from dlbackup.lake.datafiles import is_same_folder
 from dlbackup.lake.lineage import parting_of
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.transfer.chunks import Feed
@@ -148,6 +146,4 @@ def _shares_files(job: Job) -> bool:
     before = None if given is None else job.lineage.data_path
     if given is None or before is None:
         return given is None
-    with suppress(OSError):
-        return Path(given).samefile(before)
-    return stored(str(given)) == before
+    return is_same_folder(str(given), before)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dlbackup.catalogs.contract import Copy
 from dlbackup.catalogs.postgres.schemas import catalog_schemas
 from dlbackup.catalogs.postgres.sessions import Session
+from dlbackup.lake.datafiles import is_same_folder
 from dlbackup.tables.quoting import qualified, quote_literal
 
 _AT_ONCE = 100
@@ -26,7 +27,8 @@ order by n.nspname
 
 def copies(session: Session, schema: str) -> tuple[Copy, ...]:
     """
-    Return the other catalogs, as far as the role may read them, that have the same uuid of schema 0 and data path.
+    Return the other catalogs, as far as the role may read them, that have the same uuid of schema 0 and the same data
+    path, by whatever name.
 
     Those that a restore has kept aside are none: nobody attaches them.
     """
@@ -39,7 +41,7 @@ def copies(session: Session, schema: str) -> tuple[Copy, ...]:
         found += [
             Copy(schema=name, snapshot_id=newest)
             for name, uuid, path, newest in _known(session, names)
-            if (uuid, path) == own[0][1:3]
+            if uuid == own[0][1] and is_same_folder(path, own[0][2])
         ]
     return tuple(found)
 

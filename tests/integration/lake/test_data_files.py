@@ -228,6 +228,12 @@ def test_copies_in_one_database_are_known(plain: Lake, cli: Cli, tmp_path: Path)
     assert cli("info", plain.url, "--json", *copy).json()["copies"] == [{"schema": "public", "snapshot_id": head + 1}]
     assert "clean up in none of them" in cli("info", plain.url, *copy).stdout
     assert cli("info", plain.url, "--json", "--metadata-schema", "moved").json()["copies"] == []
+    (data,) = execute(plain.url, "select value from public.ducklake_metadata where key = 'data_path'")[0]
+    (tmp_path / "link").symlink_to(data)
+    linked = f"update moved.ducklake_metadata set value = '{tmp_path}/link/' where key = 'data_path'"
+    execute(plain.url, linked)
+    assert len(cli("info", plain.url, "--json", "--metadata-schema", "moved").json()["copies"]) == 2
+    execute(plain.url, linked.replace("/link/", "/"))
     checked = cli("check", plain.url, "--json", *copy)
     assert (checked.exit_code, checked.json()["ok"]) == (0, True)
     (finding,) = checked.json()["findings"]
