@@ -6,6 +6,7 @@ Nothing of it is in the way: what is, is an obstacle, and refused.
 
 from dlbackup.catalogs.postgres.clients.connected import IS_CLIENT
 from dlbackup.catalogs.postgres.sessions import Session, one
+from dlbackup.errors import listed
 
 CONNECTIONS = 6
 """How many connections a migration has open at once: its own, fence, guard, rehearsal or reader, two of the engine."""
@@ -44,6 +45,13 @@ select what, room::int from (
 order by room limit 1
 """
 """How many more connections the role can open, and what limits that."""
+_EVENT_TRIGGERS = """
+select evtname::text from pg_event_trigger
+where evtenabled in ('O', 'A') and evtevent <> 'login'
+  and (evttags is null or evttags && array['CREATE SCHEMA', 'CREATE TABLE', 'ALTER TABLE', 'DROP TABLE', 'DROP SCHEMA'])
+order by 1
+"""
+"""Those that run for what a migration, a rehearsal or an undo does."""
 _SEES_OTHERS = "select pg_has_role('pg_read_all_stats', 'usage')"
 
 
@@ -75,6 +83,9 @@ def unseen(session: Session) -> list[str]:
     said = []
     if not one(session, _SEES_OTHERS)[0]:
         said.append("what other roles' clients do, and from where: the role lacks pg_read_all_stats")
+    if triggers := [name for (name,) in session.execute(_EVENT_TRIGGERS).fetchall()]:
+        names = listed(triggers, separator=", ")
+        said.append(f"what the database's event triggers do, or refuse, when tables are made or changed: {names}")
     encoding = session.info.parameter_status("server_encoding")
     if encoding == "SQL_ASCII":
         said.append("whether all texts are UTF-8, which a server of the encoding SQL_ASCII doesn't check")

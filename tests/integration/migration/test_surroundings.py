@@ -103,3 +103,21 @@ def test_few_connections_are_named(lake: LakeFactory, cli: Cli) -> None:
         with suppress(psycopg.Error):
             execute(made.url, f"drop owned by {role}")
         execute(made.url, f"drop role {role}")
+
+
+def test_event_triggers_are_named(lake: LakeFactory, cli: Cli) -> None:
+    """What they do can't be told before the rehearsal: those that run for what a migration does are named."""
+    made = lake("plain", "0.3")
+    execute(
+        made.url,
+        "create function public.watch() returns event_trigger language plpgsql as 'begin end'",
+        "create event trigger makes_tables on ddl_command_end when tag in ('CREATE TABLE') execute function watch()",
+        "create event trigger anything on ddl_command_start execute function watch()",
+        "create event trigger roles on ddl_command_end when tag in ('CREATE VIEW') execute function watch()",
+        "create event trigger off on ddl_command_start execute function watch()",
+        "alter event trigger off disable",
+    )
+
+    (said,) = (what for what in cli("plan", made.url, "--json").json()["not_looked_at"] if "event triggers" in what)
+
+    assert said.endswith("when tables are made or changed: anything, makes_tables")
