@@ -139,6 +139,7 @@ RULES = (
           and (
               r.row_id is null
               or r.begin_snapshot is null
+              or r.begin_snapshot < 0
               or r.end_snapshot < r.begin_snapshot
               or r.begin_snapshot > {HEAD}
               or r.end_snapshot > {HEAD}
@@ -200,7 +201,7 @@ RULES = (
         name="inlined-delete",
         severity="error",
         what="an inlined delete points to no row of its data file or to another table's file, is there twice, or lies"
-        " in the future",
+        " before all snapshots or in the future",
         why="a deleted row comes back, or a living one is missing",
         query=union(
             f"""
@@ -208,12 +209,14 @@ RULES = (
             from {{deletes}} d
             left join {{s}}.ducklake_data_file f on f.data_file_id = d.file_id
             where d.file_id is null
+              or d.file_id < 0
               or d.file_id >= {NEXT_FILE_ID}
               or f.table_id <> d.table_id
               or d.row_id is null
               or d.row_id < 0
               or d.row_id >= f.record_count
               or d.begin_snapshot is null
+              or d.begin_snapshot < 0
               or d.begin_snapshot > {HEAD}
             """,
             """
@@ -234,7 +237,8 @@ RULES = (
         query=f"""
         select d.table_id, d.name, d.file_id, d.row_id, d.begin_snapshot
         from {{deletes}} d
-        where d.file_id < {NEXT_FILE_ID}
+        where d.file_id >= 0
+          and d.file_id < {NEXT_FILE_ID}
           and not exists (select 1 from {{s}}.ducklake_data_file f where f.data_file_id = d.file_id)
         """,
         since="0.4",

@@ -298,6 +298,29 @@ RULES = (
         ),
     ),
     Rule(
+        name="bucket-value",
+        severity="error",
+        what="a data file is in no bucket that there is, or in that of NULL with values in it",
+        why="filters by equality, and deletes and updates with one, miss its rows",
+        query="""
+        select v.data_file_id, k.table_id, k.column_id, v.partition_value, k.transform
+        from {s}.ducklake_partition_column k
+        join {s}.ducklake_data_file f on f.partition_id = k.partition_id and f.end_snapshot is null
+        join {s}.ducklake_file_partition_value v
+          on v.data_file_id = f.data_file_id and v.partition_key_index = k.partition_key_index
+        left join {s}.{stats} c on c.data_file_id = f.data_file_id and c.column_id = k.column_id
+        where k.transform similar to 'bucket[(][0-9]+[)]'
+          and case
+              when v.partition_value is null then c.value_count > 0
+              when v.partition_value not similar to '[0-9]+' or length(v.partition_value) > 9 then true
+              else cast(v.partition_value as bigint)
+                   >= cast(replace(replace(k.transform, 'bucket(', ''), ')', '') as bigint)
+          end
+        """,
+        since="1.0",
+        advice="write the rows again: UPDATE the_table SET the_column = the_column",
+    ),
+    Rule(
         name="partition-transform",
         severity="error",
         what="a partition key has a transform that DuckLake does not know",

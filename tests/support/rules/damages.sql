@@ -129,6 +129,9 @@ insert into :stats select * from :stats where data_file_id = :file;
 delete from ducklake_partition_info;
 --@ partition-values | 0.2 0.3 1.0 | partition value lost
 delete from ducklake_file_partition_value where data_file_id = :split;
+--@ bucket-value | 1.0 | no number of a bucket
+update ducklake_partition_column set transform = 'bucket(4)'; update ducklake_file_partition_value
+  set partition_value = 'x' where data_file_id = :split;
 --@ partition-value-of-other-table | 0.2 0.3 1.0 | value of another table
 update ducklake_file_partition_value set table_id = :table where data_file_id = :split;
 --@ partition-value-unused | 0.2 0.3 1.0 | file without partition
@@ -274,6 +277,8 @@ update ducklake_table t set begin_snapshot = -1 from ducklake_inlined_data_table
 update ducklake_snapshot set schema_version = schema_version + 1 where snapshot_id = :head;
 --@ inlined-row-range | 0.2 0.3 1.0 | rows of the future
 update :rows set begin_snapshot = 100000;
+--@ inlined-row-range | 1.0 | rows from before all snapshots
+update :rows set begin_snapshot = -1;
 --@ inlined-row-range | 1.0 | rows without id
 update :rows set row_id = null;
 --@ inlined-row-once | 0.2 0.3 1.0 | rows doubled
@@ -285,6 +290,10 @@ insert into :rows select (jsonb_populate_record(r, jsonb_build_object('begin_sna
   :rows r where end_snapshot is null;
 --@ inlined-delete | 0.4 1.0 | delete of no file
 update :deletes set file_id = 99999;
+--@ inlined-delete | 1.0 | delete of a file with an impossible number
+update :deletes set file_id = -1;
+--@ inlined-delete | 1.0 | delete before all snapshots
+update :deletes set begin_snapshot = -1;
 --@ inlined-delete-without-file | 0.4 1.0 | delete of a file that is gone
 update :deletes set file_id = (select min(id) from generate_series(0, 1000) id where not exists (select from
   ducklake_data_file f where f.data_file_id = id));

@@ -179,6 +179,24 @@ insert into ducklake_partition_column (partition_id, partition_key_index, transf
 --= partition_id 53, partition_key_index 0, transform bucket
 --= partition_id 54, partition_key_index 0, transform bucket(16
 
+--@ bucket-value | 1.0
+-- 8 and 9 are of other transforms, 10 is gone; a NULL is right where the file has no values, or doesn't say
+insert into ducklake_partition_column (partition_id, table_id, partition_key_index, column_id, transform) values
+  (1, 1, 0, 1, 'bucket(4)'), (1, 1, 1, 2, 'identity'), (2, 2, 0, 1, 'year'), (3, 3, 0, 1, 'bucket(4');
+insert into ducklake_data_file (data_file_id, partition_id, end_snapshot) values (1, 1, null), (2, 1, null),
+  (3, 1, null), (4, 1, null), (8, 2, null), (9, 3, null), (10, 1, 5), (50, 1, null), (51, 1, null), (52, 1, null),
+  (54, 1, null), (55, 1, null);
+insert into ducklake_file_partition_value (data_file_id, partition_key_index, partition_value) values (1, 0, '0'),
+  (2, 0, '3'), (3, 0, null), (4, 0, null), (1, 1, 'x'), (8, 0, '2026'), (9, 0, 'x'), (10, 0, 'x'), (50, 0, '4'),
+  (51, 0, '-1'), (52, 0, 'x'), (54, 0, null), (55, 0, '99999999999999999999');
+insert into ducklake_file_column_stats (data_file_id, column_id, value_count, null_count) values (3, 1, 0, 9),
+  (3, 2, 9, 0), (54, 1, 1, 8);
+--= data_file_id 50, table_id 1, column_id 1, partition_value 4, transform bucket(4)
+--= data_file_id 51, table_id 1, column_id 1, partition_value -1, transform bucket(4)
+--= data_file_id 52, table_id 1, column_id 1, partition_value x, transform bucket(4)
+--= data_file_id 54, table_id 1, column_id 1, partition_value NULL, transform bucket(4)
+--= data_file_id 55, table_id 1, column_id 1, partition_value 99999999999999999999, transform bucket(4)
+
 --@ mapping-of-file | 0.2 1.0
 insert into ducklake_column_mapping (mapping_id, table_id) values (1, 1), (2, 2), (3, 1);
 insert into ducklake_name_mapping (mapping_id, column_id) values (1, 1), (2, 1), (4, 1);
