@@ -220,14 +220,24 @@ class Table:
         columns = tuple(replace(column, grants=left(column.grants)) for column in self.columns)
         return replace(self, grants=grants, columns=columns)
 
-    def without_grants_to(self, role: str) -> "Table":
-        """Return the same table without what was granted to a role on it or its sequences; nothing left is nothing."""
+    def without_grants_to(self, *roles: str) -> "Table":
+        """Return the same table without what was granted to roles on it or its sequences; nothing left is nothing."""
 
         def left(grants: tuple[Grant, ...] | None) -> tuple[Grant, ...] | None:
-            return tuple(grant for grant in grants or () if grant.grantee != role) or None
+            return tuple(grant for grant in grants or () if grant.grantee not in roles) or None
 
         sequences = tuple(replace(sequence, grants=left(sequence.grants)) for sequence in self.sequences)
         return replace(self, grants=left(self.grants), sequences=sequences)
+
+    def without_columns_granted_to(self, *roles: str) -> "Table":
+        """Return the same table without what was granted to roles on its columns."""
+        return replace(
+            self,
+            columns=tuple(
+                replace(column, grants=tuple(grant for grant in column.grants if grant.grantee not in roles))
+                for column in self.columns
+            ),
+        )
 
     def without_grants(self) -> "Table":
         """Return the same table without what was granted on it, its columns or its sequences."""

@@ -13,6 +13,14 @@ from dlbackup.tables.statements import adding, commenting, granting, setting
 
 PRIVILEGES_SINCE = {"MAINTAIN": 170000}
 """Privileges on tables that came after PostgreSQL 14, and the `server_version_num` from which on they are known."""
+ROLES_SINCE = {
+    "pg_checkpoint": 150000,
+    "pg_create_subscription": 160000,
+    "pg_use_reserved_connections": 160000,
+    "pg_maintain": 170000,
+    "pg_signal_autovacuum_worker": 180000,
+}
+"""Predefined roles, likewise: nobody can make a role of such a name."""
 OPTIONS_SINCE = {"autovacuum_vacuum_max_threshold": 180000, "vacuum_max_eager_freeze_failure_rate": 180000}
 """Storage parameters of tables, likewise."""
 LATER_KEY = "UNIQUE NULLS NOT DISTINCT"
@@ -45,8 +53,13 @@ def guarded(table: Table) -> list[str]:
 
 
 def _known(grants: tuple[Grant, ...]) -> tuple[Grant, ...]:
-    kept = (replace(it, privileges=tuple(p for p in it.privileges if p not in PRIVILEGES_SINCE)) for it in grants)
+    kept = (replace(it, privileges=tuple(p for p in it.privileges if not _since(it, p))) for it in grants)
     return tuple(grant for grant in kept if grant.privileges)
+
+
+def _since(grant: Grant, privilege: str) -> int:
+    """Return from which `server_version_num` on it can be granted to whom it is; 0: everywhere."""
+    return max(PRIVILEGES_SINCE.get(privilege, 0), ROLES_SINCE.get(grant.grantee, 0))
 
 
 def _later(table: Table) -> list[tuple[int, str]]:
@@ -67,7 +80,7 @@ def _later(table: Table) -> list[tuple[int, str]]:
     granted += [(f" ({quote_identifier(column.name)})", grant) for column in table.columns for grant in column.grants]
     for columns, grant in granted:
         for privilege in grant.privileges:
-            if since := PRIVILEGES_SINCE.get(privilege):
+            if since := _since(grant, privilege):
                 done.append((since, granting(replace(grant, privileges=(privilege,)), name, columns)))
     return done
 

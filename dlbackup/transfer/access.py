@@ -20,6 +20,7 @@ ROLES = "roles"
 """The stage of what is said of roles and privileges that the server of a rehearsal doesn't know."""
 _ON = "row-level security of table "
 _POLICY = "row-level security: policy "
+_PREDEFINED = "pg_"
 
 
 def check_roles(replacement: Replacement, tables: Iterable[Table]) -> None:
@@ -31,10 +32,20 @@ def check_roles(replacement: Replacement, tables: Iterable[Table]) -> None:
         )
 
 
+def without_predefined(replacement: Replacement, tables: Sequence[Table]) -> tuple[list[Table], list[str]]:
+    """Return tables without grants to predefined roles of a later server, which nobody can make, and what to say."""
+    roles = [name for name in _missing_roles(replacement, tables) if name.startswith(_PREDEFINED)]
+    if not roles:
+        return list(tables), []
+    left = [table.without_grants_to(*roles).without_columns_granted_to(*roles) for table in tables]
+    return left, [f"not granted, since this server has no such roles: to {', '.join(roles)}"]
+
+
 def refused_elsewhere(replacement: Replacement, manifest: Manifest, privileges: frozenset[str]) -> list[str]:
     """Say what a restore here would refuse, or leave out of what is granted, which a rehearsal leaves out anyway."""
     tables = [entry.table for entry in manifest.tables]
-    said = not_granted(tables, privileges)
+    tables, predefined = without_predefined(replacement, tables)
+    said = [*not_granted(tables, privileges), *predefined]
     if missing := _missing_roles(replacement, tables):
         said.append(
             f"restore refuses to go here without --no-owner and --no-privileges: the server has no role"

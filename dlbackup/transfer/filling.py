@@ -47,6 +47,7 @@ from dlbackup.transfer.access import (
     refused_elsewhere,
     stricter,
     what_is_missing,
+    without_predefined,
 )
 from dlbackup.transfer.chunks import Feed
 
@@ -179,6 +180,8 @@ class Job:
         self.replaces, self.is_scratch = bool(existing), scratch
         if not any(entry.table.owner for entry in self.manifest.tables):  # of a kind that has no owners
             self._own_as(existing)
+        self.tables, predefined = without_predefined(replacement, self.tables)
+        self.warn(*predefined)
         check_roles(replacement, self.tables)
         unknown = replacement.unknown_privileges()
         if scratch:

@@ -614,3 +614,32 @@ def test_privileges_of_a_later_server_are_left_out_and_named(
         granted = "select has_table_privilege('public', 'ducklake_snapshot', 'select')"
         assert execute(url, granted) == [(kept,)]
         assert server_digests(url) == server_digests(made.url)
+
+
+def test_predefined_roles_of_a_later_server_are_left_out_and_named(
+    lakes: Lakes, servers: Servers, cli: Cli, tmp_path: Path
+) -> None:
+    """Nobody can make a role of such a name: what is granted to it is left out by a restore, a rehearsal and psql."""
+    if not majors()[0] < 17 <= majors()[-1]:
+        pytest.skip("pg_maintain came with PostgreSQL 17: PG_TEST_MAJORS needs a major before and one after")
+    older = servers[majors()[0]]
+    with lakes.copy("plain", "0.3", servers[majors()[-1]], "public") as made, older.database() as url:
+        execute(
+            made.url,
+            "grant select on all tables in schema public to pg_maintain, pg_read_all_data",
+            "grant update (value) on ducklake_metadata to pg_maintain",
+        )
+        backup = dump(made.url, tmp_path).path
+
+        rehearsed = cli("verify", backup, "--rehearse", url)
+        done = cli("restore", backup, url)
+
+        assert done.exit_code == rehearsed.exit_code == 0, done.stderr
+        for said in (rehearsed.stdout, done.stderr):
+            assert "this server has no such roles: to pg_maintain" in said
+        grantees = "select count(*) from information_schema.role_table_grants where grantee = 'pg_read_all_data'"
+        assert execute(url, grantees) != [(0,)]
+        assert server_digests(url) == server_digests(made.url)
+        with older.database() as other:
+            psql_restore(older, other, backup)
+            assert execute(other, grantees) == execute(url, grantees)
