@@ -70,13 +70,25 @@ def check(
         with catalog.snapshot() as snapshot:
             checked = check_snapshot(snapshot, on_event=on_event)
             shared = shared_data_files(copies, snapshot.head.snapshot_id)
-            checked = replace(checked, findings=checked.findings + shared)
+            checked = replace(
+                checked,
+                findings=checked.findings + shared,
+                not_looked_at=(*checked.not_looked_at, *_texts_unseen(snapshot)),
+            )
             if store is not None:
                 checked = _with_store(checked, store, snapshot)
             if not data_files:
                 return _without_files(checked)
             with snapshot.answers() as content:
                 return _with_files(checked, content, secrets, on_event)
+
+
+def _texts_unseen(snapshot: Snapshot) -> tuple[str, ...]:
+    """Say where nobody has seen to it that texts are UTF-8, which no engine reads otherwise."""
+    if snapshot.source.encoding in ("", "UTF8") or snapshot.source.converted:
+        return ()
+    what = f"whether all texts are UTF-8, which a database of the encoding {snapshot.source.encoding} doesn't see to"
+    return (f"{what}: dump does, and refuses those that aren't",)
 
 
 def _with_store(checked: Check, store: str | Path, snapshot: Snapshot) -> Check:

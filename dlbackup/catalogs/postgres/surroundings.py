@@ -5,7 +5,7 @@ Nothing of it is in the way: what is, is an obstacle, and refused.
 """
 
 from dlbackup.catalogs.postgres.clients.connected import IS_CLIENT
-from dlbackup.catalogs.postgres.sessions import Session, one
+from dlbackup.catalogs.postgres.sessions import AS_STORED, Session, one
 from dlbackup.errors import listed
 
 CONNECTIONS = 6
@@ -86,7 +86,7 @@ def unseen(session: Session) -> list[str]:
     if triggers := [name for (name,) in session.execute(_EVENT_TRIGGERS).fetchall()]:
         names = listed(triggers, separator=", ")
         said.append(f"what the database's event triggers do, or refuse, when tables are made or changed: {names}")
-    encoding = session.info.parameter_status("server_encoding")
-    if encoding == "SQL_ASCII":
-        said.append("whether all texts are UTF-8, which a server of the encoding SQL_ASCII doesn't check")
+    if session.info.parameter_status("client_encoding") == AS_STORED:
+        encoding = session.info.parameter_status("server_encoding")
+        said.append(f"whether all texts are UTF-8, which a database of the encoding {encoding} doesn't see to")
     return said

@@ -194,6 +194,8 @@ def test_text_that_is_no_utf8_is_named(server: Server, newest: Engine, cli: Cli,
             hint="client_encoding=UTF8",
         )
         assert not (tmp_path / "backup.sql.zst").exists()
+        unseen = " ".join(cli("check", url, "--json").json()["not_looked_at"])
+        assert f"texts are UTF-8, which a database of the encoding {encoding} doesn't see to: dump does" in unseen
 
 
 @pytest.mark.parametrize("encoding", ["LATIN1", pytest.param("WIN1252", marks=pytest.mark.long), "SQL_ASCII"])
@@ -209,6 +211,8 @@ def test_migration_keeps_the_text(server: Server, newest: Engine, cli: Cli, tmp_
         failed(done, 6, "RolledBack", "rolled-back")
         assert state(url) == stood
         assert _read(engine("1.4.4"), url) == before
-        assert cli("plan", url, "--json").json()["blockers"] == []
+        planned = cli("plan", url, "--json").json()
+        assert planned["blockers"] == []
+        assert f"which a database of the encoding {encoding} doesn't see to" in " ".join(planned["not_looked_at"])
         assert migrated(cli, url)["outcome"] == "migrated"
         assert _read(newest, url) == before
