@@ -85,7 +85,8 @@ def test_engine_reads_the_same_in_another_encoding(
         assert _read(newest, there) == _read(newest, replayed) == before
         assert dumped(there, tmp_path) == dumped(replayed, tmp_path) == contents(backup.path)
         assert cli("info", "backup.sql.zst", "--json").json()["encoding"] == source
-        assert cli("check", there, "--json").json() == cli("check", url, "--json").json()
+        checked, was = (cli("check", it, "--json").json() for it in (there, url))
+        assert {**checked, "not_looked_at": ()} == {**was, "not_looked_at": ()}  # which names the encoding
 
 
 def test_backup_holds_the_text_itself(server: Server, newest: Engine, cli: Cli, tmp_path: Path) -> None:

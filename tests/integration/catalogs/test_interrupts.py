@@ -39,6 +39,8 @@ def _ask_in_transaction(session: Session) -> None:
         _ask(session)
 
 
+# An interrupt also meets what is called when something is deleted, where nobody can catch it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("ask", [_ask, _ask_in_transaction])
 def test_session_after_an_interrupt(
     database: str, pytestconfig: pytest.Config, alarms: Callable[[float], object], ask: Callable[[Session], None]
