@@ -21,11 +21,12 @@ from dlbackup.backupfile.frames import LEVEL
 from dlbackup.backupfile.manifest import Header, Manifest, Source
 from dlbackup.backupfile.writer import BackupWriter
 from dlbackup.lake import spec
-from dlbackup.tables.definition import Column, Constraint, Table
+from dlbackup.tables.definition import Column, ColumnSequence, Constraint, Table
 
 __all__ = [
     "HEADER",
     "METADATA",
+    "SEQUENCE",
     "SNAPSHOT",
     "Json",
     "Record",
@@ -75,6 +76,23 @@ SNAPSHOT = Table(
     ),
     constraints=(Constraint("ducklake_snapshot_pkey", "PRIMARY KEY (snapshot_id)"),),
 )
+
+
+SEQUENCE = ColumnSequence(
+    name="s",
+    column="key",
+    identity="",
+    type="bigint",
+    start=1,
+    increment=1,
+    minimum=1,
+    maximum=9,
+    cache=1,
+    cycle=False,
+    last_value=1,
+    is_called=False,
+)
+"""Of the column `key`."""
 
 
 def row(*values: Value) -> bytes:

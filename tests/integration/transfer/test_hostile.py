@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from support.backups import HEADER, catalog, write_backup
+from support.backups import HEADER, SEQUENCE, catalog, write_backup
 from support.cli import Cli
 from support.comparison import (
     contents,
@@ -26,22 +26,9 @@ from support.servers.servers import Server
 
 from dlbackup import RestoreOptions, dump, restore, verify
 from dlbackup.catalogs.postgres.rights import unknown_options
-from dlbackup.tables.definition import ColumnSequence, Grant, SchemaRights, Table
+from dlbackup.tables.definition import Grant, SchemaRights, Table
 
-_SEQUENCE = ColumnSequence(
-    name="s",
-    column="snapshot_id",
-    identity="",
-    type="bigint",
-    start=1,
-    increment=1,
-    minimum=1,
-    maximum=9,
-    cache=1,
-    cycle=False,
-    last_value=1,
-    is_called=False,
-)
+_SEQUENCE = replace(SEQUENCE, column="snapshot_id")
 
 # The values of each type that text could lose: NULL stands in each column too.
 _VALUES = {

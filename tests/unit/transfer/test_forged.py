@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from support.backups import HEADER, METADATA, row, small, write_backup
+from support.backups import HEADER, METADATA, SEQUENCE, row, small, write_backup
 
 from dlbackup import RestoreOptions, restore
 from dlbackup.backupfile.manifest import Header
@@ -14,27 +14,13 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.postgres.bulk.copy_text import copy_text
 from dlbackup.errors import UnsafeStatement
 from dlbackup.stores.folder import local
-from dlbackup.tables.definition import Column, ColumnSequence, Constraint, Grant, Index, SchemaRights, Table
+from dlbackup.tables.definition import Column, Constraint, Grant, Index, SchemaRights, Table
 from dlbackup.transfer.feed import feeding
 from dlbackup.verbs.cat import write
 
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nothing"
 """No server is there: who is asked anything says so, by another error."""
 EVIL = "x); commit; create table evil (); --"
-SEQUENCE = ColumnSequence(
-    name="s",
-    column="key",
-    identity="",
-    type="bigint",
-    start=1,
-    increment=1,
-    minimum=1,
-    maximum=9,
-    cache=1,
-    cycle=False,
-    last_value=1,
-    is_called=False,
-)
 TABLES = {
     "a type": replace(METADATA, columns=(Column(name="key", type=f"bigint {EVIL}"), *METADATA.columns[1:])),
     "a default": replace(METADATA, columns=(replace(METADATA.columns[0], default=EVIL), *METADATA.columns[1:])),
