@@ -60,6 +60,11 @@ def differences(
     return sorted(findings, key=lambda finding: finding.severity)
 
 
+def errors(version: str, tables: tuple[Table, ...]) -> list[Finding]:
+    """Return those differences for which a backup does not verify."""
+    return [finding for finding in differences(version, tables) if finding.severity == "error"]
+
+
 def _check_columns(expected: Table, found: Table) -> list[Finding]:
     findings = []
     types = {column.name: column.type for column in found.columns}

@@ -18,6 +18,7 @@ import xxhash
 
 from dlbackup.errors import counted
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Snapshot = tuple[int, int | None]
 """Its number, and its time in microseconds since 1970; None where that is no time between the years 1 and 9999."""
 
@@ -107,8 +108,12 @@ def microseconds(text: str | None) -> int | None:
         time = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    since = time.replace(tzinfo=time.tzinfo or UTC) - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+    return since_1970(time.replace(tzinfo=time.tzinfo or UTC))
+
+
+def since_1970(time: datetime) -> int:
+    """Return a time, which has a zone, as microseconds since 1970."""
+    return (time - EPOCH) // EPOCH.resolution
 
 
 def _digest(snapshot: Snapshot) -> int:

@@ -8,7 +8,6 @@ from dlbackup.catalogs.contract import Snapshot
 from dlbackup.errors import CatalogError, DlbackupError, HasDependents, NotVerified, Refused, WouldLose, listed
 from dlbackup.lake import conformance
 from dlbackup.lake.datafiles import data_paths
-from dlbackup.lake.findings import Finding
 from dlbackup.migration.losses.known import errors_already, known_losses
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.options import MigrateOptions
@@ -42,7 +41,7 @@ def obstacles(
         )
     errors += snapshot.undo_refused()
     errors += snapshot.updates_refused()
-    if _nonconforming(snapshot):
+    if conformance.errors(steps[0].from_version, snapshot.tables):
         return errors, [() for _ in steps]  # no lake that could be looked into: verify refuses it, and says why
     try:
         with snapshot.answers() as answers:
@@ -82,7 +81,7 @@ class Already:
 
 def already(snapshot: Snapshot, steps: Sequence[Step]) -> Already:
     """Look for what `check` would call errors, and none of these steps mends; reads all of the catalog."""
-    fatal = _nonconforming(snapshot)
+    fatal = conformance.errors(snapshot.head.spec_version, snapshot.tables)
     # Where the layout is another than the version's, losses are not looked for.
     errors = errors_already(snapshot, steps, losses=bool(fatal))
     names = ", ".join(f"{finding.rule} ({finding.count})" for finding in errors)
@@ -94,11 +93,6 @@ def already(snapshot: Snapshot, steps: Sequence[Step]) -> Already:
             "dlbackup check says how to mend the catalog; dlbackup dump --no-verify dumps it as it is",
         )
     return Already(unverified, (text,) if errors else ())
-
-
-def _nonconforming(snapshot: Snapshot) -> list[Finding]:
-    differences = conformance.differences(snapshot.head.spec_version, snapshot.tables)
-    return [finding for finding in differences if finding.severity == "error"]
 
 
 def _ways_out(blocking: list[Loss]) -> list[str]:

@@ -148,8 +148,7 @@ def examine(
         if changed := {part: text for part, text in changed.items() if part not in mended}:
             rows = _first_rows(backup, snapshot, changed)
             problems += [f"the lake means something else: {text} ({rows[part]})" for part, text in changed.items()]
-        findings = conformance.differences(version, snapshot.tables)
-        problems += [finding.message for finding in findings if finding.severity == "error"]
+        problems += [finding.message for finding in conformance.errors(version, snapshot.tables)]
         if problems:
             raise MigratedOtherwise(f"the migrated catalog is not what it should be: {listed(problems)}")
         span = snapshot_span(snapshot)

@@ -7,7 +7,7 @@ So what is gone is in no page of a file that is made of it.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from dlbackup.addresses.address import Address
@@ -22,7 +22,7 @@ from dlbackup.errors import AttachFailed, NotCarried, UsageError, listed
 from dlbackup.lake import spec
 from dlbackup.lake.canonical import is_regular
 from dlbackup.lake.datafiles import DataFile, stored
-from dlbackup.lake.lineage import Snapshot
+from dlbackup.lake.lineage import EPOCH, Snapshot, since_1970
 from dlbackup.lake.live import Live, PartialFile, live_at, partial_files, set_rows, thinned
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.contract import Where
@@ -34,7 +34,6 @@ from dlbackup.transfer.loading import restore_into
 
 _LEVEL = 1
 """Of zstd: nobody keeps the file."""
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +73,13 @@ class At:
         )
 
     def _at_time(self, there: Sequence[Snapshot], time: datetime) -> int:
-        since = (time - _EPOCH) // (_EPOCH.resolution)
+        since = since_1970(time)
         timed = [(micros, number) for number, micros in there if micros is not None]
         until = [it for it in timed if it[0] <= since]
         if until:
             return max(until)[1]
         micros, number = min(timed, default=(None, there[0][0]))
-        first = f", is of {(_EPOCH + micros * _EPOCH.resolution).isoformat()}" if micros is not None else ""
+        first = f", is of {(EPOCH + micros * EPOCH.resolution).isoformat()}" if micros is not None else ""
         raise NotCarried(
             f"the lake has no snapshot of {time.isoformat()} or before: its first, {number}{first}",
             "take that one, or name as SOURCE a backup from before the others expired",

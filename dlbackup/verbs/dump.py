@@ -16,7 +16,7 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Access
 from dlbackup.errors import BackupError, NotVerified, UsageError, listed
 from dlbackup.inventory.publishing import publish
-from dlbackup.lake.conformance import differences
+from dlbackup.lake.conformance import errors
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.encrypted import keyed, refuse_name
@@ -132,9 +132,9 @@ def _refuse_strange(backup: Backup, ring: Keyring) -> None:
     """Say of a file, whose rows nobody reads back, what verify would say of its tables."""
     with BackupReader(keyed(where_named(backup.path), ring)) as reader:
         manifest = reader.manifest
-    found = differences(backup.spec_version, tuple(entry.table for entry in manifest.tables))
-    if errors := [finding.message for finding in found if finding.severity == "error"]:
-        text = f"{backup.path} was written and does not verify: {listed(errors, most=3)}"
+    tables = tuple(entry.table for entry in manifest.tables)
+    if found := [finding.message for finding in errors(backup.spec_version, tables)]:
+        text = f"{backup.path} was written and does not verify: {listed(found, most=3)}"
         error = NotVerified(text, _AT_FAULT)
         error.result = backup
         raise error
