@@ -2,7 +2,8 @@
 
 A lake is built once on a machine for each engine, major and metadata schema, and kept in the tests' cache: its data
 files, and its catalog as `pg_dump` writes it. A session puts that into a template database, with data files of its
-own; tests get copies of the database. The data files are shared by the copies, and tests only read them.
+own; tests get copies of the database. The folder of the data files is shared by the copies: tests read and add files,
+and those that change or count them take a private lake.
 """
 
 import hashlib
