@@ -83,17 +83,21 @@ def hidden_as_said(manifest: Manifest) -> list[Table]:
     return [replace(table, row_security=True) if table.name in said else table for table in tables]
 
 
-def what_is_missing(manifest: Manifest, tables: Sequence[Table]) -> list[str]:
-    """Say what belonged to the tables and is not in the backup, and who sees no rows for want of a policy."""
-    left_out = manifest.left_out
-    said = [f"not in the backup, and so not restored: {listed(left_out)}"] if left_out else []
+def what_is_missing(manifest: Manifest) -> list[str]:
+    """Say what belonged to the tables and is not in the backup."""
+    return [f"not in the backup, and so not restored: {listed(manifest.left_out)}"] if manifest.left_out else []
+
+
+def without_policies(manifest: Manifest, tables: Sequence[Table]) -> list[str]:
+    """Say who sees no rows for want of a policy that the backup has not."""
     hidden = [table.name for table in tables if table.row_security]
-    if hidden and any(what.startswith(_POLICY) for what in left_out):
-        said.append(
-            "row-level security is on without its policies, so that only owners see rows of"
-            f" {listed(hidden, separator=', ')}: make the policies again with CREATE POLICY"
-        )
-    return said
+    if not hidden or not any(what.startswith(_POLICY) for what in manifest.left_out):
+        return []
+    text = (
+        "row-level security is on without its policies, so that only owners see rows of"
+        f" {listed(hidden, separator=', ')}: make the policies again with CREATE POLICY"
+    )
+    return [text]
 
 
 def hidden_as_now(tables: Sequence[Table], existing: Iterable[Table]) -> tuple[list[Table], list[str]]:

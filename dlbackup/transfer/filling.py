@@ -47,6 +47,7 @@ from dlbackup.transfer.access import (
     refused_elsewhere,
     stricter,
     what_is_missing,
+    without_policies,
     without_predefined,
 )
 from dlbackup.transfer.chunks import Feed
@@ -174,7 +175,7 @@ class Job:
         Look at what is replaced, and say what can't be as it was; refuse where roles are missing.
 
         Args:
-            scratch: what the backup itself lacks is nobody's concern there.
+            scratch: what the backup itself lacks is nobody's concern there; who will see what is said as of `ROLES`.
         """
         existing = replacement.existing.tables
         self.replaces, self.is_scratch = bool(existing), scratch
@@ -184,9 +185,10 @@ class Job:
         self.warn(*predefined)
         check_roles(replacement, self.tables)
         unknown = replacement.unknown_privileges()
+        unseen = without_policies(self.manifest, self.tables)
         if scratch:
-            self.warn(*refused_elsewhere(replacement, self.manifest, unknown), stage=ROLES)
-        said = [] if scratch else what_is_missing(self.manifest, self.tables)
+            self.warn(*refused_elsewhere(replacement, self.manifest, unknown), *unseen, stage=ROLES)
+        said = [] if scratch else [*what_is_missing(self.manifest), *unseen]
         self.tables, stays = hidden_as_now(self.tables, existing)
         self.warn(*said, *stays)
         self.leave_out(unknown)

@@ -89,9 +89,11 @@ def test_without_policies_nobody_but_owners_sees_rows(
     assert _seen(granted.url, reader) == 1
 
     with server.database() as url:
+        rehearsed = cli("verify", path, "--rehearse", url)
         done = cli("restore", path, url, "--no-data-files")
 
-        assert done.exit_code == 0, done
+        assert (rehearsed.exit_code, done.exit_code) == (0, 0), (rehearsed, done)
+        assert "only owners see rows of ducklake_snapshot" in rehearsed.stdout + rehearsed.stderr
         assert "policy part on table" in done.stderr
         assert "only owners see rows of ducklake_snapshot" in done.stderr
         assert _seen(url, reader) == 0
