@@ -112,7 +112,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
-    """Another catalog of the same lake, which has the same data files: where it is, and its newest snapshot."""
+    """Another catalog of the same lake, which has data files of it: where it is, and its newest snapshot."""
 
     schema: str
     snapshot_id: int

@@ -18,7 +18,7 @@ def shared_data_files(copies: tuple[Copy, ...], own: int | None) -> tuple[Findin
         Finding(
             severity="warning",
             rule="shared-data-files",
-            message=f"another catalog of the same lake has the same data files: {said[0]}",
+            message=f"another catalog of the same lake shares data files with it: {said[0]}",
             count=len(said),
             evidence=said,
             why=_WHY,

@@ -119,6 +119,18 @@ join tables l on l.table_id = f.table_id
 where not (f.path is not null and coalesce(f.path_is_relative, true))
 """
 
+_OUTSIDE = f"""{_FILES_AND_PLACES}select {{what}}
+from (
+    select case when f.path is null then l.path
+                when coalesce(f.path_is_relative, true) then l.path || f.path
+                else f.path end as path
+    from files f
+    join tables l on l.table_id = f.table_id
+) p
+cross join lake
+where substr(p.path, 1, length(lake.path)) <> lake.path
+"""
+
 
 _SAMPLE = f"""{PLACES}
 select case when f.path is null then l.path
@@ -142,10 +154,48 @@ class DataFile:
     key: str | None = field(default=None, repr=False)
 
 
+@dataclass(slots=True)
+class Several:
+    """How many files, and the first few of them, or of their folders."""
+
+    count: int = 0
+    more: int = 0
+    shown: list[str] = field(default_factory=list)
+
+    def add(self, text: str, count: int = 1) -> None:
+        """Add a file, or a folder of so many."""
+        self.count += count
+        if len(self.shown) < SHOWN:
+            self.shown.append(text)
+        else:
+            self.more += count
+
+    def add_first(self, texts: list[str], count: int) -> None:
+        """Add as many as `count`, of which these are the first."""
+        for text in texts:
+            self.add(text)
+        self.count += count - len(texts)
+        self.more += count - len(texts)
+
+    def __str__(self) -> str:
+        return listed(self.shown, SHOWN, more=self.more)
+
+
 def sample(answers: Answers, count: int) -> list[DataFile]:
     """Return some data files, chosen by chance: as many as asked for, or all; see `SAMPLE_COLUMNS` for what is read."""
     query = _SAMPLE.format(s=answers.schema, count=count)
     return [DataFile(path, int(rows), key) for path, rows, key in answers.ask(query).rows]
+
+
+def outside(answers: Answers) -> Several:
+    """Return the files that are not below the lake's data path, and so don't move with it."""
+    found = Several()
+    counting = _OUTSIDE.format(s=answers.schema, what="count(*)")
+    ((count,),) = rows_of(answers, counting)
+    if int(count):
+        first = rows_of(answers, _OUTSIDE.format(s=answers.schema, what="p.path") + f"order by p.path limit {SHOWN}")
+        found.add_first([path for (path,) in first], int(count))
+    return found
 
 
 def stored(path: str) -> str:
@@ -163,32 +213,6 @@ def is_same_folder(one: str, two: str) -> bool:
     with suppress(OSError):
         return Path(one).samefile(two)
     return stored(one) == stored(two)
-
-
-@dataclass(slots=True)
-class _Several:
-    """How many files, and the first few of them, or of their folders."""
-
-    count: int = 0
-    more: int = 0
-    shown: list[str] = field(default_factory=list)
-
-    def add(self, text: str, count: int = 1) -> None:
-        self.count += count
-        if len(self.shown) < SHOWN:
-            self.shown.append(text)
-        else:
-            self.more += count
-
-    def add_first(self, texts: list[str], count: int) -> None:
-        """Add as many as `count`, of which these are the first."""
-        for text in texts:
-            self.add(text)
-        self.count += count - len(texts)
-        self.more += count - len(texts)
-
-    def __str__(self) -> str:
-        return listed(self.shown, SHOWN, more=self.more)
 
 
 def _is_missing(folder: str) -> bool:
@@ -263,7 +287,7 @@ def look(answers: Answers, elsewhere: Elsewhere | None = None) -> Looked:
     Findings are errors for files that are missing or have another size; a warning for those that can't be looked at
     from here.
     """
-    missing, sizes, remote, closed, noted = _Several(), _Several(), _Several(), _Several(), _Several()
+    missing, sizes, remote, closed, noted = Several(), Several(), Several(), Several(), Several()
     total = 0
     is_missing = cache(_is_missing)  # where a folder is missing, its files need no look
 

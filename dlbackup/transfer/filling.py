@@ -26,7 +26,7 @@ from dlbackup.errors import (
     listed,
 )
 from dlbackup.lake.answers import rows_of
-from dlbackup.lake.datafiles import COLUMNS, relative_paths, stored
+from dlbackup.lake.datafiles import COLUMNS, Several, outside, relative_paths, stored
 from dlbackup.lake.lineage import Known, Lineage, Parting, parting_of
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, Meter, OnEvent
@@ -144,6 +144,7 @@ class Job:
         self.tables = [_wanted(table, options) for table in hidden_as_said(manifest)]
         self.proof = of_backup(manifest, PROOF_BYTES)
         self.missing_data_files: int | None = None
+        self.not_moved = Several()
         self.changed_data_files = 0
         self.missing_grants: list[str] = []
         self.replaces = self.is_scratch = False
@@ -262,7 +263,7 @@ def fill(part: Part, job: Job) -> None:
 def settle(place: Place, job: Job, existing: Existing, scheduled: list[tuple[int, str]]) -> None:
     """Do what comes last: move the data path, and look for data files; nothing is committed yet."""
     if job.options.data_path is not None:
-        _move_data(place, str(job.options.data_path))
+        _move_data(place, job, str(job.options.data_path))
     if job.options.frozen:
         _refuse_relative(place, job)
     if job.options.data_files:
@@ -462,8 +463,7 @@ def _look_for_data_files(place: Place, job: Job, scheduled: list[tuple[int, str]
     from dlbackup.engine.listing import LISTING_TIMEOUT_LOCKED_S, look_everywhere
 
     restored, on_event = job.tables, job.on_event
-    tables = by_name(restored)
-    if all(name in tables and set(columns) <= set(tables[name].column_names) for name, columns in COLUMNS.items()):
+    if _has_files(restored):
         with collector_paused(), place.answers(restored) as answers:
             looked = look_everywhere(answers, job.options.secrets, LISTING_TIMEOUT_LOCKED_S)
         job.missing_data_files, job.changed_data_files = looked.missing, looked.changed
@@ -477,6 +477,12 @@ def _look_for_data_files(place: Place, job: Job, scheduled: list[tuple[int, str]
             f" catalog, the first at {scheduled[0][1]}: they stay only as long as nobody cleans up by that catalog"
         )
         on_event(Event(stage="data-files", message=text, warning=True))
+
+
+def _has_files(restored: Sequence[Table]) -> bool:
+    """Tell whether the tables have what is asked about data files."""
+    tables = by_name(restored)
+    return all(name in tables and set(columns) <= set(tables[name].column_names) for name, columns in COLUMNS.items())
 
 
 def _refuse_relative(place: Place, job: Job) -> None:
@@ -502,8 +508,11 @@ def _needed(place: Place, restored: Sequence[Table], files: Sequence[int]) -> in
     return count
 
 
-def _move_data(place: Place, path: str) -> None:
+def _move_data(place: Place, job: Job, path: str) -> None:
     if not path:
         raise UsageError("--data-path is empty")
     if place.set_data_path(stored(path)) != 1:
         raise CatalogError("the catalog has no data_path of its own to be changed")
+    if _has_files(job.tables):
+        with place.answers(job.tables) as answers:
+            job.not_moved = outside(answers)

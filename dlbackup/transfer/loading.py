@@ -8,9 +8,10 @@ from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Catalog, Client, Existing, Terms
 from dlbackup.catalogs.open import rewrite_for
+from dlbackup.errors import counted
 from dlbackup.lake.datafiles import is_same_folder
 from dlbackup.lake.lineage import parting_of
-from dlbackup.runtime.progress import Event, OnEvent, ignore
+from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.filling import (
@@ -30,7 +31,11 @@ _A_COPY = (
     " in neither (CHECKPOINT, ducklake_cleanup_old_files, ducklake_delete_orphaned_files), since each deletes files of"
     " the other; or copy the files, and say where they are with --data-path"
 )
-
+_NOT_MOVED = (
+    "{files} not below the data path, so that --data-path doesn't move {them}: this catalog shares {them} with the one"
+    " that the backup is from ({shown}); where that one is still in use, clean up in neither (CHECKPOINT,"
+    " ducklake_cleanup_old_files), since each deletes files of the other"
+)
 
 _WITH_VARIANT = "v1.5.0"
 """The oldest storage version that has the type."""
@@ -117,8 +122,8 @@ def restore_fed(
                     settle(part.place, job, replacement.existing, scheduled)
                     if not scratch:
                         hand_over(part.place, job, replacement.existing)
-    if not scratch and is_copy and _shares_files(job):
-        on_event(Event(stage="restore", message=_A_COPY, warning=True))
+    if not scratch and is_copy:
+        job.warn(*_shared_files(job))
     return Loaded(
         replaced=replacement.replaced,
         missing_data_files=job.missing_data_files,
@@ -140,10 +145,14 @@ def _is_of_another_lake(existing: Existing, job: Job) -> bool:
     return job.options.other_lake and parting_of(existing.lineage(), job.lineage, job.known).other_lake
 
 
-def _shares_files(job: Job) -> bool:
-    """Whether the catalog has the folder of the one that the backup is from, by whatever name that is given."""
+def _shared_files(job: Job) -> list[str]:
+    """Say whether the catalog has files of the one that the backup is from: its folder, or single ones elsewhere."""
     given = job.options.data_path
     before = None if given is None else job.lineage.data_path
-    if given is None or before is None:
-        return given is None
-    return is_same_folder(str(given), before)
+    if given is None or (before is not None and is_same_folder(str(given), before)):
+        return [_A_COPY]
+    count = job.not_moved.count
+    if not count:
+        return []
+    files, them = (f"{counted(count, 'data file')} are", "them") if count > 1 else ("1 data file is", "it")
+    return [_NOT_MOVED.format(files=files, them=them, shown=job.not_moved)]

@@ -213,6 +213,34 @@ def test_a_restore_beside_the_original_says_that_it_is_a_copy(private: Lake, dat
         assert words in cli("restore", backup, database, "--metadata-schema", schema, "--data-path", path).stderr
 
 
+def test_files_that_a_data_path_does_not_move_stay_shared(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+    """A file that was added under a path of its own is one file for both catalogs, wherever the others were copied."""
+    backup = cli("dump", plain.url, "--json").json()["path"]
+    moved = ("--metadata-schema", "moved")
+
+    done = cli("restore", backup, plain.url, *moved, "--data-path", tmp_path / "copied")
+
+    assert (done.exit_code, done.stderr.count("1 data file is not below the data path")) == (0, 1), done
+    assert f"({plain.data_path}/added.parquet)" in done.stderr
+    assert [it["schema"] for it in cli("info", plain.url, *moved, "--json").json()["copies"]] == ["public"]
+    (finding,) = cli("check", plain.url, *moved, "--json").json()["findings"]
+    assert finding["rule"] == "shared-data-files"
+    again = cli(
+        "restore", backup, plain.url, *moved, "--data-path", tmp_path / "copied", "--replace", "--missing-data-files"
+    )
+    assert (again.exit_code, "not below" in again.stderr) == (0, False)
+    execute(plain.url, "delete from moved.ducklake_data_file where not path_is_relative")
+    assert cli("info", plain.url, *moved, "--json").json()["copies"] == []
+    execute(
+        plain.url,
+        *(
+            f"update {it}.ducklake_schema set path = '/s/', path_is_relative = false where schema_name = 'sales'"
+            for it in ("public", "moved")
+        ),
+    )
+    assert [it["schema"] for it in cli("info", plain.url, *moved, "--json").json()["copies"]] == ["public"]
+
+
 def test_copies_in_one_database_are_known(plain: Lake, cli: Cli, tmp_path: Path) -> None:
     """`info` and `check` say of each that the other is there, and has gone on; not of one that has files of its own."""
     backup = cli("dump", plain.url, "--json").json()["path"]
@@ -220,6 +248,7 @@ def test_copies_in_one_database_are_known(plain: Lake, cli: Cli, tmp_path: Path)
     for schema, words in (("a copy", ()), ("moved", ("--data-path", str(tmp_path)))):
         restored = cli("restore", backup, plain.url, "--metadata-schema", schema, *words)
         assert restored.exit_code == 0, restored.stderr
+    execute(plain.url, "delete from moved.ducklake_data_file where not path_is_relative")
     head = cli("info", backup, "--json").json()["snapshot_id"]
     plain.engine.run(plain.url, None, ["create table lake.later (i integer)"])
 
