@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from dlbackup.addresses import mysql
 from dlbackup.addresses.libpq import ADDRESS_HINT, SECRET, conninfo, masked, parse_keywords, parse_uri, quoted
 from dlbackup.errors import UsageError
 
-Kind = Literal["postgres", "duckdb", "sqlite", "quack"]
+Kind = Literal["postgres", "duckdb", "sqlite", "quack", "mysql"]
 _SHOWN = ("host", "hostaddr", "port", "dbname", "user", "service")
 _SQLITE_ENDINGS = (".sqlite", ".sqlite3")
 FILE_ENDINGS = (".ducklake", ".duckdb", ".db", ".ddb", *_SQLITE_ENDINGS)
 _SQLITE = b"SQLite format 3\0"
 _SERVER = re.compile(r"([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _UNSUPPORTED = {
-    "mysql": "MySQL",
     "md": "MotherDuck",
     "motherduck": "MotherDuck",
     "mssql": "SQL Server",
@@ -39,8 +39,8 @@ class Address:
 
     Args:
         kind: what holds the catalog.
-        parameters: libpq parameters as the user gave them; empty for files.
-        path: the file; for Quack, host and port of the server; empty for PostgreSQL.
+        parameters: of libpq, or of MySQL, as the user gave them; empty for files.
+        path: the file; for Quack, host and port of the server; empty for PostgreSQL and MySQL.
         shown: what a file is called that stands for something else.
     """
 
@@ -50,6 +50,8 @@ class Address:
     shown: str = field(default="", repr=False)
 
     def __str__(self) -> str:
+        if self.kind == "mysql":
+            return mysql.shown(self.parameters)
         if self.kind != "postgres":
             return self.shown or f"{self.kind}:{self.path}"
         shown = [f"{key}={quoted(self.parameters[key])}" for key in _SHOWN if self.parameters.get(key)]
@@ -59,6 +61,8 @@ class Address:
         """Return an address that can be used again as this one, where the password comes from somewhere else."""
         if self.kind == "quack":
             return str(self)
+        if self.kind == "mysql":
+            return mysql.without_password(self.parameters)
         if self.kind != "postgres":
             return f"{self.kind}:{Path(self.path).absolute()}"
         kept = {key: value for key, value in self.parameters.items() if key not in SECRET}
@@ -97,6 +101,8 @@ def parse_address(given: str | Path) -> Address:
         return Address("sqlite" if _is_sqlite(tail, like=scheme == "sqlite") else "duckdb", path=tail)
     if colon and scheme == "quack":
         return _of_server(tail)
+    if colon and scheme == "mysql":
+        return Address("mysql", mysql.parse_mysql(tail))
     if colon and scheme in _UNSUPPORTED:
         raise UsageError(
             f"the address is of a catalog in {_UNSUPPORTED[scheme]} ({scheme}:), which dlbackup can't read",

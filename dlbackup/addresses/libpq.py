@@ -17,7 +17,7 @@ SECRET = (
 )
 ADDRESS_HINT = (
     "an address looks like postgres:dbname=lake, postgresql://user@host/lake, "
-    "ducklake:postgres:host=... dbname=..., path/to/lake.ducklake, sqlite:path or quack:host:port"
+    "ducklake:postgres:host=... dbname=..., path/to/lake.ducklake, sqlite:path, quack:host:port or mysql:database=..."
 )
 
 

@@ -12,6 +12,7 @@ from dlbackup.tables.types import Dialect
 
 if TYPE_CHECKING:
     from dlbackup.catalogs.duckdb.catalog import FileCatalog
+    from dlbackup.catalogs.mysql.catalog import MysqlCatalog
     from dlbackup.catalogs.postgres.catalog import PostgresCatalog
     from dlbackup.catalogs.quack.catalog import QuackCatalog
     from dlbackup.catalogs.sqlite.catalog import SqliteCatalog
@@ -98,6 +99,18 @@ def _read_only(address: Address) -> UsageError:
     return read_only(address)
 
 
+def _mysql() -> "type[MysqlCatalog]":
+    from dlbackup.catalogs.mysql.catalog import MysqlCatalog
+
+    return MysqlCatalog
+
+
+def _mysql_is_read_only(address: Address) -> UsageError:
+    from dlbackup.catalogs.mysql.catalog import read_only
+
+    return read_only(address)
+
+
 def _values() -> Rewrite:
     from dlbackup.catalogs.sqlite.rewrite import values
 
@@ -115,6 +128,7 @@ _BACKENDS: dict[Kind, _Loaders] = {
     "duckdb": _Loaders(backend=_duckdb, rewrite=_csv_rows, dialect="duckdb", remaking=_remaking),
     "sqlite": _Loaders(backend=_sqlite, rewrite=_values, dialect="sqlite", remaking=_remaking_in_place),
     "quack": _Loaders(backend=_quack, rewrite=_csv_rows, dialect="duckdb", read_only=_read_only),
+    "mysql": _Loaders(backend=_mysql, rewrite=_values, dialect="sqlite", read_only=_mysql_is_read_only),
 }
 _KINDS: dict[Kind, str] = {"postgres": "PostgreSQL", "duckdb": "a DuckDB file", "sqlite": "a SQLite file"}
 

@@ -35,7 +35,9 @@ def connect(path: str = ":memory:") -> duckdb.DuckDBPyConnection:
         path,
         config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "threads": 1, **unchecked},
     )
-    more = [name for name in ("httpfs", "quack", "sqlite_scanner") if find_spec(f"duckdb_extension_{name}")]
+    more = [
+        name for name in ("httpfs", "mysql_scanner", "quack", "sqlite_scanner") if find_spec(f"duckdb_extension_{name}")
+    ]
     for name in (*_EXTENSIONS, *more):
         folder = resources.files(f"duckdb_extension_{name}") / "extensions" / f"v{duckdb.__version__}"
         connection.execute(f"LOAD {text_literal(str(folder / f'{name}.duckdb_extension'))}")

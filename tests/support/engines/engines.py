@@ -35,6 +35,7 @@ __all__ = [
     "engine_of",
     "newest_duckdb",
     "with_httpfs",
+    "with_mysql",
     "with_quack",
     "with_sqlite",
 ]
@@ -241,6 +242,11 @@ def with_sqlite(plain: Engine) -> Engine:
 def with_quack(plain: Engine) -> Engine:
     """Return an engine with the extension for Quack servers too, and that for http; fetched once."""
     return _with_extension(plain, "quack", "duckdb-extension-quack", "duckdb-extension-httpfs")
+
+
+def with_mysql(plain: Engine) -> Engine:
+    """Return an engine with the extension for MySQL too, which the plain one lacks; fetched once."""
+    return _with_extension(plain, "mysql", "duckdb-extension-mysql-scanner")
 
 
 def _with_extension(plain: Engine, name: str, *packages: str) -> Engine:

@@ -30,6 +30,9 @@ FORMS = (
     ("duckdb:any/path", Address("duckdb", path="any/path")),
     ("duckdb:a:b", Address("duckdb", path="a:b")),
     ("sqlite:path.sqlite", Address("sqlite", path="path.sqlite")),
+    ("mysql:host=h passwd='a b' db=lake", Address("mysql", {"host": "h", "password": "a b", "database": "lake"})),
+    ("mysql://me:a%20b@h:33/lake?ssl_mode=required", Address("mysql", {"password": "a b", "ssl_mode": "required"})),
+    ("mysql:", Address("mysql")),
 )
 
 
@@ -49,7 +52,6 @@ def test_every_form_is_understood(prefix: str, text: str, address: Address) -> N
         "",
         "ducklake:",
         "lake",
-        "mysql:host=h",
         "duckdb:",
         "sqlite:",
         "dbname=lake",
@@ -100,6 +102,9 @@ SECRET = "s3cr3t-pässwörd"
         f"postgres:{SECRET}",
         f"postgres:dbname=x {SECRET}",
         f"mysql://u:{SECRET}@h/db",
+        f"mysql://u:{SECRET}@h:port/db",
+        f"mysql:host=h password={SECRET} database=d",
+        f"mysql:host=h pasword={SECRET}",
         f"unknown password={SECRET}",
         f"host=h password={SECRET}",
     ],
@@ -247,7 +252,7 @@ def test_whatever_looks_like_a_file_after_ducklake_is_one(path: str) -> None:
             parse_address(path)
 
 
-@pytest.mark.parametrize("text", ["ducklake:my_secret", "ducklake:mysql:db=x", "ducklake:md:lake", "ducklake:a=b.c"])
+@pytest.mark.parametrize("text", ["ducklake:my_secret", "ducklake:mysql:nothing", "ducklake:md:lake", "ducklake:a=b.c"])
 def test_what_is_no_file_after_ducklake_is_none(text: str) -> None:
     """A bare word is a secret's name to DuckLake, and other schemes are other backends."""
     with pytest.raises(UsageError):

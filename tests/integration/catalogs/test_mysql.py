@@ -1,0 +1,267 @@
+"""Catalogs in MySQL: read as they are, in one state, copied away exactly, and never written."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Cli
+from support.engines.engines import engine, with_mysql
+from support.faults.failures import failure
+from support.lakes.in_files import FileLake, FileLakes
+from support.lakes.lakes import LakeKind, hash_lake
+from support.servers.mysql import PASSWORD, MysqlServer, mysql_server
+from support.servers.proxy import Proxy
+
+import dlbackup
+from dlbackup.addresses.address import parse_address
+from dlbackup.catalogs.mysql import copying
+
+_LAKES: list[tuple[LakeKind, str]] = [("plain", "1.5.5"), ("zoo", "1.4.4")]
+_VALUES = {
+    "hugeint": "170141183460469231731687303715884105727",
+    "uhugeint": "7",
+    "uuid": "'2bb7a4ee-5d3f-4c8b-9d6a-0a1b2c3d4e5f'",
+    "interval": "'1 month 2 days 3 seconds'",
+    "time": "'01:02:03.000004'",
+    "timetz": "'01:02:03+05:30'",
+    "timestamp_s": "'1969-01-01'",
+    "timestamp_ms": "'2020-01-01 00:00:00.123'",
+    "timestamp_ns": "'2020-01-01 00:00:00.123456789'",
+    "timestamp": "'-infinity'",
+    "timestamptz": "'2020-01-01 00:00:00.5+00'",
+    "float": "'nan'",
+    "double": "'-inf'",
+    "date": "'0044-03-15 (BC)'",
+    "struct(x integer, y varchar)": "{'x': 1, 'y': 'it''s'}",
+    "integer[]": "[1, null]",
+    "map(varchar, integer)": "map {'k': 2}",
+    "json": """'{"a": [1]}'""",
+    "tinyint": "-128",
+    "utinyint": "255",
+    "ubigint": "18446744073709551615",
+    "decimal(38, 5)": "-1.5",
+    "blob": r"'\x00\xFF'",
+    "varchar": r"'Zoë 😀 \ '",
+    "boolean": "true",
+}
+_OF_EVERY_TYPE = (
+    f"create table lake.t ({', '.join(f'c{number} {kind}' for number, kind in enumerate(_VALUES))})",
+    f"insert into lake.t values ({', '.join(_VALUES.values())})",
+    "insert into lake.t (c11, c12, c13) values (1e-40, 0.1, 'infinity')",
+    "delete from lake.t where c12 = 0.1",
+)
+_COLUMNS = "i integer, v varchar, d double, f float, b boolean, s timestamp, z timestamptz, n date, u ubigint, x blob"
+_ROW = r"1, 'it''s Zoë \ ', 1.5, 16777216, true, '2020-01-02 03:04:05', '2020-01-02 03:04:05+00', '2020-02-03'"
+_MADE_BY_DUCKDB = (
+    f"create table lake.t ({_COLUMNS}, p decimal(10, 3))",
+    rf"insert into lake.t values ({_ROW}, 18446744073709551615, '\x00\xff', 1.250)",
+)
+_READ = "select * replace (z::varchar as z, s::varchar as s, n::varchar as n, u::varchar as u, hex(x) as x) from lake.t"
+
+
+@pytest.fixture(scope="module")
+def mysql() -> Iterator[MysqlServer]:
+    """A server."""
+    with mysql_server() as running:
+        yield running
+
+
+def _rules(address: str) -> set[tuple[str, str]]:
+    return {(finding.severity, finding.rule) for finding in dlbackup.check(address).findings}
+
+
+@pytest.mark.parametrize(("kind", "version"), _LAKES)
+def test_a_lake_gets_away(
+    kind: LakeKind, version: str, mysql: MysqlServer, file_lakes: FileLakes, database: str, tmp_path: Path
+) -> None:
+    """What a catalog means, and what an engine reads of it, is the same in a file and on PostgreSQL afterwards."""
+    lake = file_lakes.copy(kind, version, tmp_path)
+    mysql.fill(kind, lake.path)
+
+    _gets_away(mysql.url(kind), lake, database, tmp_path)
+
+
+def test_inlined_values_get_away(mysql: MysqlServer, database: str, tmp_path: Path) -> None:
+    """So are inlined values of every type, those that MySQL has no type for as texts."""
+    lake = FileLake(tmp_path / "lake.ducklake", tmp_path / "data", engine("1.5.5"))
+    options = {"DATA_INLINING_ROW_LIMIT": 10}
+    lake.engine.run(str(lake.path), "main", _OF_EVERY_TYPE, data_path=lake.data_path, options=options)
+    mysql.fill("inlined", lake.path, texts=True)
+
+    _gets_away(mysql.url("inlined"), lake, database, tmp_path)
+
+
+def _gets_away(address: str, lake: FileLake, database: str, folder: Path) -> None:
+    ends = ("first", "last")
+    before = lake.read_by(ends)
+    meant = dlbackup.info(str(lake.path), fingerprint=True).fingerprint
+
+    assert dlbackup.info(address, fingerprint=True).fingerprint == meant
+    assert _rules(address) == _rules(str(lake.path))
+    dlbackup.copy(address, str(folder / "away.ducklake"))
+    dlbackup.copy(address, database)
+
+    assert lake.read_by(ends, folder / "away.ducklake") == before
+    assert hash_lake(lake.engine, database, "public", ends) == before
+    assert dlbackup.info(database, fingerprint=True).fingerprint == meant
+
+
+def test_as_duckdb_makes_it(mysql: MysqlServer, cli: Cli, tmp_path: Path) -> None:
+    """A catalog with inlined rows that DuckDB itself has made in MySQL, backed up, verified, restored and read."""
+    mysql.execute(None, "create database made character set utf8mb4")
+    address, by = mysql.url("made"), with_mysql(engine("1.5.5"))
+    by.run(address, None, _MADE_BY_DUCKDB, data_path=tmp_path / "data", options={"DATA_INLINING_ROW_LIMIT": 10})
+
+    dumped = cli("dump", address, "-o", "made.sql.zst", "--json")
+    assert dumped.exit_code == 0, dumped
+    assert cli("verify", "made.sql.zst").exit_code == 0
+    restored = cli("restore", "made.sql.zst", "away.ducklake")
+
+    assert restored.exit_code == 0, restored
+    (row,) = engine("1.5.5").run(str(cli.cwd / "away.ducklake"), "main", [_READ])[0]
+    assert row[:5] == [1, r"it's Zoë \ ", 1.5, 16777216, True]
+    assert row[5:8] == ["2020-01-02 03:04:05", "2020-01-02 03:04:05+00", "2020-02-03"]
+    assert (*row[8:10], str(row[10])) == ("18446744073709551615", "00FF", "1.250")
+    assert PASSWORD not in dumped.stdout + dumped.stderr + restored.stdout + restored.stderr
+    assert PASSWORD.encode() not in (cli.cwd / "made.sql.zst").read_bytes()
+
+
+def test_nothing_is_written(mysql: MysqlServer, file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
+    """Commands that write refuse the address, with what to do instead."""
+    lake = file_lakes.copy("plain", "1.5.5", tmp_path)
+    mysql.fill("stays", lake.path)
+    address = mysql.url("stays")
+    backup = dlbackup.dump(str(lake.path), tmp_path / "b.sql.zst").path
+
+    for words in (
+        ("restore", backup, address, "--replace"),
+        ("migrate", address),
+        ("plan", address),
+        ("copy", lake.path, address),
+        ("verify", backup, "--rehearse", address),
+    ):
+        done = cli(*words)
+        assert "reads and does not change" in failure(done, 2, hint="dlbackup copy ADDRESS TARGET"), words
+        assert PASSWORD not in done.stdout + done.stderr
+
+
+def test_one_state(mysql: MysqlServer, file_lakes: FileLakes, tmp_path: Path) -> None:
+    """What is committed while the copy is made is not in it."""
+    mysql.fill("moves", file_lakes.copy("plain", "1.5.5", tmp_path).path)
+    before = dlbackup.info(mysql.url("moves"), fingerprint=True)
+    commit = "insert into ducklake_snapshot select 999, now(), 99, 99, 99"
+
+    with _struck(lambda: mysql.execute("moves", commit, "delete from ducklake_table")):
+        after = dlbackup.info(mysql.url("moves"), fingerprint=True)
+
+    assert (after.snapshot_id, after.fingerprint) == (before.snapshot_id, before.fingerprint)
+
+
+def test_a_table_that_is_made_anew_meanwhile(mysql: MysqlServer, file_lakes: FileLakes, tmp_path: Path) -> None:
+    """MySQL can't show it as it was: the copy is begun again, some times."""
+    mysql.fill("anew", file_lakes.copy("plain", "1.5.5", tmp_path).path)
+    times: list[int] = []
+
+    def once() -> None:
+        times.append(1)
+        if len(times) == 1:
+            mysql.execute("anew", "alter table ducklake_view force")
+
+    with _struck(once):
+        assert dlbackup.info(mysql.url("anew")).spec_version == "1.0"
+    assert len(times) == 2
+
+    changes = _struck(lambda: mysql.execute("anew", "alter table ducklake_view force"))
+    with changes, pytest.raises(dlbackup.DlbackupError, match="changed all the time") as refused:
+        dlbackup.info(mysql.url("anew"))
+    assert refused.value.transient
+
+
+@contextmanager
+def _struck(strike: Callable[[], object]) -> Iterator[None]:
+    """Have something happen once the transaction has begun, before a table is read."""
+    tables = copying._tables
+
+    def meanwhile(server: Any, copy: Any) -> Any:
+        found = tables(server, copy)
+        strike()
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(copying, "_tables", meanwhile)
+        yield
+
+
+_WRONG = {
+    "nobody": ("user=nobody", 1, "lets us not in"),
+    "password": ("password=wrong", 1, "lets us not in"),
+    "database": ("database=none_such", 1, "no such database"),
+    "empty": ("database=mysql", 1, "holds no DuckLake catalog"),
+    "port": ("port=1", 1, "can't be reached"),
+    "mode": ("ssl_mode=sometimes", 2, "ssl_mode"),
+    "certificates": ("ssl_ca=/nowhere.pem", 1, "can't read the certificates"),
+    "unknown": ("compression=1", 2, "has no compression"),
+    "no number": ("port=x", 2, "no number"),
+}
+
+
+@pytest.mark.parametrize("wrong", _WRONG)
+def test_what_goes_wrong_is_said(mysql: MysqlServer, wrong: str, cli: Cli) -> None:
+    """Each in words, with the exit code of its kind, and without the password."""
+    given, exit_code, words = _WRONG[wrong]
+
+    done = cli("dump", f"{mysql.url('mysql')} {given}", "-o", "x.sql.zst")
+
+    assert words in failure(done, exit_code)
+    assert PASSWORD not in done.stdout + done.stderr
+    assert list(cli.cwd.iterdir()) == []
+
+
+def test_the_environment_counts(
+    mysql: MysqlServer, file_lakes: FileLakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an address doesn't say, the variables of DuckDB's connector do; a URI is an address too."""
+    mysql.fill("named", file_lakes.copy("plain", "1.5.5", tmp_path).path)
+    for name, value in {
+        "MYSQL_HOST": "127.0.0.1",
+        "MYSQL_TCP_PORT": str(mysql.port),
+        "MYSQL_USER": "tester",
+        "MYSQL_PWD": PASSWORD,
+        "MYSQL_DATABASE": "named",
+    }.items():
+        monkeypatch.setenv(name, value)
+    head = dlbackup.info("ducklake:mysql:").snapshot_id
+
+    assert dlbackup.info("mysql:", metadata_schema="named").snapshot_id == head
+    for name in [name for name in os.environ if name.startswith("MYSQL_")]:
+        monkeypatch.delenv(name)
+    uri = f"mysql://tester:{PASSWORD}@127.0.0.1:{mysql.port}/named"
+    assert dlbackup.info(uri).snapshot_id == head
+    assert str(parse_address(uri)) == f"mysql:host=127.0.0.1 port={mysql.port} database=named user=tester"
+
+
+def test_tables_without_transactions_are_refused(mysql: MysqlServer, file_lakes: FileLakes, tmp_path: Path) -> None:
+    """A table of another storage engine is never in one state with the others; a type that nobody makes is named."""
+    mysql.fill("mixed", file_lakes.copy("plain", "1.5.5", tmp_path).path)
+    mysql.execute("mixed", "alter table ducklake_tag engine = MyISAM")
+    with pytest.raises(dlbackup.DlbackupError, match=r"ducklake_tag \(MyISAM\)") as refused:
+        dlbackup.dump(mysql.url("mixed"), tmp_path / "x.sql.zst")
+    assert "ENGINE = InnoDB" in refused.value.hint
+
+    mysql.execute("mixed", "alter table ducklake_tag engine = InnoDB", "alter table ducklake_tag add column g geometry")
+    with pytest.raises(dlbackup.DlbackupError, match="column g of table ducklake_tag is of type geometry"):
+        dlbackup.dump(mysql.url("mixed"), tmp_path / "x.sql.zst")
+
+
+def test_a_server_that_goes(mysql: MysqlServer, file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
+    """A connection that is cut while it is read leaves no backup."""
+    mysql.fill("cut", file_lakes.copy("plain", "1.5.5", tmp_path).path)
+    with Proxy("127.0.0.1", mysql.port) as proxy:
+        proxy.strike("reset", "down", 4000)
+        done = cli("dump", f"{mysql.url('cut')} port={proxy.port}", "-o", "x.sql.zst")
+
+    assert "gone" in failure(done, 1)
+    assert not (cli.cwd / "x.sql.zst").exists()
