@@ -34,6 +34,6 @@ def remove_files(store: Store, files: Iterable[str]) -> None:
     for name in files:
         try:
             store.delete(name)
-        except StorageError:
-            if any(blob.name == name for blob in store.list()):
+        except StorageError as exc:
+            if exc.transient or any(blob.name == name for blob in store.list()):
                 raise

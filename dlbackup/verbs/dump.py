@@ -14,7 +14,7 @@ from dlbackup.backupfile.frames import LEVEL
 from dlbackup.backupfile.prover import prove
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Access
-from dlbackup.errors import BackupError, NotVerified, UsageError, listed
+from dlbackup.errors import BackupError, NotVerified, StorageError, UsageError, listed
 from dlbackup.inventory.publishing import publish
 from dlbackup.lake.conformance import errors
 from dlbackup.runtime.progress import OnEvent, ignore
@@ -75,7 +75,8 @@ def dump(
         UsageError: `to` is none of these, or means no folder for `base` to be looked for in; a recipient is none.
         NotALake: no lake is attached under that name.
         Locked: somebody else has the file open for writing.
-        CatalogError: nothing was read; StorageError: nothing was left under the final name.
+        CatalogError: nothing was read; StorageError: nothing was left under the final name, or, where `result` is a
+            Backup, that is there and its store failed before it was proved and had its record.
         BackupError: the file doesn't verify, or its tables don't; it stays where it is, without a record, for
             somebody to look at.
     """
@@ -140,10 +141,22 @@ def _refuse_strange(backup: Backup, ring: Keyring) -> None:
         raise error
 
 
+_UNPROVED = (
+    "it may well be good: dlbackup verify --record proves it, and puts its record beside it; or dump again, and prune"
+    " takes it away after two days"
+)
+
+
 def _published(backup: Backup, ring: Keyring, on_event: OnEvent) -> Backup:
     where = where_named(backup.path)
     try:
         proof, report = prove(backup, ring=ring, on_event=on_event)
+        record = publish(where, backup, proof, report.seconds, "dump", ring.recipients)
+    except StorageError as exc:
+        exc.message = f"{backup.path} was written, and is not proved and recorded: {exc.message}"
+        exc.hint = f"{exc.hint}; {_UNPROVED}" if exc.hint else _UNPROVED
+        exc.result = backup
+        raise
     except BackupError as exc:
         exc.hint = exc.hint or "the disk or the memory is at fault: dump again, elsewhere"
         if isinstance(exc, NotVerified):
@@ -151,5 +164,4 @@ def _published(backup: Backup, ring: Keyring, on_event: OnEvent) -> Backup:
         exc.message = f"{backup.path} was written and does not verify: {exc.message}"
         exc.result = backup
         raise
-    record = publish(where, backup, proof, report.seconds, "dump", ring.recipients)
     return replace(backup, record=str(record), verify_seconds=report.seconds)

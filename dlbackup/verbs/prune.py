@@ -92,19 +92,28 @@ def prune(
 
 
 def _execute(place: Store, going: Sequence[Entry], left: Sequence[str], result: Pruned, on_event: OnEvent) -> None:
-    """Take away what may go, the oldest first; what can't be taken away keeps nothing else from going."""
-    failed: list[str] = []
+    """
+    Take away what may go, the oldest first.
+
+    What can't be taken away keeps nothing else from going, but a store that doesn't answer is not asked for each.
+    """
+    failed: list[StorageError] = []
     jobs = [partial(remove_files, place, left), *(partial(remove, place, entry) for entry in going)]
     for number, job in enumerate(jobs):
         try:
             job()
         except StorageError as exc:
-            failed.append(exc.message)
+            failed.append(exc)
+            if exc.transient:
+                break
         on_event(Event(stage="prune", message=f"{number} of {counted(len(going), 'backup')} gone"))
     if failed:
+        gave_up = failed[-1].transient
+        said = f"{len(failed)} of {counted(len(going), 'backup')} could not be taken away"
         error = StorageError(
-            f"{len(failed)} of {counted(len(going), 'backup')} could not be taken away: {listed(failed)}",
+            f"{'not all was taken away' if gave_up else said}: {listed([exc.message for exc in failed])}",
             "what went well stays done; prune again once the store lets them go",
         )
+        error.transient = gave_up
         error.result = result
         raise error

@@ -25,6 +25,7 @@ from support.waiting import PATIENCE_S
 __all__ = ["Cli", "Finished"]
 
 
+_MAIN = "import sys; from dlbackup.cli.command import main; sys.exit(main(sys.argv[1:]))"
 _FOREIGN = ("PG", "AWS_", "AZURE_", "DLBACKUP_")
 
 
@@ -103,11 +104,16 @@ class Cli:
 
     @contextmanager
     def started(
-        self, *arguments: str | Path, env: Mapping[str, str | None] | None = None
+        self, *arguments: str | Path, env: Mapping[str, str | None] | None = None, first: str = ""
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """Start a command for a test that signals or kills it; killed at the end if it still runs."""
+        """
+        Start a command for a test that signals or kills it; killed at the end if it still runs.
+
+        Args:
+            first: lines of Python that its process runs before.
+        """
         with subprocess.Popen(
-            _command(arguments),
+            [sys.executable, "-c", f"{first}\n{_MAIN}", *map(str, arguments)] if first else _command(arguments),
             cwd=self.cwd,
             env=_environment(env),
             stdin=subprocess.DEVNULL,

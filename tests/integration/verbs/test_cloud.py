@@ -1,10 +1,7 @@
 """Backups that are kept in an object storage, from a dump to the way back from a migration."""
 
-import itertools
 import json
 import secrets
-import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +10,7 @@ from support.cli import Cli, Finished
 from support.comparison import contents, dumped, execute
 from support.faults.faults import engine_that, nothing_left, pause
 from support.lakes.lakes import Lake, LakeFactory
-from support.servers.failing import Chosen, Failing, Half
+from support.servers.failing import Failing, Half, from_the
 from support.servers.proxy import Proxy
 from support.servers.seaweed import BUCKET, Seaweed
 from support.waiting import wait_until
@@ -133,20 +130,6 @@ def test_a_store_below_the_data_is_refused(lake: LakeFactory, cli: Cli, words: t
     assert not inside.exists()
 
 
-def test_a_killed_dump_leaves_nothing_to_list(plain: Lake, cli: Cli, weed: Seaweed, place: str) -> None:
-    """Killed at any moment, there is a whole backup or none."""
-    env = weed.environment()
-    for number in range(6):
-        with cli.started("dump", plain.url, "-o", f"{place}/{number}/", env=env) as running:
-            time.sleep(0.25 * (number + 1))
-            running.send_signal(signal.SIGKILL)
-            running.wait()
-        prefix = place.removeprefix(f"s3://{BUCKET}/")
-        for meta in weed.bucket().list(f"{prefix}/{number}").collect():
-            if not meta["path"].endswith(".json"):
-                assert cli("verify", f"s3://{BUCKET}/{meta['path']}", env=env).exit_code == 0
-
-
 TABLES = "select tablename from pg_tables where tablename like 'ducklake%'"
 READERS: dict[str, tuple[str, ...]] = {
     "verify": ("verify", "BACKUP", "--jobs", "3", "--json"),
@@ -159,12 +142,6 @@ READERS: dict[str, tuple[str, ...]] = {
 
 
 FAULTS: tuple[int | Half, ...] = (503, "cut", "short", "silent")
-
-
-def _from(first: int) -> Chosen:
-    """Choose every request from the one of that number on."""
-    numbers = itertools.count(1)
-    return lambda method, path: next(numbers) >= first
 
 
 @pytest.fixture(params=READERS)
@@ -195,7 +172,7 @@ def read(
 
 def _requests(read: Callable[[int], Finished], weed: Seaweed) -> int:
     """Return how many requests a command makes where nothing fails."""
-    with Failing(weed.port, _from(1 << 30)) as counting:
+    with Failing(weed.port, from_the(1 << 30)) as counting:
         assert read(counting.port).exit_code == 0
     return counting.asked
 
@@ -209,7 +186,7 @@ def test_a_fault_of_the_network_is_no_damage(read: Callable[[int], Finished], da
     requests = _requests(read, weed)
     faults: list[tuple[int | Half, int]] = [(503, point) for point in {1, requests // 2, requests} - {0}]
     for fault, point in [*faults, ("cut", requests), ("short", requests), ("silent", requests)]:
-        with Failing(weed.port, _from(point), fault) as failing:
+        with Failing(weed.port, from_the(point), fault) as failing:
             done = read(failing.port)
         assert done.exit_code == 1, (fault, point, done)
         said = done.stdout + done.stderr
@@ -229,7 +206,7 @@ def test_one_fault_costs_one_request(
     requests = _requests(read, weed)
     for first in range(pytestconfig.option.kill_points or 1):
         for number, fault in enumerate(FAULTS):
-            with Failing(weed.port, _from(1 + (first + number) % requests), fault, times=1) as failing:
+            with Failing(weed.port, from_the(1 + (first + number) % requests), fault, times=1) as failing:
                 done = read(failing.port)
             assert (done.exit_code, len(failing.failed)) == (0, 1), (fault, failing.failed, done)
             assert failing.asked <= requests + 1, (fault, failing.failed)

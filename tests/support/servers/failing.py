@@ -1,6 +1,7 @@
 """An HTTP proxy before an object storage that answers chosen requests with errors of its own, or by half."""
 
 import asyncio
+import itertools
 import re
 from collections.abc import Callable
 from http import HTTPStatus
@@ -8,7 +9,7 @@ from typing import Literal
 
 from support.servers.serving import Serving
 
-__all__ = ["Chosen", "Failing", "Half"]
+__all__ = ["Chosen", "Failing", "Half", "from_the"]
 
 _BODY = b"<Error><Code>%s</Code><Message>made up</Message></Error>"
 Chosen = Callable[[str, str], bool]
@@ -18,6 +19,12 @@ Half = Literal["cut", "short", "silent"]
 What comes after half of an answer's body: the end of the connection; its end, with a header that says no more was to
 come; nothing, as long as the client waits.
 """
+
+
+def from_the(first: int) -> Chosen:
+    """Choose every request from the one of that number on."""
+    numbers = itertools.count(1)
+    return lambda method, path: next(numbers) >= first
 
 
 class Failing(Serving):
@@ -50,10 +57,11 @@ class Failing(Serving):
         size = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
         body = await reader.readexactly(int(size[1])) if size else b""
         fails = len(self.failed) < self._times and self._chosen(method, path)
+        if fails:
+            self.failed.append(f"{method} {path}")
         by_half = isinstance(self._status, str)
         answer = b"" if fails and not self._after and not by_half else await self._asked(head, body)
         if fails:
-            self.failed.append(f"{method} {path}")
             answer = self._failure(method, answer)
         writer.write(answer)
         await writer.drain()

@@ -157,6 +157,26 @@ def test_what_can_not_be_taken_away_keeps_nothing_else(store: Folder, monkeypatc
     assert listing_of(store).entries[-1].state == "unlisted"
 
 
+def test_a_store_that_does_not_answer_is_asked_once(store: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it takes to give one request up is not spent on each backup; the error says that it may be tried again."""
+    asked: list[str] = []
+
+    class Silent(Folder):
+        def delete(self, name: str) -> None:
+            asked.append(name)
+            error = StorageError("the store doesn't answer")
+            error.transient = True
+            raise error
+
+    monkeypatch.setattr(verb, "store_of_backups", lambda path: Silent(Path(path)))
+
+    with pytest.raises(StorageError, match="not all was taken away: the store doesn't answer") as caught:
+        dlbackup.prune(store.path, TWO, yes=True)
+
+    assert caught.value.transient
+    assert len(asked) == 1
+
+
 def test_two_prunes_at_once(store: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     """What another has taken away meanwhile is no error."""
 
