@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.servers.clouds import CONTAINER
 from support.servers.seaweed import BUCKET, Seaweed
 
 from dlbackup.errors import Interrupted, StorageError
@@ -25,15 +26,18 @@ STORES: dict[str, Callable[[Path], Store]] = {
     "memory": lambda folder: InMemory(),
     "keyed": lambda folder: Encrypted(Folder(folder), Keyring()),
     "s3": lambda folder: Objects("s3", BUCKET, secrets.token_hex(8)),
+    "moto": lambda folder: Objects("s3", CONTAINER, secrets.token_hex(8)),
+    "azure": lambda folder: Objects("az", CONTAINER, secrets.token_hex(8)),
 }
+_SERVED_BY = {"s3": "weed", "moto": "moto", "azure": "azurite"}
 
 
 @pytest.fixture(params=STORES)
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """An empty store of each kind."""
-    if request.param == "s3":
-        weed: Seaweed = request.getfixturevalue("weed")
-        for name, value in weed.environment().items():
+    if request.param in _SERVED_BY:
+        served: Seaweed | dict[str, str] = request.getfixturevalue(_SERVED_BY[request.param])
+        for name, value in (served.environment() if isinstance(served, Seaweed) else served).items():
             monkeypatch.setenv(name, value)
     return STORES[request.param](tmp_path)
 
