@@ -1,6 +1,7 @@
 """Backups that are kept in an object storage, from a dump to the way back from a migration."""
 
 import json
+import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -210,3 +211,45 @@ def test_one_fault_costs_one_request(
                 done = read(failing.port)
             assert (done.exit_code, len(failing.failed)) == (0, 1), (fault, failing.failed, done)
             assert failing.asked <= requests + 1, (fault, failing.failed)
+
+
+_MORE = """
+insert into ducklake_tag
+select n, 0, null, 'some', string_agg(md5(concat(n, m)), '')
+from generate_series({0}, {1}) n, generate_series(1, 10000) m group by n
+"""
+"""Sixty of these are 10 MB of a backup, a hundred and eighty more 29 MB more."""
+_READ = (("verify",), ("cat", "ducklake_tag"))
+_SMALL_PARTS = """
+import atexit, os
+from pathlib import Path
+from dlbackup.stores import objects
+objects.PART_BYTES = objects.SMALL_BYTES = 5 << 20
+atexit.register(lambda: Path(os.environ["DLBACKUP_TOLD"]).write_bytes(Path("/proc/self/status").read_bytes()))
+"""
+
+
+def test_memory_does_not_grow_with_a_backup(plain: Lake, cli: Cli, weed: Seaweed, place: str) -> None:
+    """Dumped into a store, verified and read from there, four times as much takes the same memory."""
+
+    def peaks(first: int, last: int) -> dict[str, float]:
+        execute(plain.url, _MORE.format(first, last))
+        own = f"{place}/{last}"
+        made = _peak_mib(cli, weed, "dump", plain.url, "-o", own)
+        backup = f"{own}/{cli('list', own, '--json', env=weed.environment()).json()['backups'][0]['name']}"
+        read = {words[0]: _peak_mib(cli, weed, words[0], backup, *words[1:]) for words in _READ}
+        return read | {"dump": made}
+
+    less, more = peaks(1, 60), peaks(61, 240)
+    assert {name: more[name] - less[name] for name in less if more[name] > less[name] + 20} == {}, (less, more)
+
+
+def _peak_mib(cli: Cli, weed: Seaweed, *words: str) -> float:
+    """Run a command and return how much memory it had at most; `wait4` would count also what forked it."""
+    told = cli.cwd / "told"
+    with cli.started(*words, env=weed.environment() | {"DLBACKUP_TOLD": str(told)}, first=_SMALL_PARTS) as running:
+        running.communicate()
+    assert running.returncode == 0, words
+    found = re.search(r"VmHWM:\s*(\d+) kB", told.read_text())
+    assert found
+    return int(found[1]) / 1024
