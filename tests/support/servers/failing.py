@@ -9,16 +9,17 @@ from typing import Literal
 
 from support.servers.serving import Serving
 
-__all__ = ["Chosen", "Failing", "Half", "from_the"]
+__all__ = ["SLOWLY_S", "Chosen", "Failing", "Half", "from_the"]
 
 _BODY = b"<Error><Code>%s</Code><Message>made up</Message></Error>"
 Chosen = Callable[[str, str], bool]
 """Of a request's method and path with query."""
-Half = Literal["cut", "short", "silent"]
+Half = Literal["cut", "short", "silent", "slow"]
 """
 What comes after half of an answer's body: the end of the connection; its end, with a header that says no more was to
-come; nothing, as long as the client waits.
+come; nothing, as long as the client waits; the rest, after `SLOWLY_S`, which is how long the head took, too.
 """
+SLOWLY_S = 0.4
 
 
 def from_the(first: int) -> Chosen:
@@ -61,7 +62,14 @@ class Failing(Serving):
             self.failed.append(f"{method} {path}")
         by_half = isinstance(self._status, str)
         answer = b"" if fails and not self._after and not by_half else await self._asked(head, body)
-        if fails:
+        if fails and self._status == "slow":
+            await asyncio.sleep(SLOWLY_S)
+            half = (len(answer) + answer.index(b"\r\n\r\n") + 4) // 2
+            writer.write(answer[:half])
+            await writer.drain()
+            await asyncio.sleep(SLOWLY_S)
+            answer = answer[half:]
+        elif fails:
             answer = self._failure(method, answer)
         writer.write(answer)
         await writer.drain()

@@ -211,6 +211,42 @@ def _all_of(store: Objects, listing: bool) -> object:
         return file.read_at(0, file.size)
 
 
+def test_a_slow_store_is_waited_for(weed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As long as each answer comes in time, everything works, and no request is made twice."""
+    with Failing(weed.port, ANY, "slow") as failing:
+        store = _set(monkeypatch, weed.environment(failing.port) | {"DLBACKUP_STORE_TIMEOUT": "20"})
+        size = _large(store, "large")
+        assert [(blob.name, blob.size) for blob in store.list()] == [("large", size)]
+        with store.open("large") as file:
+            assert len(file.read_at(0, _MIB)) == _MIB
+        # The name is looked up twice, and a part of the object is read after its beginning.
+        assert len(failing.failed) - len(set(failing.failed)) == 2, failing.failed
+
+
+@pytest.mark.parametrize("chosen", [GET, PART_2], ids=["read", "part"])
+def test_a_store_that_is_too_slow_is_given_up(weed: Seaweed, monkeypatch: pytest.MonkeyPatch, chosen: Chosen) -> None:
+    """Where each answer takes longer than one may, that is said, and how to give it more time."""
+    past = _set(monkeypatch, weed.environment())
+    with past.create("some") as sink:
+        sink.write(bytes(_MIB))
+    with Failing(weed.port, chosen, "slow") as failing:
+        for name, value in (weed.environment(failing.port) | {"DLBACKUP_STORE_TIMEOUT": "0.5"}).items():
+            monkeypatch.setenv(name, value)
+        _client.cache_clear()
+        begun = time.monotonic()
+        with pytest.raises(StorageError, match="doesn't answer") as caught:
+            if chosen is GET:
+                _all_of(past, False)
+            else:
+                _large(past, "large")
+        assert caught.value.transient
+        assert "DLBACKUP_STORE_TIMEOUT" in caught.value.hint
+        assert time.monotonic() - begun < 20
+    monkeypatch.setenv("AWS_ENDPOINT_URL", weed.environment()["AWS_ENDPOINT_URL"])
+    _client.cache_clear()
+    assert [blob.name for blob in past.list()] == ["some"]
+
+
 @pytest.mark.parametrize("fault", ["stall", "gone"])
 def test_a_store_that_falls_silent_is_given_up(weed: Seaweed, monkeypatch: pytest.MonkeyPatch, fault: Fault) -> None:
     """After a time that the message names, in each kind of request; nothing half is there."""
