@@ -1,5 +1,5 @@
 """
-Rules about columns that got a wider type, and what was written before for the old one.
+Rules about columns that got a wider type or other partition keys, and what was written before for the old ones.
 
 What DuckDB makes of it is wrong for some pairs of types, on a lake in which every row is in order.
 """
@@ -11,6 +11,18 @@ from dlbackup.health.rules.rule import Reading, Rule, Values
 
 _INTEGERS = "('int8', 'int16', 'int32', 'int64', 'uint8', 'uint16', 'uint32', 'uint64')"
 _TRUTHS = "('true', 'false')"
+
+_KEYS_OF_BUCKETS = """\
+{s}.ducklake_partition_info p
+        join {s}.ducklake_partition_column k
+          on k.partition_id = p.partition_id
+          and k.table_id = p.table_id
+          and k.transform like 'bucket(%'
+          and p.end_snapshot is null
+        join {s}.ducklake_column n
+          on n.table_id = k.table_id and n.column_id = k.column_id and n.end_snapshot is null
+        join {s}.ducklake_data_file f on f.table_id = p.table_id and f.end_snapshot is null"""
+"""The keys by which DuckDB looks for values in buckets, their columns, and the data files among which it does."""
 
 
 def _hashed(type_: str) -> str:
@@ -93,21 +105,58 @@ RULES = (
         " 1.5.5, the first that has buckets",
         query=f"""
         select f.data_file_id, f.table_id, n.column_id, o.column_type as old_type, n.column_type as new_type
-        from {{s}}.ducklake_partition_column k
-        join {{s}}.ducklake_data_file f on f.partition_id = k.partition_id and f.table_id = k.table_id
-        join {{s}}.ducklake_column n
-          on n.table_id = k.table_id and n.column_id = k.column_id and n.end_snapshot is null
+        from {_KEYS_OF_BUCKETS}
+        join {{s}}.ducklake_partition_column w
+          on w.partition_id = f.partition_id
+          and w.table_id = f.table_id
+          and w.partition_key_index = k.partition_key_index
+          and w.column_id = k.column_id
+          and w.transform = k.transform
+        join {{s}}.ducklake_file_partition_value v
+          on v.data_file_id = f.data_file_id
+          and v.partition_key_index = k.partition_key_index
+          and v.partition_value is not null
         join {{s}}.ducklake_column o
           on o.table_id = k.table_id
           and o.column_id = k.column_id
           and o.begin_snapshot <= f.begin_snapshot
           and o.end_snapshot > f.begin_snapshot
-        where k.transform like 'bucket(%'
-          and f.end_snapshot is null
-          and {_hashed("o.column_type")} <> {_hashed("n.column_type")}
+        where {_hashed("o.column_type")} <> {_hashed("n.column_type")}
         """,
         since="1.0",
         advice="write the rows again: UPDATE the_table SET the_column = the_column",
+    ),
+    Rule(
+        name="file-outside-buckets",
+        severity="error",
+        what="a data file is in no bucket of a column by which its table is partitioned now",
+        why="filters by equality, joins, UPDATE and DELETE by the column miss its rows: DuckDB takes all files for"
+        " written by the keys that the table has now, also those from before SET PARTITIONED BY; true for 1.5.5, the"
+        " first that has buckets",
+        query=f"""
+        select f.data_file_id, f.table_id, k.column_id, k.partition_key_index, k.transform
+        from {_KEYS_OF_BUCKETS}
+        left join {{s}}.ducklake_partition_column w
+          on w.partition_id = f.partition_id
+          and w.table_id = f.table_id
+          and w.partition_key_index = k.partition_key_index
+        left join {{s}}.ducklake_file_partition_value v
+          on v.data_file_id = f.data_file_id and v.partition_key_index = k.partition_key_index
+        left join {{s}}.{{stats}} t
+          on t.data_file_id = f.data_file_id and t.column_id = k.column_id
+        where (v.data_file_id is null or w.column_id <> k.column_id or w.transform <> k.transform)
+          and coalesce(t.value_count, 1) > 0
+          and (t.data_file_id is not null or exists (
+            select 1
+            from {{s}}.ducklake_column c
+            where c.table_id = k.table_id
+              and c.column_id = k.column_id
+              and (c.begin_snapshot <= f.begin_snapshot or c.initial_default is not null)
+          ))
+        """,
+        since="1.0",
+        advice="write the rows again, UPDATE the_table SET the_column = the_column; or do without the keys, ALTER TABLE"
+        " the_table RESET PARTITIONED BY",
     ),
     Rule(
         name="truth-statistics",

@@ -61,6 +61,7 @@ ONLY_IN_THE_ZOO = {
 }
 """Rules whose damages are made for the zoo, and are none in every lake; with the reason."""
 DAMAGES_OF_ANY_LAKE = [it for it in DAMAGES if "1.0" in it.specs and it.rule not in ONLY_IN_THE_ZOO]
+REWRITE = "call ducklake_rewrite_data_files('lake', delete_threshold => 0)"
 ONE_FILE = (
     "copy (select 42 as i) to '{folder}/shared.parquet'",
     "create table lake.one (i integer)",
@@ -75,7 +76,7 @@ LEFT_BEHIND = (
     "delete from lake.t where i = 3",
     "insert into lake.t select range from range(100, 200)",
     "delete from lake.t where i = 150",
-    "call ducklake_rewrite_data_files('lake', delete_threshold => 0)",
+    REWRITE,
     "call ducklake_expire_snapshots('lake', older_than => now())",
 )
 
@@ -301,6 +302,69 @@ def test_buckets_of_another_type_lose_rows_until_they_are_written_again(
     assert found == ({"bucket-of-other-type": files} if moved else {})
     assert seen_after[len(again) :] == [[[1]]] * len(widened)
     assert check(database).findings == ()
+
+
+_BUCKETS = "alter table lake.t set partitioned by ({})"
+KEYS_SINCE = {
+    "none": ((), [[3]], 1),
+    "same": (("alter table lake.t reset partitioned by", _BUCKETS.format("bucket(4, c)")), [[3]], 1),
+    "other": ((_BUCKETS.format("bucket(8, c)"),), [], 2),
+    "place": ((_BUCKETS.format("i, bucket(4, c)"),), [], 2),
+    "rewritten": (("delete from lake.t where i = 2", REWRITE), [[3]], 1),
+    "function": ((_BUCKETS.format("c"),), [[1], [3]], 0),
+    "reset": (("alter table lake.t reset partitioned by", "alter table lake.t alter c type double"), [[1], [3]], 0),
+    "nulls": (("alter table lake.t add column n integer", _BUCKETS.format("bucket(4, n)")), [[1], [3]], 0),
+}
+"""What is done to a table with one file of no keys and one of buckets; rows then found; files in no bucket."""
+
+
+@pytest.mark.parametrize("since", KEYS_SINCE)
+def test_files_outside_of_the_buckets_lose_rows_until_they_are_written_again(
+    database: str, tmp_path: Path, since: str
+) -> None:
+    """What was written by other keys than a table has now is found where filters miss it, and nowhere else."""
+    more, rows, outside = KEYS_SINCE[since]
+    _run(
+        database,
+        tmp_path,
+        "create table lake.t (c integer, i integer)",
+        "insert into lake.t values (1, 1), (10, 2)",
+        _BUCKETS.format("bucket(4, c)"),
+        "insert into lake.t values (1, 3)",
+        *more,
+        limit=0,
+    )
+    engine, ask = engine_of("1.0"), "select i from lake.t where c = 1 order by i"
+
+    seen = engine.run(database, "public", [ask])
+    found = counts(check(database))
+    again = [
+        "update lake.t set c = c",
+        ask,
+        "delete from lake.t where c = 1",
+        "select count(*) from lake.t where c < 9",
+    ]
+    seen_after = engine.run(database, "public", again, options={"DATA_INLINING_ROW_LIMIT": 0})
+
+    assert seen == [rows]
+    assert found == ({"file-outside-buckets": outside} if outside else {})
+    assert seen_after[1:] == [[[1], [3]], [[2]], [[0]]]
+    assert check(database).findings == ()
+
+
+def test_a_default_of_files_outside_of_the_buckets_is_missed(database: str, tmp_path: Path) -> None:
+    """The value that older files have by the column's default is looked for in a bucket too."""
+    _run(
+        database,
+        tmp_path,
+        "create table lake.t as select 1 as i",
+        "alter table lake.t add column c integer default 7",
+        _BUCKETS.format("bucket(4, c)"),
+        limit=0,
+    )
+    ask = ["select count(*) from lake.t where c = 7", "select count(*) from lake.t where c > 6"]
+    assert engine_of("1.0").run(database, "public", ask) == [[[0]], [[1]]]
+    assert counts(check(database)) == {"file-outside-buckets": 1}
 
 
 def test_one_file_in_two_tables(database: str, tmp_path: Path) -> None:

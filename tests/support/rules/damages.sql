@@ -406,6 +406,11 @@ update ducklake_column c set begin_snapshot = o.end_snapshot from ducklake_colum
 insert into ducklake_column (table_id, column_id, begin_snapshot, column_order, column_name, column_type, nulls_allowed,
   default_value_type) select :table, 1000 + n, :head, 1000 + n, 'c' || n, 'int32', true, 'literal' from
   generate_series(1, 1600) n;
+--@ file-outside-buckets | 1.0 | a file from before the keys
+update ducklake_partition_column k set transform = 'bucket(4)' from ducklake_partition_info p
+  where p.partition_id = k.partition_id and p.end_snapshot is null;
+delete from ducklake_file_partition_value where data_file_id = :split;
+update ducklake_data_file set partition_id = null where data_file_id = :split;
 --@ bucket-of-other-type | 1.0 | a bucketed column that has become a DECIMAL
 update ducklake_partition_column set transform = 'bucket(4)';
 insert into ducklake_column select (jsonb_populate_record(c, jsonb_build_object('begin_snapshot', :head, 'column_type',
