@@ -93,6 +93,15 @@ RULES = (
           and f.end_snapshot is null
           and f.begin_snapshot < o.changed
           and (s.min_value is not null or s.max_value is not null)
+          and not exists (
+            select 1
+            from {s}.ducklake_column b
+            where b.table_id = n.table_id
+              and b.column_id = n.column_id
+              and b.column_type <> 'float32'
+              and b.begin_snapshot <= f.begin_snapshot
+              and b.end_snapshot > f.begin_snapshot
+          )
         """,
         advice="write the rows again, as DOUBLE: UPDATE the_table SET the_column = the_column",
         breaks=_loses_rows,

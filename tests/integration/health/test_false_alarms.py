@@ -246,6 +246,17 @@ def test_statistics_of_every_widening(database: str, tmp_path: Path) -> None:
     assert narrow.count == len(compared) > 40
 
 
+def test_bounds_from_before_a_column_was_float_are_right(database: str, tmp_path: Path) -> None:
+    """A file that was written for another type than FLOAT has bounds that are right under DOUBLE."""
+    widen = [f"alter table lake.t alter {name} type {type_}" for type_ in ("float", "double") for name in "di"]
+    create = "create table lake.t (d decimal(38, 10), i integer)"
+    _run(database, tmp_path, create, "insert into lake.t values (9.0000000001, 16777217)", *widen, limit=0)
+
+    ask = ["select count(*) from lake.t where d = 9.0000000001 and i = 16777217"]
+    assert engine_of("1.0").run(database, "public", ask) == [[[1]]]
+    assert check(database).findings == ()
+
+
 def test_truths_that_became_numbers_are_unreadable_until_they_are_mended(database: str, tmp_path: Path) -> None:
     """A widened BOOLEAN whose rows are all in the catalog can't be read, which is found; its mend makes it readable."""
     create = ("create table lake.t (c boolean)", "insert into lake.t values (false), (true)")

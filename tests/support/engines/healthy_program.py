@@ -10,7 +10,8 @@ import duckdb
 from engine_program import DEADLY, connect, do_jobs  # type: ignore[import-not-found]
 from quoting import quoted  # type: ignore[import-not-found]
 
-_OPERATORS = ("=", "<=", ">=")
+_VALUES = 30
+"""By how many values of a column filters are tried at most."""
 
 
 def take(job: dict[str, Any]) -> dict[str, Any]:
@@ -66,19 +67,28 @@ def _parts(name: str, type_: Any) -> list[str]:
 
 
 def _missed(connection: duckdb.DuckDBPyConnection, place: str, column: str) -> list[str]:
-    wrong = []
-    # The least and the greatest, where bounds would be wrong, and two between them.
-    values = connection.execute(
-        f"select v::varchar from (select distinct {column} as v from whole where {column} is not null)"
-        " qualify row_number() over (order by v) in (1, count(*) over () // 3, count(*) over () // 2, count(*) over ())"
+    """
+    Compare what filters find with what they should: on each value, and beyond the least and the greatest.
+
+    A DOUBLE is also looked for as the FLOAT next to it, which is what was written where the column was FLOAT.
+    """
+    ordered = connection.execute(
+        f"select v::varchar from (select distinct {column} as v from whole where {column} is not null) order by v"
     ).fetchall()
-    for (value,) in values:
-        literal = "'" + str(value).replace("'", "''") + "'"
-        for operator in _OPERATORS:
-            query = f"select count(*) from {{}} where {column} {operator} {literal}"
-            found = [connection.execute(query.format(name)).fetchone() for name in (place, "whole")]
-            if found[0] != found[1]:
-                wrong.append(f"{place}: {column} {operator} {literal}: {found[0]}, not {found[1]}")
+    near = connection.execute(
+        f"select distinct try_cast({column} as float)::varchar from whole where typeof({column}) = 'DOUBLE'"
+    ).fetchall()
+    filters = [("=", value) for (value,) in [*ordered[:_VALUES], *ordered[-1:], *near]]
+    filters += [(operator, value) for (value,) in [*ordered[:1], *ordered[-1:]] for operator in ("<=", ">=")]
+    wrong = []
+    for operator, value in dict.fromkeys(filters):
+        if value is None:
+            continue
+        literal = "'" + value.replace("'", "''") + "'"
+        query = f"select count(*) from {{}} where {column} {operator} {literal}"
+        found = [connection.execute(query.format(name)).fetchone() for name in (place, "whole")]
+        if found[0] != found[1]:
+            wrong.append(f"{place}: {column} {operator} {literal}: {found[0]}, not {found[1]}")
     return wrong
 
 

@@ -271,6 +271,19 @@ insert into :stats (data_file_id, table_id, column_id, min_value, max_value) val
   (50, 50, 1, '0.1', '0.1'), (51, 50, 1, '0.1', '0.1');
 --= data_file_id 50, table_id 50, column_id 1, min_value 0.1, max_value 0.1, partial_max 3, changed 4
 
+--@ float-bounds | 0.4 1.0
+-- 1: files from before the column was FLOAT. 50: one of the time between, with a new name.
+insert into ducklake_column (table_id, column_id, column_name, column_type, begin_snapshot, end_snapshot) values
+  (1, 1, 'a', 'int32', 1, 3), (1, 1, 'a', 'decimal(38,10)', 3, 5), (1, 1, 'a', 'float32', 5, 7),
+  (1, 1, 'b', 'float32', 7, 9), (1, 1, 'b', 'float64', 9, null);
+insert into ducklake_data_file (data_file_id, table_id, begin_snapshot, end_snapshot) values
+  (1, 1, 2, null), (2, 1, 4, null), (50, 1, 5, null), (51, 1, 8, null);
+insert into :stats (data_file_id, table_id, column_id, min_value, max_value) values
+  (1, 1, 1, '16777217', '16777217'), (2, 1, 1, '9.0000000001', '9.0000000001'), (50, 1, 1, '0.1', '0.1'),
+  (51, 1, 1, '0.1', '0.1');
+--= data_file_id 50, table_id 1, column_id 1, min_value 0.1, max_value 0.1, partial_max NULL, changed 9
+--= data_file_id 51, table_id 1, column_id 1, min_value 0.1, max_value 0.1, partial_max NULL, changed 9
+
 --@ float-bounds | 0.3
 insert into ducklake_column (table_id, column_id, column_type, begin_snapshot, end_snapshot) values
   (50, 1, 'float32', 1, 4), (50, 1, 'float64', 4, null);
