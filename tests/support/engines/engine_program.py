@@ -75,8 +75,8 @@ def hash_tables(job: Job) -> list[list[Any]]:
         connection.execute("DETACH lake")
         connection.execute(job["attach"])
         for schema, table in visible[snapshot]:
-            digest, dead = _digest(connection, f"lake.{quoted(schema)}.{quoted(table)}", snapshot)
-            found.append([snapshot, schema, table, digest])
+            shown, dead = digest(connection, f"lake.{quoted(schema)}.{quoted(table)}", snapshot)
+            found.append([snapshot, schema, table, shown])
             if dead:
                 connection.close()
                 connection = _attached(job)
@@ -119,7 +119,8 @@ def _covers(begin: int, end: int | None, snapshot: int) -> bool:
     return begin <= snapshot and (end is None or snapshot < end)
 
 
-def _digest(connection: duckdb.DuckDBPyConnection, name: str, snapshot: int) -> tuple[str, bool]:
+def digest(connection: duckdb.DuckDBPyConnection, name: str, snapshot: int) -> tuple[str, bool]:
+    """Return rows and digest of a table at a snapshot, or the error, and whether that was deadly."""
     text = f"select z::varchar as x from (select * from {name} at (version => {snapshot})) z"
     text = f"select count(*), md5(coalesce(string_agg(x, '|' order by x), '')) from ({text})"
     try:

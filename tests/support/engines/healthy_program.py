@@ -7,16 +7,26 @@ What takes the steps of `healthy_steps` inside an engine's own Python, and says 
 from typing import Any
 
 import duckdb
-from engine_program import DEADLY, connect, do_jobs  # type: ignore[import-not-found]
+from engine_program import DEADLY, connect, digest, do_jobs, hash_tables  # type: ignore[import-not-found]
 from quoting import quoted  # type: ignore[import-not-found]
 
 _VALUES = 30
 """By how many values of a column filters are tried at most."""
 
+_STEPS_BETWEEN = 4
+
+Seen = dict[tuple[int, str, str], str]
+
 
 def take(job: dict[str, Any]) -> dict[str, Any]:
-    """Take all steps that the engine takes; return how many, and the filters that then miss rows or fail."""
+    """
+    Take all steps that the engine takes; return how many, and what is then read wrongly.
+
+    That is filters that miss rows or fail, and, where the job asks for `snapshots`, tables that some snapshot doesn't
+    show any more as it did when it was new.
+    """
     connection, taken = _attached(job), 0
+    seen: Seen = {}
     for statement in job["statements"]:
         try:
             # Its rows are not asked for: those with a time zone need a module that isn't there.
@@ -24,12 +34,44 @@ def take(job: dict[str, Any]) -> dict[str, Any]:
             taken += 1
             if statement == "detach lake":
                 connection.execute(job["attach"])
+            if job["snapshots"] and taken % _STEPS_BETWEEN == 0:
+                seen |= _newest(connection)
         except DEADLY:
             connection = _attached(job)
         except duckdb.Error:
             pass
     connection.close()
-    return {"taken": taken, "misread": _misread(_attached(job))}
+    return {"taken": taken, "misread": _misread(_attached(job)) + _changed(job, seen)}
+
+
+def _newest(connection: duckdb.DuckDBPyConnection) -> Seen:
+    """Return the digest of each table as the newest snapshot shows it."""
+    row = connection.execute("select max(snapshot_id) from ducklake_snapshots('lake')").fetchone()
+    tables = connection.execute(
+        "select schema_name, table_name from duckdb_tables() where database_name = 'lake'"
+    ).fetchall()
+    newest = int(row[0]) if row else 0
+    return {
+        (newest, schema, table): digest(connection, f"lake.{quoted(schema)}.{quoted(table)}", newest)[0]
+        for schema, table in tables
+    }
+
+
+def _changed(job: dict[str, Any], seen: Seen) -> list[str]:
+    """Return the tables that a snapshot shows otherwise than when it was new, as far as it is still there."""
+    if not seen:
+        return []
+    there = {
+        number for (number,) in _attached(job).execute("select snapshot_id from ducklake_snapshots('lake')").fetchall()
+    }
+    looked_at = sorted(there & {snapshot for snapshot, _, _ in seen})
+    now = {(number, schema, table): found for number, schema, table, found in hash_tables({**job, "at": looked_at})}
+    then = {place: found for place, found in seen.items() if place[0] in there}
+    return [
+        f"{place}: {now.get(place)}, not {then.get(place)}"
+        for place in sorted(now.keys() | then.keys())
+        if now.get(place) != then.get(place) or " rows, " not in now[place]
+    ]
 
 
 def _attached(job: dict[str, Any]) -> duckdb.DuckDBPyConnection:

@@ -296,7 +296,7 @@ update :deletes set file_id = -1;
 update :deletes set begin_snapshot = -1;
 --@ inlined-delete-without-file | 0.4 1.0 | delete of a file that is gone
 update :deletes set file_id = (select min(id) from generate_series(0, 1000) id where not exists (select from
-  ducklake_data_file f where f.data_file_id = id));
+  ducklake_data_file f where f.data_file_id = id)) where file_id in (select data_file_id from ducklake_data_file);
 --@ inlined-delete | 1.0 | delete of no row
 update :deletes set row_id = 1000000;
 --@ inlined-delete | 1.0 | deletes doubled
