@@ -9,7 +9,7 @@ change: a lost list of a partial file, or a NULL where a value belongs.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dlbackup.lake import spec
@@ -50,6 +50,24 @@ class Fingerprint:
             for name in sorted(ours.keys() | theirs.keys())
             if ours.get(name) != theirs.get(name)
         ]
+
+    def with_rows(self, added: Mapping[str, Rows]) -> "Fingerprint":
+        """Return the fingerprint of the lake with more rows in some of its fixed tables."""
+        if not added:
+            return self
+        parts = {part.name: part for part in self.parts}
+        for name, rows in added.items():
+            part = parts.get(name)
+            was = Rows(part.rows, int(part.digest, 16)) if part else Rows(0, 0)
+            now = total([was, rows])
+            parts[name] = Part(name, now.count, f"{now.digest:016x}")
+        return _of_parts(parts)
+
+
+def _of_parts(found: Mapping[str, Part]) -> Fingerprint:
+    parts = tuple(found[name] for name in sorted(found) if found[name].rows)
+    value = json.dumps([(part.name, part.rows, part.digest) for part in parts]).encode()
+    return Fingerprint(hashlib.sha256(value).hexdigest()[:32], parts)
 
 
 def kept_tables(before: Fingerprint, after: Fingerprint) -> frozenset[str]:
@@ -169,9 +187,7 @@ class Fingerprinter:
         for name, tables in inlined.items():
             text = hashlib.sha256(json.dumps(sorted(tables)).encode()).hexdigest()[:16]
             found[name] = Part(name, sum(count for _, count, _ in tables), text)
-        parts = tuple(found[name] for name in sorted(found) if found[name].rows)
-        value = json.dumps([(part.name, part.rows, part.digest) for part in parts]).encode()
-        return Fingerprint(hashlib.sha256(value).hexdigest()[:32], parts)
+        return _of_parts(found)
 
     def _remember_singles(self, table: Table, rows: Block) -> None:
         """Keep the columns of type float32: 1.4 inlines them as double precision, 1.5 as real."""

@@ -1,11 +1,13 @@
 """Are these the same rows, and if not, what was lost? Pure."""
 
+from collections.abc import Mapping
+
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.lake import spec
 from dlbackup.lake.canonical import RENAMED
 from dlbackup.lake.fingerprint import Fingerprint
 from dlbackup.tables.definition import Table
-from dlbackup.tables.digest import Rows
+from dlbackup.tables.digest import Rows, total
 
 # Tables whose rows a migration rewrites, or aftercare takes away; the fingerprint looks after them.
 _REWRITTEN = frozenset({"ducklake_metadata", "ducklake_schema_versions", "ducklake_table_column_stats"})
@@ -30,6 +32,7 @@ def lost_rows(
     tables: tuple[Table, ...],
     contents: dict[str, Rows],
     repaired: frozenset[str] = frozenset(),
+    added: Mapping[str, Rows] | None = None,
 ) -> list[str]:
     """
     Compare what a migration must not change: row counts, and digests where the columns stay the same.
@@ -38,6 +41,7 @@ def lost_rows(
 
     Args:
         repaired: tables of which somebody has seen that their rows are otherwise as they may be.
+        added: what mends have added to the rows of tables.
     """
     problems = []
     others = frozenset(strangers(backup))
@@ -46,21 +50,30 @@ def lost_rows(
         name = RENAMED.get(entry.table.name, entry.table.name)
         if name not in after:
             problems.append(f"table {name} is gone")
-        elif name in _REWRITTEN or name in others or name in repaired:
             continue
-        elif contents[name].count != entry.rows:
-            problems.append(f"table {name} has {contents[name].count} rows, not {entry.rows}")
-        elif _columns(after[name]) == _columns(entry.table) and contents[name] != entry.content:
+        if name in _REWRITTEN or name in others or name in repaired:
+            continue
+        expected = total([entry.content, (added or {}).get(name, Rows(0, 0))])
+        if contents[name].count != expected.count:
+            problems.append(f"table {name} has {contents[name].count} rows, not {expected.count}")
+        elif _columns(after[name]) == _columns(entry.table) and contents[name] != expected:
             problems.append(f"table {name} has other rows than before")
     return problems
 
 
-def changed_meaning(backup: VerifiedBackup, after: Fingerprint, accepted: frozenset[str]) -> dict[str, str]:
-    """Return the parts of the lake's meaning that a migration changed, and how in words, but for those accepted."""
+def changed_meaning(
+    backup: VerifiedBackup, after: Fingerprint, accepted: frozenset[str], added: Mapping[str, Rows] | None = None
+) -> dict[str, str]:
+    """
+    Return the parts of the lake's meaning that a migration changed, and how in words, but for those accepted.
+
+    Args:
+        added: what mends have added to the rows of tables.
+    """
     before = backup.manifest.fingerprint
     if before is None:
         return {}
-    return {part: text for part, text in before.differences(after) if part not in accepted}
+    return {part: text for part, text in before.with_rows(added or {}).differences(after) if part not in accepted}
 
 
 def _columns(table: Table) -> tuple[tuple[str, str], ...]:

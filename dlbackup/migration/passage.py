@@ -5,8 +5,8 @@ The same on the copy of a rehearsal and on the catalog itself.
 """
 
 import secrets
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 
 from dlbackup.addresses.address import Address
@@ -26,13 +26,14 @@ from dlbackup.lake.differences import differing_rows
 from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, Seen, kept_tables
 from dlbackup.lake.repairs import repaired
 from dlbackup.migration.comparison import changed_meaning, lost_rows
-from dlbackup.migration.losses.known import batches, mend
+from dlbackup.migration.losses.known import added_by, batches, mend
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Mend
 from dlbackup.migration.steps import Step
 from dlbackup.migration.unchanged import OnCompared, meaning_after, unheard
 from dlbackup.runtime.memory import collector_paused
+from dlbackup.tables.digest import Rows
 
 _GUARD_FIRST_S = 2.0
 """How much longer than the guard the engine itself waits for a lock: the guard can say who holds it."""
@@ -51,6 +52,7 @@ class Passage:
         engines: how the names of all engines begin that work for the catalog.
         lock_timeout_s: how long the engine may wait for one lock.
         attach_timeout_s: after which the engine is ended that migrates.
+        added: rows that mends add to tables.
     """
 
     engine: Engine
@@ -62,6 +64,7 @@ class Passage:
     engines: str
     lock_timeout_s: float
     attach_timeout_s: float
+    added: Mapping[str, Rows] = field(default_factory=dict)
 
     def target(self, address: Address, schema: str) -> Target:
         """Return how the engine sees a schema, with a name of its own for its backends."""
@@ -95,6 +98,7 @@ def passage_by(
         engines=catalog.engines,
         lock_timeout_s=options.lock_timeout_s,
         attach_timeout_s=options.attach_timeout_s,
+        added=added_by(mended),
     )
 
 
@@ -142,9 +146,9 @@ def examine(
         if snapshot.head.spec_version != version:
             raise MigratedOtherwise(f"the engine left spec version {snapshot.head.spec_version!r} behind")
         contents, fingerprint = meaning_after(snapshot, backup, on_compared)
-        changed = changed_meaning(backup, fingerprint, passage.accepted)
+        changed = changed_meaning(backup, fingerprint, passage.accepted, passage.added)
         mended = _repaired(backup, snapshot, changed) if changed and passage.step.crosses("1.1") else frozenset()
-        problems = lost_rows(backup, snapshot.tables, contents, mended)
+        problems = lost_rows(backup, snapshot.tables, contents, mended, passage.added)
         if changed := {part: text for part, text in changed.items() if part not in mended}:
             rows = _first_rows(backup, snapshot, changed)
             problems += [f"the lake means something else: {text} ({rows[part]})" for part, text in changed.items()]

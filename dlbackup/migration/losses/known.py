@@ -37,13 +37,17 @@ from dlbackup.migration.losses.versions import (
     all_columns,
     expired_beginnings,
     fill_schema_versions,
+    name_versions,
     null_as_text,
     quote_null_as_text,
     schema_versions,
     set_beginnings,
     set_default_types,
+    unknown_versions,
+    versions_named,
 )
 from dlbackup.migration.steps import Step
+from dlbackup.tables.digest import Rows, digest, total
 
 
 def known_losses(snapshot: Snapshot, step: Step, *, unreadable: bool = True) -> tuple[Loss, ...]:
@@ -145,6 +149,16 @@ def mend(mending: Mending, losses: tuple[Loss, ...]) -> list[tuple[str, int]]:
         if rule.mend is not None:
             done.append((loss.rule, rule.mend(mending, loss.before)))
     return done
+
+
+def added_by(losses: Iterable[Loss]) -> dict[str, Rows]:
+    """Return what the mends of these losses add to tables whose other rows stay as they are."""
+    added: dict[str, Rows] = {}
+    for loss in losses:
+        adds = _RULES[loss.rule].adds
+        for name, rows in adds(loss.before).items() if adds is not None else ():
+            added[name] = total([added.get(name, Rows(0, 0)), Rows(len(rows), digest(rows))])
+    return added
 
 
 _FAILING = frozenset(
@@ -263,6 +277,16 @@ RULES = (
         message="{count} would have no schema version from the begin on: compaction crashes",
         part="ducklake_schema_versions",
         mend=fill_schema_versions,
+    ),
+    KnownLoss(
+        name="inlined-versions",
+        applies=lambda step: step.crosses("1.0"),
+        find=unknown_versions,
+        what="inlined table",
+        message="{count} would have a schema version that is not known of its table: what the table has got since it"
+        " was made would be NULL in its rows",
+        mend=name_versions,
+        adds=versions_named,
     ),
     KnownLoss(
         name="unknown-statistics",

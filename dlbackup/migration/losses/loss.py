@@ -44,6 +44,7 @@ class KnownLoss:
             None where nothing can. Done twice, it changes nothing more.
         unreadable: unmended, DuckDB loads nothing of the lake afterwards.
         dialects: of the catalogs in which there is such a loss.
+        adds: returns the rows, as a fingerprint has them, that the mend adds to tables, given what was found.
         by_table: what is found are tables, each of which the mend has to lock.
     """
 
@@ -54,6 +55,7 @@ class KnownLoss:
     message: str
     part: str = ""
     mend: Callable[[Mending, list[Any]], int] | None = None
+    adds: Callable[[list[Any]], dict[str, list[bytes]]] | None = None
     dialects: tuple[Dialect, ...] = get_args(Dialect)
     by_table: bool = False
     unreadable: bool = False

@@ -5,7 +5,10 @@ from typing import Any
 from dlbackup.catalogs.contract import Mending
 from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.lake.canonical import NULL_TEXT_DEFAULT
+from dlbackup.tables.definition import by_name
 from dlbackup.tables.quoting import quote_literal, quote_pairs
+
+_SCHEMA_VERSIONS = "ducklake_schema_versions"
 
 
 def expired_beginnings(answers: Answers) -> list[Any]:
@@ -36,6 +39,69 @@ def fill_schema_versions(mending: Mending, found: list[Any]) -> int:
         )
         """
     )
+
+
+def unknown_versions(answers: Answers) -> list[Any]:
+    """
+    Return (begin, schema version, table) that engines will not find for an inlined table of a changed lake table.
+
+    An inlined table that came with the first small insert has a schema version that no change of a table made. Where
+    the snapshot of that insert has expired, any one between the change before and the insert says the same.
+    """
+    by_table = "v.table_id = i.table_id and " if has_versions_by_table(answers) else ""
+    return rows_of(
+        answers,
+        f"""
+        select x.begins, x.schema_version, x.table_id
+        from (
+            select i.table_id, i.schema_version, t.created, coalesce(
+                (select min(s.snapshot_id) from {{s}}.ducklake_snapshot s where s.schema_version = i.schema_version),
+                (select max(v.begin_snapshot) + 1 from {{s}}.ducklake_schema_versions v
+                 where {by_table}v.schema_version < i.schema_version)
+            ) as begins
+            from (select distinct table_id, schema_version from {{s}}.ducklake_inlined_data_tables) i
+            join (select table_id, min(begin_snapshot) as created from {{s}}.ducklake_table group by table_id) t
+              on t.table_id = i.table_id
+            where not exists (
+                select 1 from {{s}}.ducklake_schema_versions v
+                where {by_table}v.schema_version = i.schema_version
+            )
+        ) x
+        where exists (
+            select 1 from {{s}}.ducklake_column c
+            where c.table_id = x.table_id and c.begin_snapshot > x.created and c.begin_snapshot <= x.begins
+        )
+        order by 1, 2, 3
+        """,
+    )
+
+
+def has_versions_by_table(answers: Answers) -> bool:
+    """Tell whether the catalog says of each schema version of which table it is; before 0.4 all are the lake's."""
+    table = by_name(answers.tables).get(_SCHEMA_VERSIONS)
+    return table is not None and "table_id" in table.column_names
+
+
+def name_versions(mending: Mending, found: list[Any]) -> int:
+    """Give tables the schema versions of their inlined tables."""
+    values = ", ".join(f"({int(begin)}, {int(version)}, {int(table)})" for begin, version, table in found)
+    return mending.execute(
+        f"""
+        insert into {{s}}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
+        with x (begins, version, table_id) as (values {values})
+        select x.begins, x.version, x.table_id
+        from x
+        where not exists (
+            select 1 from {{s}}.ducklake_schema_versions v
+            where v.table_id = x.table_id and v.schema_version = x.version
+        )
+        """
+    )
+
+
+def versions_named(found: list[Any]) -> dict[str, list[bytes]]:
+    """Return the rows that `name_versions` adds, by table."""
+    return {_SCHEMA_VERSIONS: [f"{begin},{version},{table}\n".encode() for begin, version, table in found]}
 
 
 _NULL_AS_TEXT = "default_value = 'NULL' and column_type in ('varchar', 'blob')"

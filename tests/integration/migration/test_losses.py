@@ -599,6 +599,7 @@ def test_every_known_loss_has_tests_here() -> None:
         "name-mapping-partition",
         "schema-versions-at-one-snapshot",
         "schema-version-holes",
+        "inlined-versions",  # in test_inlined_versions
         "unknown-statistics",
         "null-text-defaults",
         "unreadable-defaults",

@@ -102,6 +102,7 @@ def _put_inlined(catalog: _Catalog, table: int, version: int, *columns: str, end
     return name
 
 
+_UNTIL_0_4 = {"name-mapping-partition", "inlined-versions", "unknown-statistics"}
 _OF_1_5_0 = ("schema-versions-at-one-snapshot", "unreadable-defaults")
 """What only DuckDB 1.5.0 and 1.5.1 lose."""
 
@@ -115,6 +116,10 @@ def _put_everything(catalog: _Catalog, version: str) -> None:
         catalog.put("data_file", data_file_id=9, table_id=5, begin_snapshot=6, partial_file_info="6:1|9:2")
     if version == "0.3":
         catalog.put("schema_versions", begin_snapshot=4, schema_version=2)
+    if version == "0.4":
+        catalog.put("schema_versions", begin_snapshot=4, schema_version=2, table_id=6)
+    _put_inlined(catalog, 6, 3)
+    catalog.put("column", table_id=6, column_id=1, begin_snapshot=5)
     catalog.put("snapshot_changes", snapshot_id=6, changes_made="inlined_insert:5")
     catalog.put("snapshot_changes", snapshot_id=9)
     _put_inlined(catalog, 5, 1, "t character varying")
@@ -140,11 +145,11 @@ _ON_POSTGRESQL = {rule.name for rule in RULES if "postgres" in rule.dialects}
     ("start", "to", "duckdb_version", "rules"),
     [
         ("0.2", "0.3", "1.4.4", {"name-mapping-partition"}),
-        ("0.3", "0.4", "1.5.0", _ON_POSTGRESQL - {"name-mapping-partition", "unknown-statistics"}),
-        ("0.3", "0.4", "1.5.1", _ON_POSTGRESQL - {"name-mapping-partition", "unknown-statistics"}),
+        ("0.3", "0.4", "1.5.0", _ON_POSTGRESQL - _UNTIL_0_4),
+        ("0.3", "0.4", "1.5.1", _ON_POSTGRESQL - _UNTIL_0_4),
         ("0.3", "1.0", "1.5.5", _ON_POSTGRESQL - {"name-mapping-partition", *_OF_1_5_0}),
-        ("0.4", "1.0", "1.5.5", {"unknown-statistics"}),
-        ("0.4", "1.0", "1.5.1", {"unknown-statistics"}),
+        ("0.4", "1.0", "1.5.5", {"inlined-versions", "unknown-statistics"}),
+        ("0.4", "1.0", "1.5.1", {"inlined-versions", "unknown-statistics"}),
         ("1.0", "1.1-dev1", "1.5.5", set()),
     ],
 )
@@ -192,6 +197,7 @@ def test_parts_that_a_loss_may_change(catalog: Callable[[str], _Catalog]) -> Non
         "wide-tables": "",
         "schema-versions-at-one-snapshot": "ducklake_schema_versions",
         "schema-version-holes": "ducklake_schema_versions",
+        "inlined-versions": "",
         "unknown-statistics": "",
         "null-text-defaults": "ducklake_column",
         "unreadable-defaults": "ducklake_column",
@@ -617,6 +623,34 @@ def test_columns_that_1_5_1_can_t_read_are_counted(catalog: Callable[[str], _Cat
 
     (loss,) = made.losses("0.4", "1.5.0")
     assert (loss.rule, loss.rows) == ("unreadable-defaults", 2)
+
+
+@pytest.mark.parametrize("version", ["0.3", "0.4"])
+def test_inlined_tables_get_their_schema_versions(catalog: Callable[[str], _Catalog], version: str) -> None:
+    """Only where no change of the table has the version, and a column came after the table and not after that."""
+    made = catalog(version)
+    of_table = {} if version == "0.3" else {"table_id": 7}
+    made.put("schema_versions", begin_snapshot=1, schema_version=1, **of_table)
+    made.put("schema_versions", begin_snapshot=3, schema_version=2, **of_table)
+    for snapshot, number in ((4, 3), (5, 3), (7, 5)):
+        made.put("snapshot", snapshot_id=snapshot, schema_version=number)
+    for number in (1, 2, 3, 4, 5):
+        _put_inlined(made, 7, number)
+    made.put("column", table_id=7, column_id=1, begin_snapshot=1)
+    assert made.found("inlined-versions") == []
+    made.put("column", table_id=7, column_id=2, begin_snapshot=5)
+    assert made.found("inlined-versions") == [(7, 5, 7)]
+    made.put("column", table_id=7, column_id=3, begin_snapshot=4)
+    assert made.found("inlined-versions") == [(4, 3, 7), (4, 4, 7), (7, 5, 7)]
+
+    loss = made.loss("inlined-versions")
+    if version == "0.3":
+        made.run("alter table {s}.ducklake_schema_versions add table_id bigint")
+        made.run("update {s}.ducklake_schema_versions set table_id = 7")
+    assert made.mend(loss) == [("inlined-versions", 3)]
+    assert made.mend(loss) == [("inlined-versions", 0)]
+    rows = made.run("select begin_snapshot, schema_version, table_id from {s}.ducklake_schema_versions order by 2")
+    assert rows == [(1, 1, 7), (3, 2, 7), (4, 3, 7), (4, 4, 7), (7, 5, 7)]
 
 
 def test_tables_that_an_inlined_table_can_t_hold(catalog: Callable[[str], _Catalog]) -> None:

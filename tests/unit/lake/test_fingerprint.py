@@ -11,7 +11,7 @@ from dlbackup.lake import spec
 from dlbackup.lake.canonical import partial_max
 from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, Part, kept_tables, part_of
 from dlbackup.tables.definition import Column, Table
-from dlbackup.tables.digest import digest
+from dlbackup.tables.digest import Rows, digest
 
 Told = list[tuple[str, bytes, bytes]]
 
@@ -63,6 +63,18 @@ def test_order_and_blocks_of_rows_are_no_matter() -> None:
     assert [(part.name, part.rows) for part in made.parts] == [("ducklake_tag", 5)]
     settings = tables_with("1.0", *(record("metadata", key=str(number), value="x") for number in range(5)))
     assert _of("1.0", settings, block=2) == _of("1.0", settings)
+
+
+def test_rows_may_be_added_to_a_fingerprint() -> None:
+    """With more rows in a table, or in one that had none, it is that of the lake that has them."""
+    versions = [
+        record("schema_versions", begin_snapshot=number, schema_version=number, table_id=1) for number in (1, 2)
+    ]
+    tag = record("tag", object_id=1)
+    added = {part.name: Rows(part.rows, int(part.digest, 16)) for part in _with("1.0", versions[1], tag).parts}
+
+    assert _with("1.0", versions[0]).with_rows(added) == _with("1.0", *versions, tag)
+    assert _with("1.0", tag).with_rows({}) == _with("1.0", tag)
 
 
 @pytest.mark.parametrize(

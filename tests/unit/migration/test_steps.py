@@ -222,6 +222,22 @@ def test_other_rows_are_found(backup: VerifiedBackup) -> None:
     ]
 
 
+@pytest.mark.parametrize("last", ["z", "w"])
+def test_only_rows_that_mends_add_may_be_more(backup: VerifiedBackup, last: str) -> None:
+    """A table may have the rows that a mend has added, and no others, in its rows as in what they mean."""
+    tables, rows = after(backup)
+    added = {DATA.name: Rows(1, digest([row(3, "z")]))}
+    rows[DATA.name] = Rows(3, digest([row(1, "x"), row(2, "y"), row(3, last)]))
+    found = lost_rows(backup, tuple(tables.values()), rows, added=added)
+    assert found == ([] if last == "z" else ["table ducklake_data_file has other rows than before"])
+
+    before = Fingerprint("1", (Part(DATA.name, 2, f"{digest([row(1, 'x'), row(2, 'y')]):016x}"),))
+    later = Fingerprint("2", (Part(DATA.name, 3, f"{rows[DATA.name].digest:016x}"),))
+    made = VerifiedBackup(local(backup.kept_at), "", replace(backup.manifest, fingerprint=before), proof=VERIFIER)
+    assert list(changed_meaning(made, later, frozenset(), added)) == ([] if last == "z" else [DATA.name])
+    assert list(changed_meaning(made, later, frozenset())) == [DATA.name]
+
+
 def test_changed_meaning_names_its_parts(backup: VerifiedBackup) -> None:
     """What a migration changed is told by part, with both sides; what the user accepted is left out."""
     before = Fingerprint("1", (Part("a", 1, "aa"), Part("b", 2, "bb"), Part("c", 3, "cc")))

@@ -1,0 +1,78 @@
+"""Inlined rows of tables that were changed before: after a migration the engine reads them by the right columns."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import Cli
+from support.engines.engines import Engine, engine_of, with_sqlite
+from support.migrations import migrated
+
+import dlbackup
+
+_CHANGED = {
+    "added": ["(i int)", "add column c int"],
+    "preset": ["(i int)", "add column c int default 7"],
+    "renamed": ["(i int, z int)", "rename column z to c"],
+    "widened": ["(i int, c int)", "alter c set data type bigint"],
+}
+"""How tables of two columns come about, by two commits each."""
+_MADE = [
+    statement
+    for table, (columns, change) in _CHANGED.items()
+    for statement in (f"create table lake.{table} {columns}", f"alter table lake.{table} {change}")
+]
+_FEW = [f"insert into lake.{table} values (1, 11), (2, 22)" for table in _CHANGED]
+_MORE = [f"insert into lake.{table} values (3, 33)" for table in _CHANGED]
+_READ = [f"from lake.{table} order by i" for table in _CHANGED]
+_READ_WITH_FEW = [f"from lake.{table} at (version => {{head}}) order by i" for table in _CHANGED]
+_BACKENDS = ["postgres", "duckdb", "sqlite"]
+Reading = list[list[Any]]
+
+
+@pytest.fixture(params=_BACKENDS)
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where a lake of each backend can be made."""
+    if request.param == "postgres":
+        url: str = request.getfixturevalue("database")
+        return url
+    return f"sqlite:{tmp_path}/lake.sqlite" if request.param == "sqlite" else f"{tmp_path}/lake.ducklake"
+
+
+@pytest.fixture
+def by(address: str, tmp_path: Path) -> Callable[..., list[Reading]]:
+    """Let the engine of a spec version execute statements in the lake, inlining up to so many rows."""
+
+    def run(spec: str, *statements: str, limit: int = 100) -> list[Reading]:
+        chosen: Engine = engine_of(spec)
+        engine = with_sqlite(chosen) if address.startswith("sqlite:") else chosen
+        schema = "public" if address.startswith("postgresql:") else "main"
+        options = {"DATA_INLINING_ROW_LIMIT": limit}
+        return engine.run(address, schema, statements, data_path=tmp_path / "data", options=options)
+
+    return run
+
+
+def _loss(address: str, rule: str) -> int:
+    """Return of how many rows `plan` tells by that rule, as something that is mended."""
+    return sum(loss.rows for loss in dlbackup.plan(address).losses if loss.rule == rule and loss.mended)
+
+
+@pytest.mark.parametrize("spec", ["0.3", "0.4"])
+def test_late_inlined_rows_are_read_rightly(
+    spec: str, address: str, by: Callable[..., list[Reading]], cli: Cli
+) -> None:
+    """Few rows came into tables that were changed while nothing was inlined, and then something else changed."""
+    by(spec, *_MADE, limit=0)
+    by(spec, *_FEW)
+    by(spec, "create table lake.other (x int)")
+    head = dlbackup.info(address).snapshot_id
+    assert _loss(address, "inlined-versions") == len(_CHANGED)
+
+    assert {"rule": "inlined-versions", "rows": len(_CHANGED)} in migrated(cli, address)["mends"]
+
+    by("1.0", *_MORE, "create table lake.last (x int)")
+    assert by("1.0", *_READ) == [[[1, 11], [2, 22], [3, 33]]] * len(_CHANGED)
+    assert by("1.0", *(query.format(head=head) for query in _READ_WITH_FEW)) == [[[1, 11], [2, 22]]] * len(_CHANGED)
+    assert dlbackup.check(address).findings == ()
