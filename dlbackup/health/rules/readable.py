@@ -266,23 +266,36 @@ RULES = (
     Rule(
         name="renamed-inlined-column",
         severity="error",
-        what="a column was renamed while its table had inlined rows, and the lake's schema was changed again since",
+        what="a column was renamed before its table got an inlined table, and the lake's schema was changed again"
+        " since",
         why="every read of the column fails with 'Referenced column ... not found', also where no inlined row is left:"
-        " DuckDB up to 1.5.1 reads an inlined table of an older schema version by the columns of the version before",
+        " DuckDB up to 1.5.1 reads an inlined table of an older schema version by the columns that the table was"
+        " created with",
         query=f"""
         select i.table_id, i.table_name as name, o.column_name, n.column_name as renamed_to
         from {{s}}.ducklake_inlined_data_tables i
-        join {_LIVING_TABLES} t on t.table_id = i.table_id
+        join {_LIVING_TABLES} l on l.table_id = i.table_id
+        join (select table_id, min(begin_snapshot) as created from {{s}}.ducklake_table group by table_id) t
+          on t.table_id = i.table_id
         join (
-            select schema_version, min(begin_snapshot) as begin_snapshot
-            from {{s}}.ducklake_schema_versions
-            group by schema_version
-        ) v
-          on v.schema_version = i.schema_version
+            select x.schema_version, coalesce(min(x.snapshot_id), min(x.begin_snapshot)) as seen
+            from (
+                select schema_version, snapshot_id, cast(null as bigint) as begin_snapshot from {{s}}.ducklake_snapshot
+                union all
+                select schema_version, null, begin_snapshot from {{s}}.ducklake_schema_versions
+            ) x
+            group by x.schema_version
+        ) v on v.schema_version = i.schema_version
         join {{s}}.ducklake_column n
-          on n.table_id = i.table_id and n.begin_snapshot = v.begin_snapshot and n.parent_column is null
+          on n.table_id = i.table_id
+          and n.parent_column is null
+          and n.begin_snapshot <= v.seen
+          and (n.end_snapshot is null or n.end_snapshot > v.seen)
         join {{s}}.ducklake_column o
-          on o.table_id = n.table_id and o.column_id = n.column_id and o.end_snapshot = n.begin_snapshot
+          on o.table_id = n.table_id
+          and o.column_id = n.column_id
+          and o.begin_snapshot <= t.created
+          and (o.end_snapshot is null or o.end_snapshot > t.created)
         join {{s}}.ducklake_column c
           on c.table_id = n.table_id and c.column_id = n.column_id and c.end_snapshot is null
         where o.column_name <> n.column_name

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -146,6 +147,24 @@ def test_renamed_columns_of_inlined_rows_are_found(database: str, tmp_path: Path
     engine("1.5.5").run(database, "public", [], options=MIGRATING)
     assert newest.run(database, "public", [read])[0] == [[1, "a"], [2, "b"]]
     assert check(database).ok
+
+
+@pytest.mark.parametrize("spec", ["0.3", "0.4"])
+def test_columns_renamed_before_a_later_change_are_found(database: str, tmp_path: Path, spec: str) -> None:
+    """The inlined table of a change after the rename is the only one, and the engine can't read it either."""
+    old = engine_of(spec)
+    run = partial(old.run, database, "public", data_path=tmp_path / "data")
+    steps = ["create table lake.t (i integer, s varchar)", "alter table lake.t rename column s to t"]
+    run(steps, options={"DATA_INLINING_ROW_LIMIT": 0})
+    later = ["alter table lake.t add column u integer", "insert into lake.t values (1, 'a', 2)"]
+    run(later, options={"DATA_INLINING_ROW_LIMIT": 10})
+    assert check(database).findings == ()
+    run(["create table lake.another (i integer)"])
+
+    with pytest.raises(EngineError, match="not found in FROM clause"):
+        run(["select t from lake.t"])
+    found = check(database)
+    assert (found.ok, _rules(found)) == (False, {"renamed-inlined-column"})
 
 
 def test_migrations_that_damage_are_found_with_mends(lake: LakeFactory) -> None:

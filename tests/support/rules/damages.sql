@@ -398,6 +398,7 @@ insert into ducklake_column (column_id, begin_snapshot, end_snapshot, table_id, 
   join ducklake_schema_versions v on v.schema_version = i.schema_version
   join ducklake_table t on t.table_id = c.table_id and t.end_snapshot is null
   where c.end_snapshot is null and c.parent_column is null and c.begin_snapshot <= v.begin_snapshot
+    and t.begin_snapshot < v.begin_snapshot
     and i.schema_version < (select max(schema_version) from ducklake_snapshot)
   order by c.column_id, i.schema_version limit 1;
 update ducklake_column c set begin_snapshot = o.end_snapshot from ducklake_column o

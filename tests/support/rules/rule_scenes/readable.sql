@@ -214,15 +214,18 @@ create table ducklake_inlined_data_51_1 (row_id bigint, begin_snapshot bigint, e
 
 --@ renamed-inlined-column | 0.3 0.4
 -- the newest schema version, a column that was dropped since, one of a struct, another one's rename, a dropped table,
--- a column that became another type, and a table that is inlined by no version with a rename
+-- a column that became another type, and a table that is inlined by no version with a rename. 50: also by a version
+-- that came after the rename. 51: by one of a first small insert, which is that of no change
 insert into ducklake_table (table_id, begin_snapshot, end_snapshot) values (1, 1, null), (2, 1, null), (3, 1, 5),
-  (50, 1, null);
-update ducklake_snapshot set schema_version = least(snapshot_id, 7);
+  (50, 1, null), (51, 1, null);
+update ducklake_snapshot set schema_version = case when snapshot_id >= 7 then 7 when snapshot_id = 6 then 4
+  when snapshot_id = 5 then 3 when snapshot_id = 4 then 2 else least(snapshot_id, 1) end;
 insert into ducklake_schema_versions (begin_snapshot, schema_version) values (1, 1), (4, 2), (5, 3), (7, 7);
 insert into ducklake_inlined_data_tables (table_id, schema_version, table_name) values
   (1, 1, 'ducklake_inlined_data_1_1'), (1, 2, 'ducklake_inlined_data_1_2'), (1, 7, 'ducklake_inlined_data_1_7'),
   (2, 1, 'ducklake_inlined_data_2_1'), (3, 2, 'ducklake_inlined_data_3_2'),
-  (50, 1, 'ducklake_inlined_data_50_1'), (50, 2, 'ducklake_inlined_data_50_2'), (50, 3, 'ducklake_inlined_data_50_3');
+  (50, 1, 'ducklake_inlined_data_50_1'), (50, 2, 'ducklake_inlined_data_50_2'), (50, 3, 'ducklake_inlined_data_50_3'),
+  (51, 4, 'ducklake_inlined_data_51_4');
 insert into ducklake_column (table_id, column_id, parent_column, begin_snapshot, end_snapshot, column_name, column_type)
 values
   (1, 1, null, 1, 7, 'a', 'int32'), (1, 1, null, 7, null, 'b', 'int32'),
@@ -232,9 +235,12 @@ values
   (2, 1, null, 1, 4, 'a', 'int32'), (2, 1, null, 4, null, 'b', 'int32'),
   (3, 1, null, 1, 4, 'a', 'int32'), (3, 1, null, 4, null, 'b', 'int32'),
   (50, 1, null, 1, 4, 'a', 'int32'), (50, 1, null, 4, null, 'b', 'int32'),
-  (50, 2, null, 1, 5, 'c', 'int32'), (50, 2, null, 5, 7, 'd', 'int32'), (50, 2, null, 7, null, 'c', 'int32');
+  (50, 2, null, 1, 5, 'c', 'int32'), (50, 2, null, 5, 7, 'd', 'int32'), (50, 2, null, 7, null, 'c', 'int32'),
+  (51, 1, null, 1, 5, 'a', 'int32'), (51, 1, null, 5, null, 'b', 'int32');
 --= table_id 50, name ducklake_inlined_data_50_2, column_name a, renamed_to b
+--= table_id 50, name ducklake_inlined_data_50_3, column_name a, renamed_to b
 --= table_id 50, name ducklake_inlined_data_50_3, column_name c, renamed_to d
+--= table_id 51, name ducklake_inlined_data_51_4, column_name a, renamed_to b
 
 --@ float-bounds | 0.2 0.3
 -- 1: bounds that are the same number as a DOUBLE. 50: a file that is older than the change, and others that are not
