@@ -52,12 +52,15 @@ _KNOWN = (
     ),
     (_CUT_OFF, "the store's answers are cut off", _ANSWER),
     (
-        r"error sending request|HTTP error|[Cc]onnect|dns|timed? ?out|5\d\d |SlowDown|ServiceUnavailable|InternalError",
+        r"error sending request|HTTP error|[Cc]onnect|dns|timed? ?out|status code: |SlowDown|InternalError",
         "the store doesn't answer, or only with errors",
         _ANSWER,
     ),
 )
 """What a store's error means, by what it says, and what to do."""
+_REFUSED = re.compile(r"status code: 4(?!08|29)\d\d")
+"""An answer that would be the same again, whatever else the library's text, which names its timeouts, has in it."""
+_ANSWERED = re.compile(r"<Code>(?P<code>\w+)</Code>(?:\s*<Message>(?P<message>[^<]*)</Message>)?")
 _TRIED = re.compile(r" in (?P<seconds>[0-9.]+)s, after [1-9][0-9]* retries")
 
 
@@ -85,12 +88,18 @@ def explained(failed: str, exc: Exception, took_s: float) -> StorageError:
     if isinstance(exc, FileNotFoundError) and "NoSuchBucket" not in said and "ContainerNotFound" not in said:
         return StorageError(f"{failed}: there is no such object", "see that the bucket and the name are right")
     for pattern, meaning, hint in _KNOWN:
-        if re.search(pattern, said):
+        if re.search(pattern, said) and not (hint == _ANSWER and _REFUSED.search(said)):
             tried = _TRIED.search(said)
             seconds = float(tried["seconds"]) if tried else took_s
             after = f"; given up after {seconds:.0f} s" if hint == _ANSWER and seconds >= 1 else ""
             error = StorageError(f"{failed}: {meaning}{after}", hint)
             error.transient = hint == _ANSWER
             return error
-    first = re.sub(r"\?\S*", "", said.strip().splitlines()[0] if said.strip() else type(exc).__name__)
-    return StorageError(f"{failed}: {first[:200]}")
+    return StorageError(f"{failed}: {_quoted(said) or type(exc).__name__}")
+
+
+def _quoted(said: str) -> str:
+    """Return what a store says of an error in its own words, or else how the library's text begins."""
+    if own := _ANSWERED.search(said):
+        return f"the store says {own['code']}{': ' if own['message'] else ''}{own['message'] or ''}"[:300]
+    return re.sub(r"\?\S*", "", said.strip().split("\n", 1)[0])[:200]

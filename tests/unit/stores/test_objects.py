@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import secrets
 import subprocess
 import sys
@@ -310,6 +311,33 @@ def test_wrong_keys_and_no_server_are_said(weed: Seaweed, monkeypatch: pytest.Mo
     store = Objects("s3", BUCKET, secrets.token_hex(8))
     with pytest.raises(StorageError, match="AWS_PROFILE"):
         list(store.list())
+
+
+@pytest.mark.parametrize(
+    ("status", "says"), [(400, "says BadRequest: made up$"), (405, "says MethodNotAllowed: made up$")]
+)
+def test_an_unknown_error_is_quoted(weed: Seaweed, monkeypatch: pytest.MonkeyPatch, status: int, says: str) -> None:
+    """What is not known here is said in the store's own words, by which it can be looked up, and not tried again."""
+    for chosen in (PUT, ANY):
+        with Failing(weed.port, chosen, status) as failing:
+            store = _set(monkeypatch, weed.environment(failing.port))
+            with pytest.raises(StorageError) as caught, store.create("some") as sink:
+                sink.write(b"ours")
+        assert not caught.value.transient
+        assert chosen is ANY or re.search(says, caught.value.message)
+
+
+def test_a_store_that_has_too_much_to_do_is_waited_for(weed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """429 is no refusal: once it is outlasted, and without an end it is a store that doesn't answer."""
+    with Failing(weed.port, PUT, 429, times=1) as failing:
+        with _set(monkeypatch, weed.environment(failing.port)).create("some") as sink:
+            sink.write(b"ours")
+        assert len(failing.failed) == 1
+    with Failing(weed.port, PUT, 429) as failing:
+        store = _set(monkeypatch, weed.environment(failing.port) | {"DLBACKUP_STORE_TIMEOUT": "0.3"})
+        with pytest.raises(StorageError, match="only with errors") as caught, store.create("some") as sink:
+            sink.write(b"ours")
+    assert caught.value.transient
 
 
 def test_a_missing_bucket_is_said(weed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
