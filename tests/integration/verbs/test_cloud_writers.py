@@ -30,7 +30,7 @@ WRITERS: dict[str, tuple[str, ...]] = {
     "drill": ("drill", "PLACE", "--on", "DATABASE", "--files", "none", "--json"),
 }
 FAULTS: tuple[int | Half, ...] = ("silent", 503, "cut", "short")
-_POINTS, _KILLS = 1, 3
+_POINTS, _KILLS = 1, 2
 _IN_PARTS = "from dlbackup.stores import objects; objects.PART_BYTES = objects.SMALL_BYTES = 5 << 20"
 _LARGE = """
 insert into ducklake_tag
