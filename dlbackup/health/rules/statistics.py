@@ -18,7 +18,7 @@ case when c.column_type in ('int8', 'int16', 'int32', 'int64', 'uint8', 'uint16'
   when c.column_type in ('date', 'timestamp', 'timestamp_us', 'timestamp_s', 'timestamp_ms', 'timestamp_ns',
     'timestamptz') then 'date'
   when c.column_type = 'time' then 'time'
-  when c.column_type = 'varchar' then 'text' end"""
+  when c.column_type in ('varchar', 'json', 'uuid') then 'text' end"""
 """How the values of a column compare. DuckDB takes no range where there is a NaN, or where nobody knows."""
 _DIGITS = "'0123456789'"
 

@@ -92,7 +92,8 @@ update ducklake_view set sql = null;
 --@ comment-once | 0.2 0.3 1.0 | comment doubled
 insert into ducklake_tag select * from ducklake_tag where end_snapshot is null;
 --@ comment-overlap | 0.2 0.3 1.0 | old comment alive
-update ducklake_tag set end_snapshot = :head;
+update ducklake_tag t set end_snapshot = :head from ducklake_tag n where n.object_id = t.object_id and n.key = t.key
+  and n.begin_snapshot = t.end_snapshot and n.begin_snapshot < :head;
 --@ delete-file-once | 0.2 0.3 1.0 | two delete files for one data file
 insert into ducklake_delete_file select (jsonb_populate_record(d, jsonb_build_object('delete_file_id', 1 +
   delete_file_id))).* from ducklake_delete_file d where delete_file_id = :deleted;

@@ -234,3 +234,19 @@ insert into ducklake_file_column_stats (data_file_id, table_id, column_id, min_v
 --> 1, 6
 --> 1, 7
 --> 1, 8
+
+--@ narrow-statistics | 1.0
+-- types that compare as text
+insert into ducklake_column (table_id, column_id, column_type) values
+  (1, 1, 'json'), (1, 2, 'uuid'), (1, 3, 'blob'), (50, 1, 'json'), (50, 2, 'uuid');
+insert into ducklake_data_file (data_file_id, table_id) values (1, 1), (50, 50);
+insert into ducklake_file_column_stats (data_file_id, table_id, column_id, min_value, max_value) values
+  (1, 1, 1, '[10]', '{"a": 1}'), (1, 1, 2, '12345678-1234-5678-1234-567812345678', 'f2345678-1234-5678-1234-567812345678'),
+  (1, 1, 3, '61', '62'), (50, 50, 1, '9', '[10]'),
+  (50, 50, 2, '12345678-1234-5678-1234-567812345678', 'f2345678-1234-5678-1234-567812345678');
+insert into ducklake_table_column_stats (table_id, column_id, min_value, max_value) values
+  (1, 1, '[10]', '{"a": 1}'), (1, 2, '12345678-1234-5678-1234-567812345678', 'f2345678-1234-5678-1234-567812345678'),
+  (1, 3, '61', '61'), (50, 1, '[10]', '[10]'),
+  (50, 2, '12345678-1234-5678-1234-567812345678', 'e2345678-1234-5678-1234-567812345678');
+--= table_id 50, column_id 1, min_value [10], max_value [10], files 1
+--= table_id 50, column_id 2, min_value 12345678-1234-5678-1234-567812345678, max_value e2345678-1234-5678-1234-567812345678, files 1
