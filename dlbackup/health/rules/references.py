@@ -310,6 +310,14 @@ RULES = (
           on v.data_file_id = f.data_file_id and v.partition_key_index = k.partition_key_index
         left join {s}.{stats} c on c.data_file_id = f.data_file_id and c.column_id = k.column_id
         where k.transform similar to 'bucket[(][0-9]+[)]'
+          and not exists (
+            select 1
+            from {s}.ducklake_column n
+            where n.table_id = k.table_id
+              and n.column_id = k.column_id
+              and n.end_snapshot is null
+              and n.column_type = 'variant'
+          )
           and case
               when v.partition_value is null then c.value_count > 0
               when v.partition_value not similar to '[0-9]+' or length(v.partition_value) > 9 then true

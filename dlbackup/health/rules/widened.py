@@ -20,9 +20,15 @@ _KEYS_OF_BUCKETS = """\
           and k.transform like 'bucket(%'
           and p.end_snapshot is null
         join {s}.ducklake_column n
-          on n.table_id = k.table_id and n.column_id = k.column_id and n.end_snapshot is null
+          on n.table_id = k.table_id
+          and n.column_id = k.column_id
+          and n.end_snapshot is null
+          and n.column_type not in ('variant', 'timetz', 'interval')
         join {s}.ducklake_data_file f on f.table_id = p.table_id and f.end_snapshot is null"""
-"""The keys by which DuckDB looks for values in buckets, their columns, and the data files among which it does."""
+"""The keys by which DuckDB looks for values in buckets, their columns, and the data files among which it does.
+
+Those of VARIANT, TIMETZ and INTERVAL are never looked into.
+"""
 
 
 def _hashed(type_: str) -> str:

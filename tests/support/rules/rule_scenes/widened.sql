@@ -26,23 +26,24 @@ insert into ducklake_file_partition_value (data_file_id, table_id, partition_key
 
 --@ file-outside-buckets | 1.0
 -- 1: a file of the keys, one of NULLs, one from before the column, one whose keys have expired, one that is gone.
--- 2: keys of no more. 3: other functions than buckets. 50: a file of no keys, of no statistics, of other keys: another
+-- 2: keys of no more. 3: other functions than buckets. 4: of no column that buckets are looked into for. 50: a file of no keys, of no statistics, of other keys: another
 -- number of buckets, another column, another place. 51: one from before a column with a default. 52: a column that is gone.
 insert into ducklake_column (table_id, column_id, column_type, initial_default, begin_snapshot, end_snapshot) values
   (1, 1, 'int32', null, 3, null), (2, 1, 'int32', null, 1, null), (3, 1, 'int32', null, 1, null),
   (50, 1, 'int32', null, 1, 2), (50, 1, 'int64', null, 2, null), (50, 2, 'int32', null, 1, null),
-  (51, 1, 'int32', '7', 3, null), (52, 1, 'int32', null, 1, 5);
+  (51, 1, 'int32', '7', 3, null), (52, 1, 'int32', null, 1, 5), (4, 1, 'variant', null, 1, null);
 insert into ducklake_partition_info (partition_id, table_id, begin_snapshot, end_snapshot) values
   (1, 1, 1, null), (2, 2, 1, 2), (3, 3, 1, null), (50, 50, 3, null), (51, 51, 3, null), (52, 52, 3, null), (60, 50, 1, 2),
-  (61, 50, 2, 3);
+  (61, 50, 2, 3), (4, 4, 1, null);
 insert into ducklake_partition_column (partition_id, table_id, partition_key_index, column_id, transform) values
   (1, 1, 0, 1, 'bucket(4)'), (2, 2, 0, 1, 'bucket(4)'), (3, 3, 0, 1, 'identity'), (50, 50, 0, 1, 'bucket(4)'),
   (50, 50, 1, 2, 'year'), (51, 51, 0, 1, 'bucket(4)'), (52, 52, 0, 1, 'bucket(4)'), (60, 50, 0, 1, 'bucket(8)'),
-  (61, 50, 0, 2, 'bucket(4)'), (61, 50, 1, 1, 'bucket(4)');
+  (61, 50, 0, 2, 'bucket(4)'), (61, 50, 1, 1, 'bucket(4)'), (4, 4, 0, 1, 'bucket(4)');
 insert into ducklake_data_file (data_file_id, table_id, partition_id, begin_snapshot, end_snapshot) values
   (1, 1, 1, 3, null), (2, 1, null, 3, null), (3, 1, null, 2, null), (4, 1, 9, 3, null), (5, 1, null, 3, 4),
   (6, 2, null, 3, null), (7, 3, null, 3, null), (50, 50, null, 2, null), (51, 50, null, 2, null), (52, 50, 60, 2, null),
-  (53, 50, 61, 2, null), (54, 51, null, 2, null), (55, 52, null, 2, null), (56, 50, 50, 2, null);
+  (53, 50, 61, 2, null), (54, 51, null, 2, null), (55, 52, null, 2, null), (56, 50, 50, 2, null),
+  (57, 4, null, 2, null);
 insert into ducklake_file_partition_value (data_file_id, table_id, partition_key_index, partition_value) values
   (1, 1, 0, '1'), (4, 1, 0, '1'), (52, 50, 0, '1'), (53, 50, 0, '1'), (53, 50, 1, '1'), (56, 50, 0, '1'),
   (56, 50, 1, '1');
