@@ -143,8 +143,7 @@ def examine(
     """
     version = passage.step.to_version
     with catalog.snapshot() as snapshot:
-        if snapshot.head.spec_version != version:
-            raise MigratedOtherwise(f"the engine left spec version {snapshot.head.spec_version!r} behind")
+        refuse_unmigrated(passage, snapshot)
         contents, fingerprint = meaning_after(snapshot, backup, on_compared)
         changed = changed_meaning(backup, fingerprint, passage.accepted, passage.added)
         mended = _repaired(backup, snapshot, changed) if changed and passage.step.crosses("1.1") else frozenset()
@@ -158,6 +157,12 @@ def examine(
         span = snapshot_span(snapshot)
     check_opens(passage.engine, target, span)
     return fingerprint
+
+
+def refuse_unmigrated(passage: Passage, snapshot: Snapshot) -> None:
+    """Raise MigratedOtherwise where the engine has not made of a catalog what it was to make."""
+    if snapshot.head.spec_version != passage.step.to_version:
+        raise MigratedOtherwise(f"the engine left spec version {snapshot.head.spec_version!r} behind")
 
 
 def keeps_rules(passage: Passage, catalog: Catalog, backup: VerifiedBackup, after: Fingerprint) -> None:

@@ -29,7 +29,7 @@ from dlbackup.errors import (
 )
 from dlbackup.migration.journal import Log
 from dlbackup.migration.options import MigrateOptions
-from dlbackup.migration.passage import Passage, examine, put_right
+from dlbackup.migration.passage import Passage, examine, put_right, refuse_unmigrated
 from dlbackup.migration.run import Run
 from dlbackup.migration.unchanged import is_as_in
 from dlbackup.runtime.progress import Event
@@ -189,6 +189,8 @@ class Attempt:
 
     def _prove(self, target: Target) -> None:
         with self.run.stage("mend"):
+            with self.catalog.snapshot() as snapshot:  # what the engine left alone is left as it is
+                refuse_unmigrated(self.passage, snapshot)
             self.run.mends = put_right(self.passage, self.catalog)
             self._give_alike(self.catalog)
             self.log.note("mended")
