@@ -79,7 +79,7 @@ def write(
             before = cli("dump", made.url, "-o", own, "--json", env=weed.environment()).json()["path"]
         _client.cache_clear()
         said = {"ADDRESS": made.url, "PLACE": own, "BACKUP": before, "DATABASE": database}
-        limits = {"DLBACKUP_STORE_TIMEOUT": "0.3", "XDG_STATE_HOME": str(cli.cwd)}
+        limits = {"DLBACKUP_STORE_TIMEOUT": "0.3", "XDG_STATE_HOME": str(cli.cwd / "state")}
         done = cli(*(said.get(word, word) for word in words), env=weed.environment(port) | limits)
         listed = _listed(cli, weed, own)
         kept = [backup["name"] for backup in listed if backup["state"] in ("good", "proven")]

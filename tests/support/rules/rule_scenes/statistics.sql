@@ -250,3 +250,7 @@ insert into ducklake_table_column_stats (table_id, column_id, min_value, max_val
   (50, 2, '12345678-1234-5678-1234-567812345678', 'e2345678-1234-5678-1234-567812345678');
 --= table_id 50, column_id 1, min_value [10], max_value [10], files 1
 --= table_id 50, column_id 2, min_value 12345678-1234-5678-1234-567812345678, max_value e2345678-1234-5678-1234-567812345678, files 1
+--? select table_id, column_id from ducklake_table_column_stats order by 1, 2
+--> 1, 1
+--> 1, 2
+--> 1, 3
