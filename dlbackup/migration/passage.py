@@ -6,7 +6,7 @@ The same on the copy of a rehearsal and on the catalog itself.
 
 import secrets
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from dlbackup.addresses.address import Address
@@ -52,7 +52,6 @@ class Passage:
         engines: how the names of all engines begin that work for the catalog.
         lock_timeout_s: how long the engine may wait for one lock.
         attach_timeout_s: after which the engine is ended that migrates.
-        added: rows that mends add to tables.
     """
 
     engine: Engine
@@ -64,7 +63,11 @@ class Passage:
     engines: str
     lock_timeout_s: float
     attach_timeout_s: float
-    added: Mapping[str, Rows] = field(default_factory=dict)
+
+    @property
+    def added(self) -> Mapping[str, Rows]:
+        """The rows that mends add to tables."""
+        return added_by(self.mends)
 
     def target(self, address: Address, schema: str) -> Target:
         """Return how the engine sees a schema, with a name of its own for its backends."""
@@ -98,7 +101,6 @@ def passage_by(
         engines=catalog.engines,
         lock_timeout_s=options.lock_timeout_s,
         attach_timeout_s=options.attach_timeout_s,
-        added=added_by(mended),
     )
 
 

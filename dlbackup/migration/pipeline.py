@@ -45,7 +45,7 @@ from dlbackup.migration.backing_up import back_up
 from dlbackup.migration.comparison import strangers
 from dlbackup.migration.copied import migrate_copy
 from dlbackup.migration.journal import Journal, Log
-from dlbackup.migration.losses.known import added_by, refuse_unknown
+from dlbackup.migration.losses.known import refuse_unknown
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.obstacles import already, obstacles
 from dlbackup.migration.options import MigrateOptions
@@ -167,18 +167,16 @@ def _finish(
         )
     with catalog.snapshot() as snapshot, snapshot.answers() as answers:
         engine.reach(data_paths(answers))
-    mends = tuple(Loss(**loss) for loss in entry.losses)
     passage = Passage(
         engine=engine,
         step=Step(entry.from_version, entry.to_version, engine.duckdb_version),
-        mends=mends,
+        mends=tuple(Loss(**loss) for loss in entry.losses),
         accepted=frozenset(entry.accepted),
         bars=entry.bars,
         schema=catalog.schema,
         engines=catalog.engines,
         lock_timeout_s=options.lock_timeout_s,
         attach_timeout_s=options.attach_timeout_s,
-        added=added_by(mends),
     )
     return _Pipeline(
         catalog=catalog, engine=engine, steps=(passage.step,), options=options, run=run, losses=passage.mends, log=log

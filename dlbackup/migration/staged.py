@@ -17,7 +17,7 @@ from dlbackup.backupfile.prover import prove
 from dlbackup.engine.engine import check_opens
 from dlbackup.errors import DlbackupError, Interrupted
 from dlbackup.lake.canonical import RENAMED
-from dlbackup.migration.losses.known import added_by, known_losses
+from dlbackup.migration.losses.known import known_losses
 from dlbackup.migration.passage import Passage, snapshot_span
 from dlbackup.migration.rehearsal import failed_before, walk
 from dlbackup.migration.scratch import copied
@@ -82,7 +82,7 @@ def _made(passage: Passage, backup: VerifiedBackup, folder: Path, on_event: OnEv
             losses = known_losses(snapshot, passage.step)
         mends = tuple(loss for loss in losses if loss.mendable)
         accepted = passage.accepted | {loss.part for loss in losses if not loss.mendable}
-        walk(replace(passage, mends=mends, accepted=accepted, added=added_by(mends), schema=copy.schema), copy, moved)
+        walk(replace(passage, mends=mends, accepted=accepted, schema=copy.schema), copy, moved)
         migrated, _ = prove(dump_catalog(copy.address, folder / "migrated.sql.zst", schema))
     sisters = {RENAMED.get(entry.table.name, entry.table.name): entry.table for entry in backup.manifest.tables}
     owner = next(iter(sisters.values())).owner
