@@ -22,7 +22,7 @@ from support.lakes import plain as lake_plain
 from support.lakes import zoo as lake_zoo
 from support.servers.postgres import Server
 
-__all__ = ["Lake", "LakeFactory", "LakeKind", "Lakes", "build_lake", "hash_lake"]
+__all__ = ["Lake", "LakeFactory", "LakeKind", "Lakes", "build_lake", "hash_lake", "made_by"]
 
 LakeKind = Literal["plain", "inlined", "zoo"]
 
@@ -110,7 +110,7 @@ class Lakes:
     def _build(self, kind: LakeKind, engine: Engine, server: Server, schema: str) -> Lake:
         words = f"{kind}-{engine.spec}-{server.major}-{hashlib.sha256(schema.encode()).hexdigest()[:6]}"
         kept = made_once(
-            private_cache() / "lakes" / f"{words}-{_version(engine)}",
+            private_cache() / "lakes" / f"{words}-{made_by(engine)}",
             lambda folder: _keep(kind, engine, server, schema, folder),
         )
         data_path = self._folder / words
@@ -125,11 +125,11 @@ class Lakes:
         return Lake(url, schema, data_path, engine.spec, engine, server)
 
 
-def _version(engine: Engine) -> str:
+def made_by(engine: Engine) -> str:
     """Return another text for every other way in which lakes may be made."""
     programs = sorted([CHILD, *Path(__file__).parent.glob("*.py")])
-    made_by = b"".join(program.read_bytes() for program in programs)
-    return f"{engine.version}-{hashlib.sha256(made_by).hexdigest()[:12]}"
+    texts = b"".join(program.read_bytes() for program in programs)
+    return f"{engine.version}-{hashlib.sha256(texts).hexdigest()[:12]}"
 
 
 def _keep(kind: LakeKind, engine: Engine, server: Server, schema: str, folder: Path) -> None:
