@@ -68,8 +68,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Say how many workers `-n auto` starts."""
-    return min(os.cpu_count() or 1, _MOST_WORKERS)
+    """Say how many workers `-n auto` starts: one more than cores, since an eighth of the tests' time is waiting."""
+    return min((os.cpu_count() or 1) + 1, _MOST_WORKERS)
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
