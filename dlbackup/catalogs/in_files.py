@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.origin import Moment, Origin
-from dlbackup.catalogs.contract import Change, Claim, Client, Copy, Encoding, Identity, Locks
+from dlbackup.catalogs.contract import Change, Claim, Client, Copy, Encoding, Identity, Locks, Snapshot
 from dlbackup.errors import DlbackupError, MigratorRuns, StorageError
 from dlbackup.stores.files import rewrite
 from dlbackup.tables.definition import Constraint, Table
@@ -134,6 +134,10 @@ class FileView:
     def since(self, then: Moment, claims: Sequence[Claim]) -> list[Change | None]:
         """Tell nothing of any table."""
         return [None for _ in claims]
+
+    def shows_what(self, earlier: Snapshot) -> bool:
+        """Prove nothing."""
+        return False
 
 
 class FileTerms:

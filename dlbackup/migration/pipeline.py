@@ -56,7 +56,7 @@ from dlbackup.migration.route import goes_on, reach, route
 from dlbackup.migration.run import OUTCOMES, Run
 from dlbackup.migration.staged import opens_where_it_is_put, staged
 from dlbackup.migration.steps import Step
-from dlbackup.migration.unchanged import is_as_in
+from dlbackup.migration.unchanged import is_as_in, is_proved
 from dlbackup.migration.under_fence import Attempt, fenced, needs_person
 from dlbackup.records import encode
 from dlbackup.runtime.progress import Event, OnEvent
@@ -211,10 +211,32 @@ class _Pipeline:
                 elif self.options.rehearsal:
                     with self.run.stage("rehearsal"):
                         rehearse(self._passage(), self.catalog.address, backup)
-                failure = self._fenced(session, lambda fence, held: self._under_fence(fence, backup, held, copies))
+                proved = self._proved(backup)
+                failure = self._fenced(
+                    session, lambda fence, held: self._under_fence(fence, backup, proved, held, copies)
+                )
         if failure is None and self.step.staged:
             failure = self._exchanged()
         return self._result(failure)
+
+    def _proved(self, backup: VerifiedBackup) -> Snapshot | None:
+        """
+        Prove and refuse while commits go on, which they mostly don't for so short a time; return the view of that.
+
+        None where something has changed already.
+        """
+        with self.catalog.snapshot() as snapshot:
+            if not is_proved(snapshot, backup):
+                return None
+            self._refuse_what_has_come(snapshot)
+            return snapshot
+
+    def _shows_what(self, earlier: Snapshot) -> bool:
+        with self.catalog.snapshot() as snapshot:
+            return snapshot.shows_what(earlier)
+
+    def _refuse_what_has_come(self, snapshot: Snapshot) -> None:
+        self._refuse_obstacles(snapshot, unreadable=False)  # what can't be read, the engine's own opening says too
 
     def _stage(self, backup: VerifiedBackup, copies: ExitStack) -> None:
         """Migrate a copy in a file, for as long as that is needed."""
@@ -374,17 +396,20 @@ class _Pipeline:
         return failure
 
     def _under_fence(
-        self, fence: Fence, backup: VerifiedBackup, held: ExitStack, copies: ExitStack
+        self, fence: Fence, backup: VerifiedBackup, proved: Snapshot | None, held: ExitStack, copies: ExitStack
     ) -> MigrationError | None:
         with self.run.stage("same-state"):
             self._settle_clients(fence.session)  # who came while the backup was made and rehearsed
             fence.hold(strangers(backup))
-            if not is_as_in(self.catalog, backup, self.run.compared):
-                backup = self._back_up()
-                if self.step.staged:
-                    self._stage(backup, copies)
-            with self.catalog.snapshot() as snapshot:  # what can't be read, the engine's own opening says too
-                self._refuse_obstacles(snapshot, unreadable=False)
+            if proved is not None and self._shows_what(proved):
+                self.run.compared(0, 0)
+            else:
+                if not is_as_in(self.catalog, backup, self.run.compared):
+                    backup = self._back_up()
+                    if self.step.staged:
+                        self._stage(backup, copies)
+                with self.catalog.snapshot() as snapshot:
+                    self._refuse_what_has_come(snapshot)
         passage = self._passage()
         self.log = self._new_log(passage, backup)
         return self._attempt(fence, passage, backup, held).make(attach=True)

@@ -101,7 +101,7 @@ class PostgresCatalog:
                 if share and one(self.session, _MAY_EXPORT)[0]:  # before the first savepoint
                     exported = Exported(self.address, one(self.session, "select pg_export_snapshot()")[0])
                 snapshot = PostgresSnapshot.begin(self.session, self.schema, exported)
-                on_standby = snapshot.on_standby
+                on_standby = snapshot.view.on_standby
                 yield snapshot
         except Unreachable as exc:
             if not on_standby:

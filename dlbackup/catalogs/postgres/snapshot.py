@@ -14,14 +14,21 @@ from dataclasses import dataclass
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Source
 from dlbackup.backupfile.origin import Moment, Origin
-from dlbackup.catalogs.contract import Change, Claim, Head, Pages
+from dlbackup.catalogs.contract import Change, Claim, Head, Pages, Snapshot
 from dlbackup.catalogs.postgres.answers import PostgresAnswers, answering
 from dlbackup.catalogs.postgres.bulk.copy_out import Copies, copy_query
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available, refuse_shared
 from dlbackup.catalogs.postgres.rights import missing_rights, schema_rights
 from dlbackup.catalogs.postgres.sessions import AS_STORED, LOCAL_SETTINGS, Session, connect, one, translated
-from dlbackup.catalogs.postgres.unchanged import changes_since, moment_of, origins_of
+from dlbackup.catalogs.postgres.unchanged import (
+    View,
+    changes_since,
+    moment_of,
+    nothing_committed,
+    origins_of,
+    view_of,
+)
 from dlbackup.errors import CannotMigrate, CatalogError, DlbackupError, MovedOn, TooManyLocks, Unsupported, listed
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
@@ -34,7 +41,7 @@ _NEW_TABLES = 10
 """At most so many more are there after a migration."""
 _ABOUT = """
 select current_database(), current_setting('server_version'), getdatabaseencoding()::text,
-       current_setting('client_encoding'), pg_is_in_recovery()
+       current_setting('client_encoding')
 """
 _NO_IDENTITY = """
 select c.relname::text, p.pubname::text
@@ -61,14 +68,14 @@ class PostgresSnapshot:
     source: Source
     head: Head
     definitions: Definitions
+    view: View
     exported: "Exported | None" = None
-    on_standby: bool = False
 
     @classmethod
     def begin(cls, session: Session, schema: str, exported: "Exported | None" = None) -> "PostgresSnapshot":
         """Take the snapshot by reading head and definitions; `exported` says where others may join it."""
         session.execute("SAVEPOINT dlbackup")
-        database, version, encoding, ours, on_standby = one(session, _ABOUT)
+        database, version, encoding, ours = one(session, _ABOUT)
         if ours not in ("UTF8", AS_STORED):
             raise CatalogError(
                 f"a proxy has set client_encoding to {ours}, so that texts would not be read as engines read them",
@@ -78,6 +85,7 @@ class PostgresSnapshot:
         definitions = read_definitions(session, schema)
         _refuse_what_is_no_utf8(encoding, database, schema, definitions)
         head = read_head(session, schema, definitions)
+        view = view_of(session)
         session.execute("ROLLBACK TO SAVEPOINT dlbackup")
         return cls(
             session=session,
@@ -92,8 +100,8 @@ class PostgresSnapshot:
             ),
             head=head,
             definitions=definitions,
+            view=view,
             exported=exported,
-            on_standby=on_standby,
         )
 
     @property
@@ -226,6 +234,10 @@ class PostgresSnapshot:
         present = origins_of(self.session, tuple(named.values()), oids, self.definitions.filenodes)
         return changes_since(self.session, self.schema, present, then, claims)
 
+    def shows_what(self, earlier: Snapshot) -> bool:
+        """Tell whether it is proved that nothing was committed since; see `unchanged`."""
+        return isinstance(earlier, PostgresSnapshot) and nothing_committed(self.session, earlier.view, self.view)
+
     def joinable(self, tables: Sequence[Table]) -> "SharedSnapshot | None":
         """Return what another session needs to read these tables; None where the snapshot was not exported."""
         if self.exported is None:
@@ -336,6 +348,7 @@ class SharedSnapshot:
                     source=self.source,
                     head=self.head,
                     definitions=self.definitions,
+                    view=view_of(session),
                     exported=self.exported,
                 )
         finally:

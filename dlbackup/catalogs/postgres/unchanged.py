@@ -46,6 +46,23 @@ from pg_class c
 where c.oid = any(%s::oid[]) and c.relam = (select oid from pg_am where amname = 'heap')
 """
 """What the columns of tables are, and were; only a heap keeps rows in the way that the proof goes by."""
+_VIEW = """
+select pg_current_snapshot()::text as transactions, pg_postmaster_start_time()::text as started,
+       pg_is_in_recovery() as on_standby
+"""
+_COMMITTED_SINCE = """
+with earlier as (select %(earlier)s::pg_snapshot as view),
+later as (select transaction::text::xid8 as id
+          from earlier, generate_series(pg_snapshot_xmax(view)::text::bigint,
+                                        pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as transaction
+          limit %(most)s + 1),
+open_then as (select pg_snapshot_xip(view) as id from earlier)
+select (select count(*) > %(most)s from later)
+       or exists (select from (table later union all table open_then) as ended
+                  where coalesce(pg_xact_status(id), '') not in ('aborted', 'in progress'))
+"""
+_MOST_TRANSACTIONS = 10_000
+"""Of so many it is asked how they ended."""
 _FURTHEST = 1 << 30
 """So many transactions later, ages of 32 bits are not relied on any more, which they could be for twice as many."""
 _AT_ONCE = 100
@@ -64,6 +81,43 @@ class _Now(NamedTuple):
     database: int
     oldest: int
     newest: int
+
+
+class View(NamedTuple):
+    """
+    What a snapshot sees: everything that was committed before `transactions`, which are as PostgreSQL writes them.
+
+    Args:
+        started: when the server was.
+    """
+
+    transactions: str
+    started: str
+    on_standby: bool
+
+
+def view_of(session: Session) -> View:
+    """Return what the session's snapshot sees."""
+    (view,) = named(session, View, _VIEW)
+    return view
+
+
+def nothing_committed(session: Session, earlier: View, present: View) -> bool:
+    """
+    Tell whether no transaction of the server was committed between an earlier view and the session's present one.
+
+    Then no table can be another one, nor any row in it: VACUUM, which has no part in that, changes none that is seen.
+    Told from how each ended that was open then or began since.
+    """
+    if present.on_standby or present.started != earlier.started:
+        return False
+    try:
+        asked = {"earlier": earlier.transactions, "most": _MOST_TRANSACTIONS}
+        ((committed,),) = session.execute(_COMMITTED_SINCE.encode(), asked).fetchall()
+    except psycopg.errors.InvalidParameterValue:  # a number of the future: the server is at an earlier moment
+        session.execute("ROLLBACK TO SAVEPOINT dlbackup")
+        return False
+    return not committed
 
 
 def moment_of(session: Session) -> Moment | None:

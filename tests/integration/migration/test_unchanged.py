@@ -3,14 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from support.comparison import execute, text_of
 from support.faults.faults import state
 from support.lakes.divided import ROWS, STATISTICS, many
 from support.lakes.lakes import Lake
+from support.servers.postgres import Server
 
 import dlbackup
 from dlbackup import Migration, RolledBack
+from dlbackup.backupfile.backup import VerifiedBackup
+from dlbackup.catalogs.contract import Snapshot
+from dlbackup.migration import pipeline
+from dlbackup.migration.unchanged import is_proved
 from dlbackup.runtime.progress import Event
 
 _READ = ("same-state", "post-check")
@@ -64,6 +70,52 @@ def test_a_change_after_the_dump_is_dumped_again_from_what_is_there(large: str, 
     assert [stage.stage for stage in done.stages].count("dump") == 2
     assert ROWS <= (_rows_read(done)["same-state"] or 0) < 2 * ROWS
     assert b"'changed'" in text_of(Path(str(done.backup)))
+
+
+@pytest.fixture
+def once_proved(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+    """Return a list of what happens between the proof before the fence and the fence."""
+    happens: list[Callable[[], object]] = []
+
+    def proved(snapshot: Snapshot, backup: VerifiedBackup) -> bool:
+        is_so = is_proved(snapshot, backup)
+        for each in happens:
+            each()
+        return is_so
+
+    monkeypatch.setattr(pipeline, "is_proved", proved)
+    return happens
+
+
+def test_under_the_fence_no_row_is_counted_again(
+    large: str,
+    server: Server,
+    tmp_path: Path,
+    once_proved: list[Callable[[], object]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was proved before the fence stands, where whatever ran on the server was rolled back or has not ended."""
+    with psycopg.connect(server.url) as rolled_back, psycopg.connect(server.url) as still_open:
+        for session in (rolled_back, still_open):
+            session.execute("create temporary table of_my_own as select 1")
+        once_proved.append(rolled_back.rollback)
+        monkeypatch.setattr(pipeline, "is_as_in", lambda *_: pytest.fail("asked of the rows"))
+        done = _migrate(large, tmp_path)
+
+    assert (done.outcome, _rows_read(done)["same-state"]) == ("migrated", 0)
+
+
+@pytest.mark.parametrize("change", [f"delete from {STATISTICS} where data_file_id = 1000001", "vacuum analyze"])
+def test_a_commit_between_proof_and_fence_is_seen(
+    large: str, tmp_path: Path, once_proved: list[Callable[[], object]], change: str
+) -> None:
+    """Rows are asked about then, and where they have changed the backup that counts is one without them."""
+    once_proved.append(lambda: execute(large, change))
+    done = _migrate(large, tmp_path)
+
+    has_changed = change.startswith("delete")
+    assert [stage.stage for stage in done.stages].count("dump") == 1 + has_changed
+    assert (b"1000001" in text_of(Path(str(done.backup)))) is not has_changed
 
 
 @pytest.mark.parametrize("what", ["update", "delete", "insert", "swap"])

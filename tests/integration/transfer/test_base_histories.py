@@ -7,7 +7,9 @@ and two backups are made: with the base and without. DLBACKUP_HISTORIES and `--s
 
 import os
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,13 +18,15 @@ import pytest
 from support.comparison import execute
 from support.lakes.divided import ROWS, STATISTICS, many, same_bytes
 
-from dlbackup import Backup, RestoreOptions, dump, restore
+from dlbackup import RestoreOptions, dump, restore
 from dlbackup.addresses.address import parse_address
+from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.catalogs.contract import Claim
+from dlbackup.catalogs.contract import Claim, Pages, Snapshot
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.catalogs.reading import contents
 from dlbackup.stores.folder import local
+from dlbackup.tables.digest import summed
 
 
 @dataclass
@@ -170,20 +174,21 @@ def _in_flight(world: World, session: psycopg.Connection) -> None:
 def test_random_histories(divided: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Of a base, a plain dump's bytes come out; what is said to be unchanged is, by all its rows."""
     choose = random.Random(request.config.option.seed)
-    unchanged = reused = 0
+    said: Counter[str] = Counter()
     for number in range(HISTORIES):
-        base, said = _history(World(divided, choose, tmp_path), number)
-        unchanged, reused = unchanged + said, reused + base.reused_rows
-    assert unchanged
-    assert reused
+        said += _history(World(divided, choose, tmp_path), number)
+    assert set(said) == {"rows of the base", "tables", "pieces", "everything"}
 
 
-def _history(world: World, number: int) -> tuple[Backup, int]:
+def _history(world: World, number: int) -> Counter[str]:
+    """Let things happen; return how much was said to be unchanged, and was."""
     choose, folder = world.choose, world.folder
     with psycopg.connect(world.url) as flying:
         if is_flying := choose.random() < 0.4:
             _in_flight(world, flying)
         base = dump(world.url, folder / f"base-{number}.zst", jobs=1)
+        with _snapshot(world.url) as earlier:
+            rows = contents(earlier)
         if is_flying:
             choose.choice([flying.commit, flying.rollback])()
     names = choose.choices(list(HAPPENINGS), k=choose.choice([0, 1, 1, 2, 3, 5]))
@@ -194,29 +199,53 @@ def _history(world: World, number: int) -> tuple[Backup, int]:
     plain = dump(world.url, folder / f"plain-{number}.zst", jobs=1)
     assert taken.base == base.path
     assert same_bytes(taken, plain), names
-    said = _said_to_be_unchanged(world.url, base)
+    said = Counter({"rows of the base": taken.reused_rows})
+    with _snapshot(world.url) as now, BackupReader(local(base.path)) as reader:
+        said["tables"] = _tables_said_to_be_unchanged(now, reader.manifest)
+        said["pieces"] = _pieces_said_to_be_unchanged(now, reader.manifest)
+        if now.shows_what(earlier):
+            said["everything"] = 1
+            assert (now.tables, contents(now)) == (earlier.tables, rows), names
     for backup in (base, taken, plain):
         Path(backup.path).unlink()
-    return taken, said
+    return said
 
 
-def _said_to_be_unchanged(url: str, base: Backup) -> int:
-    """Hold what is said of whole tables against all their rows; return how many are said to be unchanged."""
-    with BackupReader(local(base.path)) as reader:
-        manifest = reader.manifest
-    moment = manifest.header.moment
-    assert moment is not None
-    then = {entry.table.name: entry for entry in manifest.tables}
+@contextmanager
+def _snapshot(url: str) -> Iterator[Snapshot]:
     with open_catalog(parse_address(url)) as catalog, catalog.snapshot() as snapshot:
-        tables = [table for table in snapshot.tables if table.name in then and then[table.name].origin]
-        claims = [
-            Claim(table=table, origin=origin, rows=then[table.name].rows)
-            for table in tables
-            if (origin := then[table.name].origin)
-        ]
-        said = snapshot.since(moment, claims)
-        rows = contents(snapshot)
+        yield snapshot
+
+
+def _tables_said_to_be_unchanged(snapshot: Snapshot, manifest: Manifest) -> int:
+    """Hold what is said of whole tables against all their rows; return how many are said to be unchanged."""
+    then = {entry.table.name: entry for entry in manifest.tables}
+    assert manifest.header.moment is not None
+    tables = [table for table in snapshot.tables if table.name in then and then[table.name].origin]
+    claims = [
+        Claim(table=table, origin=origin, rows=then[table.name].rows)
+        for table in tables
+        if (origin := then[table.name].origin)
+    ]
+    said = snapshot.since(manifest.header.moment, claims)
+    rows = contents(snapshot)
     unchanged = [table for table, change in zip(tables, said, strict=True) if change is not None and not change]
     for table in unchanged:
         assert rows[table.name] == then[table.name].content, table.name
+    return len(unchanged)
+
+
+def _pieces_said_to_be_unchanged(snapshot: Snapshot, manifest: Manifest) -> int:
+    """The same for the pieces of the table that was divided, each against the rows on its pages."""
+    assert manifest.header.moment is not None
+    (entry,) = (entry for entry in manifest.tables if entry.table.name == STATISTICS)
+    (table,) = (table for table in snapshot.tables if table.name == STATISTICS)
+    assert entry.origin is not None
+    size = entry.origin.stretch_pages
+    stretches = {Pages(n * size, (n + 1) * size): it for n, it in enumerate(entry.origin.stretches)}
+    claims = [Claim(table=table, origin=entry.origin, rows=it.rows, pages=pages) for pages, it in stretches.items()]
+    said = snapshot.since(manifest.header.moment, claims)
+    unchanged = [pages for pages, change in zip(stretches, said, strict=True) if change is not None and not change]
+    for pages in unchanged if table.columns == entry.table.columns else ():
+        assert summed(snapshot.rows(table, pages)) == stretches[pages].content, pages
     return len(unchanged)
