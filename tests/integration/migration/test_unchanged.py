@@ -12,7 +12,7 @@ from support.lakes.lakes import Lake
 from support.servers.postgres import Server
 
 import dlbackup
-from dlbackup import Migration, RolledBack
+from dlbackup import Migration, NeedsPerson, RolledBack
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.catalogs.contract import Snapshot
 from dlbackup.migration import pipeline
@@ -133,4 +133,22 @@ def test_a_row_changed_beside_the_engine_is_found(large: str, tmp_path: Path, wh
     with pytest.raises(RolledBack):
         _migrate(large, tmp_path, "mend", lambda: execute(large, change))
 
+    assert state(large) == before
+
+
+def test_a_row_changed_by_a_trigger_is_found(large: str, tmp_path: Path) -> None:
+    """A trigger that somebody makes as the engine begins, so that the engine changes a row, is named: it is theirs."""
+    before = state(large)
+    change = f"update public.{STATISTICS} set max_value = 'x' where data_file_id = 1000001"
+    made = (
+        f"create function meddle() returns trigger language plpgsql as $$ begin {change}; return null; end $$",
+        "create trigger meddles after update on ducklake_metadata execute function meddle()",
+    )
+
+    with pytest.raises(NeedsPerson, match=f"{STATISTICS} has other rows than before.*trigger meddles") as raised:
+        _migrate(large, tmp_path, "attach", lambda: execute(large, *made))
+
+    assert isinstance(raised.value.result, Migration)
+    execute(large, "drop trigger meddles on ducklake_metadata")
+    dlbackup.restore(str(raised.value.result.backup), large, dlbackup.RestoreOptions(replace=True, drop_replaced=True))
     assert state(large) == before
