@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dlbackup.addresses.address import Address, Kind
 from dlbackup.catalogs.contract import Access, Catalog, Remake, Rewrite
+from dlbackup.catalogs.served import Served
 from dlbackup.errors import UsageError
 from dlbackup.tables.types import Dialect
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from dlbackup.catalogs.duckdb.catalog import FileCatalog
     from dlbackup.catalogs.mysql.catalog import MysqlCatalog
     from dlbackup.catalogs.postgres.catalog import PostgresCatalog
+    from dlbackup.catalogs.postgres.served import ServedCatalog
     from dlbackup.catalogs.quack.catalog import QuackCatalog
     from dlbackup.catalogs.sqlite.catalog import SqliteCatalog
 
@@ -33,6 +35,12 @@ class _Backend(Protocol):
     ) -> AbstractContextManager[Catalog]: ...
 
 
+class _Server(Protocol):
+    """The class of a server's catalogs as they are migrated where they are."""
+
+    def open(self, address: Address, schema: str | None = None, /) -> AbstractContextManager[Served]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loaders:
     """
@@ -40,6 +48,7 @@ class _Loaders:
 
     Args:
         dialect: in whose words backups of it are.
+        served: its catalogs as they are migrated beside clients; None where they are in a file, or read only.
         remaking: holds a catalog and its copy, which an engine migrates; None where engines migrate it where it is.
         read_only: what to raise at an address where nothing can be written.
     """
@@ -47,6 +56,7 @@ class _Loaders:
     backend: Callable[[], _Backend]
     rewrite: Callable[[], Rewrite]
     dialect: Dialect
+    served: Callable[[], _Server] | None = None
     remaking: Callable[[], _Remaking] | None = None
     read_only: Callable[[Address], UsageError] | None = None
 
@@ -55,6 +65,12 @@ def _postgres() -> "type[PostgresCatalog]":
     from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 
     return PostgresCatalog
+
+
+def _served() -> "type[ServedCatalog]":
+    from dlbackup.catalogs.postgres.served import ServedCatalog
+
+    return ServedCatalog
 
 
 def _copy_text() -> Rewrite:
@@ -124,7 +140,7 @@ def _csv_rows() -> Rewrite:
 
 
 _BACKENDS: dict[Kind, _Loaders] = {
-    "postgres": _Loaders(backend=_postgres, rewrite=_copy_text, dialect="postgres"),
+    "postgres": _Loaders(backend=_postgres, rewrite=_copy_text, dialect="postgres", served=_served),
     "duckdb": _Loaders(backend=_duckdb, rewrite=_csv_rows, dialect="duckdb", remaking=_remaking),
     "sqlite": _Loaders(backend=_sqlite, rewrite=_values, dialect="sqlite", remaking=_remaking_in_place),
     "quack": _Loaders(backend=_quack, rewrite=_csv_rows, dialect="duckdb", read_only=_read_only),
@@ -205,7 +221,7 @@ def refuse_to_freeze(address: Address) -> None:
 
 def is_in_file(address: Address) -> bool:
     """Tell whether there is no server, so that a copy of a catalog is a file beside."""
-    return address.kind != "postgres"
+    return _BACKENDS[address.kind].served is None
 
 
 def remaking(address: Address, schema: str, access: Access) -> AbstractContextManager[Remake]:
@@ -221,14 +237,20 @@ def remaking(address: Address, schema: str, access: Access) -> AbstractContextMa
     return opening()(address, schema, access)
 
 
-def open_postgres(address: Address, schema: str | None = None) -> AbstractContextManager["PostgresCatalog"]:
+def open_served(address: Address, schema: str | None = None) -> AbstractContextManager[Served]:
     """
-    Open a catalog for what only PostgreSQL's can do: be migrated beside clients, and bar them. Raises as above.
+    Open a catalog on a server for what only those can do: be migrated beside clients, and bar them. Raises as above.
 
     Raises:
         UsageError: it is another kind of catalog.
     """
     refuse_read_only(address)
-    if is_in_file(address):
+    opening = _BACKENDS[address.kind].served
+    if opening is None:
         raise UsageError(f"{address} is {_KINDS[address.kind]}, which nobody has open while it is migrated: no bars")
-    return _postgres().open(address, schema)
+    return opening().open(address, schema)
+
+
+def open_postgres(address: Address, schema: str | None = None) -> AbstractContextManager["ServedCatalog"]:
+    """Open a catalog as `open_served` does, for what that doesn't promise yet."""
+    return _served().open(address, schema)

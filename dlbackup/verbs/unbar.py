@@ -5,8 +5,7 @@ Take away the constraints that `migrate --bar-stale-clients` left.
 from dataclasses import dataclass
 
 from dlbackup.addresses.address import parse_address
-from dlbackup.catalogs.open import open_postgres
-from dlbackup.catalogs.postgres.clients.bars import remove_bars
+from dlbackup.catalogs.open import open_served
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +23,5 @@ def unbar(address: str, *, metadata_schema: str | None = None) -> Unbarred:
         CatalogError: the catalog can't be reached or altered.
         Locked: somebody holds its tables.
     """
-    from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, translated
-
-    where = parse_address(address)
-    with (
-        open_postgres(where, metadata_schema) as catalog,
-        translated(where, "taking the bars away"),
-        catalog.session.transaction(),
-    ):
-        catalog.session.execute(LOCAL_SETTINGS.encode())
-        return Unbarred(remove_bars(catalog.session, catalog.schema))
+    with open_served(parse_address(address), metadata_schema) as catalog:
+        return Unbarred(catalog.remove_bars())

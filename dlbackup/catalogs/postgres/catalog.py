@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import Self
 
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.contract import Access, Client, Copy, Existing, Locks, Mending, Replacement, Terms
@@ -46,9 +47,7 @@ class PostgresCatalog:
 
     @classmethod
     @contextmanager
-    def open(
-        cls, address: Address, schema: str | None = None, access: Access | None = None
-    ) -> Iterator["PostgresCatalog"]:
+    def open(cls, address: Address, schema: str | None = None, access: Access | None = None) -> Iterator[Self]:
         """
         Connect and find the catalog; `schema` names it where the database holds several.
 
@@ -69,7 +68,7 @@ class PostgresCatalog:
     @contextmanager
     def open_for_restore(
         cls, address: Address, wanted: str | None, own: str, access: Access | None = None, *, replace: bool
-    ) -> Iterator["PostgresCatalog"]:
+    ) -> Iterator[Self]:
         """Connect and choose the schema that a backup goes into; see `catalogs.open.open_for_restore`."""
         session = connect(address)
         try:
