@@ -580,6 +580,20 @@ class Catalog(Protocol):
         """Return what restoring so many tables in one transaction needs, and what there is."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """
+    Where a new lake is to be made.
+
+    Args:
+        schema: of its catalog; None in a file.
+        taken: somebody has made one there.
+    """
+
+    schema: str | None
+    taken: bool = False
+
+
 class Remake(Protocol):
     """
     A catalog that is held, so that nobody else uses it, and a copy for an engine to migrate, which nobody else knows.

@@ -1,12 +1,12 @@
 """Which backend an address means; a backend and its driver are imported when an address asks for them."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from dlbackup.addresses.address import Address, Kind
-from dlbackup.catalogs.contract import Access, Catalog, Remake, Rewrite
+from dlbackup.catalogs.contract import Access, Catalog, Remake, Rewrite, Site
 from dlbackup.catalogs.served import Served
 from dlbackup.errors import UsageError
 from dlbackup.tables.types import Dialect
@@ -39,6 +39,8 @@ class _Server(Protocol):
     """The class of a server's catalogs as they are migrated where they are."""
 
     def open(self, address: Address, schema: str | None = None, /) -> AbstractContextManager[Served]: ...
+
+    def making_lake(self, address: Address, wanted: str | None, /) -> AbstractContextManager[Site]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,6 +224,21 @@ def refuse_to_freeze(address: Address) -> None:
 def is_in_file(address: Address) -> bool:
     """Tell whether there is no server, so that a copy of a catalog is a file beside."""
     return _BACKENDS[address.kind].served is None
+
+
+def making_lake(address: Address, wanted: str | None) -> AbstractContextManager[Site]:
+    """
+    Be the one who makes a lake at an address, in the block, where several programs may be about to.
+
+    Args:
+        wanted: the schema that the user named.
+
+    Raises:
+        MigratorRuns: somebody else is at it.
+        NotEmpty: tables of a catalog are left there, which is none any more.
+    """
+    opening = _BACKENDS[address.kind].served
+    return nullcontext(Site(schema=wanted)) if opening is None else opening().making_lake(address, wanted)
 
 
 def remaking(address: Address, schema: str, access: Access) -> AbstractContextManager[Remake]:

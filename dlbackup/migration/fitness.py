@@ -20,7 +20,7 @@ from dlbackup.migration.steps import next_step
 from dlbackup.runtime.progress import Event, OnEvent
 
 if TYPE_CHECKING:
-    from dlbackup.catalogs.postgres.sessions import Session
+    from dlbackup.catalogs.served import Served
     from dlbackup.engine.engine import Engine
     from dlbackup.engine.statements import Option
 
@@ -113,51 +113,30 @@ def _look_at_file(wish: Wish) -> Found:
 
 
 def _look_at_server(wish: Wish) -> Found:
-    from dlbackup.catalogs.open import open_postgres
-    from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, translated
+    from dlbackup.catalogs.open import open_served
     from dlbackup.migration.journal import folder_of
     from dlbackup.migration.leftovers import left_behind
-    from dlbackup.tables.quoting import qualified
 
-    with open_postgres(wish.address, wish.schema) as catalog, translated(wish.address, "reading the catalog's version"):
-        _wait_for_migrator(wish, catalog.session, catalog.schema)
-        metadata = qualified(catalog.schema, "ducklake_metadata")
-        query = (
-            f"select key, value from {metadata} m where key in ('version', 'data_path')"
-            " and to_jsonb(m) ->> 'scope' is null order by 1, 2"
-        )
-        with catalog.session.transaction():
-            catalog.session.execute(LOCAL_SETTINGS.encode())
-            rows = catalog.session.execute(query.encode()).fetchall()
-        versions = tuple(value for key, value in rows if key == "version")
-        paths = tuple(value for key, value in rows if key == "data_path")
+    with open_served(wish.address, wish.schema) as catalog, catalog.doing("reading the catalog's version"):
+        _wait_for_migrator(wish, catalog)
+        said = catalog.declared()
         folder = folder_of(wish.migration.backup_dir if wish.migration else os.devnull)
         left = left_behind(catalog.mark, folder)
-        return Found(catalog.schema, versions, paths, left is not None and versions != (left.from_version,))
+        cut_off = left is not None and said.versions != (left.from_version,)
+        return Found(catalog.schema, said.versions, said.data_paths, cut_off)
 
 
-def _wait_for_migrator(wish: Wish, session: "Session", schema: str) -> None:
+def _wait_for_migrator(wish: Wish, catalog: "Served") -> None:
     """
-    Return when nobody holds the advisory lock of those who migrate or restore the catalog; takes no lock itself.
+    Return when nobody migrates or restores the catalog.
 
     Who attached in between would be in the migration's way, or go on with a stale view after it.
 
     Raises:
         MigratorRuns: the time is up.
     """
-    from dlbackup.catalogs.postgres.clients.advisory_lock import lock_key
-    from dlbackup.catalogs.postgres.sessions import one
-
-    key = lock_key(schema)
-    held = """
-        select exists (
-            select from pg_locks
-            where locktype = 'advisory' and classid = %s and objid = %s and objsubid = 1
-              and database = (select oid from pg_database where datname = current_database())
-        )
-    """
     waited = 0.0
-    while one(session, held, key >> 32, key & 0xFFFFFFFF)[0]:
+    while catalog.somebody_works():
         if not waited:
             wish.on_event(
                 Event(stage="wait", message="somebody migrates or restores the catalog; waiting for the end of it")
@@ -165,7 +144,7 @@ def _wait_for_migrator(wish: Wish, session: "Session", schema: str) -> None:
         waited += POLL_S
         if time.monotonic() > wish.until:
             raise MigratorRuns(
-                f"another migration or restore of the catalog in schema {schema} is still running",
+                f"another migration or restore of the catalog in schema {catalog.schema} is still running",
                 "give wait_s more seconds, or try again later",
             )
         time.sleep(POLL_S)

@@ -11,23 +11,20 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from dlbackup.addresses.address import parse_address
-from dlbackup.catalogs.open import refuse_read_only
+from dlbackup.catalogs.open import is_in_file, making_lake, refuse_read_only
 from dlbackup.errors import (
     DlbackupError,
     EngineError,
     Interrupted,
     MigrationError,
     MigratorRuns,
-    NotALake,
-    NotEmpty,
     UsageError,
-    counted,
 )
 from dlbackup.lake.spec import in_order, opened_by
 from dlbackup.migration.fitness import POLL_S, Found, Wish, look, needs_migration
@@ -44,8 +41,6 @@ if TYPE_CHECKING:
 
 
 Allowed = Literal["never", "backup-first"]
-_PUBLIC = "public"
-"""Where DuckLake makes a catalog on PostgreSQL unless told otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,28 +241,10 @@ def _created(connection: "DuckDBPyConnection", wish: Wish, engine: "Engine") -> 
     Raises:
         MigratorRuns: somebody else is at it.
     """
-    from dlbackup.catalogs.postgres.clients.advisory_lock import only_migrator
-    from dlbackup.catalogs.postgres.introspection import read_definitions
-    from dlbackup.catalogs.postgres.schemas import find_schema
-    from dlbackup.catalogs.postgres.sessions import connect, translated
-
-    versions = (str(wish.options.get("DUCKLAKE_VERSION", engine.spec_version)),)
-    if wish.address.kind != "postgres":
-        made = Found(wish.schema, versions)
-        return _open(connection, wish, engine, made, create=True), made
-    if "DATA_PATH" not in wish.options:
+    if "DATA_PATH" not in wish.options and not is_in_file(wish.address):
         raise UsageError("a new lake needs DATA_PATH", "say where its data files are to be")
-    made = Found(wish.schema or _PUBLIC, versions)
-    doing = translated(wish.address, "making a lake")
-    with closing(connect(wish.address)) as session, doing, only_migrator(session, wish.address, str(made.schema)):
-        try:
-            find_schema(session, wish.schema)
-        except NotALake:
-            if remains := read_definitions(session, str(made.schema)).tables:
-                raise NotEmpty(
-                    f"schema {made.schema} holds no catalog, but {counted(len(remains), 'table')} of one:"
-                    f" {remains[0].name}, ...",
-                    "restore a backup, or make the lake in another schema",
-                ) from None
-            return _open(connection, wish, engine, made, create=True), made
-    return None
+    with making_lake(wish.address, wish.schema) as site:
+        if site.taken:
+            return None
+        made = Found(site.schema, (str(wish.options.get("DUCKLAKE_VERSION", engine.spec_version)),))
+        return _open(connection, wish, engine, made, create=True), made

@@ -1,12 +1,46 @@
 """A catalog on PostgreSQL as it is migrated where it is: see `catalogs.served`."""
 
+from contextlib import AbstractContextManager
+
+from dlbackup.addresses.address import Address
+from dlbackup.catalogs.contract import Site
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
+from dlbackup.catalogs.postgres.clients.advisory_lock import is_held
 from dlbackup.catalogs.postgres.clients.bars import remove_bars
+from dlbackup.catalogs.postgres.new_lake import making_lake
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS
+from dlbackup.catalogs.served import Declared
+from dlbackup.tables.quoting import qualified
+
+_DECLARED = """
+select key, value from {metadata} m
+where key in ('version', 'data_path') and to_jsonb(m) ->> 'scope' is null
+order by 1, 2
+"""
 
 
 class ServedCatalog(PostgresCatalog):
     """An open catalog, with what a migration beside clients needs of it."""
+
+    @staticmethod
+    def making_lake(address: Address, wanted: str | None) -> AbstractContextManager[Site]:
+        """Be the one who makes a lake, in the block."""
+        return making_lake(address, wanted)
+
+    def declared(self) -> Declared:
+        """Read ducklake_metadata, and nothing else."""
+        with self.session.transaction():
+            self.session.execute(LOCAL_SETTINGS.encode())
+            query = _DECLARED.format(metadata=qualified(self.schema, "ducklake_metadata"))
+            rows = self.session.execute(query.encode()).fetchall()
+        return Declared(
+            versions=tuple(value for key, value in rows if key == "version"),
+            data_paths=tuple(value for key, value in rows if key == "data_path"),
+        )
+
+    def somebody_works(self) -> bool:
+        """Tell whether somebody holds the catalog's advisory lock."""
+        return is_held(self.session, self.schema)
 
     def remove_bars(self) -> tuple[str, ...]:
         """Take the bars away in one transaction; return the names of the constraints."""

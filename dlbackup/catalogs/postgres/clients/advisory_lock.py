@@ -102,6 +102,19 @@ def _holders(session: Session, key: int) -> tuple[Client, ...]:
     return tuple(map(client_of, rows))
 
 
+def is_held(session: Session, schema: str) -> bool:
+    """Tell whether anybody holds a catalog's lock, which is not taken for that."""
+    key = lock_key(schema)
+    held = """
+        select exists (
+            select from pg_locks
+            where locktype = 'advisory' and classid = %s and objid = %s and objsubid = 1
+              and database = (select oid from pg_database where datname = current_database())
+        )
+    """
+    return bool(one(session, held, key >> 32, key & 0xFFFFFFFF)[0])
+
+
 def lock_key(schema: str) -> int:
     """Return the advisory lock key of a schema; advisory locks are per database already."""
     return (_LOCK_CLASS << 32) | xxhash.xxh32_intdigest(schema.encode())
