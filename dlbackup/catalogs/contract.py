@@ -594,6 +594,28 @@ class Site:
     taken: bool = False
 
 
+class Trial(Protocol):
+    """A scratch place beside a catalog, which nobody else knows, for a backup to be restored into and tried."""
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is restored there."""
+
+    def blamed(self, version: str) -> AbstractContextManager[None]:
+        """
+        Restore in the block; where tables come to be others by the place's doing, say so: it is no fault of the backup.
+
+        Args:
+            version: of the server that the backup is from.
+
+        Raises:
+            CatalogError: instead of RestoredOtherwise.
+        """
+
+    def filled(self, tables: Sequence[str]) -> None:
+        """Get ready to answer questions about tables that were just loaded."""
+
+
 class Remake(Protocol):
     """
     A catalog that is held, so that nobody else uses it, and a copy for an engine to migrate, which nobody else knows.

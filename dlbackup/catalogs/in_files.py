@@ -17,7 +17,7 @@ from pathlib import Path
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.origin import Moment, Origin
-from dlbackup.catalogs.contract import Change, Claim, Client, Copy, Encoding, Identity, Locks, Snapshot
+from dlbackup.catalogs.contract import Catalog, Change, Claim, Client, Copy, Encoding, Identity, Locks, Snapshot
 from dlbackup.errors import DlbackupError, MigratorRuns, StorageError
 from dlbackup.stores.files import rewrite
 from dlbackup.tables.definition import Constraint, Table
@@ -171,6 +171,20 @@ class FileTerms:
     def missing_collations(self, tables: Sequence[Table]) -> frozenset[str]:
         """Return nothing, as for storage parameters."""
         return frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class FileTrial:
+    """A scratch file; see `contract.Trial`."""
+
+    catalog: Catalog
+
+    def blamed(self, version: str) -> AbstractContextManager[None]:
+        """Do nothing: a file makes the tables that it is told to."""
+        return nullcontext()
+
+    def filled(self, tables: Sequence[str]) -> None:
+        """Do nothing: a file is as good at questions from the start."""
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """Which backend an address means; a backend and its driver are imported when an address asks for them."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from dlbackup.addresses.address import Address, Kind
-from dlbackup.catalogs.contract import Access, Catalog, Remake, Rewrite, Site
+from dlbackup.catalogs.contract import Access, Catalog, Remake, Rewrite, Site, Trial
+from dlbackup.catalogs.in_files import FileTrial, scratch_beside
 from dlbackup.catalogs.served import Served
 from dlbackup.errors import UsageError
 from dlbackup.tables.types import Dialect
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from dlbackup.catalogs.sqlite.catalog import SqliteCatalog
 
 
+_Trying = Callable[[Address, str], AbstractContextManager[Trial]]
 _Remaking = Callable[[Address, str, Access], AbstractContextManager[Remake]]
 
 
@@ -51,6 +53,7 @@ class _Loaders:
     Args:
         dialect: in whose words backups of it are.
         served: its catalogs as they are migrated beside clients; None where they are in a file, or read only.
+        trying: a scratch place beside a catalog; None where that is a file.
         remaking: holds a catalog and its copy, which an engine migrates; None where engines migrate it where it is.
         read_only: what to raise at an address where nothing can be written.
     """
@@ -59,6 +62,7 @@ class _Loaders:
     rewrite: Callable[[], Rewrite]
     dialect: Dialect
     served: Callable[[], _Server] | None = None
+    trying: Callable[[], _Trying] | None = None
     remaking: Callable[[], _Remaking] | None = None
     read_only: Callable[[Address], UsageError] | None = None
 
@@ -73,6 +77,12 @@ def _served() -> "type[ServedCatalog]":
     from dlbackup.catalogs.postgres.served import ServedCatalog
 
     return ServedCatalog
+
+
+def _trying() -> _Trying:
+    from dlbackup.catalogs.postgres.trial import trying
+
+    return trying
 
 
 def _copy_text() -> Rewrite:
@@ -142,7 +152,7 @@ def _csv_rows() -> Rewrite:
 
 
 _BACKENDS: dict[Kind, _Loaders] = {
-    "postgres": _Loaders(backend=_postgres, rewrite=_copy_text, dialect="postgres", served=_served),
+    "postgres": _Loaders(backend=_postgres, rewrite=_copy_text, dialect="postgres", served=_served, trying=_trying),
     "duckdb": _Loaders(backend=_duckdb, rewrite=_csv_rows, dialect="duckdb", remaking=_remaking),
     "sqlite": _Loaders(backend=_sqlite, rewrite=_values, dialect="sqlite", remaking=_remaking_in_place),
     "quack": _Loaders(backend=_quack, rewrite=_csv_rows, dialect="duckdb", read_only=_read_only),
@@ -239,6 +249,30 @@ def making_lake(address: Address, wanted: str | None) -> AbstractContextManager[
     """
     opening = _BACKENDS[address.kind].served
     return nullcontext(Site(schema=wanted)) if opening is None else opening().making_lake(address, wanted)
+
+
+def trying(address: Address, schema: str) -> AbstractContextManager[Trial]:
+    """
+    Give a scratch place beside a catalog, or where one could be, which is gone at the end of the block.
+
+    Args:
+        schema: the catalog's own.
+
+    Raises:
+        UsageError: nothing can be written there.
+    """
+    refuse_read_only(address)
+    opening = _BACKENDS[address.kind].trying
+    return _in_scratch_file(address, schema) if opening is None else opening()(address, schema)
+
+
+@contextmanager
+def _in_scratch_file(address: Address, schema: str) -> Iterator[Trial]:
+    with (
+        scratch_beside(address) as place,
+        open_for_restore(place, None, schema, replace=False) as catalog,
+    ):
+        yield FileTrial(catalog)
 
 
 def remaking(address: Address, schema: str, access: Access) -> AbstractContextManager[Remake]:
