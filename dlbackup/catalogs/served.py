@@ -27,6 +27,10 @@ class Declared:
 class Served(Catalog, Protocol):
     """A catalog on a server, open; closed by the `with` of `open_served`."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its session has not been closed, so that something may be asked in it."""
+
     def declared(self) -> Declared:
         """Read what the catalog says of itself, without its definitions: that is cheap."""
 

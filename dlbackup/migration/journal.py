@@ -15,12 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import psycopg
-
 from dlbackup.catalogs.contract import Identity
-from dlbackup.catalogs.postgres.catalog import PostgresCatalog
-from dlbackup.catalogs.postgres.sessions import translated
-from dlbackup.errors import StorageError
+from dlbackup.catalogs.served import Served
+from dlbackup.errors import DlbackupError, Interrupted, StorageError
 from dlbackup.migration.run import Run
 from dlbackup.records import decode, encode
 from dlbackup.runtime.progress import Event
@@ -122,16 +119,15 @@ def read(path: Path) -> Journal:
 class Log:
     """The journal of one migration, and the mark in the database that points to it."""
 
-    def __init__(self, catalog: PostgresCatalog, path: Path, entry: Journal, run: Run) -> None:
+    def __init__(self, catalog: Served, path: Path, entry: Journal, run: Run) -> None:
         self.catalog, self.path, self.entry, self.run = catalog, path, entry, run
 
     def begin(self) -> None:
         """Say, before the engine may change anything, what is about to happen; raise StorageError if that fails."""
         make_folder(self.path.parent)
         self._write("attaching")
-        catalog = self.catalog
-        with translated(catalog.address, "marking the catalog"):
-            catalog.mark.leave(self.path, self.entry.from_version)
+        with self.catalog.doing("marking the catalog"):
+            self.catalog.mark.leave(self.path, self.entry.from_version)
 
     def note(self, progress: Progress) -> None:
         """Write down a step; what can't be written is a warning, since what was done to the catalog counts."""
@@ -139,13 +135,14 @@ class Log:
             self._write(progress)
         except StorageError as exc:
             self.run.on_event(Event(stage="journal", message=f"{progress}, but {exc.message}", warning=True))
-        if self.entry.done and not self.catalog.session.closed:
+        if self.entry.done and self.catalog.is_open:
             try:
-                self.catalog.mark.take_away()
-            except psycopg.Error as exc:
-                self.run.on_event(
-                    Event(stage="journal", message=f"the mark in the database stays: {exc}", warning=True)
-                )
+                with self.catalog.doing("the mark in the database stays"):
+                    self.catalog.mark.take_away()
+            except Interrupted:
+                raise
+            except DlbackupError as exc:
+                self.run.on_event(Event(stage="journal", message=exc.message, warning=True))
 
     def _write(self, progress: Progress) -> None:
         self.entry = replace(self.entry, progress=progress, time=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")

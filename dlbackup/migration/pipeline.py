@@ -17,11 +17,11 @@ from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.prover import prove_file
 from dlbackup.catalogs.contract import Snapshot
 from dlbackup.catalogs.open import is_in_file, open_catalog, open_postgres
-from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.bars import bars
 from dlbackup.catalogs.postgres.clients.connected import settle_clients
 from dlbackup.catalogs.postgres.clients.fence import Fence
 from dlbackup.catalogs.postgres.schemas import drop_left
+from dlbackup.catalogs.postgres.served import ServedCatalog
 from dlbackup.catalogs.postgres.sessions import Session, backend_pid, connect
 from dlbackup.engine.engine import Engine, probe
 from dlbackup.errors import (
@@ -139,7 +139,7 @@ def _migrate_once(address: Address, options: MigrateOptions, ring: Keyring, on_e
 
 
 def _finish(
-    catalog: PostgresCatalog, engine: Engine, engines: ExitStack, options: MigrateOptions, run: "Run"
+    catalog: ServedCatalog, engine: Engine, engines: ExitStack, options: MigrateOptions, run: "Run"
 ) -> Migration | None:
     """Deal with what a killed migration left; None when the catalog is as it was before."""
     left = leftovers.left_behind(catalog.mark, journal.folder_of(options.backup_dir))
@@ -187,7 +187,7 @@ def _finish(
 class _Pipeline:
     """The first of a migration's steps; that the others aren't refused for a loss is seen before it."""
 
-    catalog: PostgresCatalog
+    catalog: ServedCatalog
     engine: Engine
     steps: tuple[Step, ...]
     options: MigrateOptions

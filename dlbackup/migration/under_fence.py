@@ -11,10 +11,10 @@ from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass
 
 from dlbackup.backupfile.backup import VerifiedBackup, sealed
-from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.connected import end_clients, other_clients
 from dlbackup.catalogs.postgres.clients.fence import Fence, raise_fence
 from dlbackup.catalogs.postgres.clients.guard import Guard, guarded
+from dlbackup.catalogs.postgres.served import ServedCatalog
 from dlbackup.catalogs.postgres.sessions import Session, answers, backend_pid, connect
 from dlbackup.engine.engine import attach_migrating
 from dlbackup.engine.statements import Target
@@ -56,7 +56,7 @@ was restored and read back. What could not be found out counts as no.
 """
 
 
-def needs_person(catalog: PostgresCatalog, run: Run, what: str, why: str) -> NeedsPerson:
+def needs_person(catalog: ServedCatalog, run: Run, what: str, why: str) -> NeedsPerson:
     """Return the error that says what is known and what somebody has to do."""
     looking = shlex.join(["dlbackup", "info", catalog.address.without_secrets(), *in_schema(catalog.schema)])
     return NeedsPerson(
@@ -65,7 +65,7 @@ def needs_person(catalog: PostgresCatalog, run: Run, what: str, why: str) -> Nee
     )
 
 
-def _by_hand(catalog: PostgresCatalog, run: Run) -> str:
+def _by_hand(catalog: ServedCatalog, run: Run) -> str:
     """Say how the verified backup is put back, wherever that is now: another one may lie under its name."""
     backup = sealed(keyed(where_named(str(run.backup)), run.ring), run.seal)
     if backup is None:
@@ -83,7 +83,7 @@ def _by_hand(catalog: PostgresCatalog, run: Run) -> str:
 
 
 def fenced(
-    catalog: PostgresCatalog,
+    catalog: ServedCatalog,
     session: Session,
     lock_timeout_s: float,
     run: Run,
@@ -126,7 +126,7 @@ class Attempt:
         staged: a backup of the migrated catalog, to be put in the place of this one; None: the engine migrates it.
     """
 
-    catalog: PostgresCatalog
+    catalog: ServedCatalog
     fence: Fence
     passage: Passage
     backup: VerifiedBackup
@@ -197,13 +197,13 @@ class Attempt:
         with self.run.stage("post-check"):
             examine(self.passage, self.catalog, self.backup, target, self.run.compared)
 
-    def _give_alike(self, catalog: PostgresCatalog) -> None:
+    def _give_alike(self, catalog: ServedCatalog) -> None:
         for what in catalog.give_alike(entry.table for entry in self.backup.manifest.tables):
             self.run.on_event(Event(stage="mend", message=what, warning=True))
 
-    def _in_fence(self) -> PostgresCatalog:
+    def _in_fence(self) -> ServedCatalog:
         """Return the catalog as the fence's own session has it, which nothing of the fence keeps out."""
-        return PostgresCatalog(self.catalog.address, self.fence.session, self.catalog.schema)
+        return ServedCatalog(self.catalog.address, self.fence.session, self.catalog.schema)
 
     def _release(self) -> None:
         """End the commits that wait, for they were made for the old catalog, and note who else is still connected."""

@@ -27,6 +27,11 @@ class ServedCatalog(PostgresCatalog):
         """Be the one who makes a lake, in the block."""
         return making_lake(address, wanted)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the session has not been closed."""
+        return not self.session.closed
+
     def declared(self) -> Declared:
         """Read ducklake_metadata, and nothing else."""
         with self.session.transaction():
