@@ -300,8 +300,3 @@ def open_served(address: Address, schema: str | None = None) -> AbstractContextM
     if opening is None:
         raise UsageError(f"{address} is {_KINDS[address.kind]}, which nobody has open while it is migrated: no bars")
     return opening().open(address, schema)
-
-
-def open_postgres(address: Address, schema: str | None = None) -> AbstractContextManager["ServedCatalog"]:
-    """Open a catalog as `open_served` does, for what that doesn't promise yet."""
-    return _served().open(address, schema)

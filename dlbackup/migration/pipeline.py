@@ -1,28 +1,21 @@
 """
-The migration of a catalog on PostgreSQL, stage by stage, and its undo; `copied` has that of a catalog in a file.
+The migration of a catalog on a server, stage by stage, and its undo; `copied` has that of a catalog in a file.
 
 Nothing reaches *attach* without a `VerifiedBackup` of exactly the state under the fence. Every end is
 named: migrated, current, refused, unchanged (proved), rolled back (proved), or a person is needed. What a
 killed migration left is finished or undone before anything else is done.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-
-import psycopg
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.prover import prove_file
 from dlbackup.catalogs.contract import Snapshot
-from dlbackup.catalogs.open import is_in_file, open_catalog, open_postgres
-from dlbackup.catalogs.postgres.clients.bars import bars
-from dlbackup.catalogs.postgres.clients.connected import settle_clients
-from dlbackup.catalogs.postgres.clients.fence import Fence
-from dlbackup.catalogs.postgres.schemas import drop_left
-from dlbackup.catalogs.postgres.served import ServedCatalog
-from dlbackup.catalogs.postgres.sessions import Session, backend_pid, connect
+from dlbackup.catalogs.open import is_in_file, open_catalog, open_served
+from dlbackup.catalogs.served import Fence, Served
 from dlbackup.engine.engine import Engine, probe
 from dlbackup.errors import (
     BackupError,
@@ -115,7 +108,7 @@ def _migrate_once(address: Address, options: MigrateOptions, ring: Keyring, on_e
     run = Run(on_event, ring)
     if is_in_file(address):
         return migrate_copy(address, options, run)
-    with open_postgres(address, options.metadata_schema) as catalog, ExitStack() as engines:
+    with open_served(address, options.metadata_schema) as catalog, ExitStack() as engines:
         with run.stage("look"):
             engine = engines.enter_context(probe(options.engine))
             left = leftovers.left_behind(catalog.mark, journal.folder_of(options.backup_dir))
@@ -139,7 +132,7 @@ def _migrate_once(address: Address, options: MigrateOptions, ring: Keyring, on_e
 
 
 def _finish(
-    catalog: ServedCatalog, engine: Engine, engines: ExitStack, options: MigrateOptions, run: "Run"
+    catalog: Served, engine: Engine, engines: ExitStack, options: MigrateOptions, run: "Run"
 ) -> Migration | None:
     """Deal with what a killed migration left; None when the catalog is as it was before."""
     left = leftovers.left_behind(catalog.mark, journal.folder_of(options.backup_dir))
@@ -187,7 +180,7 @@ def _finish(
 class _Pipeline:
     """The first of a migration's steps; that the others aren't refused for a loss is seen before it."""
 
-    catalog: ServedCatalog
+    catalog: Served
     engine: Engine
     steps: tuple[Step, ...]
     options: MigrateOptions
@@ -202,8 +195,8 @@ class _Pipeline:
 
     def migrate(self) -> Migration:
         self._refuse_what_is_unsafe()
-        with self._own_session() as session:
-            self._settle_clients(session)
+        with self.catalog.fence() as fence:
+            self._settle_clients(fence)
             backup = self._back_up(self.options.max_rate)
             with ExitStack() as copies:
                 if self.step.staged:
@@ -212,9 +205,7 @@ class _Pipeline:
                     with self.run.stage("rehearsal"):
                         rehearse(self._passage(), self.catalog.address, backup)
                 proved = self._proved(backup)
-                failure = self._fenced(
-                    session, lambda fence, held: self._under_fence(fence, backup, proved, held, copies)
-                )
+                failure = self._fenced(fence, lambda held: self._under_fence(fence, backup, proved, held, copies))
         if failure is None and self.step.staged:
             failure = self._exchanged()
         return self._result(failure)
@@ -291,9 +282,9 @@ class _Pipeline:
             return self._result(
                 needs_person(self.catalog, self.run, "a migration was cut off before its end", exc.message)
             )
-        with self._own_session() as session:
-            self._settle_clients(session)
-            failure = self._fenced(session, lambda fence, held: self._finish_fenced(fence, passage, backup, held))
+        with self.catalog.fence() as fence:
+            self._settle_clients(fence)
+            failure = self._fenced(fence, lambda held: self._finish_fenced(fence, passage, backup, held))
         return self._result(failure)
 
     def _proved_again(self, path: str) -> VerifiedBackup:
@@ -318,15 +309,8 @@ class _Pipeline:
             )
         return self._attempt(fence, passage, backup, held).make(attach=False)
 
-    def _settle_clients(self, fence_session: Session) -> None:
-        session = self.catalog.session
-        clients = settle_clients(
-            session,
-            self.catalog.schema,
-            frozenset({backend_pid(session), backend_pid(fence_session)}),
-            ignore=self.options.ignore_clients,
-            terminate=self.options.terminate_clients,
-        )
+    def _settle_clients(self, fence: Fence) -> None:
+        clients = fence.settle_clients(ignore=self.options.ignore_clients, terminate=self.options.terminate_clients)
         self.run.stale = () if self.options.terminate_clients else clients
 
     def _refuse_what_is_unsafe(self) -> None:
@@ -342,7 +326,7 @@ class _Pipeline:
             raise errors[0]
 
     def _passage(self) -> Passage:
-        barred = bool(bars(self.catalog.session, self.catalog.schema))  # for the old version; it would bar the new
+        barred = self.catalog.is_barred()  # for the old version; it would bar the new
         wanted = self.options.bar_stale_clients or barred
         return passage_by(self.step, self.engine, self.catalog, self.losses, self.options, bars=wanted)
 
@@ -372,34 +356,23 @@ class _Pipeline:
             raise AssertionError("the journal is there before anything is changed")
         return self.log
 
-    @contextmanager
-    def _own_session(self) -> Iterator[Session]:
-        session = connect(self.catalog.address, "dlbackup-fence")
-        try:
-            yield session
-        finally:
-            session.close()
-
     def _back_up(self, max_rate: float | None = None) -> VerifiedBackup:
         return back_up(self.catalog.address, self.catalog.schema, self.options, self.run, max_rate=max_rate)
 
-    def _fenced(
-        self, session: Session, work: Callable[[Fence, ExitStack], MigrationError | None]
-    ) -> MigrationError | None:
+    def _fenced(self, fence: Fence, work: Callable[[ExitStack], MigrationError | None]) -> MigrationError | None:
         """Do what happens under the fence; return the failure once its consequences are dealt with."""
-        catalog = self.catalog
         self.engine.stand_by()  # commits don't wait for the start of a process
-        failure = fenced(catalog, session, self.options.lock_timeout_s, self.run, work)
+        failure = fenced(self.catalog, fence, self.options.lock_timeout_s, self.run, work)
         if isinstance(failure, RolledBack):
-            with suppress(DlbackupError, psycopg.Error):  # what can't be dropped now, the next restore drops
-                drop_left(catalog.session, catalog.schema)
+            with suppress(DlbackupError), self.catalog.doing("dropping what the undo replaced"):
+                self.catalog.drop_left()  # what can't be dropped now, the next restore drops
         return failure
 
     def _under_fence(
         self, fence: Fence, backup: VerifiedBackup, proved: Snapshot | None, held: ExitStack, copies: ExitStack
     ) -> MigrationError | None:
         with self.run.stage("same-state"):
-            self._settle_clients(fence.session)  # who came while the backup was made and rehearsed
+            self._settle_clients(fence)  # who came while the backup was made and rehearsed
             fence.hold(strangers(backup))
             if proved is not None and self._shows_what(proved):
                 self.run.compared(0, 0)

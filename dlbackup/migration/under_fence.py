@@ -7,15 +7,12 @@ How an attempt that failed ends depends on three facts alone; `ENDS` says how, a
 import shlex
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing, nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 
 from dlbackup.backupfile.backup import VerifiedBackup, sealed
-from dlbackup.catalogs.postgres.clients.connected import end_clients, other_clients
-from dlbackup.catalogs.postgres.clients.fence import Fence, raise_fence
-from dlbackup.catalogs.postgres.clients.guard import Guard, guarded
-from dlbackup.catalogs.postgres.served import ServedCatalog
-from dlbackup.catalogs.postgres.sessions import Session, answers, backend_pid, connect
+from dlbackup.catalogs.contract import Catalog
+from dlbackup.catalogs.served import Fence, Guard, Served
 from dlbackup.engine.engine import attach_migrating
 from dlbackup.engine.statements import Target
 from dlbackup.errors import (
@@ -56,7 +53,7 @@ was restored and read back. What could not be found out counts as no.
 """
 
 
-def needs_person(catalog: ServedCatalog, run: Run, what: str, why: str) -> NeedsPerson:
+def needs_person(catalog: Catalog, run: Run, what: str, why: str) -> NeedsPerson:
     """Return the error that says what is known and what somebody has to do."""
     looking = shlex.join(["dlbackup", "info", catalog.address.without_secrets(), *in_schema(catalog.schema)])
     return NeedsPerson(
@@ -65,7 +62,7 @@ def needs_person(catalog: ServedCatalog, run: Run, what: str, why: str) -> Needs
     )
 
 
-def _by_hand(catalog: ServedCatalog, run: Run) -> str:
+def _by_hand(catalog: Catalog, run: Run) -> str:
     """Say how the verified backup is put back, wherever that is now: another one may lie under its name."""
     backup = sealed(keyed(where_named(str(run.backup)), run.ring), run.seal)
     if backup is None:
@@ -83,29 +80,21 @@ def _by_hand(catalog: ServedCatalog, run: Run) -> str:
 
 
 def fenced(
-    catalog: ServedCatalog,
-    session: Session,
-    lock_timeout_s: float,
-    run: Run,
-    work: Callable[[Fence, ExitStack], MigrationError | None],
+    catalog: Catalog, fence: Fence, lock_timeout_s: float, run: Run, work: Callable[[ExitStack], MigrationError | None]
 ) -> MigrationError | None:
     """
     Do `work` while commits wait; return its failure once the consequences of that are dealt with.
 
     Two things can still go wrong when the work is over and its end is known: a signal that had to wait is delivered,
     and the fence can't be taken down. Neither may hide that end, so both are caught here and not at the work.
-
-    Args:
-        session: holds the fence, and is used for nothing else but the undo.
     """
-    timeout_ms = int(lock_timeout_s * 1000)
     ends: list[MigrationError | None] = []
     try:
-        with ExitStack() as held, raise_fence(session, catalog.address, catalog.schema, timeout_ms) as fence:
+        with ExitStack() as held, fence.raised(lock_timeout_s) as since:
             try:
-                ends.append(work(fence, held))
+                ends.append(work(held))
             finally:
-                run.pause_s = time.monotonic() - fence.since
+                run.pause_s = time.monotonic() - since
     except DlbackupError as exc:
         if not ends:
             raise
@@ -126,7 +115,7 @@ class Attempt:
         staged: a backup of the migrated catalog, to be put in the place of this one; None: the engine migrates it.
     """
 
-    catalog: ServedCatalog
+    catalog: Served
     fence: Fence
     passage: Passage
     backup: VerifiedBackup
@@ -138,16 +127,9 @@ class Attempt:
 
     def make(self, *, attach: bool) -> MigrationError | None:
         """Let the engine migrate unless it has done so, mend, and prove; on any failure undo and return it."""
-        catalog, options = self.catalog, self.options
-        target = self.passage.target(catalog.address, catalog.schema)
-        with guarded(
-            catalog.address,
-            catalog.schema,
-            target.name,
-            self._own_pids(),
-            options.lock_timeout_s,
-            ends_clients=options.terminate_clients,
-        ) as guard:
+        options = self.options
+        target = self.passage.target(self.catalog.address, self.catalog.schema)
+        with self.fence.guarded(target.name, options.lock_timeout_s, ends_clients=options.terminate_clients) as guard:
             try:
                 if self.staged is not None:
                     self._exchange(self.staged)
@@ -159,9 +141,6 @@ class Attempt:
             except BaseException as exc:  # noqa: BLE001 - whatever it was, what it left has to be found out
                 return self._failed(target, guard, exc)
         return None
-
-    def _own_pids(self) -> frozenset[int]:
-        return frozenset({backend_pid(self.catalog.session), backend_pid(self.fence.session)})
 
     def _attach(self, target: Target) -> None:
         with self.run.stage("attach"):
@@ -179,9 +158,9 @@ class Attempt:
         """
         with self.run.stage("exchange"):
             self.log.begin()
-            place = self._in_fence()
+            place = self.fence.catalog
             way = place.making_way() if self.options.terminate_clients else nullcontext()
-            with self.fence.session.transaction(), way:
+            with self.fence.at_once(), way:
                 self._put(staged)
                 put_right(self.passage, place)
                 self._give_alike(place)
@@ -197,23 +176,16 @@ class Attempt:
         with self.run.stage("post-check"):
             examine(self.passage, self.catalog, self.backup, target, self.run.compared)
 
-    def _give_alike(self, catalog: ServedCatalog) -> None:
+    def _give_alike(self, catalog: Served) -> None:
         for what in catalog.give_alike(entry.table for entry in self.backup.manifest.tables):
             self.run.on_event(Event(stage="mend", message=what, warning=True))
-
-    def _in_fence(self) -> ServedCatalog:
-        """Return the catalog as the fence's own session has it, which nothing of the fence keeps out."""
-        return ServedCatalog(self.catalog.address, self.fence.session, self.catalog.schema)
 
     def _release(self) -> None:
         """End the commits that wait, for they were made for the old catalog, and note who else is still connected."""
         self.held.enter_context(signals_held())
-        end_clients(self.catalog.session, self.fence.waiting())
         known = {client.pid for client in self.run.stale}
-        came = other_clients(self.catalog.session, self.catalog.schema, self._own_pids())
-        self.run.stale += tuple(client for client in came if client.pid not in known)
+        self.run.stale += tuple(client for client in self.fence.end_waiting() if client.pid not in known)
         self.run.barred = self.passage.bars
-        self.fence.ends_waiting = True
         self.log.note("migrated")
 
     def _failed(self, target: Target, guard: Guard, exc: BaseException) -> MigrationError:
@@ -221,9 +193,9 @@ class Attempt:
         guard.ends_clients = True  # to leave a catalog half undone for somebody's open transaction is worse
         cause = guard.gave_up if guard.gave_up and isinstance(exc, AttachFailed) else exc
         with self.run.stage("undo"):
-            if not isinstance(exc, Interrupted) and not answers(self.catalog.session):
+            if not isinstance(exc, Interrupted):
                 with suppress(DlbackupError):
-                    self.catalog.session = self.held.enter_context(closing(connect(self.catalog.address)))
+                    self.held.enter_context(self.catalog.revived())
             return self._undo(target, cause)
 
     def _undo(self, target: Target, cause: BaseException) -> MigrationError:
@@ -248,7 +220,7 @@ class Attempt:
         """Restore a backup in the place of the catalog."""
         with backup.open() as reader:
             options = RestoreOptions(replace=True, drop_replaced=True, data_files=False)
-            restore_into(self._in_fence(), reader, options, exact=True)
+            restore_into(self.fence.catalog, reader, options, exact=True)
 
     def _ended(self, end: type[MigrationError], reason: str, why: str) -> MigrationError:
         if end is Unchanged:

@@ -1,6 +1,6 @@
 """An open catalog on PostgreSQL: its session, its schema, and snapshots of it."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Self
 
@@ -24,12 +24,10 @@ from dlbackup.catalogs.postgres.mending import mending
 from dlbackup.catalogs.postgres.replacement import replacing
 from dlbackup.catalogs.postgres.schemas import catalog_schemas, drop_left, find_schema
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
-from dlbackup.catalogs.postgres.sisters import give_alike
 from dlbackup.catalogs.postgres.snapshot import ONE_VIEW, Exported, PostgresSnapshot
 from dlbackup.catalogs.postgres.surroundings import surroundings, unseen
 from dlbackup.errors import MovedOn, Unreachable
 from dlbackup.runtime.progress import OnEvent, ignore
-from dlbackup.tables.definition import Table
 
 _MAY_EXPORT = """
 select coalesce(bool_or(has_function_privilege(p.oid, 'execute')), false)
@@ -163,11 +161,6 @@ class PostgresCatalog:
     def drop_left(self) -> None:
         """Drop what a restore left that was killed, or that had no time to drop what it replaced."""
         drop_left(self.session, self.schema)
-
-    def give_alike(self, sisters: Iterable[Table]) -> list[str]:
-        """Give tables that a migration made what these have in common; return what could not be given, in words."""
-        with self.doing("giving new tables what the others have"):
-            return give_alike(self.session, self.schema, sisters)
 
     @property
     def engines(self) -> str:

@@ -1,15 +1,19 @@
 """A catalog on PostgreSQL as it is migrated where it is: see `catalogs.served`."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.contract import Site
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.advisory_lock import is_held
-from dlbackup.catalogs.postgres.clients.bars import remove_bars
+from dlbackup.catalogs.postgres.clients.bars import bars, remove_bars
+from dlbackup.catalogs.postgres.fence import PostgresFence
 from dlbackup.catalogs.postgres.new_lake import making_lake
-from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS
+from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, answers, connect
+from dlbackup.catalogs.postgres.sisters import give_alike
 from dlbackup.catalogs.served import Declared
+from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import qualified
 
 _DECLARED = """
@@ -32,6 +36,26 @@ class ServedCatalog(PostgresCatalog):
         """Whether the session has not been closed."""
         return not self.session.closed
 
+    @contextmanager
+    def revived(self) -> Iterator[None]:
+        """Take another session in the place of one that is lost."""
+        if answers(self.session):
+            yield
+            return
+        with closing(connect(self.address)) as self.session:
+            yield
+
+    @contextmanager
+    def fence(self) -> Iterator[PostgresFence["ServedCatalog"]]:
+        """Open the session of a fence."""
+        with closing(connect(self.address, "dlbackup-fence")) as session:
+            yield PostgresFence(self, ServedCatalog(self.address, session, self.schema))
+
+    def give_alike(self, sisters: Iterable[Table]) -> list[str]:
+        """Give tables that a migration made what these have in common."""
+        with self.doing("giving new tables what the others have"):
+            return give_alike(self.session, self.schema, sisters)
+
     def declared(self) -> Declared:
         """Read ducklake_metadata, and nothing else."""
         with self.session.transaction():
@@ -46,6 +70,10 @@ class ServedCatalog(PostgresCatalog):
     def somebody_works(self) -> bool:
         """Tell whether somebody holds the catalog's advisory lock."""
         return is_held(self.session, self.schema)
+
+    def is_barred(self) -> bool:
+        """Tell whether there is a bar, of this version of dlbackup or an earlier one."""
+        return bool(bars(self.session, self.schema))
 
     def remove_bars(self) -> tuple[str, ...]:
         """Take the bars away in one transaction; return the names of the constraints."""

@@ -11,7 +11,7 @@ from support.faults.failures import failure
 from support.lakes.lakes import Lake
 
 from dlbackup.addresses.address import parse_address
-from dlbackup.catalogs.open import open_postgres
+from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 
 _SINCE = r"for \d+ s, since 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -81,7 +81,7 @@ def test_who_reads_what_a_restore_replaces_is_named(plain: Lake, cli: Cli, app: 
 
 def test_who_migrates_or_restores_already_is_named(plain: Lake, cli: Cli) -> None:
     """The other dlbackup is named with its process on the server, so that one finds it on another machine."""
-    with open_postgres(parse_address(plain.url)) as catalog, catalog.turn():
+    with PostgresCatalog.open(parse_address(plain.url)) as catalog, catalog.turn():
         done = cli("migrate", plain.url)
 
         error = failure(done, 4, f"pid {catalog.session.info.backend_pid}: ", "(dlbackup)", hint="wait")

@@ -183,7 +183,8 @@ def _finish(made: Lake, cli: Cli, good: Good, *words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("job", "step"), [(migrate, "migration.pipeline.settle_clients"), (plan, "catalogs.postgres.catalog.other_clients")]
+    ("job", "step"),
+    [(migrate, "catalogs.postgres.fence.settle_clients"), (plan, "catalogs.postgres.catalog.other_clients")],
 )
 def test_connection_lost_between_two_stages_is_said(
     plain: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: Callable[..., object], step: str

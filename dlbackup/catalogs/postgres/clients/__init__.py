@@ -1,3 +1,3 @@
 """
-Who else is connected, and how they are kept out: advisory lock, fence, guard, bars.
+Who else is connected, and how they are kept out: advisory lock, guard, bars.
 """
