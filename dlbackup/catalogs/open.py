@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dlbackup.addresses.address import Address, Kind
@@ -236,6 +237,21 @@ def is_in_file(address: Address) -> bool:
     return _BACKENDS[address.kind].served is None
 
 
+def is_of_server(dialect: Dialect) -> bool:
+    """Tell whether backups in these words are of catalogs on a server, and are restored to one."""
+    return _BACKENDS[dialect].served is not None
+
+
+def scratch_file(dialect: Dialect, folder: Path) -> Address:
+    """Return where in a folder a backup in these words, which are a file's, becomes a catalog."""
+    return Address(dialect, path=str(folder / "lake.ducklake"))
+
+
+def scratch_for_engines(folder: Path) -> Address:
+    """Return where in a folder a catalog is made of the kind in which engines can do everything."""
+    return scratch_file("duckdb", folder)
+
+
 def making_lake(address: Address, wanted: str | None) -> AbstractContextManager[Site]:
     """
     Be the one who makes a lake at an address, in the block, where several programs may be about to.
@@ -249,6 +265,11 @@ def making_lake(address: Address, wanted: str | None) -> AbstractContextManager[
     """
     opening = _BACKENDS[address.kind].served
     return nullcontext(Site(schema=wanted)) if opening is None else opening().making_lake(address, wanted)
+
+
+def place_to_try(address: Address) -> str:
+    """Say where `trying` finds its place."""
+    return f"a scratch file beside {address}" if is_in_file(address) else f"a scratch schema of {address}"
 
 
 def trying(address: Address, schema: str) -> AbstractContextManager[Trial]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.prover import prove
+from dlbackup.catalogs.open import dialect_at, scratch_for_engines
 from dlbackup.engine.engine import check_opens
 from dlbackup.errors import DlbackupError, Interrupted
 from dlbackup.lake.canonical import RENAMED
@@ -74,8 +75,8 @@ def _made(passage: Passage, backup: VerifiedBackup, folder: Path, on_event: OnEv
     before, after = folder / "before", folder / "after"
     for place in (before, after):
         place.mkdir()
-    moved = converted(backup, "duckdb", before, on_event)
-    file = Address("duckdb", path=str(folder / "lake.ducklake"))
+    file = scratch_for_engines(folder)
+    moved = converted(backup, dialect_at(file), before, on_event)
     schema = moved.manifest.header.source.schema
     with copied(file, schema, moved, read_back=True, on_event=on_event) as copy:
         with copy.snapshot() as snapshot:

@@ -133,6 +133,7 @@ class _Rules:
         stored: the types that may hold values of a DuckDB type: what an engine of a generation makes first.
         form: of a column, and the DuckDB type of its values.
         declared: as what a column of a type is declared, where that is another name.
+        value_type: the DuckDB type of the values in a column of a type, where that alone says it.
     """
 
     limits: Limits
@@ -140,6 +141,7 @@ class _Rules:
     stored: Callable[[str, Generation], tuple[str, ...]]
     form: Callable[[Column, str], Form]
     declared: Callable[[str], str] = lambda column_type: ""
+    value_type: Callable[[str], str | None] = lambda column_type: None
 
 
 def generation_of(version: str) -> Generation:
@@ -172,7 +174,7 @@ def may_store(dialect: Dialect, column: Column, value_type: str) -> bool:
 
 def value_type_in(dialect: Dialect, column: Column) -> str | None:
     """Return the DuckDB type of the values of a column; None where the column alone doesn't say."""
-    return _as_duckdb(column.type) if dialect == "duckdb" else None
+    return _RULES[dialect].value_type(column.type)
 
 
 _WIDEST = ("VARCHAR", "BLOB", "SMALLINT", "INTEGER", "BIGINT", "DOUBLE")
@@ -334,7 +336,13 @@ def _text(text: str) -> str:
 
 
 _RULES: dict[Dialect, _Rules] = {
-    "duckdb": _Rules(limits=Limits(nul=True), schema="main", stored=_stored_by_duckdb, form=_form_in_duckdb),
+    "duckdb": _Rules(
+        limits=Limits(nul=True),
+        schema="main",
+        stored=_stored_by_duckdb,
+        form=_form_in_duckdb,
+        value_type=_as_duckdb,
+    ),
     "postgres": _Rules(
         limits=Limits(nul=False, name_bytes=63, columns=1600),
         schema="public",

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import Backup
 from dlbackup.backupfile.lineage import lineage_of
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.prover import prove
 from dlbackup.catalogs.contract import Access, Catalog
-from dlbackup.catalogs.open import open_for_restore
+from dlbackup.catalogs.open import dialect_at, open_for_restore, scratch_for_engines
 from dlbackup.engine.sampling import rows_until
 from dlbackup.errors import AttachFailed, NotCarried, UsageError, listed
 from dlbackup.lake import spec
@@ -98,8 +97,8 @@ def frozen_at(where: Where, at: At, folder: Path, options: RestoreOptions, on_ev
     """
     snapshot = at.chosen(lineage_of(where).snapshots)
     on_event(Event(stage="freeze", message=f"leaving what is live at snapshot {snapshot}"))
-    place = Address("duckdb", path=str(folder / "lake.ducklake"))
-    with read_as(where, "duckdb", on_event) as reader:
+    place = scratch_for_engines(folder)
+    with read_as(where, dialect_at(place), on_event) as reader:
         schema = reader.manifest.header.source.schema
         _refuse_strange(reader.manifest)
         access = Access.of(0.0, options.engine)

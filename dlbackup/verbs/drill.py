@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, VerifiedBackup, where_of
 from dlbackup.backupfile.prover import damage, examine
-from dlbackup.catalogs.open import refuse_read_only, rewrite_for
+from dlbackup.catalogs.open import is_of_server, place_to_try, refuse_read_only, rewrite_for, scratch_file
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import (
     AttachFailed,
@@ -416,19 +416,19 @@ class _Attempt:
 @contextmanager
 def _place(on: str, backup: VerifiedBackup) -> Iterator[tuple[Address, str]]:
     """Yield where a backup is restored, and what that is called."""
-    kind = backup.manifest.header.dialect
-    if kind != "postgres":
+    dialect = backup.manifest.header.dialect
+    if not is_of_server(dialect):
         if on != EMBEDDED:
             raise UsageError(
                 f"this is a backup of a catalog in a file, which can't be restored into {on}",
                 "leave --on out: it is restored into a file in the folder for temporary files, which TMPDIR names",
             )
         with scratch_folder(_FOLDERS) as folder:
-            yield Address(kind, path=str(folder / "lake.ducklake")), "a scratch file"
+            yield scratch_file(dialect, folder), "a scratch file"
         return
     if on != EMBEDDED:
         address = parse_address(on)
-        yield address, f"a scratch schema of {address}"
+        yield address, place_to_try(address)
         return
     from dlbackup.servers.embedded import embedded_server
 

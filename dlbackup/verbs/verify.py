@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, VerifiedBackup, where_of
 from dlbackup.backupfile.prover import Rehearsed, Verification, damage, examine
-from dlbackup.catalogs.open import rewrite_for
+from dlbackup.catalogs.open import place_to_try, rewrite_for
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import (
     BackupError,
@@ -155,13 +155,10 @@ def _rehearsed(backup: VerifiedBackup, address: Address, engine: str | Path | No
     from dlbackup.migration.rehearsal import blamed
     from dlbackup.migration.rehearsed import Rehearsal, rehearse_backup
 
-    dialect = backup.manifest.header.dialect
-    rewrite_for(address, dialect)
-    in_schema = dialect == "postgres"
+    rewrite_for(address, backup.manifest.header.dialect)
     try:
         with probe(engine) as opener:
-            where = f"a scratch schema of {address}" if in_schema else f"a scratch file beside {address}"
-            how = f"restoring into {where}, to be opened by DuckDB {opener.duckdb_version}"
+            how = f"restoring into {place_to_try(address)}, to be opened by DuckDB {opener.duckdb_version}"
             on_event(Event(stage="rehearsal", message=how))
             return rehearse_backup(address, backup, opener)
     except RestoredOtherwise as exc:

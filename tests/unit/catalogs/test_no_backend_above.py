@@ -1,0 +1,65 @@
+"""The rooms above the catalogs know no backend: neither by import nor by name."""
+
+import ast
+import configparser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from dlbackup.addresses.address import Kind
+
+ROOT = Path(__file__).parents[3]
+CONTRACT = configparser.ConfigParser()
+CONTRACT.read(ROOT / ".importlinter")
+BACKENDS = CONTRACT["importlinter:contract:backends"]
+ABOVE = [name.removeprefix("dlbackup.") for name in BACKENDS["source_modules"].split()]
+
+
+def _named(tree: ast.AST) -> Iterator[ast.expr]:
+    """Yield where code asks for one backend by its name, or makes an address of one."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Compare(left=left, comparators=others):
+                yield from (it for side in (left, *others) for it in _parts(side) if _is_kind(it))
+            case ast.Call(func=ast.Name("Address"), args=[kind, *_]) if _is_kind(kind):
+                yield kind
+
+
+def _parts(side: ast.expr) -> list[ast.expr]:
+    """Return what is compared: a package may have the name of a backend, so that calls are not looked into."""
+    return side.elts if isinstance(side, ast.Tuple | ast.Set | ast.List) else [side]
+
+
+def _is_kind(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and node.value in get_args(Kind)
+
+
+def test_the_import_contract_has_no_exceptions() -> None:
+    """All backends are forbidden to all rooms above."""
+    rooms = sorted(path.parent.name for path in (ROOT / "dlbackup/catalogs").glob("*/__init__.py"))
+
+    assert ABOVE == ["health", "inventory", "migration", "transfer", "verbs"]
+    assert BACKENDS["forbidden_modules"].split() == [f"dlbackup.catalogs.{room}" for room in rooms]
+    assert "ignore_imports" not in BACKENDS
+
+
+@pytest.mark.parametrize("room", ABOVE)
+def test_no_room_above_decides_by_the_name_of_a_backend(room: str) -> None:
+    """What differs between backends is asked of `catalogs.open` and its contracts."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in (ROOT / "dlbackup" / room).rglob("*.py")
+        for node in _named(ast.parse(path.read_text()))
+    ]
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "code", ['a.kind != "postgres"', 'kind in ("duckdb", "sqlite")', 'Address("mysql", path="x")', '"quack" == a.kind']
+)
+def test_names_are_found(code: str) -> None:
+    """The search finds what it is for."""
+    assert list(_named(ast.parse(code)))
