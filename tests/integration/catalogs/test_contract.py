@@ -25,7 +25,7 @@ from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.manifest import Entry, Header
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Catalog, Existing, Identity, Pages, Part, Snapshot, Terms
-from dlbackup.catalogs.open import open_catalog, open_for_restore, rewrite_for
+from dlbackup.catalogs.open import is_in_file, making_lake, open_catalog, open_for_restore, rewrite_for, trying
 from dlbackup.catalogs.reading import contents
 from dlbackup.errors import MigratorRuns, NotALake
 from dlbackup.lake.answers import rows_of
@@ -535,6 +535,41 @@ def test_one_has_the_turn(full: Scene) -> None:
             pass
         with other.turn():
             other.refuse_pooler()
+
+
+def test_what_is_tried_is_whole_and_gone_at_the_end(full: Scene) -> None:
+    """A backup is tried in a place beside the catalog, which stays as it is; after an error, too, nothing is left."""
+    with open_catalog(full.address) as catalog:
+        schema = catalog.schema
+    with pytest.raises(ZeroDivisionError), trying(full.address, schema) as trial:
+        with trial.blamed(full.backend.header.source.server_version):
+            full.put(trial.catalog, replace(_terms(), scratch=True))
+        trial.filled([METADATA.name, SNAPSHOT.name])
+        with trial.catalog.snapshot() as snapshot:
+            assert _lines(snapshot.rows(METADATA)) == sorted(_ROWS[METADATA.name])
+            assert len(snapshot.tables) == len(full.tables)
+        place = (trial.catalog.address, trial.catalog.schema)
+        raise ZeroDivisionError
+
+    assert place != (full.address, schema)
+    with pytest.raises(NotALake), open_catalog(*place):
+        pass
+    with open_catalog(full.address) as catalog, catalog.snapshot() as snapshot:
+        assert _is_catalog(snapshot, full)
+
+
+def test_one_alone_makes_a_lake(scene: Scene) -> None:
+    """On a server one has the site of a new lake for himself, and who comes later is told of his; a file is no site."""
+    with making_lake(scene.address, None) as site:
+        assert not site.taken
+        if not is_in_file(scene.address):
+            with pytest.raises(MigratorRuns), making_lake(scene.address, site.schema):
+                pass
+    with scene.open_place() as catalog:
+        scene.put(catalog)
+
+    with making_lake(scene.address, None) as site:
+        assert site.taken is not is_in_file(scene.address)
 
 
 def test_mark_is_left_and_taken_away(full: Scene, tmp_path: Path) -> None:
