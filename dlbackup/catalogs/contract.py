@@ -587,7 +587,7 @@ class Site:
 
     Args:
         schema: of its catalog; None in a file.
-        taken: somebody has made one there.
+        taken: somebody has made one there; a file is not looked into.
     """
 
     schema: str | None
