@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from dlbackup.addresses.address import Address, Kind
-from dlbackup.catalogs.contract import Access, Catalog, Remake, Rewrite, Site, Trial
+from dlbackup.catalogs.contract import Access, Catalog, Remake, Rewrite, Served, Site, Trial
 from dlbackup.catalogs.in_files import FileTrial, scratch_beside
-from dlbackup.catalogs.served import Served
 from dlbackup.errors import UsageError
 from dlbackup.tables.types import Dialect
 

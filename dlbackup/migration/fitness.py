@@ -20,7 +20,7 @@ from dlbackup.migration.steps import next_step
 from dlbackup.runtime.progress import Event, OnEvent
 
 if TYPE_CHECKING:
-    from dlbackup.catalogs.served import Served
+    from dlbackup.catalogs.contract import Served
     from dlbackup.engine.engine import Engine
     from dlbackup.engine.statements import Option
 

@@ -15,8 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from dlbackup.catalogs.contract import Identity
-from dlbackup.catalogs.served import Served
+from dlbackup.catalogs.contract import Identity, Served
 from dlbackup.errors import DlbackupError, Interrupted, StorageError
 from dlbackup.migration.run import Run
 from dlbackup.records import decode, encode

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.prover import prove_file
-from dlbackup.catalogs.contract import Snapshot
+from dlbackup.catalogs.contract import Fence, Served, Snapshot
 from dlbackup.catalogs.open import is_in_file, open_catalog, open_served
-from dlbackup.catalogs.served import Fence, Served
 from dlbackup.engine.engine import Engine, probe
 from dlbackup.errors import (
     BackupError,

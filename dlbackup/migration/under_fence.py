@@ -11,8 +11,7 @@ from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 
 from dlbackup.backupfile.backup import VerifiedBackup, sealed
-from dlbackup.catalogs.contract import Catalog
-from dlbackup.catalogs.served import Fence, Guard, Served
+from dlbackup.catalogs.contract import Catalog, Fence, Guard, Served
 from dlbackup.engine.engine import attach_migrating
 from dlbackup.engine.statements import Target
 from dlbackup.errors import (

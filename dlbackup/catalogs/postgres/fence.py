@@ -42,7 +42,7 @@ _HINT = "close what holds it, end it with --terminate-clients, or give --lock-ti
 
 class PostgresFence(Generic[C]):
     """
-    A session whose transaction holds the fence; see `catalogs.served.Fence`.
+    A session whose transaction holds the fence; see `contract.Fence`.
 
     Args:
         outside: the catalog as the migration has it, on another session, which clients are ended by.

@@ -1,10 +1,10 @@
-"""A catalog on PostgreSQL as it is migrated where it is: see `catalogs.served`."""
+"""A catalog on PostgreSQL as it is migrated where it is: see `contract.Served`."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.contract import Site
+from dlbackup.catalogs.contract import Declared, Site
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.advisory_lock import is_held
 from dlbackup.catalogs.postgres.clients.bars import bars, remove_bars
@@ -12,7 +12,6 @@ from dlbackup.catalogs.postgres.fence import PostgresFence
 from dlbackup.catalogs.postgres.new_lake import making_lake
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, answers, connect
 from dlbackup.catalogs.postgres.sisters import give_alike
-from dlbackup.catalogs.served import Declared
 from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import qualified
 

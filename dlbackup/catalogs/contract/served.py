@@ -1,5 +1,5 @@
 """
-What a catalog on a server promises beside `contract`: it is migrated where it is, while others are connected to it.
+What a catalog on a server promises beside others: it is migrated where it is, while others are connected to it.
 
 A catalog in a file has none of this: whoever migrates it has it for himself, and works on a copy.
 """
@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from dlbackup.catalogs.contract import Catalog, Client
+from dlbackup.catalogs.contract.catalog import Catalog
+from dlbackup.catalogs.contract.clients import Client
 from dlbackup.errors import DlbackupError
 from dlbackup.tables.definition import Table
 
