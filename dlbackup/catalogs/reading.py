@@ -47,12 +47,15 @@ def meaning(
 
 
 def changes_since(
-    snapshot: Snapshot, manifest: Manifest, *, may_have_more_columns: bool
+    snapshot: Snapshot, manifest: Manifest, *, may_have_more_columns: bool, columns: Mapping[str, int] | None = None
 ) -> dict[str, tuple[Entry, Change | None]]:
     """
     Return, by the names of the tables now, what became of the rows that a backup holds, without reading any.
 
     None where that can't be proved; see `Snapshot.since` and `Claim`.
+
+    Args:
+        columns: see `Claim`, by the names of the tables now.
     """
     present = {table.name: table for table in snapshot.tables}
     pairs = [
@@ -61,7 +64,13 @@ def changes_since(
         if (table := present.get(RENAMED.get(entry.table.name, entry.table.name))) is not None
     ]
     claims = [
-        Claim(table=table, origin=entry.origin, rows=entry.rows, may_have_more_columns=may_have_more_columns)
+        Claim(
+            table=table,
+            origin=entry.origin,
+            rows=entry.rows,
+            may_have_more_columns=may_have_more_columns,
+            columns=(columns or {}).get(table.name),
+        )
         for entry, table in pairs
         if entry.origin is not None
     ]

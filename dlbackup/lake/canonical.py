@@ -105,6 +105,21 @@ def reads_alike(before: Table, version: str, after: Table, later: str) -> bool:
     return not any((name, column) in _LATER for column in after.column_names[shared:])
 
 
+def columns_of_plain_files(before: Table, version: str, after: Table, later: str) -> int | None:
+    """
+    Return how many columns of data files have to stay for rows that end in `_PLAIN_FILE` to read alike in both layouts.
+
+    None of another table, and where no such rows read alike.
+    """
+    if after.name != "ducklake_data_file" or not is_regular(before, version) or not is_regular(after, later):
+        return None
+    shared = len(before.columns) - _PLAIN_FILE.count(b"NULL")
+    alike = [(it.name, it.type) for it in before.columns[:shared]] == [
+        (it.name, it.type) for it in after.columns[:shared]
+    ]
+    return shared if alike and len(after.columns) == len(before.columns) else None
+
+
 def canonical_of(name: str, table: Table, singles: set[str]) -> Canonical:
     """Return how rows of this table become canonical; `singles` are its float32 columns."""
     return Canonical(_form(name, table, singles))

@@ -5,13 +5,13 @@ Commits wait while this is asked, so it must not cost what reading all rows cost
 are read: of every table for which it can't.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.manifest import Entry, Manifest
 from dlbackup.catalogs.contract import Catalog, Snapshot
 from dlbackup.catalogs.reading import changes_since, contents, meaning
-from dlbackup.lake.canonical import reads_alike
+from dlbackup.lake.canonical import columns_of_plain_files, reads_alike
 from dlbackup.lake.fingerprint import Fingerprint, part_of
 from dlbackup.migration.comparison import state_of
 from dlbackup.tables.digest import Rows
@@ -49,12 +49,13 @@ def meaning_after(
 ) -> tuple[dict[str, Rows], Fingerprint]:
     """Return what `reading.meaning` does of a migrated catalog; of tables that were not touched, as the backup says."""
     version, later = backup.manifest.header.spec_version, snapshot.head.spec_version
-    proved = _proved(snapshot, backup.manifest)
+    plain = _plain_files(snapshot, backup.manifest)
+    proved = _proved(snapshot, backup.manifest, plain)
     known = {
         table.name: (entry.content, meant)
         for table in snapshot.tables
         if (entry := proved.get(table.name)) is not None
-        and reads_alike(entry.table, version, table, later)
+        and (table.name in plain or reads_alike(entry.table, version, table, later))
         and (meant := _meaning_of(entry, backup.manifest.fingerprint)) is not None
     }
     found, fingerprint = meaning(snapshot, known=known)
@@ -72,7 +73,29 @@ def _meaning_of(entry: Entry, fingerprint: Fingerprint | None) -> Rows | None:
     return next((Rows(part.rows, int(part.digest, 16)) for part in fingerprint.parts if part.name == name), Rows(0, 0))
 
 
-def _proved(snapshot: Snapshot, manifest: Manifest) -> dict[str, Entry]:
-    """Return, by the names of the tables now, the entries of a backup whose rows are proved to be there unchanged."""
-    changes = changes_since(snapshot, manifest, may_have_more_columns=True)
+def _plain_files(snapshot: Snapshot, manifest: Manifest) -> dict[str, int]:
+    """
+    Return how many columns the table of data files must keep for its rows to be what they were; nothing where all must.
+
+    Whether all rows of a backup are such that their last columns hold nothing is seen by what they gave to the
+    fingerprint: their own texts.
+    """
+    present = {table.name: table for table in snapshot.tables}
+    for entry in manifest.tables:
+        after = present.get(entry.table.name)
+        if after is not None and after.columns != entry.table.columns:
+            kept = columns_of_plain_files(entry.table, manifest.header.spec_version, after, snapshot.head.spec_version)
+            if kept is not None and _meaning_of(entry, manifest.fingerprint) == entry.content:
+                return {after.name: kept}
+    return {}
+
+
+def _proved(snapshot: Snapshot, manifest: Manifest, columns: Mapping[str, int] | None = None) -> dict[str, Entry]:
+    """
+    Return, by the names of the tables now, the entries of a backup whose rows are proved to be there unchanged.
+
+    Args:
+        columns: see `catalogs.contract.Claim`.
+    """
+    changes = changes_since(snapshot, manifest, may_have_more_columns=True, columns=columns)
     return {name: entry for name, (entry, change) in changes.items() if change is not None and not change}

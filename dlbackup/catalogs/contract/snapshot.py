@@ -58,6 +58,8 @@ class Claim:
         rows: how many there were then, on these pages.
         pages: None for the whole table.
         may_have_more_columns: columns that were added at the end since, with NULL for those rows, don't matter.
+        columns: how many of its columns, from the first, have to be there still, where all others held NULL in each row
+            and may be gone; None: all.
     """
 
     table: Table
@@ -65,6 +67,7 @@ class Claim:
     rows: int
     pages: Pages | None = None
     may_have_more_columns: bool = False
+    columns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ statistics anew, as every server does after a crash.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 import psycopg
@@ -195,13 +196,32 @@ def _fits(claim: Claim, present: Origin | None) -> bool:
         return False
     if present.attributes == claim.origin.attributes:
         return True
+    if claim.columns is not None:
+        return _begins_alike(claim.columns, claim.origin.attributes.split(";"), present.attributes.split(";"))
     added = present.attributes.removeprefix(claim.origin.attributes + ";")
-    # A column that came later and has no value for older rows reads NULL: number, type, modifier and no more.
     return (
         claim.may_have_more_columns
         and added != present.attributes
-        and all(len(attribute.split(" ")) == 3 for attribute in added.split(";"))
+        and all(_is_null_in_older_rows(attribute) for attribute in added.split(";"))
     )
+
+
+def _is_null_in_older_rows(attribute: str) -> bool:
+    """Tell whether a column that came later has no value for older rows: number, type, modifier and no more."""
+    return len(attribute.split(" ")) == 3
+
+
+def _begins_alike(columns: int, then: Sequence[str], now: Sequence[str]) -> bool:
+    """Tell whether that many columns are what they were, and others, which held NULL, are so, dropped, or hold NULL."""
+    for before, after in zip_longest(then, now):
+        if before != after:
+            if columns > 0 or after is None:
+                return False
+            if not (_is_null_in_older_rows(after) if before is None else after.endswith(" dropped")):
+                return False
+        elif not before.endswith(" dropped"):
+            columns -= 1
+    return True
 
 
 def _batches(numbers: Sequence[int]) -> Iterator[Sequence[int]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.comparison import execute, text_of
+from support.engines.engines import engine_of
 from support.faults.faults import state
 from support.lakes.divided import ROWS, STATISTICS, many
 from support.lakes.lakes import Lake
@@ -13,8 +14,10 @@ from support.servers.postgres import Server
 
 import dlbackup
 from dlbackup import Migration, NeedsPerson, RolledBack
+from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.backup import VerifiedBackup
-from dlbackup.catalogs.contract import Snapshot
+from dlbackup.catalogs.contract import Change, Claim, Snapshot
+from dlbackup.catalogs.open import open_catalog
 from dlbackup.migration import pipeline
 from dlbackup.migration.unchanged import is_proved
 from dlbackup.runtime.progress import Event
@@ -70,6 +73,49 @@ def test_a_change_after_the_dump_is_dumped_again_from_what_is_there(large: str, 
     assert [stage.stage for stage in done.stages].count("dump") == 2
     assert ROWS <= (_rows_read(done)["same-state"] or 0) < 2 * ROWS
     assert b"'changed'" in text_of(Path(str(done.backup)))
+
+
+def test_data_files_are_not_read_for_a_column_that_held_nothing(database: str, tmp_path: Path) -> None:
+    """A migration from 0.3 drops a column of data files and adds one: where both are NULL, nobody has to read them."""
+    of_0_3 = engine_of("0.3")
+    of_0_3.run(database, "public", ["create table lake.t as select 42 as i"], data_path=tmp_path / "lake")
+    more = (
+        "insert into ducklake_data_file select 1000 + n, table_id, begin_snapshot, null, null, n || '.parquet', true,"
+        " 'parquet', 0, 0, 0, 1 + n from ducklake_data_file, generate_series(1, 5000) n"
+    )
+    execute(database, more)
+    done = _migrate(database, tmp_path)
+
+    assert (done.from_version, done.to_version) == ("0.3", "1.0")
+    assert 0 < (_rows_read(done)["post-check"] or 0) < 1000
+
+
+@pytest.mark.parametrize(
+    ("happens", "told"),
+    [
+        ("alter table {t} drop partial_file_info, add partial_max bigint", Change(0, 0)),
+        ("alter table {t} drop partial_file_info, drop mapping_id, add mapping_id bigint", Change(0, 0)),
+        ("alter table {t} drop partial_file_info; update {t} set path = 'x' where data_file_id = 0", Change(1, 1)),
+        ("alter table {t} drop partial_file_info, add partial_max bigint default 7", None),
+        ("alter table {t} drop partial_file_info, drop encryption_key, add encryption_key varchar", None),
+        ("alter table {t} alter mapping_id type int", None),
+        ("alter table {t} alter encryption_key type text", None),
+    ],
+)
+def test_columns_that_count_have_to_stay(plain: Lake, happens: str, told: Change | None) -> None:
+    """Of a table whose last columns held nothing, it is told what became of its rows as long as the others stay."""
+    files = "ducklake_data_file"
+    execute(plain.url, f"update {files} set partial_file_info = null, mapping_id = null")
+    with open_catalog(parse_address(plain.url)) as catalog, catalog.snapshot() as before:
+        moment, origin, rows = before.moment(), before.origins()[files], before.counts()[files]
+        columns = len(next(table for table in before.tables if table.name == files).columns) - 2
+    assert moment is not None
+    execute(plain.url, happens.format(t=files))
+
+    with open_catalog(parse_address(plain.url)) as catalog, catalog.snapshot() as after:
+        (table,) = (table for table in after.tables if table.name == files)
+        claim = Claim(table=table, origin=origin, rows=rows, may_have_more_columns=True, columns=columns)
+        assert after.since(moment, [claim]) == [told]
 
 
 @pytest.fixture
