@@ -46,6 +46,11 @@ def total(parts: Iterable[Rows]) -> Rows:
     return Rows(count, digests)
 
 
+def less(rows: Rows) -> Rows:
+    """Return what takes rows away from others that they are among, where both are added up."""
+    return Rows(-rows.count, -rows.digest % _MODULUS)
+
+
 def summed(blocks: Iterable[Block], seen: Callable[[Block, int], None] | None = None) -> Rows:
     """
     Return how many rows the blocks hold, and their digest.

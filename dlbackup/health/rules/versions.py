@@ -1,6 +1,7 @@
 """Rules about schema versions, and about what migrations and clients of older versions leave behind."""
 
 from dlbackup.health.rules.rule import HEAD, Rule, in_order, union
+from dlbackup.lake.changes import NUMBERED, UNNAMED
 
 _INSERTS = """
 select c.snapshot_id, s.next_file_id, t.table_id
@@ -12,14 +13,62 @@ join (select distinct table_id from {s}.ducklake_data_file) t
   on c.change = 'inserted_into_table:' || cast(t.table_id as varchar)
 join {s}.ducklake_snapshot s on s.snapshot_id = c.snapshot_id
 """
-_BEGIN_MEND = """
-INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
-SELECT t.b, coalesce((SELECT min(schema_version) FROM {s}.ducklake_schema_versions v
-                      WHERE v.table_id = t.table_id), 1) - 1, t.table_id
-FROM (SELECT table_id, min(begin_snapshot) AS b FROM {s}.ducklake_table GROUP BY table_id) t
-WHERE NOT EXISTS (SELECT FROM {s}.ducklake_schema_versions v
-                  WHERE v.table_id = t.table_id AND v.begin_snapshot <= t.b);
+_CHANGE_MEND = (
+    "\nINSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)"
+    + UNNAMED.replace("{of_table}", "v.table_id = c.table_id and ")
+    + ";\n"
+)
+_LAKE_MEND = f"""
+INSERT INTO {{s}}.ducklake_schema_versions (begin_snapshot, schema_version)
+with {NUMBERED.strip()}
+select min(n.begins), n.number
+from numbered n
+where n.changed = 1
+  and n.number is not null
+  and not exists (
+      select 1 from {{s}}.ducklake_schema_versions v where v.schema_version = n.number and v.begin_snapshot <= n.begins
+  )
+group by n.number;
 """
+
+
+def _changes_between_files(columns: str, *, of_table: str, by_table: str) -> str:
+    """
+    Return a query for changes of columns, gone snapshots', between two living files of one schema version.
+
+    Args:
+        columns: those of the answer that say which.
+        of_table: which table a row of ducklake_schema_versions is of.
+        by_table: what divides the rows into those of one table, where versions are not the lake's.
+    """
+    return f"""
+        select {columns}, count(*)
+        from (
+            select kind, table_id, begins, taken,
+                   min(case when kind = 'file' then begins end) over (partition by table_id, taken) as first_file,
+                   max(case when kind = 'file' then begins end) over (partition by table_id, taken) as last_file
+            from (
+                select kind, table_id, begins,
+                       max(case when kind = 'version' then begins end) over ({by_table}order by begins, later) as taken
+                from (
+                    select 'version' as kind, {of_table} as table_id, begin_snapshot as begins, 0 as later
+                    from {{s}}.ducklake_schema_versions
+                    union all
+                    select 'column', table_id, begin_snapshot, 1 from {{s}}.ducklake_column
+                    union all
+                    select 'file', table_id, begin_snapshot, 1 from {{s}}.ducklake_data_file where end_snapshot is null
+                ) marks
+            ) taken_for
+        ) x
+        where kind = 'column'
+          and taken < begins
+          and first_file < begins
+          and begins <= last_file
+          and not exists (select 1 from {{s}}.ducklake_snapshot s where s.snapshot_id = x.begins)
+        group by table_id, begins
+    """
+
+
 _PATH_MEND = """
 UPDATE {s}.ducklake_schema SET path = '', path_is_relative = true WHERE path IS NULL AND path_is_relative IS NULL;
 UPDATE {s}.ducklake_table SET path = '', path_is_relative = true WHERE path IS NULL AND path_is_relative IS NULL;
@@ -108,47 +157,54 @@ RULES = (
         name="schema-version-missing",
         severity="error",
         what="a column began at a snapshot whose schema version ducklake_schema_versions does not know",
-        why="compaction reads files by the wrong columns, and a migration to 0.4 carries the gap over",
-        query="""
-        select s.snapshot_id, s.schema_version, count(*) as columns
-        from {s}.ducklake_column c
-        join {s}.ducklake_snapshot s on s.snapshot_id = c.begin_snapshot
-        where not exists (select 1 from {s}.ducklake_schema_versions v where v.schema_version = s.schema_version)
-        group by s.snapshot_id, s.schema_version
-        """,
+        why="compaction reads files by the wrong columns, so that values are lost, and a migration to 0.4 carries the"
+        " gap over; where a snapshot before the change had expired in 0.2, DuckDB 1.4 leaves it so by its migration",
+        query=union(
+            """
+            select s.snapshot_id, s.schema_version, count(*) as columns
+            from {s}.ducklake_column c
+            join {s}.ducklake_snapshot s on s.snapshot_id = c.begin_snapshot
+            where not exists (select 1 from {s}.ducklake_schema_versions v where v.schema_version = s.schema_version)
+            group by s.snapshot_id, s.schema_version
+            """,
+            """
+            select c.begin_snapshot, cast(null as bigint), count(*)
+            from {s}.ducklake_column c
+            cross join (select min(snapshot_id) as snapshot_id from {s}.ducklake_snapshot) o
+            where c.begin_snapshot < o.snapshot_id
+              and not exists (
+                  select 1 from {s}.ducklake_schema_versions v where v.begin_snapshot <= o.snapshot_id
+              )
+            group by c.begin_snapshot
+            """,
+            _changes_between_files(
+                "begins, cast(null as bigint) as schema_version", of_table="cast(null as bigint)", by_table=""
+            ),
+        ),
         since="0.3",
         until="0.3",
-        mend="""
-        INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version)
-        SELECT min(s.snapshot_id), s.schema_version FROM {s}.ducklake_column c
-        JOIN {s}.ducklake_snapshot s ON s.snapshot_id = c.begin_snapshot WHERE NOT EXISTS
-          (SELECT FROM {s}.ducklake_schema_versions v WHERE v.schema_version = s.schema_version)
-        GROUP BY s.schema_version;
-        """,
+        mend=_LAKE_MEND,
     ),
     Rule(
         name="schema-version-of-change",
         severity="error",
         what="a column began at a snapshot for which its table has no schema version",
-        why="compaction reads files by the wrong columns",
-        query="""
-        select c.table_id, c.begin_snapshot, count(*) as columns
-        from {s}.ducklake_column c
-        join {s}.ducklake_snapshot s on s.snapshot_id = c.begin_snapshot
-        where not exists (
-            select 1 from {s}.ducklake_schema_versions v
-            where v.table_id = c.table_id and v.begin_snapshot = c.begin_snapshot
-        )
-        group by c.table_id, c.begin_snapshot
-        """,
+        why="compaction reads files by the wrong columns, so that values are lost",
+        query=union(
+            """
+            select c.table_id, c.begin_snapshot, count(*) as columns
+            from {s}.ducklake_column c
+            join {s}.ducklake_snapshot s on s.snapshot_id = c.begin_snapshot
+            where not exists (
+                select 1 from {s}.ducklake_schema_versions v
+                where v.table_id = c.table_id and v.begin_snapshot = c.begin_snapshot
+            )
+            group by c.table_id, c.begin_snapshot
+            """,
+            _changes_between_files("table_id, begins", of_table="table_id", by_table="partition by table_id "),
+        ),
         since="0.4",
-        mend="""
-        INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
-        SELECT DISTINCT s.snapshot_id, s.schema_version, c.table_id FROM {s}.ducklake_column c
-        JOIN {s}.ducklake_snapshot s ON s.snapshot_id = c.begin_snapshot
-        WHERE NOT EXISTS (SELECT FROM {s}.ducklake_schema_versions v
-          WHERE v.table_id = c.table_id AND v.begin_snapshot = c.begin_snapshot);
-        """,
+        mend=_CHANGE_MEND,
     ),
     Rule(
         name="schema-version-of-table",
@@ -170,7 +226,7 @@ RULES = (
         where v.first is null or v.first > t.begin_snapshot
         """,
         since="0.4",
-        mend=_BEGIN_MEND,
+        mend=_CHANGE_MEND,
     ),
     Rule(
         name="schema-version-of-file",
@@ -193,7 +249,7 @@ RULES = (
           )
         """,
         since="0.4",
-        mend=_BEGIN_MEND,
+        mend=_CHANGE_MEND,
     ),
     Rule(
         name="schema-versions-at-one-snapshot",
@@ -217,7 +273,7 @@ RULES = (
             FROM (SELECT min(snapshot_id) AS b, schema_version FROM {s}.ducklake_snapshot GROUP BY schema_version) s
             JOIN {s}.ducklake_table t ON s.b BETWEEN t.begin_snapshot AND coalesce(t.end_snapshot, s.b);
             """,
-            _BEGIN_MEND,
+            _CHANGE_MEND,
         ),
     ),
     Rule(

@@ -53,4 +53,9 @@ class AsOf03:
             sql, found = re.subn(re.escape(f"{self.schema}.{name}") + r"\b", name, sql)
             if found:
                 named.append(f"{name} as ({query.replace('{s}', self.schema)})")
-        return f"with {', '.join(named)} ({sql})" if named else sql
+        if not named:
+            return sql
+        # PostgreSQL takes no WITH of its own in what follows one.
+        own = re.match(r"\s*with\b(?P<expressions>.*)", sql, re.DOTALL | re.IGNORECASE)
+        rest = f",{own['expressions']}" if own else f" ({sql})"
+        return f"with {', '.join(named)}{rest}"

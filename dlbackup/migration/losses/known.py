@@ -35,8 +35,10 @@ from dlbackup.migration.losses.references import mapped_files, set_is_partition
 from dlbackup.migration.losses.statistics import forget_statistics, unknown_statistics
 from dlbackup.migration.losses.versions import (
     all_columns,
+    changes_named,
     expired_beginnings,
     fill_schema_versions,
+    name_changes,
     name_versions,
     null_as_text,
     quote_null_as_text,
@@ -44,10 +46,12 @@ from dlbackup.migration.losses.versions import (
     set_beginnings,
     set_default_types,
     unknown_versions,
+    unnamed_changes,
     versions_named,
+    versions_replaced,
 )
 from dlbackup.migration.steps import Step
-from dlbackup.tables.digest import Rows, digest, total
+from dlbackup.tables.digest import Rows, digest, less, total
 
 
 def known_losses(snapshot: Snapshot, step: Step, *, unreadable: bool = True) -> tuple[Loss, ...]:
@@ -152,13 +156,20 @@ def mend(mending: Mending, losses: tuple[Loss, ...]) -> list[tuple[str, int]]:
 
 
 def added_by(losses: Iterable[Loss]) -> dict[str, Rows]:
-    """Return what the mends of these losses add to tables whose other rows stay as they are."""
+    """Return what the mends of these losses add to tables whose other rows stay as they are, less what they take."""
     added: dict[str, Rows] = {}
     for loss in losses:
-        adds = _RULES[loss.rule].adds
-        for name, rows in adds(loss.before).items() if adds is not None else ():
-            added[name] = total([added.get(name, Rows(0, 0)), Rows(len(rows), digest(rows))])
+        rule = _RULES[loss.rule]
+        adds = rule.adds(loss.before) if rule.adds is not None else {}
+        takes = rule.takes(loss.before) if rule.takes is not None else {}
+        changes = [(name, _rows(texts)) for name, texts in adds.items()]
+        for name, rows in changes + [(name, less(_rows(texts))) for name, texts in takes.items()]:
+            added[name] = total([added.get(name, Rows(0, 0)), rows])
     return added
+
+
+def _rows(texts: list[bytes]) -> Rows:
+    return Rows(len(texts), digest(texts))
 
 
 _FAILING = frozenset(
@@ -287,6 +298,18 @@ RULES = (
         " was made would be NULL in its rows",
         mend=name_versions,
         adds=versions_named,
+    ),
+    KnownLoss(
+        name="schema-version-gaps",
+        applies=lambda step: step.crosses("0.4"),
+        find=unnamed_changes,
+        what="change",
+        message="{count} of columns would have no schema version: compaction reads files from before and after by the"
+        " columns from before, and values are lost",
+        part="ducklake_schema_versions",
+        mend=name_changes,
+        adds=changes_named,
+        takes=versions_replaced,
     ),
     KnownLoss(
         name="unknown-statistics",

@@ -45,6 +45,7 @@ class KnownLoss:
         unreadable: unmended, DuckDB loads nothing of the lake afterwards.
         dialects: of the catalogs in which there is such a loss.
         adds: returns the rows, as a fingerprint has them, that the mend adds to tables, given what was found.
+        takes: returns the rows that the mend takes away from those that the fingerprint expects, as for `adds`.
         by_table: what is found are tables, each of which the mend has to lock.
     """
 
@@ -56,6 +57,7 @@ class KnownLoss:
     part: str = ""
     mend: Callable[[Mending, list[Any]], int] | None = None
     adds: Callable[[list[Any]], dict[str, list[bytes]]] | None = None
+    takes: Callable[[list[Any]], dict[str, list[bytes]]] | None = None
     dialects: tuple[Dialect, ...] = get_args(Dialect)
     by_table: bool = False
     unreadable: bool = False

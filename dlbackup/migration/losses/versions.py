@@ -5,6 +5,7 @@ from typing import Any
 from dlbackup.catalogs.contract import Mending
 from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.lake.canonical import NULL_TEXT_DEFAULT
+from dlbackup.lake.changes import UNNAMED
 from dlbackup.tables.definition import by_name
 from dlbackup.tables.quoting import quote_literal, quote_pairs
 
@@ -39,6 +40,100 @@ def fill_schema_versions(mending: Mending, found: list[Any]) -> int:
         )
         """
     )
+
+
+def unnamed_changes(answers: Answers) -> list[Any]:
+    """
+    Return (begin, schema version, table, version that it is instead of) of changes after a table's begin.
+
+    Their snapshots have expired before the catalog had schema versions. What `fill_schema_versions` gives the table's
+    begin may be the number of a change after it; it gets its own then.
+    """
+    created: dict[Any, int] = dict(
+        rows_of(
+            answers,
+            """
+            select table_id, min(begin_snapshot)
+            from {s}.ducklake_table
+            where begin_snapshot is not null
+            group by table_id
+            """,
+        )
+    )
+    unnamed = [
+        (begin, version, table)
+        for begin, version, table in rows_of(answers, UNNAMED.format(s="{s}", of_table=""))
+        if table in created
+    ]
+    changed = {table for begin, _, table in unnamed if begin > created[table]}
+    filled = _filled_versions(answers) if changed else {}
+    return sorted(
+        (begin, version, table, filled.get(table, 0) if begin == created[table] else None)
+        for begin, version, table in unnamed
+        if table in changed and (begin > created[table] or version != filled.get(table, 0))
+    )
+
+
+def _filled_versions(answers: Answers) -> dict[Any, int]:
+    """Return the version that a table gets from its begin on where none is there: the one before its lowest."""
+    lowest = rows_of(
+        answers,
+        """
+        select t.table_id, min(v.schema_version)
+        from (
+            select schema_version, min(begin_snapshot) as begins
+            from {s}.ducklake_schema_versions
+            group by schema_version
+        ) v
+        join {s}.ducklake_table t
+          on t.begin_snapshot <= v.begins and (t.end_snapshot is null or v.begins <= t.end_snapshot)
+        group by t.table_id
+        """,
+    )
+    return {table: version - 1 for table, version in lowest if version is not None}
+
+
+def name_changes(mending: Mending, found: list[Any]) -> int:
+    """Give changes of tables their schema versions, and the tables' begins theirs."""
+    replaced = ", ".join(
+        f"({int(begin)}, {int(version)}, {int(table)}, {int(instead)})"
+        for begin, version, table, instead in found
+        if instead is not None
+    )
+    done = 0
+    if replaced:
+        done = mending.execute(
+            f"""
+            with x (begins, version, table_id, instead) as (values {replaced})
+            update {{s}}.ducklake_schema_versions as v
+            set schema_version = x.version
+            from x
+            where v.table_id = x.table_id and v.begin_snapshot = x.begins and v.schema_version = x.instead
+            """
+        )
+    values = ", ".join(f"({int(begin)}, {int(version)}, {int(table)})" for begin, version, table, _ in found)
+    return done + mending.execute(
+        f"""
+        insert into {{s}}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
+        with x (begins, version, table_id) as (values {values})
+        select x.begins, x.version, x.table_id
+        from x
+        where not exists (
+            select 1 from {{s}}.ducklake_schema_versions v
+            where v.table_id = x.table_id and v.begin_snapshot = x.begins
+        )
+        """
+    )
+
+
+def changes_named(found: list[Any]) -> dict[str, list[bytes]]:
+    """Return the rows that `name_changes` leaves, by table."""
+    return versions_named([(begin, version, table) for begin, version, table, _ in found])
+
+
+def versions_replaced(found: list[Any]) -> dict[str, list[bytes]]:
+    """Return the rows that `name_changes` replaces, by table."""
+    return versions_named([(begin, instead, table) for begin, _, table, instead in found if instead is not None])
 
 
 def unknown_versions(answers: Answers) -> list[Any]:

@@ -493,6 +493,7 @@ def test_0_2_reaches_1_0_in_two_steps(lake: LakeFactory, cli: Cli, newest: Engin
         "partial-file-lists",
         "inlined-types",
         "schema-version-holes",
+        "schema-version-gaps",
         "unknown-statistics",
     ]
     after = hash_lake(newest, made.url, made.schema, at=("first", 60, 100, "last"))
@@ -600,6 +601,7 @@ def test_every_known_loss_has_tests_here() -> None:
         "schema-versions-at-one-snapshot",
         "schema-version-holes",
         "inlined-versions",  # in test_inlined_versions
+        "schema-version-gaps",  # in test_expired_changes
         "unknown-statistics",
         "null-text-defaults",
         "unreadable-defaults",

@@ -198,6 +198,7 @@ def test_parts_that_a_loss_may_change(catalog: Callable[[str], _Catalog]) -> Non
         "schema-versions-at-one-snapshot": "ducklake_schema_versions",
         "schema-version-holes": "ducklake_schema_versions",
         "inlined-versions": "",
+        "schema-version-gaps": "ducklake_schema_versions",
         "unknown-statistics": "",
         "null-text-defaults": "ducklake_column",
         "unreadable-defaults": "ducklake_column",
@@ -511,6 +512,34 @@ def test_tables_get_back_their_first_schema_version(catalog: Callable[[str], _Ca
     assert made.mend(loss) == [("schema-version-holes", 3)]
     rows = made.run("select table_id, begin_snapshot, schema_version from {s}.ducklake_schema_versions")
     assert sorted(rows) == sorted([*known, (4, 2, 29), (7, 4, 0), (8, 6, 5)])
+
+
+def test_changes_get_schema_versions_of_their_own(catalog: Callable[[str], _Catalog]) -> None:
+    """A change after a table's begin gets the next number, and the begin its own where it would be the same."""
+    made = catalog("0.3")
+    made.run("update {s}.ducklake_snapshot set schema_version = 9")
+    for table, begin, end in ((4, 2, 6), (4, 6, None), (5, 3, None), (6, 7, None)):
+        made.put("table", table_id=table, begin_snapshot=begin, end_snapshot=end)
+    for snapshot, version in ((0, 0), (5, 5), (7, 6), (9, 9)):
+        made.put("schema_versions", begin_snapshot=snapshot, schema_version=version)
+    for table, snapshot in ((4, 2), (4, 5), (5, 3), (6, 7)):
+        made.put("column", table_id=table, column_id=snapshot, begin_snapshot=snapshot)
+    assert made.found("schema-version-gaps") == []
+
+    made.put("column", table_id=4, column_id=9, begin_snapshot=4)
+    made.put("column", table_id=7, column_id=1, begin_snapshot=4)
+    made.put("column", table_id=6, column_id=8, begin_snapshot=8)
+    assert made.found("schema-version-gaps") == [(2, 1, 4, 4), (4, 3, 4, None), (8, 7, 6, None)]
+
+    loss = made.loss("schema-version-gaps")
+    made.run("alter table {s}.ducklake_schema_versions add table_id bigint")
+    made.run("update {s}.ducklake_schema_versions set table_id = 4")
+    made.put("schema_versions", begin_snapshot=2, schema_version=4, table_id=4)
+    made.put("schema_versions", begin_snapshot=2, schema_version=4, table_id=5)
+    assert made.mend(loss) == [("schema-version-gaps", 3)]
+    assert made.mend(loss) == [("schema-version-gaps", 0)]
+    rows = made.run("select begin_snapshot, schema_version, table_id from {s}.ducklake_schema_versions order by 3, 1")
+    assert rows == [(0, 0, 4), (2, 1, 4), (4, 3, 4), (5, 5, 4), (7, 6, 4), (9, 9, 4), (2, 4, 5), (8, 7, 6)]
 
 
 def _put_statistics(catalog: _Catalog, table: int, column: int, column_type: str = "int32", **known: str) -> None:

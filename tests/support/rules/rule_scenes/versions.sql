@@ -51,9 +51,51 @@ insert into ducklake_column (table_id, column_id, begin_snapshot) values (1, 1, 
 --> 5, 5
 --> 6, 6
 
+--@ schema-version-missing | 0.3
+-- the snapshots of the changes at 2, 3 and 4 are gone: table 1 has files on both sides of that at 3 and none of 4,
+-- 2 and 3 on one side, 4 has one that is there no more, 6 has one from after the next version
+delete from ducklake_snapshot where snapshot_id < 6;
+insert into ducklake_schema_versions (begin_snapshot, schema_version) values (0, 0), (1, 1), (5, 5);
+insert into ducklake_column (table_id, column_id, begin_snapshot) values (1, 1, 1), (1, 2, 3), (1, 3, 3), (1, 4, 4),
+  (2, 1, 2), (3, 1, 1), (3, 2, 4), (4, 1, 1), (4, 2, 3), (6, 1, 1), (6, 2, 4);
+insert into ducklake_data_file (data_file_id, table_id, begin_snapshot, end_snapshot) values (1, 1, 2, null),
+  (2, 1, 3, null), (3, 2, 2, null), (4, 2, 4, null), (5, 3, 1, null), (6, 3, 3, null), (7, 4, 2, 5), (8, 4, 4, null),
+  (9, 6, 3, null), (10, 6, 5, null);
+--= snapshot_id 3, schema_version NULL, columns 2
+--? select begin_snapshot, schema_version from ducklake_schema_versions order by 1, 2
+--> 0, 0
+--> 1, 1
+--> 2, 2
+--> 3, 3
+--> 4, 4
+--> 5, 5
+
+--@ schema-version-missing | 0.3
+-- no version at all; what came before the first snapshot counts back from its version, less the change that made it
+delete from ducklake_snapshot where snapshot_id < 6;
+insert into ducklake_column (table_id, column_id, begin_snapshot) values (1, 1, 2), (1, 2, 4), (2, 1, 4), (1, 3, 6),
+  (1, 4, 7);
+--= snapshot_id 2, schema_version NULL, columns 1
+--= snapshot_id 4, schema_version NULL, columns 2
+--= snapshot_id 6, schema_version 6, columns 1
+--= snapshot_id 7, schema_version 7, columns 1
+--? select begin_snapshot, schema_version from ducklake_schema_versions order by 1, 2
+--> 2, 4
+--> 4, 5
+--> 6, 6
+--> 7, 7
+
+--@ schema-version-missing | 0.3
+-- versions since the first snapshot that is there: what went before is older than the versions themselves
+delete from ducklake_snapshot where snapshot_id < 6;
+insert into ducklake_schema_versions (begin_snapshot, schema_version) values (6, 6);
+insert into ducklake_column (table_id, column_id, begin_snapshot) values (1, 1, 2), (1, 2, 4);
+insert into ducklake_data_file (data_file_id, table_id, begin_snapshot) values (1, 1, 3), (2, 1, 5), (3, 1, 7);
+
 --@ schema-version-of-change | 0.4 1.0
 insert into ducklake_schema_versions (begin_snapshot, schema_version, table_id) values (1, 1, 1), (2, 2, 2),
   (3, 3, 1);
+insert into ducklake_table (table_id, begin_snapshot) values (1, 1), (2, 2), (50, 3);
 insert into ducklake_column (table_id, column_id, begin_snapshot) values (1, 1, 1), (2, 1, 2), (1, 2, 20), (1, 3, 2),
   (1, 4, 2), (50, 1, 3);
 --= table_id 1, begin_snapshot 2, columns 2
@@ -64,6 +106,31 @@ insert into ducklake_column (table_id, column_id, begin_snapshot) values (1, 1, 
 --> 2, 2, 2
 --> 3, 3, 1
 --> 3, 3, 50
+
+--@ schema-version-of-change | 0.4 1.0
+-- the snapshots of changes are gone: table 50 has files on both sides of those at 3 and 4, 2 on one side of that at 3,
+-- 3 has no version, and 4 has one from between
+delete from ducklake_snapshot where snapshot_id < 6;
+insert into ducklake_schema_versions (begin_snapshot, schema_version, table_id) values (1, 1, 50), (5, 4, 50), (1, 1, 2),
+  (1, 1, 4), (3, 2, 4);
+insert into ducklake_table (table_id, begin_snapshot) values (50, 1), (2, 1), (3, 1), (4, 1);
+insert into ducklake_column (table_id, column_id, begin_snapshot) values (50, 1, 1), (50, 2, 3), (50, 3, 3), (50, 4, 4),
+  (50, 5, 5), (2, 1, 1), (2, 2, 3), (3, 1, 1), (3, 2, 3), (4, 1, 1), (4, 2, 3), (9, 1, 4);
+insert into ducklake_data_file (data_file_id, table_id, begin_snapshot) values (1, 50, 2), (2, 50, 4), (3, 50, 5),
+  (4, 2, 2), (5, 3, 2), (6, 3, 3), (7, 4, 2), (8, 4, 3);
+--= table_id 50, begin_snapshot 3, columns 2
+--= table_id 50, begin_snapshot 4, columns 1
+--? select begin_snapshot, schema_version, table_id from ducklake_schema_versions order by 3, 1
+--> 1, 1, 2
+--> 3, 2, 2
+--> 1, 1, 3
+--> 3, 2, 3
+--> 1, 1, 4
+--> 3, 2, 4
+--> 1, 1, 50
+--> 3, 2, 50
+--> 4, 3, 50
+--> 5, 4, 50
 
 --@ schema-version-of-table | 0.4 1.0
 -- 51 has a version at the begin of its second form only
@@ -77,9 +144,10 @@ insert into ducklake_schema_versions (begin_snapshot, schema_version, table_id) 
 --> 2, 2, 1
 --> 4, 4, 1
 --> 3, 3, 2
+--> 5, 5, 2
 --> 0, 0, 9
---> 1, 0, 50
---> 1, 2, 51
+--> 1, 1, 50
+--> 1, 1, 51
 --> 3, 3, 51
 --> 4, 4, 51
 
@@ -98,11 +166,11 @@ insert into ducklake_data_file (data_file_id, table_id, begin_snapshot, end_snap
 --? select begin_snapshot, schema_version, table_id from ducklake_schema_versions order by 3, 1
 --> 2, 2, 1
 --> 4, 4, 1
---> 1, 0, 2
---> 1, 2, 3
+--> 1, 1, 2
+--> 1, 1, 3
 --> 3, 3, 3
 --> 4, 4, 3
---> 3, 0, 4
+--> 3, 3, 4
 --> 0, 0, 9
 
 --@ schema-versions-at-one-snapshot | 0.4 1.0
@@ -125,11 +193,11 @@ update ducklake_snapshot set schema_version = 6 where snapshot_id = 7;
 --> 4, 4, 50
 --> 5, 5, 50
 --> 0, 0, 51
---> 7, 7, 52
+--> 7, 6, 52
 --> 8, 8, 52
 --> 8, 8, 52
 --> 9, 9, 52
---> 7, 0, 53
+--> 7, 6, 53
 
 --@ schema-version-of-dropped-table | 0.4 1.0
 insert into ducklake_table (table_id, end_snapshot) values (1, 3);
