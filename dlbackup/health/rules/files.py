@@ -209,8 +209,9 @@ RULES = (
             from {s}.{stats} s
             join {s}.ducklake_data_file f on f.data_file_id = s.data_file_id
             where s.value_count + s.null_count <> f.record_count and s.value_count + s.null_count > 0
-              -- a frozen lake of one snapshot shows of a file only the rows until then
+              -- a frozen lake of one snapshot shows of a file of several only the rows until then
               and not (s.value_count + s.null_count > f.record_count
+                       and f.{partial} is not null
                        and (select count(*) from {s}.ducklake_snapshot) = 1)
             offset 0
         ) x

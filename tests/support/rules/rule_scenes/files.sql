@@ -150,6 +150,17 @@ insert into ducklake_data_file (data_file_id, table_id, record_count) values (50
 insert into :stats (data_file_id, table_id, column_id, value_count, null_count) values (50, 1, 50, 9, 0);
 --= data_file_id 50, column_id 50, value_count 9, null_count 0, record_count 10
 
+--@ value-counts | 0.2 1.0
+-- of one snapshot alone: file 11 is of several, and only some of its rows are shown
+delete from ducklake_snapshot where snapshot_id < 9;
+insert into ducklake_column (table_id, column_id, column_type) values (1, 1, 'int32');
+insert into ducklake_data_file (data_file_id, table_id, record_count, :partial) values (11, 1, 9, '12'), (50, 1, 9, null),
+  (51, 1, 11, '12');
+insert into :stats (data_file_id, table_id, column_id, value_count, null_count) values (11, 1, 1, 10, 0),
+  (50, 1, 1, 10, 0), (51, 1, 1, 10, 0);
+--= data_file_id 50, column_id 1, value_count 10, null_count 0, record_count 9
+--= data_file_id 51, column_id 1, value_count 10, null_count 0, record_count 11
+
 --@ row-total | 0.2 1.0
 insert into ducklake_table_stats (table_id, record_count, next_row_id) values (1, 7, 9), (2, 9, 9), (3, 0, 0),
   (4, 2, 5), (5, null, 5), (6, 9, 20),
