@@ -227,8 +227,13 @@ def test_read_only_folder_is_no_hindrance(one: FileLake, tmp_path: Path) -> None
 
 
 def test_hard_values_are_the_same_again(one: FileLake, tmp_path: Path) -> None:
-    """NUL in texts, also in nested ones, infinities, dates before Christ: what DuckDB replays is what was there."""
+    """
+    NUL in texts, also in nested ones, infinities, dates before Christ: what DuckDB replays is what was there.
+
+    Lines that its command line would do are part of their text.
+    """
     nul = "'a' || chr(0) || 'b'"
+    dots = f"\n.shell touch {tmp_path / 'planted'}\n''\n;\n.shell touch {tmp_path / 'planted'}\n"
     execute_in(
         one.path,
         "create table ducklake_inlined_data_77_1 (row_id bigint, begin_snapshot bigint, end_snapshot bigint, s varchar,"
@@ -237,6 +242,8 @@ def test_hard_values_are_the_same_again(one: FileLake, tmp_path: Path) -> None:
         " '-infinity', 'nan', 340282366920938463463374607431768211455, 1e27, 'a\\x00\\xFF''\\x5Cx41')",
         "insert into ducklake_inlined_data_77_1 values (1, 1, null, 'NULL', [], '0044-03-15 (BC)', -0.0, 0, 0, '')",
         "insert into ducklake_inlined_data_77_1 values (2, 1, null, '', null, '294247-01-10', 1e-45, null, null, null)",
+        f"insert into ducklake_inlined_data_77_1 (row_id, s) values (3, '{dots}')",
+        f"comment on table ducklake_tag is '{dots}'",
     )
     backup = Path(dlbackup.dump(str(one.path), tmp_path / "b.sql.zst").path)
     new = tmp_path / "new.ducklake"
@@ -249,6 +256,7 @@ def test_hard_values_are_the_same_again(one: FileLake, tmp_path: Path) -> None:
         connection.execute(f"attach '{one.path}' as old (read_only)")
         differ = f"({rows.format('old')} except all {rows.format('new')})"
         assert connection.execute(f"select count(*) from {differ}").fetchall() == [(0,)]
+    assert not (tmp_path / "planted").exists()
     assert contents(Path(dlbackup.dump(str(new), tmp_path / "again.sql.zst").path)) == contents(backup)
 
 

@@ -75,6 +75,11 @@ def _replay(text: bytes, into: Path) -> None:
         connection.executescript(text.decode())
 
 
+def _text(backup: Path) -> bytes:
+    with backup.open("rb") as file:
+        return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True).read()
+
+
 def test_what_was_dumped_is_restored(lake: FileLake, tmp_path: Path, pytestconfig: pytest.Config) -> None:
     """Dump, restore, dump: the same definitions and digests; the engine reads the same; `sqlite3` restores it too."""
     at = None if pytestconfig.option.long else ("first", "last")
@@ -92,9 +97,7 @@ def test_what_was_dumped_is_restored(lake: FileLake, tmp_path: Path, pytestconfi
     assert is_healthy(live)
     new, replayed = tmp_path / "new.sqlite", tmp_path / "replayed.sqlite"
     dlbackup.restore(backup, str(new))
-    with backup.open("rb") as file:
-        text = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True).read()
-    _replay(text, replayed)
+    _replay(_text(backup), replayed)
     assert contents(new) == contents(replayed) == contents(backup)
     assert lake.read_by(at, path=new) == lake.read_by(at, path=replayed) == lake.read_by(at)
     assert new.stat().st_mode & 0o777 == 0o600
@@ -102,23 +105,33 @@ def test_what_was_dumped_is_restored(lake: FileLake, tmp_path: Path, pytestconfi
 
 
 def test_values_that_sqlite_keeps_otherwise_than_declared(one: FileLake, tmp_path: Path) -> None:
-    """NUL in texts, reals, bytes, and other kinds of values than a column was declared for come back as they were."""
+    """
+    NUL in texts, reals, bytes, and other kinds of values than a column was declared for come back as they were.
+
+    By `sqlite3` too, for which a line that it would do is part of its text.
+    """
     table = "ducklake_inlined_data_900_1"
+    dots = f"\n.shell touch {tmp_path / 'planted'}\n''\n;\n.shell touch {tmp_path / 'planted'}\n"
     _execute(
         one.path,
         f"create table {table} (row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT, n VARCHAR, r DOUBLE, b BLOB,"
         " mixed VARCHAR)",
         f"insert into {table} values (0, 1, null, 'a' || char(0) || 'b', 1e300, x'00ff27', 1)",
         f"insert into {table} values (1, 1, null, 'it''s', 9e999, x'', 'x'), (2, 1, null, null, -0.1, null, 2.5),"
-        f" (3, 1, null, '', -9e999, null, x'41')",
+        f" (3, 1, null, '', -9e999, null, x'41'), (4, 1, null, '{dots}', null, null, null)",
     )
     kinds = f"select row_id, typeof(n), hex(n), typeof(r), r, typeof(b), hex(b), typeof(mixed), mixed from {table}"
     backup, new = dlbackup.dump(str(one.path), tmp_path / "b.sql.zst"), tmp_path / "new.sqlite"
 
     dlbackup.restore(backup, str(new))
+    _replay(_text(Path(backup.path)), tmp_path / "replayed.sqlite")
 
-    with closing(sqlite3.connect(one.path)) as before, closing(sqlite3.connect(new)) as after:
-        assert after.execute(kinds).fetchall() == before.execute(kinds).fetchall()
+    with closing(sqlite3.connect(one.path)) as before:
+        expected = before.execute(kinds).fetchall()
+    for path in (new, tmp_path / "replayed.sqlite"):
+        with closing(sqlite3.connect(path)) as after:
+            assert after.execute(kinds).fetchall() == expected
+    assert not (tmp_path / "planted").exists()
     assert any(f"{table}.mixed" in what for what in backup.left_out)
 
 
