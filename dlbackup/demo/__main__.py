@@ -166,12 +166,14 @@ def _take_steps(folder: Path, server: Server) -> None:
     walk.begin("Read the migrated lake with DuckDB, also as it was before order 800 was cancelled.")
     walk.query(_QUERIES)
 
-    walk.begin("Take it along: the same lake, in a file that needs no server; back that up, too.")
-    walk.dlbackup("copy", _ADDRESS, _FILE)
+    walk.begin("Now without a server: the old lake in a file of its own, backed up and migrated there.")
+    walk.dlbackup("restore", shipped, _FILE, "--data-path", f"{folder / 'files'}/")
     print()
-    walk.dlbackup("dump", _FILE, "-o", "from-the-file/")
+    walk.dlbackup("dump", _FILE, "-o", "laptop/")
+    print()
+    walk.dlbackup("migrate", _FILE, "--backup-dir", "laptop")
 
-    walk.begin("And move a lake from a file to PostgreSQL: everything of it, exactly. Read it there.")
+    walk.begin("Move that lake from its file to PostgreSQL: everything of it, exactly. Read it there.")
     server.create_database(_MOVED)
     walk.dlbackup("copy", _FILE, f"postgres:dbname={_MOVED}")
     print()

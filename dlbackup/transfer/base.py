@@ -208,7 +208,8 @@ def _newest(to: str | Path, header: Header, ring: Keyring | None, on_event: OnEv
             with suppress(BackupError), BackupReader(where) as reader:
                 then = reader.header
                 if (then.source.database, then.source.schema) == (header.source.database, header.source.schema):
-                    newest = newest or where
+                    if then.moment or header.moment:  # of files nothing can be proved, and nobody expects a base
+                        newest = newest or where
                     if not useless(then, header):
                         return where
         except NoIdentity as exc:

@@ -19,7 +19,7 @@ from support.servers.quack import QuackServer, serving
 from support.waiting import PATIENCE_S, wait_until
 
 import dlbackup
-from dlbackup import errors
+from dlbackup import RestoreOptions, errors
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
@@ -181,11 +181,12 @@ def test_info_check_and_cat_are_those_of_the_file(quack: QuackServer, lake: File
 
 
 def test_catalog_is_copied_to_other_kinds(quack: QuackServer, database: str, tmp_path: Path) -> None:
-    """A copy on PostgreSQL, in a SQLite file and in a DuckDB file means the same."""
+    """A copy on PostgreSQL, in a SQLite file and in a DuckDB file, which is frozen, means the same."""
     meant = dlbackup.info(quack.url, fingerprint=True).fingerprint
 
-    for target in (database, str(tmp_path / "copy.sqlite"), str(tmp_path / "copy.ducklake")):
-        copied = dlbackup.copy(quack.url, target)
+    targets = {database: False, str(tmp_path / "copy.sqlite"): False, str(tmp_path / "copy.ducklake"): True}
+    for target, frozen in targets.items():
+        copied = dlbackup.copy(quack.url, target, RestoreOptions(frozen=frozen))
         assert (copied.source, copied.fingerprint) == (quack.url, meant)
         assert dlbackup.info(target, fingerprint=True).fingerprint == meant
 

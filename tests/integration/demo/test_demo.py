@@ -80,8 +80,9 @@ def test_demo_shows_the_main_job_in_order(demo: Demo) -> None:
         "$ dlbackup migrate postgres:dbname=demo --backup-dir backups",
         "D ATTACH",
         *["D SELECT"] * 3,
-        "$ dlbackup copy postgres:dbname=demo laptop.ducklake",
-        "$ dlbackup dump laptop.ducklake -o from-the-file/",
+        f"$ dlbackup restore {shipped} laptop.ducklake --data-path {demo.folder}/files/",
+        "$ dlbackup dump laptop.ducklake -o laptop/",
+        "$ dlbackup migrate laptop.ducklake --backup-dir laptop",
         "$ dlbackup copy laptop.ducklake postgres:dbname=moved",
         "D ATTACH",
         "D SELECT",
@@ -100,13 +101,17 @@ def test_demo_reads_the_migrated_lake(demo: Demo) -> None:
     assert ("channel" in now, "channel" in before) == (True, False)
 
 
-def test_demo_moves_the_lake(demo: Demo) -> None:
-    """From PostgreSQL to a file and to PostgreSQL again it means the same, and the engine reads the same."""
+def test_demo_migrates_a_file_and_moves_it(demo: Demo) -> None:
+    """A lake in a file goes from 0.3 to 1.0 and to PostgreSQL, where the engine reads what it reads of the first."""
     revenue, *_, moved = demo.stdout.split("\nD SELECT")[1:]
-    fingerprints = re.findall(r"^fingerprint (\w+), as of", demo.stdout, re.MULTILINE)
+    file = demo.stdout.partition("laptop.ducklake --data-path")[2].partition("\nD ATTACH")[0]
 
-    assert len(fingerprints) == 2
-    assert len(set(fingerprints)) == 1
+    assert "can't be the base" not in demo.stdout + demo.stderr
+    assert re.findall(r"^(restored|migrated from|copied) .*?(\d\.\d)", file, re.MULTILINE) == [
+        ("restored", "0.3"),
+        ("migrated from", "0.3"),
+        ("copied", "1.0"),
+    ]
     assert re.findall(r"^│ .*│$", moved, re.MULTILINE) == re.findall(r"^│ .*│$", revenue, re.MULTILINE)
 
 
@@ -121,11 +126,11 @@ def test_demo_goes_back_to_the_old_version(demo: Demo) -> None:
 
 
 def test_backups_of_the_demo_are_good(demo: Demo) -> None:
-    """All four backups that the demo leaves in its folder verify."""
+    """All five backups that the demo leaves in its folder verify."""
     backups = [*demo.folder.glob("*.sql.zst"), *demo.folder.glob("*/*.sql.zst")]
     verify = (sys.executable, "-m", "dlbackup", "verify", "-q")
 
-    assert len(backups) == 4
+    assert len(backups) == 5
     for path in backups:
         assert subprocess.run([*verify, str(path)], stdout=subprocess.DEVNULL).returncode == 0, path
 
