@@ -343,6 +343,31 @@ def test_sqlite_file_that_some_migration_would_damage(file_lakes: FileLakes, cli
     assert (lake.path.read_bytes(), beside(lake.path)) == (bytes_before, set())
 
 
+def test_doubles_of_1_4_in_a_sqlite_file(cli: Cli, tmp_path: Path) -> None:
+    """SQLite makes the newer engine's NaN a NULL where the older one made the column: only a mended one keeps it."""
+    old, new, path = with_sqlite(engine("1.4.4")), with_sqlite(engine("1.5.5")), tmp_path / "lake.sqlite"
+    made = (
+        "create table lake.emptied (d double, e float)",
+        "create table lake.filled (d double, e float)",
+        "insert into lake.emptied values (1, 2)",
+        "call ducklake_flush_inlined_data('lake')",
+        "insert into lake.filled values (1, 2)",
+    )
+    old.run(f"sqlite:{path}", None, made, data_path=tmp_path / "data", options={"DATA_INLINING_ROW_LIMIT": 10})
+    accept = ("--accept-loss", "inlined-double-rows")
+
+    refused = json_failure(cli("migrate", path, "--no-mend", *accept, "--json"), 4, "inlined-doubles: 1 inlined table")
+    mended = cli("migrate", path, *accept, "--json").json()["mends"]
+
+    assert "filled" not in refused["error"]["message"]
+    assert mended == [{"rule": "inlined-doubles", "rows": 1}]
+    written = [f"insert into lake.{table} values ('nan', '-inf')" for table in ("emptied", "filled")]
+    read = [
+        f"select d::varchar, e::varchar from lake.{table} where d > 2 or d is null" for table in ("emptied", "filled")
+    ]
+    assert new.run(f"sqlite:{path}", None, [*written, *read])[-2:] == [[["nan", "-inf"]], [[None, "-inf"]]]
+
+
 def test_sqlite_file_is_migrated_over_a_duckdb_file(file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
     """Inlined rows of every type become what the new engine writes, so that a NaN stays one; or nothing is changed."""
     lake, new = file_lakes.copy("inlined", "1.4.4", tmp_path, "sqlite"), with_sqlite(engine("1.5.5"))
