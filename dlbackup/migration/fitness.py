@@ -173,7 +173,7 @@ def needs_migration(wish: Wish, engine: "Engine", found: Found, done: Migration 
     if wish.migration is None or done is not None:
         refusal = MigrationNeeded(
             f"the catalog at {wish.address} has spec version {version}, and this DuckDB {engine.duckdb_version}"
-            f" opens {ours} only",
+            f" opens {' and '.join(spec.in_order(spec.opened_by(ours)))} only",
             "allow it with migrate='backup-first', or run dlbackup migrate first;"
             f" {spec.ENGINES.get(version, 'an older DuckDB')} opens it as it is",
         )

@@ -72,15 +72,27 @@ def next_step(
             f"the catalog has spec version {version}, newer than {target}, {known}; there is no way back but a restore",
             "use a newer engine, or restore a backup of the older version",
         )
+    if not spec.load(version):
+        raise _of_no_layout(version)
     in_the_way = spec.is_older(version, "0.3") and spec.is_older("0.3", target) and not directly
-    if in_the_way and not (may_stage and spec.load(version)):
+    if in_the_way and not may_stage:
         raise CannotMigrate(
             f"DuckDB {duckdb_version} can't migrate a catalog of spec version {version} where it is",
             "name the python of an environment with DuckDB 1.4.x by --engine: migrate then goes over 0.3 in two steps",
         )
-    if not spec.load(version):
-        raise UnknownVersion(f"{version} is a development version whose layout is not fixed: not migrated")
     return Step(version, target, duckdb_version, staged=in_the_way)
+
+
+def _of_no_layout(version: str) -> UnknownVersion:
+    if "-dev" in version:
+        return UnknownVersion(
+            f"{version} is a development version whose layout is not fixed: not migrated",
+            "let the engine of the release that followed it migrate a copy of the catalog",
+        )
+    return UnknownVersion(
+        f"dlbackup doesn't know the tables of spec version {version}, which {spec.ENGINES[version]} made: not migrated",
+        "dump it, then let DuckDB 1.3.2 attach it, which migrates it to 0.2; dlbackup goes on from there",
+    )
 
 
 def _known_version(versions: tuple[str, ...]) -> str:

@@ -4,13 +4,16 @@ Catalogs of DuckLake 1.1: a known version, dumped, proved, checked and restored 
 All of them are made by hand from catalogs of a real engine of 1.0, and say nothing of what an engine of 1.1 does.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from support.cli import Cli
 from support.comparison import dumped, execute, schemas
 from support.faults.failures import failure
-from support.lakes.by_hand import engine_of_1_1, make_1_1
+from support.files import contents
+from support.lakes.by_hand import engine_of_1_1, make_1_1, make_1_1_in_file
+from support.lakes.in_files import FileLakes
 from support.lakes.lakes import LakeFactory, LakeKind
 
 import dlbackup
@@ -36,6 +39,20 @@ def test_is_as_good_as_any_other(lake: LakeFactory, cli: Cli, tmp_path: Path, ki
     assert schemas(made.url) == {"public", "again"}
     assert dumped(made.url, tmp_path, "again") == dumped(made.url, tmp_path, "public")
     assert backup.json()["fingerprint"] == before
+
+
+def test_goes_from_file_to_file_and_to_a_server(file_lakes: FileLakes, database: str, tmp_path: Path) -> None:
+    """In a DuckDB file, a SQLite file and on PostgreSQL it means the same and has no finding; back, it is as it was."""
+    one, other, back = (tmp_path / name for name in ("lake.ducklake", "other.sqlite", "back.ducklake"))
+    file_lakes.copy("inlined", "1.5.5", tmp_path)
+    before = dlbackup.info(str(one), fingerprint=True).fingerprint
+    make_1_1_in_file(one)
+
+    for source, target in pairwise((str(one), str(other), database, str(back))):
+        copied = dlbackup.copy(source, target)
+        assert (copied.spec_version, copied.fingerprint) == ("1.1", before)
+        assert dlbackup.check(target).findings == ()
+    assert contents(back) == contents(one)
 
 
 def test_is_named_with_its_engines(lake: LakeFactory, cli: Cli) -> None:

@@ -17,11 +17,13 @@ from support.comparison import execute
 from support.engines.engines import engine
 from support.engines.programs import CUSTOMERS, connect, value
 from support.faults.faults import engine_that, new_role, one, pause, sessions, started, state
+from support.lakes.in_files import FileLakes
 from support.lakes.lakes import Lake, LakeFactory
 from support.waiting import wait_until
 
 import dlbackup
 from dlbackup import MigrateOptions, errors
+from dlbackup.engine.connection import engine_of
 from dlbackup.runtime.progress import Event
 
 _HOSTILE = "a b'c\\d\"e;--"
@@ -60,6 +62,24 @@ def test_current_lake_is_attached(connection: duckdb.DuckDBPyConnection, lake: L
     assert value(connection, CUSTOMERS) == 2
     assert state(made.url) == before
     assert value(connection, "select count(*) from duckdb_secrets()") == 0
+
+
+def test_engine_of_1_1_opens_what_it_does_not_make(
+    connection: duckdb.DuckDBPyConnection, file_lakes: FileLakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where new lakes would be 1.1, one of 1.0 is attached as it is, also where migrating is allowed; 0.3 isn't."""
+    (tmp_path / "old").mkdir()
+    lake, old = file_lakes.copy("plain", "1.5.5", tmp_path), file_lakes.copy("plain", "1.4.4", tmp_path / "old")
+    made_up = replace(engine_of(connection, "duckdb"), spec_version="1.1")
+    monkeypatch.setattr("dlbackup.engine.connection.engine_of", lambda connection, kind: made_up)
+
+    attached = dlbackup.attach(connection, lake.path, migrate="backup-first", backup_dir=tmp_path / "backups")
+
+    assert (attached.spec_version, attached.opens, attached.makes) == ("1.0", ("1.0", "1.1"), "1.1")
+    assert (attached.migration, (tmp_path / "backups").exists()) == (None, False)
+    connection.execute("create table lake.written as select 42 as i")
+    with pytest.raises(errors.MigrationNeeded, match=r"opens 1\.0 and 1\.1 only"):
+        dlbackup.attach(connection, old.path, alias="old")
 
 
 @pytest.mark.parametrize("version", ["0.2", "0.3", "0.4"])

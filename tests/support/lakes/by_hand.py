@@ -9,19 +9,22 @@ import secrets
 import sys
 from pathlib import Path
 
+import duckdb
 import psycopg
 from psycopg import sql
 
 from support.lakes.lakes import Lake
 
-__all__ = ["engine_of_1_1", "make_1_1"]
+__all__ = ["engine_of_1_1", "make_1_1", "make_1_1_in_file"]
 
 _FIXED = """
 alter table {s}.ducklake_schema add column parent_schema_id bigint;
 alter table {s}.ducklake_data_file add column row_group_count bigint;
 alter table {s}.ducklake_delete_file add column row_group_count bigint;
-alter table {s}.ducklake_file_column_stats add column min_is_exact boolean, add column max_is_exact boolean;
-alter table {s}.ducklake_table_column_stats add column min_is_exact boolean, add column max_is_exact boolean;
+alter table {s}.ducklake_file_column_stats add column min_is_exact boolean;
+alter table {s}.ducklake_file_column_stats add column max_is_exact boolean;
+alter table {s}.ducklake_table_column_stats add column min_is_exact boolean;
+alter table {s}.ducklake_table_column_stats add column max_is_exact boolean;
 create table {s}.ducklake_view_column_tag(
     view_id bigint, column_name varchar, begin_snapshot bigint, end_snapshot bigint, key varchar, value varchar
 );
@@ -54,6 +57,15 @@ def make_1_1(made: Lake) -> None:
     statements = _statements_to_1_1(made)
     with psycopg.connect(made.url, autocommit=True) as session:
         session.execute(statements.encode())
+
+
+def make_1_1_in_file(path: Path) -> None:
+    """Migrate a catalog of 1.0 in a DuckDB file by hand."""
+    with duckdb.connect(str(path)) as connection:
+        for (name,) in connection.execute("select table_name from ducklake_inlined_data_tables").fetchall():
+            for column in ("row_id", "begin_snapshot", "end_snapshot"):
+                connection.execute(_RENAME.format(s="main", t=name, c=column, n=f"_ducklake_{column}"))
+        connection.execute((_FIXED + _VERSION).format(s="main"))
 
 
 _MODULE = """

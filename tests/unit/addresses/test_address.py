@@ -257,3 +257,20 @@ def test_what_is_no_file_after_ducklake_is_none(text: str) -> None:
     """A bare word is a secret's name to DuckLake, and other schemes are other backends."""
     with pytest.raises(UsageError):
         parse_address(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("md:lake", "MotherDuck"),
+        ("ducklake:md:lake?motherduck_token=hidden", "MotherDuck"),
+        ("motherduck:lake", "MotherDuck"),
+        ("ducklake:mssql:Server=host;Password=hidden", "SQL Server"),
+        ("ducklake:moraine:s3://bucket/lake", "object storage by moraine"),
+    ],
+)
+def test_other_catalogs_are_refused_by_name(text: str, name: str) -> None:
+    """What DuckLake, or an extension, keeps catalogs in and dlbackup can't read is named, without its secrets."""
+    with pytest.raises(UsageError, match=f"a catalog in {name} ") as refused:
+        parse_address(text)
+    assert "hidden" not in refused.value.message

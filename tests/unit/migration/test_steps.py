@@ -35,8 +35,9 @@ REFUSED: list[tuple[tuple[str, ...], str, str, str | None, type[DlbackupError], 
     (("1.1",), "1.5.5", "1.0", None, CannotMigrate, "newer than 1.0"),
     (("1.0",), "2.0.0", "1.1", "0.4", CannotMigrate, "1.0 or 1.1 only, not to 0.4"),
     (("0.2",), "1.5.5", "1.0", None, CannotMigrate, "can't migrate a catalog of spec version 0.2"),
-    (("0.1",), "1.5.5", "1.0", None, CannotMigrate, "can't migrate a catalog of spec version 0.1"),
-    (("0.3-dev1",), "1.5.5", "1.0", None, CannotMigrate, "0.3-dev1"),
+    (("0.1",), "1.5.5", "1.0", None, UnknownVersion, "tables of spec version 0.1, which DuckDB 1.3.0 made"),
+    (("0.1",), "1.4.4", "0.3", None, UnknownVersion, "tables of spec version 0.1, which DuckDB 1.3.0 made"),
+    (("0.3-dev1",), "1.5.5", "1.0", None, UnknownVersion, "0.3-dev1 is a development version"),
     (("0.4-dev1",), "1.5.5", "1.0", None, UnknownVersion, "development version"),
 ]
 
@@ -61,6 +62,12 @@ def test_an_old_catalog_gets_a_way_out() -> None:
 
 
 HINTS = [
+    (
+        ("0.1",),
+        "1.0",
+        None,
+        "dump it, then let DuckDB 1.3.2 attach it, which migrates it to 0.2; dlbackup goes on from there",
+    ),
     ((), "1.0", None, "a catalog without exactly one version can be dumped and restored, but not migrated"),
     (("7.5",), "1.0", None, "use a newer dlbackup"),
     (("0.3",), "7.5", None, "use a newer dlbackup, or an older engine with --engine"),
