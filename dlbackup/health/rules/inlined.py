@@ -128,6 +128,45 @@ RULES = (
         engines_own=True,
     ),
     Rule(
+        name="inlined-column-added",
+        severity="warning",
+        what="living rows are in an inlined table of an older schema version than the lake's, and columns or fields of"
+        " their table were added, or fields renamed, between its creation and these rows",
+        why="DuckDB up to 1.5.1 reads such an inlined table by the columns that the lake's table was created with: an"
+        " added column is NULL in these rows, or its default, and values of a STRUCT whose fields changed fail to be"
+        " read; what was written after the newest change reads rightly until anything else of the lake changes",
+        query=f"""
+        select {_ROW}
+        from {{rows}} r
+        join (
+            select i.table_name as name, min(c.changed) as changed
+            from {{s}}.ducklake_inlined_data_tables i
+            join (
+                select c.table_id,
+                       case
+                           when min(c.begin_snapshot) > min(t.created) then min(c.begin_snapshot)
+                           when max(c.parent_column) is not null and count(distinct c.column_name) > 1
+                               then min(case when c.begin_snapshot > t.created then c.begin_snapshot end)
+                       end as changed
+                from {{s}}.ducklake_column c
+                join (select table_id, min(begin_snapshot) as created from {{s}}.ducklake_table group by table_id) t
+                  on t.table_id = c.table_id
+                group by c.table_id, c.column_id
+                having count(*) > count(c.end_snapshot)
+            ) c on c.table_id = i.table_id
+            where i.schema_version < (select max(schema_version) from {{s}}.ducklake_snapshot)
+            group by i.table_name
+        ) x on x.name = r.name
+        where r.registered and r.end_snapshot is null and x.changed <= r.begin_snapshot
+        """,
+        scope="rows",
+        since="0.3",
+        until="0.4",
+        advice="migrate to 1.0 with dlbackup: DuckDB 1.5.2 or later reads them rightly; flush, update and delete"
+        " nothing of the table before, which makes what is read now last",
+        engines_own=True,
+    ),
+    Rule(
         name="inlined-row-range",
         severity="error",
         what="an inlined row begins nowhere, ends before it begins, or lies beyond the newest snapshot",

@@ -276,6 +276,10 @@ update ducklake_schema_versions v set schema_version = v.schema_version - 1 from
 update ducklake_table t set begin_snapshot = -1 from ducklake_inlined_data_tables i
   where i.table_name = ':rows' and t.table_id = i.table_id;
 update ducklake_snapshot set schema_version = schema_version + 1 where snapshot_id = :head;
+--@ inlined-column-added | 0.3 0.4 | columns from after the table
+update ducklake_table t set begin_snapshot = -1 from ducklake_inlined_data_tables i
+  where i.table_name = ':rows' and t.table_id = i.table_id;
+update ducklake_snapshot set schema_version = schema_version + 1 where snapshot_id = :head;
 --@ inlined-row-range | 0.2 0.3 1.0 | rows of the future
 update :rows set begin_snapshot = 100000;
 --@ inlined-row-range | 1.0 | rows from before all snapshots

@@ -86,6 +86,43 @@ insert into ducklake_schema_versions (begin_snapshot, schema_version, table_id) 
 --> 50, 3, 3
 --> 51, 3, 3
 
+--@ inlined-column-added | 0.3 0.4
+-- 50: a column was added at 2, 51: a field, 52: a field got another name; in 1 a column was added after the row, in 2
+-- one of another type and name, in 3 one that is gone, 4 is of the newest version, 5 has its columns since creation
+create table ducklake_inlined_data_50_3 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_50_3 values (1, 4, 5), (2, 1, null), (50, 2, null);
+create table ducklake_inlined_data_51_3 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_51_3 values (51, 4, null);
+create table ducklake_inlined_data_52_3 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_52_3 values (3, 2, null), (52, 4, null);
+create table ducklake_inlined_data_1_3 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_1_3 values (4, 4, null);
+create table ducklake_inlined_data_2_3 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_2_3 values (5, 4, null);
+create table ducklake_inlined_data_3_3 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_3_3 values (6, 4, null);
+create table ducklake_inlined_data_4_9 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_4_9 values (7, 9, null);
+create table ducklake_inlined_data_5_3 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_5_3 values (8, 4, null);
+create table ducklake_inlined_data_6_3 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_6_3 values (9, 4, null);
+insert into ducklake_inlined_data_tables (table_id, schema_version, table_name) values
+  (1, 3, 'ducklake_inlined_data_1_3'), (2, 3, 'ducklake_inlined_data_2_3'), (3, 3, 'ducklake_inlined_data_3_3'),
+  (4, 9, 'ducklake_inlined_data_4_9'), (5, 3, 'ducklake_inlined_data_5_3'), (50, 3, 'ducklake_inlined_data_50_3'),
+  (51, 3, 'ducklake_inlined_data_51_3'), (52, 3, 'ducklake_inlined_data_52_3');
+insert into ducklake_table (table_id, begin_snapshot) values (1, 1), (2, 1), (3, 1), (4, 1), (5, 1), (5, 3), (6, 1),
+  (50, 1), (50, 3), (51, 1), (52, 1);
+insert into ducklake_column (table_id, column_id, begin_snapshot, end_snapshot, parent_column, column_name) values
+  (1, 1, 1, null, null, 'a'), (1, 2, 5, null, null, 'b'), (2, 1, 1, 2, null, 'a'), (2, 1, 2, null, null, 'b'),
+  (3, 1, 1, null, null, 'a'), (3, 2, 2, 3, null, 'b'), (4, 1, 2, null, null, 'a'), (5, 1, 0, null, null, 'a'),
+  (5, 2, 1, null, 1, 'b'), (6, 1, 2, null, null, 'a'), (50, 1, 1, null, null, 'a'), (50, 2, 2, 4, null, 'b'),
+  (50, 2, 4, null, null, 'c'), (51, 1, 1, null, null, 'a'), (51, 2, 3, null, 1, 'b'), (52, 1, 1, null, null, 'a'),
+  (52, 2, 1, 3, 1, 'b'), (52, 2, 3, null, 1, 'c');
+--= table_id 50, name ducklake_inlined_data_50_3, row_id 50, begin_snapshot 2, end_snapshot NULL
+--= table_id 51, name ducklake_inlined_data_51_3, row_id 51, begin_snapshot 4, end_snapshot NULL
+--= table_id 52, name ducklake_inlined_data_52_3, row_id 52, begin_snapshot 4, end_snapshot NULL
+
 --@ inlined-row-range | 0.2 1.0
 create table ducklake_inlined_data_1_1 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
 insert into ducklake_inlined_data_1_1 values (0, 0, null), (1, 9, null), (2, 3, 3), (3, 0, 9), (null, 1, null),
