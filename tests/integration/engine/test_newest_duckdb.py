@@ -4,11 +4,15 @@ With the newest DuckDB, which `pip install dlbackup` brings and no DuckLake from
 
 import json
 import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from support.cli import Cli, Finished
 from support.engines.engines import newest_duckdb
+from support.faults.failures import failure
 from support.lakes.in_files import FileLakes
 from support.lakes.lakes import LakeFactory
 
@@ -29,6 +33,20 @@ class _Newest:
         assert done.exit_code == 0, done
         answer: dict[str, object] = json.loads(done.output)
         return answer
+
+    def write(self, path: Path, statements: str) -> None:
+        """Execute statements in a file, in a process of that DuckDB alone."""
+        program = "import duckdb, sys; duckdb.connect(sys.argv[1]).execute(sys.argv[2])"
+        command = [sys.executable, "-c", program, str(path), statements]
+        subprocess.run(command, check=True, cwd=path.parent, env={**os.environ, **self._environment})
+
+    def python(self) -> Path:
+        """Return a Python that has it, for `--engine`."""
+        path = self._cli.cwd / "python"
+        place = self._environment["PYTHONPATH"]
+        path.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(place)} exec {sys.executable} "$@"\n')
+        path.chmod(0o755)
+        return path
 
 
 @pytest.fixture
@@ -63,6 +81,30 @@ def test_of_a_file(file_lakes: FileLakes, newest: _Newest, cli: Cli) -> None:
     assert newest.good("verify", backup)["findings"] == []
     assert newest.good("check", made.path)["findings"] == []
     newest.good("restore", backup, "again.ducklake")
+    meant = newest.good("copy", made.path, "copy.sqlite")["fingerprint"]
+    assert newest.good("check", "copy.sqlite")["findings"] == []
+    assert newest.good("dump", "copy.sqlite", "-o", "copy.sql.zst")["fingerprint"] == meant
+    assert newest.good("copy", "copy.sqlite", "back.ducklake")["fingerprint"] == meant
     theirs = cli("dump", made.path, "-o", "theirs.sql.zst", "--json").json()
     ours = cli("dump", "again.ducklake", "-o", "ours.sql.zst", "--json").json()
     assert (theirs["fingerprint"], theirs["rows"]) == (ours["fingerprint"], ours["rows"])
+
+
+def test_of_a_file_that_it_has_written(file_lakes: FileLakes, newest: _Newest, cli: Cli) -> None:
+    """What it writes into a file of an older DuckDB that one dumps; a file of its own newest kind needs itself."""
+    made = file_lakes.copy("plain", "1.5.5", cli.cwd)
+    newest.write(made.path, "insert into ducklake_tag values (1, 1, null, 'by', '2.0.1'); checkpoint")
+    newest.write(
+        made.path,
+        "attach 'newest.ducklake' as n (storage_version 'latest'); copy from database lake to n; checkpoint n",
+    )
+
+    old = cli("dump", made.path, "-o", "old.sql.zst", "--json").json()
+    refused = cli("dump", "newest.ducklake")
+    new = newest.good("dump", "newest.ducklake", "-o", "new.sql.zst")
+
+    assert b'"by","2.0.1"' in cli("cat", "old.sql.zst", "ducklake_tag").output
+    failure(refused, 1, "newer DuckDB", hint="--engine")
+    assert (new["fingerprint"], new["rows"]) == (old["fingerprint"], old["rows"])
+    by_name = cli("dump", "newest.ducklake", "-o", "named.sql.zst", "--engine", newest.python(), "--json").json()
+    assert by_name["fingerprint"] == old["fingerprint"]

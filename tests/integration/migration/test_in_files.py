@@ -209,7 +209,7 @@ def test_killed_at_any_point_old_or_new_is_there(
                 one.path.with_name(name).unlink()
         one.path.write_bytes(kept)
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        time.sleep(points.uniform(longest / 2, longest))
+        time.sleep(points.uniform(0.2, longest))
         process.send_signal(signal.SIGKILL)
         process.wait()
         if _version_of(one.path) == "0.3":

@@ -34,6 +34,8 @@ from dlbackup import verify
 _POINTS = {
     "test_killed_restore_leaves_old_or_new": 16,
     "test_killed_migrate_leaves_old_or_new": 24,
+    "test_killed_staged_migrate_leaves_old_or_new": 3,
+    "test_staged_migrate_whose_sessions_are_ended_ends_in_a_known_state": 2,
     "test_migrate_whose_engine_is_killed_ends_in_a_known_state": 10,
     "test_migrate_whose_sessions_are_ended_ends_in_a_known_state": 10,
 }
@@ -58,9 +60,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @dataclass(frozen=True)
 class Usual:
-    """What an undisturbed run does: the states before and after it, its messages, and what it is given."""
+    """What an undisturbed run does: what is there before and after it, its messages, and what it is given."""
 
     before: State
+    version: object
     after: State
     messages: int
     words: tuple[str | Path, ...] = ()
@@ -77,11 +80,11 @@ def _proxied(made: Lake) -> Iterator[tuple[Proxy, str]]:
 
 
 def _undisturbed(cli: Cli, made: Lake, *words: str | Path) -> Usual:
-    before = state(made.url)
+    before, version = state(made.url), _version(made)
     with _proxied(made) as (proxy, url):
         done = cli(*(url if word == made.url else word for word in words))
     assert done.exit_code == 0, done.stderr
-    return Usual(before, state(made.url), proxy.messages, words)
+    return Usual(before, version, state(made.url), proxy.messages, words)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +92,13 @@ def usual_migrate(lakes: Lakes, servers: Servers, tmp_path_factory: pytest.TempP
     """A migration of the inlined lake, which needs mends."""
     with lakes.copy("inlined", "0.3", servers[middle_major()], "public") as made:
         return _undisturbed(Cli(tmp_path_factory.mktemp("usual")), made, "migrate", made.url, "--no-rehearsal")
+
+
+@pytest.fixture(scope="module")
+def usual_staged(lakes: Lakes, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Usual:
+    """A migration over a file, whose result comes into the catalog's place in one transaction."""
+    with lakes.copy("plain", "0.2", servers[middle_major()], "public") as made:
+        return _undisturbed(Cli(tmp_path_factory.mktemp("usual")), made, "migrate", made.url)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +131,7 @@ def _finish(cli: Cli, made: Lake, usual: Usual) -> None:
     kind = _kind(cli, made, state(made.url), usual)
     if kind in _finished:
         return
-    again = cli("migrate", made.url, "--json", "--no-rehearsal")
+    again = cli("migrate", made.url, "--json", *usual.words[2:])
     assert again.exit_code == 0, again.stderr
     assert state(made.url) == usual.after
     assert one(made.url, _LEFT) == 0
@@ -164,28 +174,38 @@ def test_killed_restore_leaves_old_or_new(lake: LakeFactory, cli: Cli, usual_res
 
 def test_killed_migrate_leaves_old_or_new(lake: LakeFactory, cli: Cli, usual_migrate: Usual, point: float) -> None:
     """A migration that is killed leaves the old catalog, or the new one; the next run mends what is missing."""
-    made = lake("inlined", "0.3")
+    _killed(cli, lake("inlined", "0.3"), usual_migrate, point)
+
+
+def test_killed_staged_migrate_leaves_old_or_new(
+    lake: LakeFactory, cli: Cli, usual_staged: Usual, point: float
+) -> None:
+    """So does one over a file."""
+    _killed(cli, lake("plain", "0.2"), usual_staged, point)
+
+
+def _killed(cli: Cli, made: Lake, usual: Usual, point: float) -> None:
     with _proxied(made) as (proxy, url):
-        proxy.strike_at_message("stall", _at(point, usual_migrate))
-        with started(cli, "migrate", url, "--no-rehearsal") as running:
+        proxy.strike_at_message("stall", _at(point, usual))
+        with started(cli, "migrate", url, *usual.words[2:]) as running:
             _stands_still(running, proxy)
             orphans = running.kill()
             wait_until(lambda: not any(map(is_running, orphans)))
     nothing_left(made)
 
-    if _version(made) == "0.3":
-        assert state(made.url) == usual_migrate.before
+    if _version(made) == usual.version:
+        assert state(made.url) == usual.before
     else:
         journals = [json.loads(path.read_text()) for path in cli.cwd.glob("*.journal.json")]
-        assert state(made.url) == usual_migrate.after or journals[0]["progress"] != "migrated"
-    _finish(cli, made, usual_migrate)
+        assert state(made.url) == usual.after or journals[0]["progress"] != "migrated"
+    _finish(cli, made, usual)
 
 
 def _struck(cli: Cli, made: Lake, usual: Usual, point: float, strike: Callable[[int], None]) -> None:
     """Strike a migration at a point; check that what it says of its end is true, and finish it."""
     with _proxied(made) as (proxy, url):
         proxy.strike_at_message("stall", _at(point, usual))
-        with started(cli, "migrate", url, "--no-rehearsal", "--json") as running:
+        with started(cli, "migrate", url, *usual.words[2:], "--json") as running:
             if _stands_still(running, proxy):
                 strike(running.process.pid)
                 proxy.go_on()
@@ -205,7 +225,7 @@ def _is_as_said(made: Lake, usual: Usual, done: Finished) -> None:
     found = state(made.url)
     if outcome == "migrated":
         assert found == usual.after
-    elif outcome != "needs-person" or _version(made) == "0.3":
+    elif outcome != "needs-person" or _version(made) == usual.version:
         assert found == usual.before
 
 
@@ -226,12 +246,21 @@ def test_migrate_whose_sessions_are_ended_ends_in_a_known_state(
     lake: LakeFactory, cli: Cli, usual_migrate: Usual, point: float
 ) -> None:
     """Whenever the server ends one of the sessions, ours or the engine's, the end that migrate names is true."""
-    made = lake("inlined", "0.3")
+    _with_a_session_ended(cli, lake("inlined", "0.3"), usual_migrate, point)
 
+
+def test_staged_migrate_whose_sessions_are_ended_ends_in_a_known_state(
+    lake: LakeFactory, cli: Cli, usual_staged: Usual, point: float
+) -> None:
+    """So is that of one over a file."""
+    _with_a_session_ended(cli, lake("plain", "0.2"), usual_staged, point)
+
+
+def _with_a_session_ended(cli: Cli, made: Lake, usual: Usual, point: float) -> None:
     def end_a_session(pid: int) -> None:
         with psycopg.connect(made.url, autocommit=True) as admin:
             pids = [row[0] for row in admin.execute(_OF_US)]
             if pids:
                 admin.execute("select pg_terminate_backend(%s)", [pids[int(point * 1e6) % len(pids)]])
 
-    _struck(cli, made, usual_migrate, point, end_a_session)
+    _struck(cli, made, usual, point, end_a_session)

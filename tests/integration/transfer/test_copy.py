@@ -5,12 +5,13 @@ import random
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from support.cli import Cli
-from support.comparison import execute
+from support.comparison import execute, schemas, settle
 from support.engines.engines import Engine, engine, with_httpfs, with_sqlite
 from support.files import storage_of
 from support.lakes.in_files import FileLakes, Hashes
@@ -97,18 +98,21 @@ def test_postgres_to_file_and_back(
 
 
 @pytest.mark.long
-def test_zoo_moves(lake: LakeFactory, tmp_path: Path) -> None:
-    """A lake with everything else that there is: the fingerprint and what an engine reads are the same."""
-    made = lake("zoo", "1.0")
-    file = tmp_path / "zoo.ducklake"
-
-    backup = _dumped(made.url, tmp_path)
-    dlbackup.restore(backup, str(file))
-
-    found = dlbackup.info(str(file), fingerprint=True)
-    assert (found.snapshot_id, found.rows) == (backup.snapshot_id, backup.rows)
-    ends = ("first", "last")
-    assert hash_lake(made.engine, str(file), "main", ends) == hash_lake(made.engine, made.url, made.schema, ends)
+@pytest.mark.parametrize("spec", ["0.3", "1.0"])
+def test_zoo_moves(spec: str, lake: LakeFactory, server: Server, tmp_path: Path) -> None:
+    """A lake with everything else goes round: what it means, and each snapshot as an engine reads it, stay."""
+    made = lake("zoo", spec)
+    reader = with_sqlite(made.engine)
+    meant = dlbackup.info(made.url, fingerprint=True).fingerprint
+    before = hash_lake(reader, made.url, made.schema)
+    with server.database() as again:
+        round_ = (made.url, str(tmp_path / "zoo.ducklake"), str(tmp_path / "zoo.sqlite"), again)
+        back = (again, str(tmp_path / "other.sqlite"), str(tmp_path / "other.ducklake"))
+        for source, target in (*pairwise(round_), *pairwise(back)):
+            assert dlbackup.copy(source, target).fingerprint == meant
+            assert dlbackup.info(target, fingerprint=True).fingerprint == meant
+            url = f"sqlite:{target}" if target.endswith(".sqlite") else target
+            assert hash_lake(reader, url, "public" if target == again else "main") == before
 
 
 def test_what_postgres_cant_hold_is_refused(file_lakes: FileLakes, database: str, tmp_path: Path) -> None:
@@ -308,37 +312,92 @@ def test_frozen_file_is_made_anew_by_its_owner(file_lakes: FileLakes, tmp_path: 
     assert storage_of(kept) == storage_of(frozen) == "v1.0.0+"
 
 
-@pytest.mark.parametrize("ending", ["ducklake", "sqlite"])
+_MORE_WAYS = [
+    *(("inlined.sqlite", "sqlite"), ("plain.sqlite", "postgres")),
+    *(("plain.ducklake", "frozen"), ("plain.ducklake", "sqlite")),
+]
+_WAYS = [
+    *(("inlined.ducklake", "ducklake"), ("plain.ducklake", "postgres")),
+    *(pytest.param(*way, marks=pytest.mark.long) for way in _MORE_WAYS),
+]
+"""Inlined lakes come from PostgreSQL, where they were copied to; plain ones from the file."""
+
+
+@pytest.mark.parametrize(("of", "to"), _WAYS)
 def test_killed_copy_leaves_nothing(
-    ending: str, file_lakes: FileLakes, database: str, tmp_path: Path, pytestconfig: pytest.Config
+    of: str, to: str, file_lakes: FileLakes, server: Server, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     """Killed at any moment, nothing is at the target, or all of it, and the next copy clears up."""
-    file = file_lakes.copy("inlined", "1.5.5", tmp_path, ending)
-    expected = dlbackup.copy(str(file.path), database).fingerprint
-    target = tmp_path / "to" / f"copy.{ending}"
-    target.parent.mkdir()
-    address = f"{'sqlite' if ending == 'sqlite' else 'duckdb'}:{target}"
-    command = [sys.executable, "-m", "dlbackup", "copy", "-q", database, address]
-    with_scratch = {**os.environ, "TMPDIR": str(tmp_path)}
+    kind, ending = of.split(".")
+    file = file_lakes.copy("plain" if kind == "plain" else "inlined", "1.5.5", tmp_path, ending)
     points = random.Random(pytestconfig.option.seed)
-    begun = time.monotonic()
-    subprocess.run(command, env=with_scratch, check=True, capture_output=True)
-    longest = time.monotonic() - begun
+    with server.database() as url, server.database() as other:
+        expected = dlbackup.copy(str(file.path), url).fingerprint
+        source = url if kind == "inlined" else str(file.path)
+        target = _Target(to, tmp_path / "to", other)
+        command = [sys.executable, "-m", "dlbackup", "copy", "-q", source, target.address]
+        command += ["--frozen"] if to == "frozen" else []
+        with_scratch = {**os.environ, "TMPDIR": str(tmp_path)}
+        begun = time.monotonic()
+        subprocess.run(command, env=with_scratch, check=True, capture_output=True)
+        longest = time.monotonic() - begun
 
-    for _ in range(pytestconfig.option.kill_points or _KILLS):
-        target.unlink(missing_ok=True)
-        with subprocess.Popen(
-            command, env=with_scratch, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as running:
-            time.sleep(points.uniform(longest / 4, longest))
-            running.kill()
-        assert not target.exists() or dlbackup.info(address, fingerprint=True).fingerprint == expected
-    target.unlink(missing_ok=True)
-    subprocess.run(command, env=with_scratch, check=True)
+        for _ in range(pytestconfig.option.kill_points or _KILLS):
+            target.clear()
+            with subprocess.Popen(
+                command, env=with_scratch, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            ) as running:
+                time.sleep(points.uniform(0.2, longest))
+                running.kill()
+            settle(server, other)
+            assert target.fingerprint() in (None, expected)
+        target.clear()
+        subprocess.run(command, env=with_scratch, check=True)
 
-    assert dlbackup.info(address, fingerprint=True).fingerprint == expected
-    assert [path.name for path in target.parent.iterdir()] == [target.name]
+        assert target.fingerprint() == expected
+        assert target.is_alone()
     assert list(tmp_path.glob("dlbackup-co*")) == []
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a copy goes that is killed: a file of some kind in a folder, or a database."""
+
+    to: str
+    folder: Path
+    url: str
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir()
+
+    @property
+    def path(self) -> Path:
+        return self.folder / f"copy.{'ducklake' if self.to == 'frozen' else self.to}"
+
+    @property
+    def address(self) -> str:
+        if self.to == "postgres":
+            return self.url
+        return f"{'sqlite' if self.to == 'sqlite' else 'duckdb'}:{self.path}"
+
+    def clear(self) -> None:
+        """Take away what is there."""
+        self.path.unlink(missing_ok=True)
+        if self.to == "postgres":
+            execute(self.url, "drop schema public cascade; create schema public")
+
+    def fingerprint(self) -> str | None:
+        """Return what is there, or None."""
+        try:
+            return dlbackup.info(self.address, fingerprint=True).fingerprint
+        except errors.NotALake:
+            return None
+
+    def is_alone(self) -> bool:
+        """Tell whether nothing of ours is beside it."""
+        if self.to == "postgres":
+            return schemas(self.url) == {"public"}
+        return [path.name for path in self.folder.iterdir()] == [self.path.name]
 
 
 @pytest.mark.parametrize("other", ["postgres", "duckdb"])
