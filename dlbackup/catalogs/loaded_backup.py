@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -25,8 +24,10 @@ from dlbackup.engine.errors import translated
 from dlbackup.errors import CatalogError, StorageError
 from dlbackup.lake.answers import Answer, Row
 from dlbackup.lake.inlined import HEXADECIMAL, INLINED_COLUMNS, begins_right, lake_table_id, text_columns
+from dlbackup.runtime.handing import Handed, handing
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Meter, OnEvent, ignore
+from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.tables.definition import Column, Kind, Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import quote_identifier, quote_literal
@@ -89,8 +90,8 @@ def load(
     Raises:
         BackupError: the backup is damaged.
     """
-    with tempfile.TemporaryDirectory(prefix="dlbackup-") as folder, in_process(Path(folder)) as connection:
-        with collector_paused(), room(), _Feed(connection, Path(folder) / "rows.csv") as feed:
+    with in_process() as (connection, handed):
+        with collector_paused(), room(), _Feed(connection, handed) as feed:
             _load(reader, wanted, feed, on_event)
         yield LoadedBackup(connection, tuple(entry.table for entry in reader.manifest.tables))
 
@@ -121,11 +122,7 @@ class Loading:
 @contextmanager
 def loading() -> Iterator[Loading]:
     """Open a DuckDB for the block, to be filled table by table."""
-    with (
-        tempfile.TemporaryDirectory(prefix="dlbackup-") as folder,
-        in_process(Path(folder)) as connection,
-        _Feed(connection, Path(folder) / "rows.csv") as feed,
-    ):
+    with in_process() as (connection, handed), _Feed(connection, handed) as feed:
         yield Loading(connection, feed)
 
 
@@ -153,20 +150,34 @@ def _load(reader: BackupReader, wanted: Callable[[Table], Sequence[str]], feed: 
 
 
 @contextmanager
-def in_process(folder: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a DuckDB for the block, which keeps in a folder what is too much for its little memory."""
+def in_process() -> Iterator[tuple[duckdb.DuckDBPyConnection, Handed]]:
+    """
+    Open a DuckDB for the block, and what hands rows to it.
+
+    Its memory is little, so tables are in a file, which has lost its name, and keeps no log of changes, which would
+    have one. What is too much for a query alone is in files with names, in a folder that goes with this process.
+    """
     settings: dict[str, Any] = {
         "memory_limit": _MEMORY,
-        "temp_directory": str(folder),
         "threads": "1",
         "preserve_insertion_order": "false",
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
-    with room():
-        connection = duckdb.connect(str(folder / "catalog.duckdb"), config=settings)
-    with connection:
-        yield connection
+    with scratch_folder("dlbackup-rows-") as folder, handing(folder) as handed:
+        path = folder / "catalog.duckdb"
+        attach = f"ATTACH {quote_literal(str(path))} AS loaded"
+        with room():
+            connection = duckdb.connect(config={**settings, "temp_directory": str(folder)})
+        with connection:
+            with room():
+                try:
+                    connection.execute(f"{attach} (RECOVERY_MODE no_wal_writes)")
+                except duckdb.BinderException:  # before DuckDB 1.5
+                    connection.execute(attach)
+                connection.execute("USE loaded")
+                path.unlink()
+            yield connection, handed
 
 
 @contextmanager
@@ -188,24 +199,25 @@ def insert_rows(
     kept: Sequence[str],
     types: Mapping[str, str],
     rows: Sequence[bytes | memoryview],
-    path: Path,
+    handed: Handed,
 ) -> None:
     """
-    Insert rows as they stand in a backup, some columns of them, by way of a file.
+    Insert rows as they stand in a backup, some columns of them.
 
     Args:
         types: DuckDB's, of all columns that the rows have.
     """
     line = max(_LINE_BYTES, *(len(row) + 1 for row in rows))
-    path.write_bytes(b"".join(rows))
     columns = ", ".join(f"{quote_literal(name)}: {quote_literal(kind)}" for name, kind in types.items())
-    taken = connection.execute(
+    insert = (
         f"INSERT INTO {quote_identifier(table)} SELECT {', '.join(map(quote_identifier, kept))}"
-        f" FROM read_csv({quote_literal(str(path))}, auto_detect = false, header = false,"
+        f" FROM read_csv({quote_literal(handed.path)}, auto_detect = false, header = false,"
         f" columns = {{{columns}}}, delim = ',', quote = '''', escape = '''', nullstr = 'NULL',"
         f" allow_quoted_nulls = false, new_line = '\\n', parallel = false,"
         f" max_line_size = {line}, buffer_size = {2 * line})"
-    ).fetchone()
+    )
+    with handed.holding(rows):
+        taken = connection.execute(insert).fetchone()
     if taken != (len(rows),):
         raise CatalogError(
             f"table {table}: DuckDB took {taken} rows of {len(rows)}", "this is a bug in dlbackup: report it"
@@ -242,8 +254,8 @@ def _holds_hexadecimal(table: Table, row: bytes) -> bool:
 class _Feed:
     """Hands chunks of CSV to DuckDB, one at a time, on a thread of its own: DuckDB parses while Python reads on."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-        self._connection, self._path = connection, path
+    def __init__(self, connection: duckdb.DuckDBPyConnection, handed: Handed) -> None:
+        self._connection, self._handed = connection, handed
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._running: Future[None] | None = None
 
@@ -273,7 +285,7 @@ class _Feed:
 
     def _insert(self, table: Table, kept: Sequence[str], rows: list[bytes]) -> None:
         types = {column.name: _TYPES[written_as(column.type)] for column in table.columns}
-        insert_rows(self._connection, table.name, kept, types, rows, self._path)
+        insert_rows(self._connection, table.name, kept, types, rows, self._handed)
 
 
 class _Loader:

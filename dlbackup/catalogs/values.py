@@ -4,15 +4,14 @@ Rows of one table as values of DuckDB, made of their texts and turned into other
 What is done to them is said in SQL over columns `c0`, `c1` and so on, the texts, and `v0`, `v1`, the values.
 """
 
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 
 from dlbackup.catalogs.loaded_backup import CHUNK_BYTES, in_process, insert_rows, room
+from dlbackup.runtime.handing import Handed
 from dlbackup.tables.digest import Block
 
 _ROWS_AT_ONCE = 2_000
@@ -25,7 +24,7 @@ class Workbench:
     """Where the rows of one table at a time are."""
 
     connection: duckdb.DuckDBPyConnection
-    path: Path
+    handed: Handed
 
     def printed_type(self, text: str) -> str | None:
         """Return a type as DuckDB prints it; None where it has no such type."""
@@ -53,10 +52,10 @@ class Workbench:
                 pending += block
                 size += sum(map(len, block))
                 if size >= CHUNK_BYTES:
-                    insert_rows(self.connection, "texts", list(types), types, pending, self.path)
+                    insert_rows(self.connection, "texts", list(types), types, pending, self.handed)
                     pending, size = [], 0
             if pending:
-                insert_rows(self.connection, "texts", list(types), types, pending, self.path)
+                insert_rows(self.connection, "texts", list(types), types, pending, self.handed)
 
     def any(self, conditions: Sequence[str]) -> list[bool]:
         """Tell for each condition whether a row fulfils it."""
@@ -76,9 +75,9 @@ class Workbench:
 
 @contextmanager
 def workbench() -> Iterator[Workbench]:
-    """Open one for the block; what doesn't go into memory is in a folder that only its owner can read."""
-    with tempfile.TemporaryDirectory(prefix="dlbackup-") as folder, in_process(Path(folder)) as connection:
+    """Open one for the block."""
+    with in_process() as (connection, handed):
         with room():
             connection.execute("set preserve_insertion_order = true")
             connection.execute("set timezone = 'UTC'")
-        yield Workbench(connection, Path(folder) / "rows.csv")
+        yield Workbench(connection, handed)

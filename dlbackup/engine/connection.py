@@ -9,7 +9,6 @@ user's unnamed secret, and may open another catalog than the one that was looked
 
 import secrets
 import sys
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -24,6 +23,7 @@ from dlbackup.engine.errors import translated
 from dlbackup.engine.statements import Opening, Option, attach_statement, probe_statements
 from dlbackup.engine.storage import extensions_for, installing
 from dlbackup.errors import AliasTaken, EngineError
+from dlbackup.runtime.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -80,8 +80,8 @@ def _wished(cursor: "DuckDBPyConnection") -> str:
 
 def _written(cursor: "DuckDBPyConnection") -> str:
     alias = f"dlbackup_probe_{secrets.token_hex(4)}"
-    with tempfile.TemporaryDirectory(prefix="dlbackup-probe-") as folder:
-        attach, select = probe_statements(folder, alias)
+    with scratch_folder("dlbackup-probe-") as folder:
+        attach, select = probe_statements(str(folder), alias)
         cursor.execute(attach)
         try:
             row = cursor.execute(select).fetchone()

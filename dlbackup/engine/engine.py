@@ -8,7 +8,6 @@ list or error. Only `attach_migrating` lets DuckLake migrate, and it asks for a 
 """
 
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
@@ -23,6 +22,7 @@ from dlbackup.engine.process import EngineProcess
 from dlbackup.engine.statements import Option, Target, attach_statement, probe_statements
 from dlbackup.engine.storage import extensions_for, installing
 from dlbackup.errors import AttachFailed, EngineError
+from dlbackup.runtime.scratch import scratch_folder
 
 PROBE_TIMEOUT_S = 60.0
 OPEN_TIMEOUT_S = 30.0
@@ -121,8 +121,8 @@ def probe(python: str | Path | None = None) -> Engine:
         EngineError: no duckdb there, or no ducklake extension to be had.
     """
     interpreter = Path(python or sys.executable)
-    with tempfile.TemporaryDirectory(prefix="dlbackup-probe-") as folder, ExitStack() as undo:
-        statements = [*probe_statements(folder), "DETACH probe"]
+    with scratch_folder("dlbackup-probe-") as folder, ExitStack() as undo:
+        statements = [*probe_statements(str(folder)), "DETACH probe"]
         try:
             process = undo.enter_context(EngineProcess(interpreter, _EXTENSIONS))
             results = process.run(job({}, statements), PROBE_TIMEOUT_S)

@@ -23,6 +23,7 @@ from dlbackup.engine.storage import extensions_for, installing
 from dlbackup.errors import AttachFailed, DlbackupError, StorageError, UsageError
 from dlbackup.lake.answers import Answers
 from dlbackup.lake.datafiles import SHOWN, Compared, Looked, data_paths, look
+from dlbackup.runtime.scratch import scratch_folder
 
 _LISTED = re.compile(r"(s3|s3a|s3n|gs|gcs|r2|az|azure|abfss)://[^/]+/", re.IGNORECASE)
 _LIKE_A_PATTERN = re.compile(r"[*?\[\\]")
@@ -100,8 +101,8 @@ class ObjectStorage:
 
     def _written(self) -> TextIO:
         if self._text is None:
-            folder = self._undo.enter_context(tempfile.TemporaryDirectory(prefix="dlbackup-files-"))
-            file = Path(folder) / "expected.csv"
+            folder = self._undo.enter_context(scratch_folder("dlbackup-files-"))
+            file = folder / "expected.csv"
             self._text = self._undo.enter_context(file.open("w", encoding="utf-8", newline=""))
         return self._text
 

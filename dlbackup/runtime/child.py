@@ -33,18 +33,20 @@ class Child:
     Args:
         command: what to start; seen by everybody on the machine.
         quiet: whether what it writes to standard error is thrown away.
+        handed: open descriptors that it gets, with their numbers.
 
     Raises:
         OSError: it can't be started.
     """
 
-    def __init__(self, command: list[str], *, quiet: bool = False) -> None:
+    def __init__(self, command: list[str], *, quiet: bool = False, handed: tuple[int, ...] = ()) -> None:
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if quiet else None,
             start_new_session=True,
+            pass_fds=handed,
         )
         if self._process.stdin is None or self._process.stdout is None:
             raise AssertionError("both are pipes")
@@ -114,17 +116,17 @@ class Child:
             pipe.close()
 
 
-def start(main: Callable[[], None]) -> Child:
+def start(main: Callable[[], None], handed: tuple[int, ...] = ()) -> Child:
     """
     Start this Python, with our `sys.path`, and have it call a module's function; raises as `Child` does.
 
     The working directory is not searched while it begins: no `json.py` that lies there is taken for Python's.
     """
-    child = Child([sys.executable, "-P", "-c", _PROGRAM, main.__module__, main.__qualname__])
+    child = Child([sys.executable, "-P", "-c", _PROGRAM, main.__module__, main.__qualname__], handed=handed)
     child.say(json.dumps([place for place in sys.path if isinstance(place, str)]).encode() + b"\n")
     return child
 
 
-def start_file(python: Path, program: str) -> Child:
+def start_file(python: Path, program: str, handed: tuple[int, ...] = ()) -> Child:
     """Start a file in the Python of any environment, without what it says of itself; raises as `Child` does."""
-    return Child([str(python), program], quiet=True)
+    return Child([str(python), program], quiet=True, handed=handed)

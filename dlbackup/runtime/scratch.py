@@ -1,18 +1,20 @@
 """
 Folders for what is gone at the end, whatever the end is.
 
-A process that is killed takes nothing away. So each folder is locked as long as its maker lives, and who makes the next
-one takes those away whose makers are gone.
+A process that is killed takes nothing away. So a small one beside it does, which the kernel tells of that end; should
+that be killed as well, each folder is locked as long as its maker lives, and who makes the next one takes those away
+whose makers are gone.
 """
 
 import errno
 import fcntl
 import os
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from dlbackup.errors import StorageError
@@ -20,6 +22,10 @@ from dlbackup.errors import StorageError
 _IN_USE = (errno.ENOENT, errno.ENOTEMPTY)
 """Somebody else took a file away, or made one: what a killed maker had started is still ending."""
 _PATIENCE_S = 10.0
+_ENDING = ".scratch"
+"""What nobody else calls a folder: all that are called so and locked by nobody may go."""
+_SWEEPER = 'read -r _; for _ in 1 2 3 4 5; do rm -rf -- "$1" 2>/dev/null; test -e "$1" || exit; sleep 1; done'
+"""It reads until its standard input ends, which is when the maker is done or dead."""
 
 
 @contextmanager
@@ -31,20 +37,45 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
         StorageError: it can't be made.
     """
     place = Path(tempfile.gettempdir())
-    for left in place.glob(f"{prefix}*"):
+    for left in place.glob(f"*{_ENDING}"):
         with suppress(OSError), _locked(left):
             _remove(left)
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=prefix))
-    except OSError as exc:
-        raise StorageError(
-            f"can't make a folder in {place}: {exc.strerror or exc}", "TMPDIR names another place"
-        ) from exc
-    try:
-        with _locked(folder):
+    with ExitStack() as held:
+        try:
+            made = Path(tempfile.mkdtemp(prefix=prefix))
+            held.enter_context(_locked(made))
+            # Only now, since what is called so and nobody has locked may be taken away.
+            folder = made.rename(f"{made}{_ENDING}")
+        except OSError as exc:
+            raise StorageError(
+                f"can't make a folder in {place}: {exc.strerror or exc}", "TMPDIR names another place"
+            ) from exc
+        held.enter_context(_swept(folder))
+        try:
             yield folder
+        finally:
+            _remove(folder)
+
+
+@contextmanager
+def _swept(folder: Path) -> Iterator[None]:
+    """Have a folder taken away should this process be killed in the block; without a shell, the next one does."""
+    sweeper: subprocess.Popen[bytes] | None = None
+    with suppress(OSError):
+        sweeper = subprocess.Popen(
+            ["/bin/sh", "-c", _SWEEPER, "sh", str(folder)],
+            cwd="/",
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    try:
+        yield
     finally:
-        _remove(folder)
+        if sweeper is not None and sweeper.stdin is not None:
+            sweeper.stdin.close()
+            sweeper.wait()
 
 
 def _remove(folder: Path) -> None:

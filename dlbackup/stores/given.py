@@ -7,13 +7,13 @@ file first, which is gone when the block ends. That has mode 0600, as backups ha
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dlbackup.errors import StorageError, UsageError
+from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.stores.contract import Where
 from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.folder import Folder
@@ -37,8 +37,8 @@ def given(backup: str | Path, ring: Keyring | None = None) -> Iterator[Where]:
         return
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("- means standard input, and that is a terminal", "name a file, or pipe a backup in")
-    with tempfile.TemporaryDirectory(prefix="dlbackup-") as folder:
-        path = Path(folder) / "standard-input.zst"
+    with scratch_folder("dlbackup-input-") as folder:
+        path = folder / "standard-input.zst"
         try:
             with path.open("xb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
@@ -47,7 +47,7 @@ def given(backup: str | Path, ring: Keyring | None = None) -> Iterator[Where]:
                 f"can't keep standard input in {folder}: {exc.strerror or exc}",
                 "TMPDIR names another folder for that",
             ) from exc
-        yield keyed(Where(_StandardInput(Path(folder)), path.name), ring)
+        yield keyed(Where(_StandardInput(folder), path.name), ring)
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,6 +158,11 @@ class Keyring:
         )
 
 
+def of_one_run() -> Keyring:
+    """Return keys of which nobody has the identity but this run, in memory."""
+    return Keyring(Keys(encrypt_to=(str(SecretKey.generate().public),)))
+
+
 def _own_of(recipients: tuple[AnyRecipient, ...]) -> SecretKey | Passphrase | None:
     """Return what this run reads with what it writes, if that is encrypted."""
     alone = next((one for one in recipients if isinstance(one, Passphrase)), None)

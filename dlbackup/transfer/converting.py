@@ -31,6 +31,8 @@ from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.stores.contract import Where
+from dlbackup.stores.encrypted import keyed
+from dlbackup.stores.keys import ENDING, of_one_run
 from dlbackup.stores.named import where_named
 from dlbackup.tables.definition import Column, Table
 from dlbackup.tables.digest import Block, digest
@@ -100,6 +102,8 @@ def converted(
     """
     Write the same backup in the words of another backend into a folder, and prove it; raises as `read_as`.
 
+    It is encrypted, as what it is made of may be, by a key that is in memory alone.
+
     Args:
         dressed: returns each table with what else is to hang on it.
     """
@@ -118,7 +122,7 @@ def converted(
             encoding="UTF8",
         ),
     )
-    where = where_named(folder / "converted.sql.zst")
+    where = keyed(where_named(folder / f"converted.sql.zst{ENDING}"), of_one_run())
     with (
         backup.open() as reader,
         where.store.create(where.name) as sink,

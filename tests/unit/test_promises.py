@@ -81,6 +81,7 @@ def test_only_the_engine_module_attaches() -> None:
 
     assert {module for module in outside if not module.startswith("demo/")} == {
         "catalogs/duckdb/child.py",  # a file as any other, by a DuckDB without the ducklake extension
+        "catalogs/loaded_backup.py",  # a file of its own for rows, by a DuckDB without the ducklake extension
         "catalogs/quack/child.py",  # a server, and a new file to copy into, as the one above
         "engine/statements.py",
     }

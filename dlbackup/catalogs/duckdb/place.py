@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from dlbackup.catalogs.duckdb.answers import FileAnswers
 from dlbackup.catalogs.duckdb.introspection import read_definitions
@@ -46,24 +45,22 @@ class FilePlace:
 
     def _insert(self, table: Table, texts: list[bytes]) -> int:
         """Insert rows, each value as DuckDB reads it from its text."""
-        path = Path(self.process.folder) / "rows.csv"
-        try:
-            path.write_bytes(b"".join(texts))
-        except OSError as exc:
-            raise StorageError(f"no room for rows in {path.parent}: {exc.strerror}", _TMPDIR) from exc
         line = max(_LINE_BYTES, *map(len, texts))
         names = [f"c{number}" for number in range(len(table.columns))]
         values = (f"CAST({name} AS {_type(column)})" for name, column in zip(names, table.columns, strict=True))
         columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
         insert = (
             f"INSERT INTO {quote_identifier(table.name)} SELECT {', '.join(values)}"
-            f" FROM read_csv({quote_literal(str(path))}, auto_detect = false, header = false,"
+            f" FROM read_csv({quote_literal(self.process.handed.path)}, auto_detect = false, header = false,"
             f" columns = {{{columns}}}, delim = ',', quote = '''', escape = '''', nullstr = 'NULL',"
             f" allow_quoted_nulls = false, new_line = '\\n', parallel = false,"
             f" max_line_size = {line}, buffer_size = {2 * line})"
         )
-        said = self.process.do("execute", statements=[insert])
-        path.unlink()
+        try:
+            with self.process.handed.holding(texts):
+                said = self.process.do("execute", statements=[insert])
+        except OSError as exc:
+            raise StorageError(f"no room for rows in {self.process.folder}: {exc.strerror}", _TMPDIR) from exc
         return int(said["said"][0])
 
     def finish(self, tables: Sequence[Table], *, privileges: bool, row_security: bool = False) -> None:

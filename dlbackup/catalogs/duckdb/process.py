@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import tempfile
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,8 @@ from dlbackup.engine.errors import reason_first
 from dlbackup.errors import CatalogError, EngineError, Locked, NotALake, StorageError, Unsupported
 from dlbackup.lake.answers import Answer, Row
 from dlbackup.runtime.child import Child, start, start_file
+from dlbackup.runtime.handing import handing
+from dlbackup.runtime.scratch import scratch_folder
 
 _AGAIN_S = 0.1
 """How long to wait before the next try to open what somebody holds."""
@@ -47,9 +48,10 @@ class FileProcess:
         self.path = str(Path(address.path).absolute())
         self._held = ExitStack()
         try:
-            self.folder: str = self._held.enter_context(tempfile.TemporaryDirectory(prefix="dlbackup-"))
-            engine = access.engine
-            started = start(child.main) if engine is None else start_file(engine, child.__file__)
+            folder = self._held.enter_context(scratch_folder("dlbackup-file-"))
+            self.folder, self.handed = str(folder), self._held.enter_context(handing(folder))
+            handed, engine = self.handed.numbers, access.engine
+            started = start(child.main, handed) if engine is None else start_file(engine, child.__file__, handed)
             self._child: Child = self._held.enter_context(started)
         except OSError as exc:
             self._held.close()

@@ -21,6 +21,7 @@ from support.lakes.lakes import LakeKind
 
 import dlbackup
 from dlbackup import RestoreOptions, errors
+from dlbackup.runtime.handing import Handed
 
 _LAKES: list[tuple[LakeKind, str]] = [("zoo", "1.4.4"), ("inlined", "1.5.5")]
 _MORE: list[tuple[LakeKind, str]] = [
@@ -233,10 +234,10 @@ def test_no_room_for_rows_on_their_way(
 ) -> None:
     """Where the folder for temporary files is full, that folder is named."""
 
-    def full(path: Path, data: bytes) -> int:
+    def full(handed: Handed, parts: list[bytes]) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Handed, "holding", full)
     with pytest.raises(errors.StorageError, match="no room for rows") as caught:
         dlbackup.restore(backup, str(tmp_path / "new.ducklake"))
     assert "TMPDIR" in caught.value.hint

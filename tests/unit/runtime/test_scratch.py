@@ -1,5 +1,7 @@
 """Folders for what is gone at the end."""
 
+import subprocess
+import sys
 import tempfile
 import threading
 from contextlib import suppress
@@ -25,15 +27,29 @@ def test_it_is_gone_with_the_block(place: Path) -> None:
 
 
 def test_what_a_killed_maker_left_goes_and_what_one_that_lives_made_stays(place: Path) -> None:
-    (place / "dlb-left").mkdir()
+    (place / "dlb-left.scratch").mkdir()
     (place / "other").mkdir()
     with scratch_folder("dlb-") as lives, scratch_folder("dlb-") as folder:
         assert set(place.iterdir()) == {place / "other", lives, folder}
 
 
+def test_a_killed_maker_takes_nothing_away_and_it_goes_all_the_same(place: Path) -> None:
+    program = (
+        "import tempfile, time; from dlbackup.runtime.scratch import scratch_folder\n"
+        f"tempfile.tempdir = {str(place)!r}\n"
+        "with scratch_folder('dlb-') as folder: (folder / 'rows').touch(); print(flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as maker:
+        assert maker.stdout is not None
+        maker.stdout.readline()
+        assert len(list(place.iterdir())) == 1
+        maker.kill()
+    wait_until(lambda: not list(place.iterdir()))
+
+
 def test_what_is_left_may_still_be_in_use(place: Path) -> None:
     """A server whose maker was killed writes once more, while its folder is being removed."""
-    data = place / "dlb-left" / "data"
+    data = place / "dlb-left.scratch" / "data"
     data.mkdir(parents=True)
     for number in range(5_000):
         (data / str(number)).touch()
@@ -41,7 +57,7 @@ def test_what_is_left_may_still_be_in_use(place: Path) -> None:
     def end() -> None:
         with suppress(FileNotFoundError):
             wait_until(lambda: len(list(data.iterdir())) < 5_000)
-            (place / "dlb-left" / "log").touch()
+            (place / "dlb-left.scratch" / "log").touch()
 
     server = threading.Thread(target=end)
     server.start()
