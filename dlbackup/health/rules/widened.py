@@ -159,8 +159,10 @@ RULES = (
           on v.data_file_id = f.data_file_id and v.partition_key_index = k.partition_key_index
         left join {{s}}.{{stats}} t
           on t.data_file_id = f.data_file_id and t.column_id = k.column_id
+        left join {{s}}.ducklake_delete_file d
+          on d.data_file_id = f.data_file_id and d.end_snapshot is null
         where (v.data_file_id is null or w.column_id <> k.column_id or w.transform <> k.transform)
-          and coalesce(t.value_count, 1) > 0
+          and coalesce(t.value_count > coalesce(d.delete_count, 0), true)
           and (t.data_file_id is not null or exists (
             select 1
             from {{s}}.ducklake_column c

@@ -397,6 +397,23 @@ def test_files_outside_of_the_buckets_lose_rows_until_they_are_written_again(
     assert check(database).findings == ()
 
 
+@pytest.mark.parametrize(("rows", "outside"), [("(9, 1), (null, 2)", 0), ("(9, 1), (8, 2)", 1)], ids=["all", "some"])
+def test_files_of_which_all_values_are_deleted_are_missed_by_no_filter(
+    database: str, tmp_path: Path, rows: str, outside: int
+) -> None:
+    """What is left of a file outside of the buckets are NULLs, which nobody looks for by value."""
+    _run(
+        database,
+        tmp_path,
+        "create table lake.t (c integer, i integer)",
+        f"insert into lake.t values {rows}",
+        "delete from lake.t where c = 9",
+        _BUCKETS.format("bucket(4, c)"),
+        limit=0,
+    )
+    assert counts(check(database)) == ({"file-outside-buckets": outside} if outside else {})
+
+
 def test_a_default_of_files_outside_of_the_buckets_is_missed(database: str, tmp_path: Path) -> None:
     """The value that older files have by the column's default is looked for in a bucket too."""
     _run(

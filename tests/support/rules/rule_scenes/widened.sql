@@ -43,12 +43,15 @@ insert into ducklake_data_file (data_file_id, table_id, partition_id, begin_snap
   (1, 1, 1, 3, null), (2, 1, null, 3, null), (3, 1, null, 2, null), (4, 1, 9, 3, null), (5, 1, null, 3, 4),
   (6, 2, null, 3, null), (7, 3, null, 3, null), (50, 50, null, 2, null), (51, 50, null, 2, null), (52, 50, 60, 2, null),
   (53, 50, 61, 2, null), (54, 51, null, 2, null), (55, 52, null, 2, null), (56, 50, 50, 2, null),
-  (57, 4, null, 2, null);
+  (9, 4, null, 2, null), (8, 50, null, 2, null);
 insert into ducklake_file_partition_value (data_file_id, table_id, partition_key_index, partition_value) values
   (1, 1, 0, '1'), (4, 1, 0, '1'), (52, 50, 0, '1'), (53, 50, 0, '1'), (53, 50, 1, '1'), (56, 50, 0, '1'),
   (56, 50, 1, '1');
 insert into ducklake_file_column_stats (data_file_id, table_id, column_id, value_count) values
-  (1, 1, 1, 3), (2, 1, 1, 0), (50, 50, 1, 3), (52, 50, 1, 3), (53, 50, 1, null);
+  (1, 1, 1, 3), (2, 1, 1, 0), (50, 50, 1, 3), (52, 50, 1, 3), (53, 50, 1, null), (8, 50, 1, 2);
+-- of 8 as many rows are deleted as have values, of 50 they were, and of 52 fewer
+insert into ducklake_delete_file (delete_file_id, data_file_id, table_id, delete_count, end_snapshot) values
+  (20, 8, 50, 2, null), (21, 50, 50, 3, 4), (22, 52, 50, 2, null);
 --= data_file_id 50, table_id 50, column_id 1, partition_key_index 0, transform bucket(4)
 --= data_file_id 51, table_id 50, column_id 1, partition_key_index 0, transform bucket(4)
 --= data_file_id 52, table_id 50, column_id 1, partition_key_index 0, transform bucket(4)
