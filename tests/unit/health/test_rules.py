@@ -9,6 +9,7 @@ import duckdb
 import pytest
 import sqlglot
 from sqlglot import exp
+from support.rules.damages import DAMAGES
 from support.rules.scenes import SCENES, Scene, Stage, broken, statements_before
 
 from dlbackup.health.rules import RULES, rules_for
@@ -167,6 +168,13 @@ def test_every_rule_is_documented(rule: Rule) -> None:
     mend = rule.mend.replace("{s}.", "").replace("{found}", "...").replace("{table}", "ducklake_inlined_delete_1")
     for line in mend.split("\n"):
         assert line in section
+
+
+def test_document_counts_scenes_and_damages() -> None:
+    """docs/rules.md says how many scenes and damages there are."""
+    tried = sum(len(damage.specs) for damage in DAMAGES)
+    assert f" holds {len(SCENES)} scenes:" in DOCUMENT
+    assert f" holds {len(DAMAGES)} kinds of single damage, {tried} with the spec versions" in DOCUMENT
 
 
 def test_document_names_no_rule_that_is_gone() -> None:
