@@ -97,20 +97,31 @@ def test_postgres_to_file_and_back(
         assert hash_lake(made.engine, url, "public", at) == before
 
 
+def _parts_that_differ(one: dlbackup.Backup, other: dlbackup.Backup) -> set[str]:
+    with BackupReader(local(one.path)) as first, BackupReader(local(other.path)) as second:
+        ours, theirs = first.manifest.fingerprint, second.manifest.fingerprint
+    assert ours is not None
+    assert theirs is not None
+    return {name for name, _ in ours.differences(theirs)}
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("spec", ["0.3", "1.0"])
 def test_zoo_moves(spec: str, lake: LakeFactory, server: Server, tmp_path: Path) -> None:
     """A lake with everything else goes round: what it means, and each snapshot as an engine reads it, stay."""
     made = lake("zoo", spec)
     reader = with_sqlite(made.engine)
-    meant = dlbackup.info(made.url, fingerprint=True).fingerprint
     before = hash_lake(reader, made.url, made.schema)
+    meant = ""
     with server.database() as again:
         round_ = (made.url, str(tmp_path / "zoo.ducklake"), str(tmp_path / "zoo.sqlite"), again)
         back = (again, str(tmp_path / "other.sqlite"), str(tmp_path / "other.ducklake"))
         for source, target in (*pairwise(round_), *pairwise(back)):
-            assert dlbackup.copy(source, target).fingerprint == meant
-            assert dlbackup.info(target, fingerprint=True).fingerprint == meant
+            copied = dlbackup.copy(source, target).fingerprint
+            meant = meant or copied  # DuckDB on PostgreSQL keeps some texts as they were written, and no copy does
+            assert copied == dlbackup.info(target, fingerprint=True).fingerprint == meant
+            if source == made.url:
+                assert _parts_that_differ(_dumped(source, tmp_path), _dumped(target, tmp_path)) <= {"inlined rows"}
             url = f"sqlite:{target}" if target.endswith(".sqlite") else target
             assert hash_lake(reader, url, "public" if target == again else "main") == before
 
