@@ -131,6 +131,23 @@ def test_a_store_below_the_data_is_refused(lake: LakeFactory, cli: Cli, words: t
     assert not inside.exists()
 
 
+@pytest.mark.parametrize("words", [("dump", "-o"), ("migrate", "--backup-dir")])
+def test_keys_of_data_files_go_to_no_store_in_clear(
+    plain: Lake, cli: Cli, weed: Seaweed, place: str, tmp_path: Path, words: tuple[str, str]
+) -> None:
+    """Who reads the store could read the lake's encrypted files: nothing is put there until somebody accepts that."""
+    encrypted = "insert into ducklake_metadata (key, value) values ('encrypted', 'true')"
+    execute(plain.url, "delete from ducklake_metadata where key = 'encrypted'", encrypted)
+    env = weed.environment() | {"XDG_STATE_HOME": str(tmp_path / "state")}
+    command, option = words
+    refused = cli(command, plain.url, option, place, "--json", env=env)
+    assert (refused.exit_code, refused.json()["error"]["type"]) == (4, "PlaintextKeys")
+    assert "--plaintext-keys" in refused.json()["error"]["hint"]
+    assert weed.bucket().list(place.rpartition("/")[2]).collect() == []
+    if command == "dump":
+        assert cli(command, plain.url, option, place, "--plaintext-keys", env=env).exit_code == 0
+
+
 TABLES = "select tablename from pg_tables where tablename like 'ducklake%'"
 READERS: dict[str, tuple[str, ...]] = {
     "verify": ("verify", "BACKUP", "--jobs", "3", "--json"),

@@ -19,7 +19,9 @@ from support.lakes.private_lake import private_lake
 from support.waiting import wait_until
 
 import dlbackup
+from dlbackup import Keys
 from dlbackup.inventory.listing import listing_of
+from dlbackup.stores.age.x25519 import SecretKey
 from dlbackup.stores.folder import Folder
 
 _SCHEMAS = "select count(*) from pg_namespace where nspname like 'dlbackup%'"
@@ -113,6 +115,20 @@ def test_finds_a_damaged_backup(plain: Lake, cli: Cli) -> None:
 
     _bad(done, "corrupt")
     assert [stage["stage"] for stage in done.json()["stages"]] == ["verify"]
+
+
+def test_finds_what_can_not_be_decrypted(
+    plain: Lake, cli: Cli, secret: SecretKey, identity: Path, tmp_path: Path
+) -> None:
+    """A backup that is encrypted to others, and one whose age file is damaged, are bad."""
+    made = dlbackup.dump(plain.url, tmp_path / "b.sql.zst.age", keys=Keys(encrypt_to=(str(secret.public),)))
+    (tmp_path / "other.txt").write_text(SecretKey.generate().text())
+    _bad(cli("drill", made.path, "--identity", "other.txt", "--json"), "wrong-identity")
+
+    content = bytearray(Path(made.path).read_bytes())
+    content[len(content) // 2] ^= 1
+    Path(made.path).write_bytes(content)
+    _bad(cli("drill", made.path, "--identity", identity, "--json"), "corrupt")
 
 
 def test_finds_what_is_wrong_with_data_files(plain: Lake, cli: Cli) -> None:
