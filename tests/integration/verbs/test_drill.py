@@ -265,7 +265,7 @@ def test_interrupted(lake: LakeFactory, database: str, cli: Cli, tmp_path: Path)
     assert one(database, _SCHEMAS) == 0
 
 
-def test_result_is_written_down(lake: LakeFactory, database: str, cli: Cli) -> None:
+def test_result_is_written_down(lake: LakeFactory, database: str, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a folder of backups the wanted one is drilled, and what came out stands beside it for all who list them."""
     made = lake("plain", "1.0")
     folder = cli.cwd / "backups"
@@ -275,6 +275,8 @@ def test_result_is_written_down(lake: LakeFactory, database: str, cli: Cli) -> N
 
     assert cli("drill", folder, *words).json()["backup"] == str(newer)
     assert cli("drill", folder, "--pick", "oldest", *words, "--no-record").json()["backup"] == str(older)
+    monkeypatch.setattr("dlbackup.verbs.drill.random.choice", lambda entries: entries[-1])
+    assert cli("drill", folder, "--pick", "random", *words, "--no-record").json()["backup"] == str(older)
     assert cli("drill", older, *words, "--engine", "/no/python").exit_code == 1
     older.write_bytes(older.read_bytes()[:-9])
     assert cli("drill", older, *words).exit_code == 3
