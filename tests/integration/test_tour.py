@@ -172,6 +172,16 @@ def test_examples_do_what_they_say(server: Server, database: str, folder: Path) 
         assert "OnCalendar=" in (units / timer).read_text()
 
 
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd to read the units")
+def test_systemd_takes_the_units(tmp_path: Path) -> None:
+    """It knows all that stands in them, and when their timers go off; the programs that they start are elsewhere."""
+    for unit in (ROOT / "examples/systemd").iterdir():
+        text = re.sub(r"^(ExecStart=)\S+", r"\1/bin/true", unit.read_text(), flags=re.MULTILINE)
+        (tmp_path / unit.name.replace("@", "@lake")).write_text(text)
+    done = subprocess.run(["systemd-analyze", "verify", *tmp_path.iterdir()], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_nightly_script_fails_for_a_damaged_catalog(server: Server, database: str, folder: Path) -> None:
     """The backup is made and kept, and the exit code is that of `check`."""
     engine_of("1.0").run(database, None, ["create table lake.t as select 1 as i"], data_path=folder / "data")

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 import zstandard
 from support.cli import Cli
 from support.comparison import execute
+from support.debian import unpacked
 from support.faults.faults import state
 from support.lakes.divided import ROWS, STATISTICS
 from support.lakes.in_files import FileLakes
 from support.lakes.lakes import Lake
+from support.servers.servers import Server
 from support.waiting import wait_until
 
 from dlbackup import Keys, cat, dump, verify
@@ -110,6 +113,26 @@ def test_standard_output_and_input(plain: Lake, cli: Cli, secret: SecretKey, ide
     assert cli("verify", "-", stdin=piped.output, env=env).exit_code == 0
     assert cli("verify", "-", stdin=piped.output).exit_code == 1
     assert cli("verify", "-", "--identity-command", f"cat {identity}", stdin=piped.output).exit_code == 0
+
+
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="there is no zstd")
+def test_by_age_itself(plain: Lake, server: Server, database: str, cli: Cli, tmp_path: Path) -> None:
+    """Debian's age opens what dlbackup made, down to psql; and dlbackup opens, and writes for, what age made."""
+    age = unpacked("age-1.1", "age") / "usr/bin"
+    subprocess.run([age / "age-keygen", "-o", "key.txt"], cwd=tmp_path, capture_output=True, check=True)
+    public = subprocess.run([age / "age-keygen", "-y", "key.txt"], cwd=tmp_path, capture_output=True, check=True).stdout
+    made = cli("dump", plain.url, "-o", "b.sql.zst.age", "--encrypt-to", public.decode().strip())
+    assert made.exit_code == 0, made.stderr
+
+    pipe = f"{age}/age -d -i key.txt b.sql.zst.age | tee b.sql.zst | zstd -dc"
+    sql = subprocess.run(["sh", "-c", pipe], cwd=tmp_path, capture_output=True, check=True).stdout
+    server.run("psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", database.rpartition("/")[2], stdin=sql)
+    assert state(database)[2] == state(plain.url)[2]
+
+    for words in (("-R", "recipients.txt"), ("-a", "-R", "recipients.txt")):
+        (tmp_path / "recipients.txt").write_bytes(public)
+        subprocess.run([age / "age", *words, "-o", "theirs.age", "b.sql.zst"], cwd=tmp_path, check=True)
+        assert cli("verify", "theirs.age", "--identity", "key.txt").exit_code == 0
 
 
 def test_a_passphrase_there_and_back(divided: str, database: str, cli: Cli, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import duckdb
 import pymysql
 import pytest
 
-from support.cache import made_once, private_cache
+from support.debian import unpacked
 from support.servers.reaper import Reaper
 from support.waiting import wait_until
 
@@ -177,13 +177,4 @@ def _answers(server: MysqlServer) -> bool:
 def _programs() -> Path:
     if shutil.which("apt-get") is None or os.uname().machine != "x86_64":
         pytest.skip("there is no MariaDB to be had: it comes from Debian's packages for x86_64")
-    return made_once(private_cache() / "mariadb-10.11", _unpack)
-
-
-def _unpack(folder: Path) -> None:
-    with tempfile.TemporaryDirectory() as packages:
-        done = subprocess.run(["apt-get", "download", *_PACKAGES], cwd=packages, capture_output=True, text=True)
-        if done.returncode != 0:
-            pytest.skip(f"Debian's packages of MariaDB can't be had: {done.stderr.strip()[-200:]}")
-        for package in Path(packages).glob("*.deb"):
-            subprocess.run(["dpkg", "-x", package, folder], check=True)
+    return unpacked("mariadb-10.11", *_PACKAGES)
