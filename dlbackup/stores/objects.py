@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 PART_BYTES = 16 << 20
 """Of an upload: ten thousand of them, the most that S3 takes, are 160 GB."""
-SMALL_BYTES = 8 << 20
-"""What is smaller is put by one request."""
+SMALL_BYTES = PART_BYTES
+"""What is smaller is put by one request, which never takes the place of another's object."""
 _UPLOADS_AT_ONCE = 2
 _OPENED_BYTES = 16 << 10
 """What comes along when an object is opened: a record has one or two KiB, and is read by one request then."""

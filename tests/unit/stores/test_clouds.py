@@ -51,7 +51,7 @@ def test_a_place_that_is_missing_is_not_made(cloud: Objects) -> None:
     missing = Objects(cloud.scheme, "elsewhere")
     for large in (False, True):
         with pytest.raises(StorageError, match="there is no such bucket"), missing.create("some") as sink:
-            sink.write(bytes(9 * _MIB if large else 1))
+            sink.write(bytes(PART_BYTES if large else 1))
     with pytest.raises(StorageError, match="there is no such bucket"):
         list(missing.list())
     with pytest.raises(StorageError, match="there is no such bucket"), missing.open("some"):
@@ -69,7 +69,7 @@ def test_a_wrong_key_of_azure_is_said(azurite: dict[str, str], monkeypatch: pyte
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("size", [100, 9 * _MIB, 2 * PART_BYTES])
+@pytest.mark.parametrize("size", [100, 2 * PART_BYTES])
 def test_checksums_are_sent(weed: Seaweed, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """AWS's own client is told a SHA-256 of each object, however it was written; moto keeps those of parts alone."""
     variables = weed.environment()

@@ -41,13 +41,13 @@ def _large(store: Objects, name: str, piece: bytes = os.urandom(_MIB)) -> int:
 
 def test_a_large_object_is_there_when_its_upload_is_completed(weed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
     """While its parts are sent nothing is listed; an error leaves nothing, and nobody else's object is taken away."""
-    store = _set(monkeypatch, weed.environment())
+    store, before = _set(monkeypatch, weed.environment()), weed.stray_parts()
     with pytest.raises(ValueError, match="stop"), store.create("large") as sink:
         for _ in range(2 * PART_BYTES // _MIB + 3):
             sink.write(bytes(_MIB))
         assert list(store.list()) == []
         raise ValueError("stop")
-    assert list(store.list()) == []
+    assert (list(store.list()), weed.stray_parts()) == ([], before)
 
     size = _large(store, "large")
     assert [(blob.name, blob.size) for blob in store.list()] == [("large", size)]
@@ -81,6 +81,18 @@ def test_a_lost_answer_to_a_small_object_is_no_other_object(weed: Seaweed, monke
         assert proxy.struck.is_set()
         with store.open("small") as file:
             assert file.read_at(0, 10) == b"ours"
+
+
+def test_another_s_object_of_one_part_stays(weed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it came after the name was looked up: the request itself refuses to replace it."""
+    store = _set(monkeypatch, weed.environment())
+    with pytest.raises(StorageError, match="exists already"), store.create("some") as sink:
+        sink.write(bytes(12 * _MIB))
+        with store.create("some") as early:
+            early.write(b"early")
+        monkeypatch.setattr(Objects, "exists", lambda store, name: False)
+    with store.open("some") as file:
+        assert file.read_at(0, file.size) == b"early"
 
 
 def test_a_cut_connection_while_reading_is_made_again(weed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,6 +146,7 @@ def test_an_upload_that_the_store_refuses_leaves_nothing(
     weed: Seaweed, monkeypatch: pytest.MonkeyPatch, chosen: Chosen
 ) -> None:
     """Errors without an end are said, with how long it was tried; that parts can't be taken back is no other error."""
+    before = weed.stray_parts()
     with Failing(weed.port, chosen) as failing:
         store = _set(monkeypatch, weed.environment(failing.port) | {"DLBACKUP_STORE_TIMEOUT": "1"})
         with pytest.raises(
@@ -142,6 +155,7 @@ def test_an_upload_that_the_store_refuses_leaves_nothing(
             _large(store, "large")
         assert "uploadId" not in str(caught.value)
         assert list(store.list()) == []
+    assert chosen is UPLOAD or weed.stray_parts() == before
 
 
 def test_a_small_object_that_the_store_refuses_is_not_there(weed: Seaweed, monkeypatch: pytest.MonkeyPatch) -> None:
