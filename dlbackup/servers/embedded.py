@@ -114,17 +114,30 @@ def embedded_server(
     home = folder / "postgresql"
     password = secrets.token_urlsafe(24)
     try:
-        home.mkdir(mode=0o700)
         secret = home / "password"
-        secret.touch(mode=0o600)
-        secret.write_text(password + "\n")
-        own_programs = programs if account is None else _hand_over(folder, home, programs, account)
+        with _making_room(folder):
+            home.mkdir(mode=0o700)
+            secret.touch(mode=0o600)
+            secret.write_text(password + "\n")
+            own_programs = programs if account is None else _hand_over(folder, home, programs, account)
         _initialise(own_programs, home, user, secret, account)
         with _running(own_programs, home, settings or {}, account) as port:
             major = (home / "data" / "PG_VERSION").read_text().strip()
             yield Server(major=major, host=_HOST, port=port, user=user, password=password, programs=programs)
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _making_room(folder: Path) -> Iterator[None]:
+    """Say of a folder that takes no server what it was for."""
+    try:
+        yield
+    except OSError as error:
+        first = error.args[0][0][-1] if isinstance(error, shutil.Error) else error.strerror
+        raise NoServer(
+            f"a PostgreSQL can't be put into {folder}: {first or error}", hint="TMPDIR names another folder"
+        ) from error
 
 
 def _unprivileged_account() -> _Account | None:

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 from support.cli import Cli, Finished
 from support.comparison import execute
+from support.disks import small_disk
 from support.engines.engines import engine_of
 from support.faults.failures import failure, json_failure
 from support.faults.faults import OPENS, engine_that, new_role, nothing_left, one, pause, role_of, started, state
@@ -219,6 +220,23 @@ def test_what_keeps_it_from_being_made(lake: LakeFactory, cli: Cli) -> None:
         _not_made(cli("drill", backup, "--on", url, "--json"), "permission denied for database")
     failure(cli("drill", "no-such.sql.zst"), 1, "no-such.sql.zst")
     failure(cli("drill", backup, "--files", "some"), 2, "'some'", hint="sample=N")
+
+
+@pytest.mark.parametrize("kind", ["file", "embedded"])
+def test_full_disk(
+    plain: Lake, file_lakes: FileLakes, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Where there is no room to restore to, that is no fault of the backup's, and nothing is left."""
+    address = plain.url if kind == "embedded" else str(file_lakes.copy("inlined", "1.5.5", tmp_path).path)
+    backup = _dumped(cli, address)
+    with small_disk(tmp_path / "small", 2) as disk:
+        disk.leave(100)
+        monkeypatch.setattr(tempfile, "tempdir", str(disk.path))
+        monkeypatch.setenv("TMPDIR", str(disk.path))
+        done = cli("drill", backup, "--files", "none", "--json")
+        assert disk.names() == set()
+    _not_made(done)
+    assert "TMPDIR" in done.stderr
 
 
 def test_deadline(lake: LakeFactory, database: str, cli: Cli, tmp_path: Path) -> None:
