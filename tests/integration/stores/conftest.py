@@ -1,17 +1,9 @@
-"""The object storages that stores are tried on."""
+"""The object storages that stores are tried on, beside SeaweedFS."""
 
 from collections.abc import Iterator
 
 import pytest
 from support.servers import clouds
-from support.servers.seaweed import Seaweed, seaweed
-
-
-@pytest.fixture(scope="session")
-def weed() -> Iterator[Seaweed]:
-    """A server that holds nothing at first."""
-    with seaweed() as running:
-        yield running
 
 
 @pytest.fixture(scope="session")
