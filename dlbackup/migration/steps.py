@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from dlbackup.errors import CannotMigrate, UnknownVersion
 from dlbackup.lake import spec
 
+_OVER_0_3 = "name the python of an environment with DuckDB 1.4.x by --engine: migrate then goes over 0.3 in two steps"
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -72,27 +74,28 @@ def next_step(
             f"the catalog has spec version {version}, newer than {target}, {known}; there is no way back but a restore",
             "use a newer engine, or restore a backup of the older version",
         )
-    if not spec.load(version):
-        raise _of_no_layout(version)
     in_the_way = spec.is_older(version, "0.3") and spec.is_older("0.3", target) and not directly
-    if in_the_way and not may_stage:
+    known_layout = bool(spec.load(version))
+    if in_the_way and not (may_stage and known_layout):
         raise CannotMigrate(
             f"DuckDB {duckdb_version} can't migrate a catalog of spec version {version} where it is",
-            "name the python of an environment with DuckDB 1.4.x by --engine: migrate then goes over 0.3 in two steps",
+            _OVER_0_3 if known_layout else _way_of_no_layout(version),
+        )
+    if not known_layout:
+        made_by = "a development version" if "-dev" in version else f"made by {spec.ENGINES[version]}"
+        raise UnknownVersion(
+            f"dlbackup doesn't know the tables of spec version {version}, {made_by}: not migrated",
+            _way_of_no_layout(version),
         )
     return Step(version, target, duckdb_version, staged=in_the_way)
 
 
-def _of_no_layout(version: str) -> UnknownVersion:
+def _way_of_no_layout(version: str) -> str:
+    """Return what helps where dlbackup doesn't know the tables of a version."""
     if "-dev" in version:
-        return UnknownVersion(
-            f"{version} is a development version whose layout is not fixed: not migrated",
-            "let the engine of the release that followed it migrate a copy of the catalog",
-        )
-    return UnknownVersion(
-        f"dlbackup doesn't know the tables of spec version {version}, which {spec.ENGINES[version]} made: not migrated",
-        "dump it, then let DuckDB 1.3.2 attach it, which migrates it to 0.2; dlbackup goes on from there",
-    )
+        release = version.partition("-")[0]
+        return f"let DuckDB {spec.ENGINES[release]}, whose DuckLake followed it, migrate a copy of the catalog"
+    return "dump it, then let DuckDB 1.3.2 attach it, which migrates it to 0.2; dlbackup goes on from there"
 
 
 def _known_version(versions: tuple[str, ...]) -> str:

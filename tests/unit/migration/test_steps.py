@@ -35,10 +35,10 @@ REFUSED: list[tuple[tuple[str, ...], str, str, str | None, type[DlbackupError], 
     (("1.1",), "1.5.5", "1.0", None, CannotMigrate, "newer than 1.0"),
     (("1.0",), "2.0.0", "1.1", "0.4", CannotMigrate, "1.0 or 1.1 only, not to 0.4"),
     (("0.2",), "1.5.5", "1.0", None, CannotMigrate, "can't migrate a catalog of spec version 0.2"),
-    (("0.1",), "1.5.5", "1.0", None, UnknownVersion, "tables of spec version 0.1, which DuckDB 1.3.0 made"),
-    (("0.1",), "1.4.4", "0.3", None, UnknownVersion, "tables of spec version 0.1, which DuckDB 1.3.0 made"),
-    (("0.3-dev1",), "1.5.5", "1.0", None, UnknownVersion, "0.3-dev1 is a development version"),
-    (("0.4-dev1",), "1.5.5", "1.0", None, UnknownVersion, "development version"),
+    (("0.1",), "1.5.5", "1.0", None, CannotMigrate, "spec version 0.1 where it is"),
+    (("0.1",), "1.4.4", "0.3", None, UnknownVersion, "tables of spec version 0.1, made by DuckDB 1.3.0"),
+    (("0.3-dev1",), "1.5.5", "1.0", None, CannotMigrate, "spec version 0.3-dev1 where it is"),
+    (("0.4-dev1",), "1.5.5", "1.0", None, UnknownVersion, "0.4-dev1, a development version"),
 ]
 
 
