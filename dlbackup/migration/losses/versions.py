@@ -111,19 +111,8 @@ def name_changes(mending: Mending, found: list[Any]) -> int:
             where v.table_id = x.table_id and v.begin_snapshot = x.begins and v.schema_version = x.instead
             """
         )
-    values = ", ".join(f"({int(begin)}, {int(version)}, {int(table)})" for begin, version, table, _ in found)
-    return done + mending.execute(
-        f"""
-        insert into {{s}}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
-        with x (begins, version, table_id) as (values {values})
-        select x.begins, x.version, x.table_id
-        from x
-        where not exists (
-            select 1 from {{s}}.ducklake_schema_versions v
-            where v.table_id = x.table_id and v.begin_snapshot = x.begins
-        )
-        """
-    )
+    begins = [(begin, version, table) for begin, version, table, _ in found]
+    return done + _add_versions(mending, begins, "v.begin_snapshot = x.begins")
 
 
 def changes_named(found: list[Any]) -> dict[str, list[bytes]]:
@@ -179,6 +168,11 @@ def has_versions_by_table(answers: Answers) -> bool:
 
 def name_versions(mending: Mending, found: list[Any]) -> int:
     """Give tables the schema versions of their inlined tables."""
+    return _add_versions(mending, found, "v.schema_version = x.version")
+
+
+def _add_versions(mending: Mending, found: list[Any], is_there: str) -> int:
+    """Add (begin, schema version, table) to the versions; not where a row `v` of the table says already what `x` is."""
     values = ", ".join(f"({int(begin)}, {int(version)}, {int(table)})" for begin, version, table in found)
     return mending.execute(
         f"""
@@ -188,7 +182,7 @@ def name_versions(mending: Mending, found: list[Any]) -> int:
         from x
         where not exists (
             select 1 from {{s}}.ducklake_schema_versions v
-            where v.table_id = x.table_id and v.schema_version = x.version
+            where v.table_id = x.table_id and {is_there}
         )
         """
     )
