@@ -151,6 +151,7 @@ RULES = (
         query=f"""
         select f.data_file_id, f.table_id, k.column_id, k.partition_key_index, k.transform
         from {_KEYS_OF_BUCKETS}
+        cross join (select min(snapshot_id) as oldest from {{s}}.ducklake_snapshot) o
         left join {{s}}.ducklake_partition_column w
           on w.partition_id = f.partition_id
           and w.table_id = f.table_id
@@ -160,7 +161,9 @@ RULES = (
         left join {{s}}.{{stats}} t
           on t.data_file_id = f.data_file_id and t.column_id = k.column_id
         left join {{s}}.ducklake_delete_file d
-          on d.data_file_id = f.data_file_id and d.end_snapshot is null
+          on d.data_file_id = f.data_file_id
+          and d.end_snapshot is null
+          and (d.begin_snapshot <= p.begin_snapshot or d.begin_snapshot <= o.oldest)
         where (v.data_file_id is null or w.column_id <> k.column_id or w.transform <> k.transform)
           and coalesce(t.value_count > coalesce(d.delete_count, 0), true)
           and (t.data_file_id is not null or exists (

@@ -414,6 +414,27 @@ def test_files_of_which_all_values_are_deleted_are_missed_by_no_filter(
     assert counts(check(database)) == ({"file-outside-buckets": outside} if outside else {})
 
 
+def test_values_that_were_deleted_after_the_keys_came_are_missed_before(database: str, tmp_path: Path) -> None:
+    """The snapshots in between show them, and a filter doesn't; once these have expired, nothing is missed."""
+    _run(
+        database,
+        tmp_path,
+        "create table lake.t (c integer, i integer)",
+        "insert into lake.t values (9, 1), (null, 2)",
+        _BUCKETS.format("bucket(4, c)"),
+        "delete from lake.t where i = 1",
+        limit=0,
+    )
+    ask = "select count(*) from lake.t at (version => 3) where c {}"
+    read = engine_of("1.0").run(database, "public", [ask.format("= 9"), ask.format("is not null")])
+    assert read == [[[0]], [[1]]]
+    assert counts(check(database)) == {"file-outside-buckets": 1}
+
+    expire = "select count(*) from ducklake_expire_snapshots('lake', versions => [0, 1, 2, 3])"
+    engine_of("1.0").run(database, "public", [expire])
+    assert check(database).findings == ()
+
+
 def test_a_default_of_files_outside_of_the_buckets_is_missed(database: str, tmp_path: Path) -> None:
     """The value that older files have by the column's default is looked for in a bucket too."""
     _run(

@@ -49,9 +49,9 @@ insert into ducklake_file_partition_value (data_file_id, table_id, partition_key
   (56, 50, 1, '1');
 insert into ducklake_file_column_stats (data_file_id, table_id, column_id, value_count) values
   (1, 1, 1, 3), (2, 1, 1, 0), (50, 50, 1, 3), (52, 50, 1, 3), (53, 50, 1, null), (8, 50, 1, 2);
--- of 8 as many rows are deleted as have values, of 50 they were, and of 52 fewer
-insert into ducklake_delete_file (delete_file_id, data_file_id, table_id, delete_count, end_snapshot) values
-  (20, 8, 50, 2, null), (21, 50, 50, 3, 4), (22, 52, 50, 2, null);
+-- of 8 as many rows are deleted as have values, of 50 they were, and of 52 after the keys came
+insert into ducklake_delete_file (delete_file_id, data_file_id, table_id, delete_count, begin_snapshot, end_snapshot)
+values (20, 8, 50, 2, 3, null), (21, 50, 50, 3, 3, 4), (22, 52, 50, 3, 4, null);
 --= data_file_id 50, table_id 50, column_id 1, partition_key_index 0, transform bucket(4)
 --= data_file_id 51, table_id 50, column_id 1, partition_key_index 0, transform bucket(4)
 --= data_file_id 52, table_id 50, column_id 1, partition_key_index 0, transform bucket(4)
