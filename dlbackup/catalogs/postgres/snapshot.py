@@ -21,14 +21,7 @@ from dlbackup.catalogs.postgres.introspection import Definitions, read_definitio
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available, refuse_shared
 from dlbackup.catalogs.postgres.rights import missing_rights, schema_rights
 from dlbackup.catalogs.postgres.sessions import AS_STORED, LOCAL_SETTINGS, Session, connect, one, translated
-from dlbackup.catalogs.postgres.unchanged import (
-    View,
-    changes_since,
-    moment_of,
-    nothing_committed,
-    origins_of,
-    view_of,
-)
+from dlbackup.catalogs.postgres.unchanged import VIEW, View, changes_since, moment_of, nothing_committed, origins_of
 from dlbackup.errors import CannotMigrate, CatalogError, DlbackupError, MovedOn, TooManyLocks, Unsupported, listed
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
@@ -39,9 +32,9 @@ from dlbackup.tables.types import Dialect
 ONE_VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _NEW_TABLES = 10
 """At most so many more are there after a migration."""
-_ABOUT = """
+_ABOUT = f"""
 select current_database(), current_setting('server_version'), getdatabaseencoding()::text,
-       current_setting('client_encoding')
+       current_setting('client_encoding'), {VIEW}
 """
 _NO_IDENTITY = """
 select c.relname::text, p.pubname::text
@@ -75,7 +68,7 @@ class PostgresSnapshot:
     def begin(cls, session: Session, schema: str, exported: "Exported | None" = None) -> "PostgresSnapshot":
         """Take the snapshot by reading head and definitions; `exported` says where others may join it."""
         session.execute("SAVEPOINT dlbackup")
-        database, version, encoding, ours = one(session, _ABOUT)
+        database, version, encoding, ours, *view = one(session, _ABOUT)
         if ours not in ("UTF8", AS_STORED):
             raise CatalogError(
                 f"a proxy has set client_encoding to {ours}, so that texts would not be read as engines read them",
@@ -85,7 +78,6 @@ class PostgresSnapshot:
         definitions = read_definitions(session, schema)
         _refuse_what_is_no_utf8(encoding, database, schema, definitions)
         head = read_head(session, schema, definitions)
-        view = view_of(session)
         session.execute("ROLLBACK TO SAVEPOINT dlbackup")
         return cls(
             session=session,
@@ -100,7 +92,7 @@ class PostgresSnapshot:
             ),
             head=head,
             definitions=definitions,
-            view=view,
+            view=View(*view),
             exported=exported,
         )
 
@@ -252,7 +244,12 @@ class PostgresSnapshot:
             beside={},
         )
         return SharedSnapshot(
-            exported=self.exported, schema=self.schema, source=self.source, head=self.head, definitions=part
+            exported=self.exported,
+            schema=self.schema,
+            source=self.source,
+            head=self.head,
+            definitions=part,
+            view=self.view,
         )
 
     def counts(self) -> dict[str, int]:
@@ -330,6 +327,7 @@ class SharedSnapshot:
     source: Source
     head: Head
     definitions: Definitions
+    view: View
 
     @contextmanager
     def join(self) -> Iterator[PostgresSnapshot]:
@@ -348,7 +346,7 @@ class SharedSnapshot:
                     source=self.source,
                     head=self.head,
                     definitions=self.definitions,
-                    view=view_of(session),
+                    view=self.view,
                     exported=self.exported,
                 )
         finally:

@@ -47,10 +47,8 @@ from pg_class c
 where c.oid = any(%s::oid[]) and c.relam = (select oid from pg_am where amname = 'heap')
 """
 """What the columns of tables are, and were; only a heap keeps rows in the way that the proof goes by."""
-_VIEW = """
-select pg_current_snapshot()::text as transactions, pg_postmaster_start_time()::text as started,
-       pg_is_in_recovery() as on_standby
-"""
+VIEW = "pg_current_snapshot()::text, pg_postmaster_start_time()::text, pg_is_in_recovery()"
+"""What a query selects for the fields of a `View`."""
 _COMMITTED_SINCE = """
 with earlier as (select %(earlier)s::pg_snapshot as view),
 later as (select transaction::text::xid8 as id
@@ -95,12 +93,6 @@ class View(NamedTuple):
     transactions: str
     started: str
     on_standby: bool
-
-
-def view_of(session: Session) -> View:
-    """Return what the session's snapshot sees."""
-    (view,) = named(session, View, _VIEW)
-    return view
 
 
 def nothing_committed(session: Session, earlier: View, present: View) -> bool:
