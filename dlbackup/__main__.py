@@ -1,8 +1,17 @@
-"""Run dlbackup as `python -m dlbackup`."""
+"""Run dlbackup: as `python -m dlbackup`, and as the command that is installed."""
 
 import sys
 
-from dlbackup.cli.command import main
+from dlbackup.runtime.memory import collector_of_a_program
+
+
+def program() -> int:
+    """Run one command in a process that is dlbackup's alone; return the exit code."""
+    with collector_of_a_program():
+        from dlbackup.cli.command import main
+
+        return main()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import IO
 
 _PROGRAM = (
-    "import sys, json, importlib; sys.path[:] = json.loads(sys.stdin.buffer.readline());"
+    "import sys, json, importlib; sys.path[:] = json.loads(sys.stdin.buffer.readline())\n"
+    "with importlib.import_module('dlbackup.runtime.memory').collector_of_a_program():"
     " getattr(importlib.import_module(sys.argv[1]), sys.argv[2])()"
 )
 _SIGNALS = {number.value: number.name for number in signal.Signals}

@@ -20,3 +20,22 @@ def collector_paused() -> Iterator[None]:
     finally:
         if enabled:
             gc.enable()
+
+
+_RARELY = 50_000
+"""So many new objects before the collector runs, where Python's 700 make it run all through our imports."""
+
+
+@contextmanager
+def collector_of_a_program() -> Iterator[None]:
+    """
+    Have the cyclic garbage collector run rarely in a process of our own, and not once more at its end.
+
+    It took a quarter of what a command without work takes: 0.45 s of processor time with it, 0.34 s so, for a dump's
+    imports and the end of the process; what is left alive then goes with the process.
+    """
+    gc.set_threshold(_RARELY)
+    try:
+        yield
+    finally:
+        gc.freeze()
