@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.backups import HEADER, catalog, write_backup
+from support.cache import once_a_run
 from support.checkout import copy_sources, environment_without_dlbackup
 
 ROOT = Path(__file__).parents[2]
@@ -42,11 +43,12 @@ def install(environment: Path, source: Path, name: str) -> None:
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of a new environment with the wheel and what it depends on."""
-    folder = tmp_path_factory.mktemp("wheel")
-    environment = folder / "environment"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True, timeout=300)
-    install(environment, copy_sources(folder / "source"), "install-wheel")
-    return environment / "bin" / "python"
+
+    def make(folder: Path) -> None:
+        subprocess.run([sys.executable, "-m", "venv", folder / "environment"], check=True, timeout=300)
+        install(folder / "environment", copy_sources(folder / "source"), "install-wheel")
+
+    return once_a_run(tmp_path_factory, "wheel", make) / "environment" / "bin" / "python"
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ["made_once", "private_cache", "shared_cache"]
+import pytest
+
+__all__ = ["made_once", "once_a_run", "private_cache", "shared_cache"]
 
 _NAME = "dlbackup-tests"
 
@@ -44,3 +46,19 @@ def made_once(target: Path, make: Callable[[Path], None], intact: Callable[[Path
             finally:
                 shutil.rmtree(aside, ignore_errors=True)
     return target
+
+
+def once_a_run(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that `make` has filled where it stands, once for all workers of a test run; it is only read."""
+    place = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    made = place / f"{name}.made"
+    with (place / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(place / name, ignore_errors=True)
+            (place / name).mkdir()
+            make(place / name)
+            made.touch()
+    return place / name

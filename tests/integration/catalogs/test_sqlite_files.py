@@ -26,7 +26,7 @@ from dlbackup import RestoreOptions, errors
 
 _LAKES: list[tuple[LakeKind, str]] = [("plain", "1.3.2"), ("zoo", "1.4.4"), ("inlined", "1.5.5")]
 _MORE: list[tuple[LakeKind, str]] = [("inlined", "1.4.4"), ("plain", "1.5.1"), ("inlined", "1.5.1"), ("zoo", "1.5.5")]
-_KILLS = 4
+_KILLS = 2
 _COMMIT = (
     "insert into ducklake_snapshot"
     " select max(snapshot_id) + 1, '2026-11-29 00:00:00+00', 1, 100, 100 from ducklake_snapshot"

@@ -1,5 +1,6 @@
 """The demo as a user starts it: a child process that does everything by itself and leaves nothing behind."""
 
+import json
 import re
 import shutil
 import signal
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.cache import once_a_run
 from support.waiting import wait_until
 
 from dlbackup.demo.__main__ import Walk
@@ -29,11 +31,12 @@ sys.exit(main([]))
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What a finished demo said and left."""
+    """What a finished demo said and left: in the folder that it was told, and what of that is kept."""
 
     exit_code: int
     stdout: str
     stderr: str
+    told: str
     folder: Path
 
     def typed(self) -> list[str]:
@@ -52,18 +55,24 @@ def open_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def demo(open_folder: Path) -> Demo:
-    folder = open_folder / "whole"
-    done = subprocess.run(
-        [*DEMO, "--keep-folder", str(folder)], capture_output=True, text=True, timeout=300, cwd=open_folder
-    )
-    return Demo(done.returncode, done.stdout, done.stderr, folder)
+def demo(open_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    def make(kept: Path) -> None:
+        folder = open_folder / "whole"
+        done = subprocess.run(
+            [*DEMO, "--keep-folder", str(folder)], capture_output=True, text=True, timeout=300, cwd=open_folder
+        )
+        shutil.copytree(folder, kept / "folder")
+        said = {"exit_code": done.returncode, "stdout": done.stdout, "stderr": done.stderr, "told": str(folder)}
+        (kept / "said.json").write_text(json.dumps(said))
+
+    kept = once_a_run(tmp_path_factory, "demo", make)
+    return Demo(**json.loads((kept / "said.json").read_text()), folder=kept / "folder")
 
 
 def test_demo_ends_by_itself_with_success(demo: Demo) -> None:
     """The demo needs nobody: it ends with exit code 0 and says where its files are."""
     assert demo.exit_code == 0, demo.stdout + demo.stderr
-    assert str(demo.folder) in demo.stdout.splitlines()[-1]
+    assert demo.told in demo.stdout.splitlines()[-1]
 
 
 def test_demo_shows_the_main_job_in_order(demo: Demo) -> None:
@@ -72,7 +81,7 @@ def test_demo_shows_the_main_job_in_order(demo: Demo) -> None:
     (migrated,) = (path.name for path in demo.folder.glob("backups/*.sql.zst"))
 
     assert demo.typed() == [
-        f"$ dlbackup restore {shipped} postgres:dbname=demo --data-path {demo.folder}/files/",
+        f"$ dlbackup restore {shipped} postgres:dbname=demo --data-path {demo.told}/files/",
         "$ dlbackup info postgres:dbname=demo",
         "$ dlbackup dump postgres:dbname=demo",
         f"$ dlbackup verify {dumped}",
@@ -80,7 +89,7 @@ def test_demo_shows_the_main_job_in_order(demo: Demo) -> None:
         "$ dlbackup migrate postgres:dbname=demo --backup-dir backups",
         "D ATTACH",
         *["D SELECT"] * 3,
-        f"$ dlbackup restore {shipped} laptop.ducklake --data-path {demo.folder}/files/",
+        f"$ dlbackup restore {shipped} laptop.ducklake --data-path {demo.told}/files/",
         "$ dlbackup dump laptop.ducklake -o laptop/",
         "$ dlbackup migrate laptop.ducklake --backup-dir laptop",
         "$ dlbackup copy laptop.ducklake postgres:dbname=moved",
@@ -137,7 +146,7 @@ def test_backups_of_the_demo_are_good(demo: Demo) -> None:
 
 def test_demo_leaves_nothing_running(demo: Demo) -> None:
     """Neither a process nor an open port nor the server's files outlive the demo."""
-    assert processes_in(demo.folder) == []
+    assert processes_in(Path(demo.told)) == []
     assert not answers(port_of(demo.stdout))
     assert not (demo.folder / "postgresql").exists()
 

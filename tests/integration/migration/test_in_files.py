@@ -28,7 +28,7 @@ _LAKES: list[tuple[LakeKind, str]] = [("zoo", "1.3.2"), ("zoo", "1.4.4"), ("inli
 _MORE: list[tuple[LakeKind, str]] = [
     *(("plain", "1.3.2"), ("plain", "1.4.4"), ("inlined", "1.4.4"), ("plain", "1.5.1")),
 ]
-_KILLS = 2
+_KILLS = 1
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

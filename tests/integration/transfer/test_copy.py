@@ -26,7 +26,7 @@ from dlbackup.runtime.progress import Event
 from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Table
 
-_KILLS = 2
+_KILLS = 1
 """By default; `--kill-points N` for more."""
 GENERATIONS = [("1.5.5", "1.0"), ("1.4.4", "0.3")]
 _WRITING = (

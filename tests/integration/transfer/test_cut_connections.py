@@ -30,7 +30,7 @@ from dlbackup.catalogs.open import open_catalog
 from dlbackup.errors import Unreachable
 
 _FAULTS: tuple[Fault, ...] = ("one", "reset", "gone", "close")
-_POINTS = {"dump": 6, "restore": 8, "migrate": 12, "rehearse": 3}
+_POINTS = {"dump": 4, "restore": 8, "migrate": 8, "rehearse": 2}
 """Without --kill-points: a job that takes longer gets its share of a test run's time, not more."""
 _OLD_AGAIN = (1, 4, 5, 6)
 """Exit codes that say that the catalog is as it was."""

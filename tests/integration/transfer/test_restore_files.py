@@ -28,7 +28,7 @@ _MORE: list[tuple[LakeKind, str]] = [
     *(("plain", "1.3.2"), ("zoo", "1.3.2"), ("plain", "1.4.4"), ("inlined", "1.4.4")),
     *(("plain", "1.5.1"), ("inlined", "1.5.1"), ("plain", "1.5.5")),
 ]
-_KILLS = 4
+_KILLS = 2
 REPLACE = RestoreOptions(replace=True, discard_newer=True)
 
 

@@ -17,7 +17,7 @@ from support.comparison import schemas
 from support.faults.faults import nothing_left
 from support.lakes.lakes import Lake, LakeFactory
 
-_POINTS = 3
+_POINTS = 2
 _BEFORE_IT_LISTENS = -signal.SIGTERM
 _Words = Callable[[Lake, Path], list[str]]
 _COMMANDS: dict[str, _Words] = {
