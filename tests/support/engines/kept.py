@@ -1,7 +1,7 @@
 """Processes of dlbackup's engine that are kept for the next command that a test runs in its own process.
 
 To start one takes 0.4 s of processor time, half of what many a command takes, and dlbackup leaves nothing of a job in
-one. Whose job failed or was cut off is never kept, nor who loaded what not everybody asks for.
+one. Whose job failed or was cut off is never kept, nor who loaded what not everybody asks for, nor what a test made up.
 """
 
 import json
@@ -51,7 +51,8 @@ class KeptChild:
         if "statements" in job:
             words = json.dumps({**job, "folder": str(Path.cwd())}).encode() + b"\n"
         else:
-            self._is_good = len(job["extensions"]) > 1  # others make secrets and leave them to the end
+            # Others make secrets and leave them to the end, or are scripts in a test's folder.
+            self._is_good = len(job["extensions"]) > 1 and self._start[0].parent.name == "bin"
             if not self._is_new:
                 self._unheard = b'{"ready": true}\n'
                 return
