@@ -168,8 +168,8 @@ def needs_migration(wish: Wish, engine: "Engine", found: Found, done: Migration 
             )
         return found.cut_off
     older = version in spec.ORDER and ours in spec.ORDER and spec.is_older(version, ours)
-    if not older:
-        return next_step(found.versions, engine.duckdb_version, ours, None) is not None
+    if not older or not spec.load(version):  # which nobody migrates, whatever is allowed
+        return next_step(found.versions, engine.duckdb_version, ours, None, directly=True) is not None
     if wish.migration is None or done is not None:
         refusal = MigrationNeeded(
             f"the catalog at {wish.address} has spec version {version}, and this DuckDB {engine.duckdb_version}"
