@@ -536,7 +536,9 @@ def _add_drill(commands: _Commands) -> None:
         " left of it, however it ends. Exit code 3: the backup is bad; 1: the drill could not be made."
     )
     parser = _command(commands, "drill", "restore a backup for practice, and say whether it is proven", more)
-    parser.add_argument("backup", metavar="STORE|BACKUP", help=f"a folder of backups; or {_BACKUP}")
+    parser.add_argument(
+        "backup", metavar="STORE|BACKUP", help=f"a folder of backups; a catalog in a file; or {_BACKUP}"
+    )
     add = parser.add_argument
     add(
         "--pick",

@@ -15,10 +15,18 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
-from dlbackup.addresses.address import Address, parse_address
+from dlbackup.addresses.address import Address, names_backup, parse_address
 from dlbackup.backupfile.backup import Backup, VerifiedBackup, where_of
 from dlbackup.backupfile.prover import damage, examine
-from dlbackup.catalogs.open import is_of_server, place_to_try, refuse_read_only, rewrite_for, scratch_file
+from dlbackup.catalogs.contract import Access
+from dlbackup.catalogs.open import (
+    is_in_file,
+    is_of_server,
+    place_to_try,
+    refuse_read_only,
+    rewrite_for,
+    scratch_file,
+)
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import (
     AttachFailed,
@@ -55,6 +63,8 @@ EMBEDDED = "embedded"
 _SAMPLE = re.compile(r"sample=([1-9][0-9]*)")
 _NOT_OPENED = "engine-fails"
 _FOLDERS = "dlbackup-drill-"
+_LEVEL = 1
+"""Of zstd: nobody keeps the file."""
 Pick = Literal["latest", "random", "oldest"]
 Outcome = Literal["proven", "bad", "not-made"]
 
@@ -140,7 +150,7 @@ def drill(
 
     Args:
         backup: a path, `-` for standard input, or what `dump` returned; or a folder of backups, or the
-            URL of a place for them.
+            URL of a place for them; or a catalog in a file, such as a frozen lake, of which one is made for this.
         pick: which of a folder's: `latest`, `oldest`, or one by chance (`random`), of those that were proved when they
             were made; where there are none of these, of all.
         on: the address of a PostgreSQL database for a scratch schema; or `embedded`, a server that is started for this
@@ -178,8 +188,8 @@ def drill(
         hint = "give it more by --deadline, or drill a smaller part: --files none"
         return DeadlinePassed(f"the drill took longer than {deadline:g} s and was ended; it proves nothing", hint)
 
-    with where_of(_picked(backup, pick), keys) as where:
-        attempt = _Attempt(where=where, wanted=wanted, on_event=on_event)
+    with _meant(backup, pick, wanted, on_event) as (one, name), where_of(one, keys) as where:
+        attempt = _Attempt(where=where, name=name or str(where), wanted=wanted, on_event=on_event)
         try:
             with time_limit(deadline, passed):
                 attempt.run()
@@ -193,12 +203,39 @@ def drill(
                 _write_down(where, result, on_event, why=exc.message)
             if isinstance(exc, Interrupted):
                 raise
-            error = DrillNotMade(f"no drill could be made of {where}: {exc.message}", exc.hint)
+            error = DrillNotMade(f"no drill could be made of {attempt.name}: {exc.message}", exc.hint)
             error.transient, error.result = exc.transient, result
             raise error from exc
         if record:
             _write_down(where, result, on_event)
         return result
+
+
+@contextmanager
+def _meant(
+    given: str | Path | Backup, pick: Pick, wanted: "_Wanted", on_event: OnEvent
+) -> Iterator[tuple[str | Path | Backup, str]]:
+    """Yield the backup that is meant, and what it is called where that is not its own name."""
+    if isinstance(given, Backup) or (address := _catalog_in(given)) is None:
+        yield _picked(given, pick), ""
+        return
+    from dlbackup.transfer.dumping import dump_catalog
+
+    with scratch_folder(_FOLDERS) as folder:
+        to, access = folder / "of-a-file.sql.zst", Access.of(0.0, wanted.engine)
+        made = dump_catalog(address, to, None, _LEVEL, wanted.jobs, on_event, access=access, plaintext_keys=True)
+        yield made, str(address)
+
+
+def _catalog_in(given: str | Path) -> Address | None:
+    """Return the address of a catalog in a file that was named; None where something else was."""
+    if is_url(given) or names_backup(given) or Path(given).is_dir():
+        return None
+    try:
+        address = parse_address(given)
+    except UsageError:
+        return None
+    return address if is_in_file(address) and Path(address.path).is_file() else None
 
 
 def _picked(backup: str | Path | Backup, pick: Pick) -> str | Path | Backup:
@@ -268,6 +305,7 @@ class _Attempt:
     """A drill that is under way, and what it has found so far."""
 
     where: Where
+    name: str
     wanted: _Wanted
     on_event: OnEvent
     stages: list[Stage] = field(default_factory=list)
@@ -395,7 +433,7 @@ class _Attempt:
         header = self.proof.manifest.header if self.proof else None
         blocked = self.wanted.rehearse and self.rehearsal is not None and self.rehearsal.outcome == "blocked"
         return Drill(
-            backup=str(self.where),
+            backup=self.name,
             ok=found == "proven",
             outcome=found,
             proven_at=_now() if found == "proven" else None,

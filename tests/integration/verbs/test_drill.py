@@ -14,6 +14,7 @@ from support.disks import small_disk
 from support.engines.engines import engine_of
 from support.faults.failures import failure, json_failure
 from support.faults.faults import OPENS, engine_that, new_role, nothing_left, one, pause, role_of, started, state
+from support.files import execute_in
 from support.lakes.in_files import FileLakes
 from support.lakes.lakes import Lake, LakeFactory
 from support.lakes.private_lake import private_lake
@@ -103,6 +104,25 @@ def test_of_a_file(file_lakes: FileLakes, cli: Cli, scratch: Path) -> None:
     _proven(cli("drill", backup, "--json"))
     assert json_failure(cli("drill", backup, "--on", "postgres:dbname=x", "--json"), 2, "catalog in a file")
     assert list(scratch.glob("dlbackup-drill-*")) == []
+
+
+def test_of_a_frozen_lake(file_lakes: FileLakes, cli: Cli, scratch: Path) -> None:
+    """The file itself is drilled, by a backup that is made of it: its files, its rows, and an engine that opens it."""
+    made = file_lakes.copy("plain", "1.5.5", cli.cwd)
+    frozen = cli.cwd / "frozen.ducklake"
+    assert cli("copy", made.path, frozen, "--frozen").exit_code == 0
+    before = frozen.read_bytes()
+
+    done = cli("drill", frozen, "--files", "sample=1", "--json")
+
+    _proven(done)
+    answer = done.json()
+    assert (answer["backup"], answer["on"], answer["files"]["read"]) == (f"duckdb:{frozen}", "a scratch file", 1)
+    assert (frozen.read_bytes(), list(scratch.glob("dlbackup-drill-*"))) == (before, [])
+    assert [path.name for path in cli.cwd.iterdir() if "drill" in path.name] == []
+    frozen.chmod(0o644)
+    execute_in(frozen, "update ducklake_data_file set path = '/nowhere/' || path, path_is_relative = false")
+    _bad(cli("drill", frozen, "--json"), "missing-data-files")
 
 
 def test_finds_a_damaged_backup(plain: Lake, cli: Cli) -> None:
