@@ -186,8 +186,9 @@ def _identity_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="a file with the identity (AGE-SECRET-KEY-1..., or a private key of SSH's) that opens an encrypted backup;"
-        " may be given more than once (default: $DLBACKUP_IDENTITY, such a file or an identity itself)",
+        help="a file with the identity (AGE-SECRET-KEY-1..., one of a plugin, or a private key of SSH's) that opens an"
+        " encrypted backup; may be given more than once (default: $DLBACKUP_IDENTITY, such a file or an identity"
+        " itself)",
     )
     parser.add_argument(
         "--identity-command",
@@ -208,8 +209,8 @@ def _encryption_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="RECIPIENT",
-        help="encrypt the backup to this recipient (age1..., or an SSH key as a .pub file has it), as age does; may be"
-        " given more than once",
+        help="encrypt the backup to this recipient (age1..., also of a plugin or post-quantum, or an SSH key as a .pub"
+        " file has it), as age does; may be given more than once",
     )
     parser.add_argument("--recipients-file", metavar="FILE", help="encrypt it to the recipients in a file, one a line")
     parser.add_argument(

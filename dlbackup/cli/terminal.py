@@ -15,17 +15,13 @@ from types import TracebackType
 from typing import TextIO
 
 from dlbackup.errors import StorageError
+from dlbackup.runtime.people import printable
 from dlbackup.runtime.progress import Event
 
 _BAR = 20
 _LINE_S = 1.0
 _LINE_SHARE = 0.1
 """Seconds between two plain lines at least, and the share of a stage's time so far: an hour gives 70 lines."""
-
-
-def printable(text: str) -> str:
-    """Return the text with `?` in the place of every character that is not to be seen."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else "?" for sign in text)
 
 
 def say(text: str, stream: TextIO | None = None) -> None:

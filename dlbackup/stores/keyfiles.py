@@ -4,7 +4,6 @@ Recipients, identities and passphrases as people have them: words, files, and wh
 Whatever is wrong is said with its place and what to do; no error repeats what may be a secret.
 """
 
-import re
 import shlex
 import subprocess
 from collections.abc import Sequence
@@ -13,51 +12,56 @@ from pathlib import Path
 from dlbackup.errors import BackupError, NoIdentity, StorageError, UsageError
 from dlbackup.stores.age.armor import BEGIN, Dearmored, is_armored
 from dlbackup.stores.age.header import FIRST_LINE, NoMatch
+from dlbackup.stores.age.hybrid import HybridPublicKey, HybridSecretKey
 from dlbackup.stores.age.passphrase import Passphrase
 from dlbackup.stores.age.payload import Reader
+from dlbackup.stores.age.plugin import PluginIdentity, PluginRecipient
 from dlbackup.stores.age.ssh import SshPublicKey, SshSecretKey
 from dlbackup.stores.age.stanza import Identity
 from dlbackup.stores.age.x25519 import PublicKey, SecretKey
 from dlbackup.stores.in_memory import Bytes
 
-SECRET = "AGE-SECRET-KEY-"  # noqa: S105 - how secrets begin
-_PLUGIN_RECIPIENT = re.compile(r"age1(?P<plugin>[a-z0-9+._-]+)1[a-z0-9]+")
-_PLUGIN_IDENTITY = re.compile(r"AGE-PLUGIN-(?P<plugin>[A-Z0-9+._-]+)-1|AGE-SECRET-KEY-(?P<kind>PQ)-1")
-_PIPE_OUT = "let age itself encrypt: dlbackup dump ADDRESS -o - | age -r RECIPIENT -o NAME.sql.zst.age"
-_PIPE_IN = "let age itself decrypt: age -d -i FILE BACKUP | dlbackup verify -"
+SECRETS = ("AGE-SECRET-KEY-", "AGE-PLUGIN-")
+"""How identities begin."""
+_POST_QUANTUM = "AGE-SECRET-KEY-PQ-"
 _MAKE = "age-keygen makes one (AGE-SECRET-KEY-1...)"
 
-AnyIdentity = SecretKey | SshSecretKey | Passphrase
-AnyRecipient = PublicKey | SshPublicKey | Passphrase
+Key = PublicKey | HybridPublicKey | SshPublicKey | PluginRecipient
+"""What can stand beside others in a header."""
+AnyRecipient = Key | Passphrase
 
 
-def recipient(text: str, place: str) -> PublicKey | SshPublicKey:
+def recipient(text: str, place: str) -> Key:
     """
     Read a recipient; `place` is where it stands.
 
     Raises:
-        UsageError: it is none, or of a kind that is not known here.
+        UsageError: it is none, of a kind that is not known here, or of a plugin that isn't there.
     """
-    if text.upper().startswith(SECRET):
+    if text.upper().startswith(SECRETS):
         raise UsageError(
             f"{place} holds an identity, which is secret, where a recipient belongs",
             "name the public key that age-keygen -y prints of it (age1...)",
         )
-    if found := _PLUGIN_RECIPIENT.fullmatch(text):
-        raise UsageError(
-            f"{place} holds a recipient of age's plugin {found['plugin']}, which dlbackup can't encrypt to", _PIPE_OUT
-        )
     try:
-        return SshPublicKey.parse(text) if text.startswith(("ssh-", "ecdsa-", "sk-")) else PublicKey.parse(text)
+        return _key(text)
     except ValueError as exc:
         raise UsageError(
             f"{place} holds what is no recipient of dlbackup's: {text[:20]}...: {exc}",
-            "name an X25519 key (age1 and 58 characters), or an SSH key as a .pub file has it;"
-            " --recipients-file names a file with such lines",
+            "name a key of age's (age1...), or an SSH key as a .pub file has it; for one of a plugin's (age1NAME1...)"
+            " have age-plugin-NAME in the PATH; --recipients-file names a file with such lines",
         ) from None
 
 
-def recipients_at(path: str | Path) -> list[PublicKey | SshPublicKey]:
+def _key(text: str) -> Key:
+    if text.startswith(("ssh-", "ecdsa-", "sk-")):
+        return SshPublicKey.parse(text)
+    if text.startswith("age1pq1"):
+        return HybridPublicKey.parse(text)
+    return PluginRecipient.parse(text) or PublicKey.parse(text)
+
+
+def recipients_at(path: str | Path) -> list[Key]:
     """
     Read a file of recipients.
 
@@ -102,7 +106,7 @@ def identities_at(path: str | Path, named_by: str, passphrase: Passphrase | None
     return identities_in(text, str(path), passphrase)
 
 
-def identities_in(text: bytes, place: str, passphrase: Passphrase | None) -> Sequence[AnyIdentity]:
+def identities_in(text: bytes, place: str, passphrase: Passphrase | None) -> Sequence[Identity]:
     """
     Read identities: age's, one a line, or one private key of SSH's.
 
@@ -119,17 +123,16 @@ def identities_in(text: bytes, place: str, passphrase: Passphrase | None) -> Seq
     return found
 
 
-def _identity(line: str, place: str) -> SecretKey:
-    if found := _PLUGIN_IDENTITY.match(line):
-        kind = f"of age's plugin {found['plugin'].lower()}" if found["plugin"] else "of a post-quantum key"
-        raise NoIdentity(f"{place}, holds an identity {kind}, which dlbackup can't use", _PIPE_IN)
+def _identity(line: str, place: str) -> SecretKey | HybridSecretKey | PluginIdentity:
     if line.startswith(("ssh-", "age1")):
         raise NoIdentity(
             f"{place}, holds a public key where an identity belongs",
             "name the file with the private key that goes with it",
         )
     try:
-        return SecretKey.parse(line)
+        if line.upper().startswith(_POST_QUANTUM):
+            return HybridSecretKey.parse(line)
+        return PluginIdentity.parse(line) or SecretKey.parse(line)
     except ValueError as exc:
         raise NoIdentity(
             f"{place}, holds no identity that dlbackup can use: {exc}", f"{_MAKE}; or name a private key of SSH's"

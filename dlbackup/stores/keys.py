@@ -13,12 +13,13 @@ from pathlib import Path
 from dlbackup.errors import NoIdentity, UsageError, WrongIdentity, counted
 from dlbackup.stores import keyfiles
 from dlbackup.stores.age.header import NoMatch
+from dlbackup.stores.age.hybrid import POST_QUANTUM, HybridSecretKey
 from dlbackup.stores.age.passphrase import SCRYPT, Passphrase
 from dlbackup.stores.age.payload import Reader, Writer
-from dlbackup.stores.age.stanza import Identity
+from dlbackup.stores.age.stanza import Identity, Recipient
 from dlbackup.stores.age.x25519 import SecretKey
 from dlbackup.stores.contract import Readable, Sink
-from dlbackup.stores.keyfiles import SECRET, AnyRecipient
+from dlbackup.stores.keyfiles import SECRETS, AnyRecipient
 
 ENDING = ".age"
 """How the name of an encrypted backup ends."""
@@ -27,8 +28,8 @@ VARIABLE = "DLBACKUP_IDENTITY"
 PASSPHRASE_VARIABLE = "DLBACKUP_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable
 """The environment's: a file whose first line is a passphrase; counts where no option names one."""
 _GIVE = (
-    f"--identity FILE, --identity-command CMD or {VARIABLE} says where its identity is (AGE-SECRET-KEY-1..., or a"
-    " private key of SSH's)"
+    f"--identity FILE, --identity-command CMD or {VARIABLE} says where its identity is (AGE-SECRET-KEY-1..., one of a"
+    " plugin's, or a private key of SSH's)"
 )
 _GIVE_PASSPHRASE = f"--passphrase-file FILE or {PASSPHRASE_VARIABLE} names a file whose first line is the passphrase"
 
@@ -39,10 +40,11 @@ class Keys:
     Whom backups are encrypted to, and where the identities are that open them; files and keys are those of age.
 
     Args:
-        encrypt_to: recipients: `age1...`, or SSH keys as `.pub` files have them.
+        encrypt_to: recipients: `age1...`, of plugins and post-quantum ones too, or SSH keys as `.pub` files have them.
         recipients_file: a file with more of them, one a line.
         encrypt_to_passphrase_file: a file whose first line is a passphrase to encrypt to, instead of recipients.
-        identity: files with identities (`AGE-SECRET-KEY-1...`), one a line, or each with a private key of SSH's.
+        identity: files with identities (`AGE-SECRET-KEY-1...`, `AGE-SECRET-KEY-PQ-1...`, `AGE-PLUGIN-NAME-1...`), one
+            a line, or each with a private key of SSH's.
         identity_command: a command that prints identities; it is run without a shell, when an encrypted backup is read.
         passphrase_file: a file whose first line is a passphrase that opens backups, or the files with identities.
     """
@@ -109,8 +111,7 @@ class Keyring:
 
     def writer(self, sink: Sink) -> Writer:
         """Return what encrypts into a sink."""
-        own = (self._own.public,) if isinstance(self._own, SecretKey) else ()
-        return Writer(sink, (*self._recipients, *own))
+        return Writer(sink, self._recipients, self._own.beside if isinstance(self._own, _OfOneRun) else None)
 
     def reader(self, file: Readable, name: str) -> Reader:
         """
@@ -128,7 +129,9 @@ class Keyring:
 
     def _identities(self) -> Iterator[Identity]:
         """Yield what may open a file: first the run's own, so that others are only read where they are needed."""
-        if self._own:
+        if isinstance(self._own, _OfOneRun):
+            yield from (self._own.key, self._own.hybrid)
+        elif self._own:
             yield self._own
         if self._read is None:
             self._read = tuple(_identities(self.keys))
@@ -140,7 +143,7 @@ class Keyring:
             return NoIdentity(f"{name} is encrypted by a passphrase, and none was given", _GIVE_PASSPHRASE)
         by_age = f"age -d {shlex.quote(name)} | dlbackup verify -"
         if not given:
-            hint = f"{_GIVE}; what is encrypted to other kinds of keys than X25519 and SSH: {by_age}"
+            hint = f"{_GIVE}; what age can open and dlbackup can't: {by_age}"
             return NoIdentity(f"{name} is encrypted, and no identity was given that opens it", hint)
         if kinds == {SCRYPT}:
             return WrongIdentity(
@@ -153,8 +156,8 @@ class Keyring:
         )
         return WrongIdentity(
             f"{name} is encrypted, and {these} given ({tried}), or its header is damaged",
-            "give the identity of one of those that it was encrypted to; what is encrypted to other kinds of keys than"
-            f" X25519 and SSH: {by_age}",
+            "give the identity of one of those that it was encrypted to; what age can open and dlbackup can't:"
+            f" {by_age}",
         )
 
 
@@ -163,10 +166,28 @@ def of_one_run() -> Keyring:
     return Keyring(Keys(encrypt_to=(str(SecretKey.generate().public),)))
 
 
-def _own_of(recipients: tuple[AnyRecipient, ...]) -> SecretKey | Passphrase | None:
+@dataclass(frozen=True, slots=True)
+class _OfOneRun:
+    """What this run reads by what it writes: of each sort of keys one, since the sorts don't stand in one header."""
+
+    key: SecretKey
+    hybrid: HybridSecretKey
+
+    def beside(self, labels: frozenset[str]) -> Recipient:
+        """Return the one that goes with others of these labels; raises UsageError where none does."""
+        if not labels <= {POST_QUANTUM}:
+            raise UsageError(
+                f"a recipient's plugin wants no other recipients beside it (labels: {', '.join(sorted(labels))}), and"
+                " dlbackup adds one to prove what it wrote",
+                "let age itself encrypt: dlbackup dump ADDRESS -o - | age -r RECIPIENT -o NAME.sql.zst.age",
+            )
+        return self.hybrid.public if labels else self.key.public
+
+
+def _own_of(recipients: tuple[AnyRecipient, ...]) -> _OfOneRun | Passphrase | None:
     """Return what this run reads with what it writes, if that is encrypted."""
     alone = next((one for one in recipients if isinstance(one, Passphrase)), None)
-    return alone or (SecretKey.generate() if recipients else None)
+    return alone or (_OfOneRun(SecretKey.generate(), HybridSecretKey.generate()) if recipients else None)
 
 
 def _recipients(keys: Keys) -> Iterator[AnyRecipient]:
@@ -191,7 +212,7 @@ def _identities(keys: Keys) -> Iterator[Identity]:
         text = keyfiles.printed(keys.identity_command)
         yield from keyfiles.identities_in(text, "what --identity-command printed", passphrase)
     if not keys.identity and not keys.identity_command and (value := os.environ.get(VARIABLE, "").strip()):
-        if value.upper().startswith(SECRET):
+        if value.upper().startswith(SECRETS):
             yield from keyfiles.identities_in(value.encode(), VARIABLE, passphrase)
         else:
             yield from keyfiles.identities_at(value, VARIABLE, passphrase, _GIVE)
@@ -209,7 +230,7 @@ def _passphrase(keys: Keys) -> Passphrase | None:
 
 def _refuse_identities(texts: Iterable[str]) -> None:
     """Refuse an identity where it is to be said where one is: everybody sees a command line, and it may be repeated."""
-    if any(SECRET in text.upper() for text in texts):
+    if any(begin in text.upper() for text in texts for begin in SECRETS):
         raise UsageError(
             "--identity and --identity-command say where an identity is, and one holds an identity itself, which"
             " everybody on the machine can see now",

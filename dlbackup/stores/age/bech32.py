@@ -1,5 +1,5 @@
 """
-Keys of 32 bytes as text that notices slips: Bech32 (BIP 173).
+Keys as text that notices slips: Bech32 (BIP 173), of any length.
 """
 
 from collections.abc import Iterable
@@ -28,22 +28,32 @@ def encoded(prefix: str, data: bytes) -> str:
     return f"{prefix}1{''.join(_BECH32[value] for value in values)}"
 
 
-def decoded(text: str, prefix: str) -> bytes:
+def checked(text: str, prefix: str) -> list[int]:
     """
-    Return the 32 bytes of a key.
+    Return the letters of a text as numbers of five bits, without its checksum.
 
     Raises:
-        ValueError: it is none; the text is not repeated, since it may be a secret.
+        ValueError: it begins otherwise, or somebody slipped; the text is not repeated, since it may be a secret.
     """
     found, _, rest = text.rpartition("1")
     if found != prefix:
         raise ValueError(f"it doesn't begin with {prefix}1")
     if not set(rest) <= set(_BECH32) or _checksum(found, values := [_BECH32.index(c) for c in rest]) != 1:
         raise ValueError("its checksum is wrong: a character is missing or another")
-    number = 0
-    for value in values[:-6]:
+    return values[:-6]
+
+
+def decoded(text: str, prefix: str, size: int = 32) -> bytes:
+    """
+    Return the bytes of a key of one size.
+
+    Raises:
+        ValueError: it is none; see `checked`.
+    """
+    values, number = checked(text, prefix), 0
+    for value in values:
         number = number << 5 | value
-    padding = 5 * (len(values) - 6) - 8 * 32
+    padding = 5 * len(values) - 8 * size
     if not 0 <= padding < 5 or number & (1 << padding) - 1:
-        raise ValueError("it is no key of 32 bytes")
-    return (number >> padding).to_bytes(32, "big")
+        raise ValueError(f"it is no key of {size} bytes")
+    return (number >> padding).to_bytes(size, "big")

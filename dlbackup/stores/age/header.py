@@ -4,10 +4,10 @@ A file's header: a stanza for each recipient, and a MAC over all of it by the fi
 
 import hmac
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dlbackup.errors import Corrupt, UsageError
+from dlbackup.errors import Corrupt, NoIdentity, UsageError
 from dlbackup.stores.age.passphrase import SCRYPT
 from dlbackup.stores.age.stanza import Identity, Stanza, base64_of, from_base64, hkdf
 from dlbackup.stores.contract import Readable
@@ -58,17 +58,19 @@ class Header:
 
         The MAC's line is compared as it stands, and not what it says in base64: several texts say the same.
         """
-        found = next((key for identity in identities for key in self._unwrapped(identity)), None)
-        if found is None:
-            raise NoMatch(stanza.words[0] for stanza in self.stanzas)
+        failed: NoIdentity | None = None
+        for identity in identities:
+            try:
+                found = identity.unwrap(self.stanzas)
+            except NoIdentity as exc:
+                failed, found = failed or exc, None
+            if found is not None:
+                break
+        else:
+            raise failed or NoMatch(stanza.words[0] for stanza in self.stanzas)
         if not hmac.compare_digest(_mac_line(found, self.authenticated), self.mac):
             raise Corrupt("the header of the encrypted file is damaged: its MAC is another")
         return found
-
-    def _unwrapped(self, identity: Identity) -> Iterator[bytes]:
-        for stanza in self.stanzas:
-            if (key := identity.unwrap(stanza)) is not None:
-                yield key
 
 
 def is_age(file: Readable) -> bool:
@@ -114,6 +116,11 @@ def header(file_key: bytes, stanzas: list[Stanza]) -> bytes:
         raise UsageError("a passphrase can't be combined with other recipients", "name recipients only")
     if not stanzas:
         raise AssertionError("somebody has to be able to read it")
+    if len({stanza.labels for stanza in stanzas}) > 1:
+        raise UsageError(
+            "post-quantum recipients can't be combined with others: who breaks one of those reads the file",
+            "name recipients of one sort only, age1pq1... or others",
+        )
     text = FIRST_LINE + b"".join(map(bytes, stanzas)) + b"---"
     return text + _mac_line(file_key, text)
 

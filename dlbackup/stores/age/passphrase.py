@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from dlbackup.errors import Corrupt, StorageError
-from dlbackup.stores.age.stanza import FILE_KEY, TAG, Stanza, base64_of, exactly, opened, sealed
+from dlbackup.stores.age.stanza import FILE_KEY, TAG, OneByOne, Stanza, base64_of, exactly, opened, sealed
 
 SCRYPT = b"scrypt"
 _SALT = b"age-encryption.org/v1/scrypt"
@@ -17,7 +17,7 @@ _WORK_FACTOR_AT_MOST = 22  # age's own bound for what it reads; each step more d
 
 
 @dataclass(frozen=True, slots=True)
-class Passphrase:
+class Passphrase(OneByOne):
     """
     A passphrase, recipient and identity in one; it must be a file's only recipient.
 
@@ -37,8 +37,7 @@ class Passphrase:
         words = (SCRYPT, base64_of(salt), str(self.work_factor).encode())
         return Stanza(words, sealed(self._key(salt, self.work_factor), file_key))
 
-    def unwrap(self, stanza: Stanza) -> bytes | None:
-        """Open a stanza of kind scrypt; see `Identity`. Raises StorageError where there is too little memory."""
+    def _opened(self, stanza: Stanza) -> bytes | None:
         if stanza.words[0] != SCRYPT:
             return None
         if len(stanza.words) != 3 or len(stanza.body) != FILE_KEY + TAG:

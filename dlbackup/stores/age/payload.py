@@ -4,7 +4,7 @@ What a file holds: encrypted in chunks as it is written, decrypted where it is r
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from dlbackup.errors import Corrupt, Unfinished
 from dlbackup.stores.age.header import header, read_header
@@ -22,12 +22,15 @@ class Writer:
 
     Args:
         sink: where the file's bytes go.
+        beside: returns one more recipient, which goes with the labels of the others.
 
     Attributes:
         file_bytes: how many bytes of the file were written.
     """
 
-    def __init__(self, sink: Sink, recipients: Iterable[Recipient]) -> None:
+    def __init__(
+        self, sink: Sink, recipients: Iterable[Recipient], beside: Callable[[frozenset[str]], Recipient] | None = None
+    ) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
         self._sink = sink
@@ -37,7 +40,10 @@ class Writer:
         self._number = 0
         file_key, nonce = os.urandom(FILE_KEY), os.urandom(_NONCE)
         self._cipher = ChaCha20Poly1305(hkdf(file_key, nonce, b"payload"))
-        self._put(header(file_key, [recipient.wrap(file_key) for recipient in recipients]) + nonce)
+        stanzas = [recipient.wrap(file_key) for recipient in recipients]
+        if beside is not None:
+            stanzas.append(beside(stanzas[0].labels).wrap(file_key))
+        self._put(header(file_key, stanzas) + nonce)
 
     def write(self, data: bytes, /) -> int:
         """Write all of `data`; see `Sink`."""

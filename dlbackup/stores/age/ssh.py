@@ -9,7 +9,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from dlbackup.errors import Corrupt
-from dlbackup.stores.age.stanza import FILE_KEY, TAG, Stanza, base64_of, exactly, from_base64, hkdf, opened, sealed
+from dlbackup.stores.age.stanza import (
+    FILE_KEY,
+    TAG,
+    OneByOne,
+    Stanza,
+    base64_of,
+    exactly,
+    from_base64,
+    hkdf,
+    opened,
+    sealed,
+)
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.padding import OAEP
@@ -84,7 +95,7 @@ class SshPublicKey:
 
 
 @dataclass(frozen=True, slots=True)
-class SshSecretKey:
+class SshSecretKey(OneByOne):
     """An SSH identity; shown as `ssh-keygen -l` does. `secret` is the seed of an Ed25519 key, or an RSA key in DER."""
 
     public: SshPublicKey
@@ -125,8 +136,7 @@ class SshSecretKey:
         fingerprint = base64_of(hashlib.sha256(self.public.blob).digest())
         return (self.public.kind + b" SHA256:" + fingerprint).decode()
 
-    def unwrap(self, stanza: Stanza) -> bytes | None:
-        """Open a stanza of its kind; see `Identity`."""
+    def _opened(self, stanza: Stanza) -> bytes | None:
         kind, *words = stanza.words
         if kind != self.public.kind:
             return None

@@ -3,7 +3,8 @@ A stanza of a header, who makes and who opens one, and what all kinds of them ar
 """
 
 import base64
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from dlbackup.errors import Corrupt
@@ -17,10 +18,16 @@ _ONE_NONCE = bytes(12)  # each of the keys that wrap a file's key is used once
 
 @dataclass(frozen=True, slots=True)
 class Stanza:
-    """What a header holds for one recipient: words, of which the first is the kind, and a body."""
+    """
+    What a header holds for one recipient: words, of which the first is the kind, and a body.
+
+    Args:
+        labels: what all stanzas of a header have to have in common; nothing of it is written.
+    """
 
     words: tuple[bytes, ...]
     body: bytes
+    labels: frozenset[str] = field(default=frozenset(), compare=False)
 
     def __bytes__(self) -> bytes:
         text = base64_of(self.body)
@@ -32,19 +39,33 @@ class Recipient(Protocol):
     """Somebody to encrypt to."""
 
     def wrap(self, file_key: bytes) -> Stanza:
-        """Return the file's key as only this one can read it."""
+        """Return the file's key as only this one can read it; raises StorageError where that needs others, who fail."""
 
 
 class Identity(Protocol):
     """What opens the files of a recipient. It shows itself without its secret."""
 
-    def unwrap(self, stanza: Stanza) -> bytes | None:
+    def unwrap(self, stanzas: Sequence[Stanza]) -> bytes | None:
         """
-        Return the file's key, or None where the stanza is somebody else's.
+        Return the file's key, or None where all the stanzas are somebody else's.
 
         Raises:
-            Corrupt: nobody would have written that stanza.
+            Corrupt: nobody would have written one of the stanzas.
+            NoIdentity: it takes others to open one, and they fail; another identity may open the file still.
         """
+
+
+class OneByOne:
+    """An identity that looks at each stanza by itself."""
+
+    __slots__ = ()
+
+    def unwrap(self, stanzas: Sequence[Stanza]) -> bytes | None:
+        """Open the first stanza that it can; see `Identity`."""
+        return next((key for stanza in stanzas if (key := self._opened(stanza)) is not None), None)
+
+    def _opened(self, stanza: Stanza) -> bytes | None:
+        raise NotImplementedError
 
 
 def hkdf(key: bytes, salt: bytes, info: bytes) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from dlbackup.errors import Corrupt
 from dlbackup.stores.age import bech32
-from dlbackup.stores.age.stanza import FILE_KEY, TAG, Stanza, base64_of, exactly, hkdf, opened, sealed
+from dlbackup.stores.age.stanza import FILE_KEY, TAG, OneByOne, Stanza, base64_of, exactly, hkdf, opened, sealed
 
 _X25519 = b"X25519"
 _WRAP = b"age-encryption.org/v1/X25519"
@@ -42,7 +42,7 @@ class PublicKey:
 
 
 @dataclass(frozen=True, slots=True)
-class SecretKey:
+class SecretKey(OneByOne):
     """An X25519 identity; shown as its public key."""
 
     secret: bytes = field(repr=False)
@@ -81,8 +81,7 @@ class SecretKey:
 
         return PublicKey(X25519PrivateKey.from_private_bytes(self.secret).public_key().public_bytes_raw())
 
-    def unwrap(self, stanza: Stanza) -> bytes | None:
-        """Open a stanza of kind X25519; see `Identity`."""
+    def _opened(self, stanza: Stanza) -> bytes | None:
         if stanza.words[0] != _X25519:
             return None
         from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey

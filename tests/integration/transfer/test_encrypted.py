@@ -1,6 +1,7 @@
 """Encrypted backups on real servers and files: made, proved, read, restored, and found out when damaged."""
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from support.faults.faults import state
 from support.lakes.divided import ROWS, STATISTICS
 from support.lakes.in_files import FileLakes
 from support.lakes.lakes import Lake
+from support.plugins import toy_identity, toy_plugin, toy_recipient
 from support.servers.servers import Server
 from support.waiting import wait_until
 
@@ -133,6 +135,29 @@ def test_by_age_itself(plain: Lake, server: Server, database: str, cli: Cli, tmp
         (tmp_path / "recipients.txt").write_bytes(public)
         subprocess.run([age / "age", *words, "-o", "theirs.age", "b.sql.zst"], cwd=tmp_path, check=True)
         assert cli("verify", "theirs.age", "--identity", "key.txt").exit_code == 0
+
+
+def test_keys_of_a_plugin(divided: str, cli: Cli, tmp_path: Path) -> None:
+    """A plugin is started once for a file, however many processes read it; Debian's age has the same one as well."""
+    log, (to, key) = Path(f"{toy_plugin(tmp_path)}.log"), (toy_recipient(bytes(32)), toy_identity(bytes(32)))
+    env = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    (tmp_path / "key.txt").write_text(key)
+    made = cli("dump", divided, "-o", "b.sql.zst.age", "--encrypt-to", to, env=env)
+    assert made.exit_code == 0, made.stderr
+    assert cli("verify", "b.sql.zst.age", "--identity", "key.txt", "--jobs", "3", "--json", env=env).json()["ok"]
+    assert log.read_text().split() == ["--age-plugin=recipient-v1", "--age-plugin=identity-v1"]
+
+    age = str(unpacked("age-1.1", "age") / "usr/bin/age")
+
+    def run(*words: str, stdin: bytes = b"") -> bytes:
+        command = [age, *words]
+        done = subprocess.run(command, cwd=tmp_path, env=os.environ | env, input=stdin, capture_output=True, check=True)
+        return done.stdout
+
+    opened = run("-d", "-i", "key.txt", "b.sql.zst.age")
+    assert opened.startswith(zstandard.FRAME_HEADER)
+    run("-r", to, "-o", "theirs.age", stdin=opened)
+    assert cli("verify", "theirs.age", "--identity", "key.txt", env=env).exit_code == 0
 
 
 def test_a_passphrase_there_and_back(divided: str, database: str, cli: Cli, tmp_path: Path) -> None:

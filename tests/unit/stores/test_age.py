@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import random
+import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,10 @@ from hypothesis import strategies as st
 from support.keys import ssh_pair
 
 from dlbackup.errors import BackupError, Corrupt, StorageError, UsageError
+from dlbackup.stores.age import bech32
 from dlbackup.stores.age.armor import Dearmored, is_armored
 from dlbackup.stores.age.header import FIRST_LINE, HEADER_AT_MOST, NoMatch, parse_header, read_header
+from dlbackup.stores.age.hybrid import HybridPublicKey, HybridSecretKey
 from dlbackup.stores.age.passphrase import Passphrase
 from dlbackup.stores.age.payload import CHUNK, Reader, Writer
 from dlbackup.stores.age.ssh import SshPublicKey, SshSecretKey
@@ -34,6 +37,7 @@ from dlbackup.stores.in_memory import Bytes
 
 VECTORS = sorted(path for path in (Path(__file__).parent / "age_vectors").iterdir() if path.suffix != ".md")
 KEY = SecretKey.generate()
+HYBRID = HybridSecretKey.generate()
 SIZES = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 7)
 
 
@@ -69,7 +73,11 @@ class Vector:
         head, _, file = path.read_bytes().partition(b"\n\n")
         pairs = [line.split(": ", 1) for line in head.decode().splitlines()]
         said = dict(pairs)
-        identities: list[Identity] = [SecretKey.parse(value) for key, value in pairs if key == "identity"]
+        identities: list[Identity] = [
+            (HybridSecretKey if "-PQ-" in value else SecretKey).parse(value)
+            for key, value in pairs
+            if key == "identity"
+        ]
         identities += [Passphrase(value.encode()) for key, value in pairs if key == "passphrase"]
         file = zlib.decompress(file) if said.get("compressed") == "zlib" else file
         return cls(said["expect"], said.get("payload", ""), identities, file, said.get("armored") == "yes")
@@ -101,7 +109,7 @@ def test_published_vectors(path: Path) -> None:
 
 def test_there_are_vectors() -> None:
     """The folder with the published files is there."""
-    assert len(VECTORS) > 120
+    assert len(VECTORS) > 140
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -138,11 +146,63 @@ def test_keys_are_those_of_another_implementation() -> None:
             PublicKey.parse(wrong)
 
 
+def test_post_quantum_keys_are_those_of_the_format() -> None:
+    """The example of the format's description, there and back; what is no key is refused without repeating it."""
+    secret = HybridSecretKey.parse("AGE-SECRET-KEY-PQ-1XX76JRALNLXDMEW0CRK45QMCCH4X06SE84UN3VPM33W6HWDX0H3SK3ZQFR")
+    public = str(secret.public)
+    assert (len(public), public[:24], public[-24:]) == (1959, "age1pq1x34nzsvr0rxjsgdn8", "3qheyty7saeq0d3fzv49zc0k")
+    assert HybridPublicKey.parse(public) == secret.public
+    assert HybridSecretKey.parse(secret.text()) == secret
+    for wrong in (secret.text()[:-1], secret.text().lower(), KEY.text(), public):
+        with pytest.raises(ValueError) as refused:
+            HybridSecretKey.parse(wrong)
+        assert wrong not in str(refused.value)
+    not_reduced = bech32.encoded("age1pq", b"\xff" * 1216)  # no coefficients modulo 3329
+    for wrong in (public[:-1], str(KEY.public), not_reduced, bech32.encoded("age1pq", bytes(32))):
+        with pytest.raises(ValueError):
+            HybridPublicKey.parse(wrong)
+
+
+def test_a_post_quantum_key_writes_and_opens() -> None:
+    """Beside its like, each of which opens it; beside others it isn't written."""
+    other = HybridSecretKey.generate()
+    file = written(b"abc", HYBRID.public, other.public)
+    assert read(file, HYBRID) == read(file, KEY, other) == b"abc"
+    with pytest.raises(NoMatch):
+        read(file, HybridSecretKey.generate())
+    for others in (KEY.public, Passphrase(b"open sesame", 5)):
+        with pytest.raises(UsageError):
+            written(b"abc", HYBRID.public, others)
+
+
+def test_every_flip_in_a_post_quantum_header_is_found() -> None:
+    """Some of the bits of the encapsulated key, and of the rest all."""
+    file = written(b"abc", HYBRID.public)
+    size = parse_header(file).size
+    dice = random.Random(3)
+    for place in [*range(60), *dice.sample(range(60, size - 100), 200), *range(size - 100, size)]:
+        flipped = bytearray(file)
+        flipped[place] ^= 1 << dice.randrange(8)
+        with pytest.raises((BackupError, NoMatch)):
+            read(bytes(flipped), HYBRID)
+
+
+def test_post_quantum_keys_need_a_newer_cryptography(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is older, what to install is said, and nothing else is missing."""
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.hpke", None)
+    for parse, text in ((HybridSecretKey.parse, HYBRID.text()), (HybridPublicKey.parse, str(HYBRID.public))):
+        with pytest.raises(ValueError, match=r"dlbackup\[pq\]"):
+            parse(text)
+    assert read(written(b"abc", KEY.public), KEY) == b"abc"
+
+
 def test_secrets_are_not_shown() -> None:
     """Neither a key nor a passphrase is in what Python prints of it; pickled, it is the same."""
-    for secret in (KEY, Passphrase(b"open sesame")):
+    for secret in (KEY, HYBRID, Passphrase(b"open sesame")):
         for text in (repr(secret), str(secret), f"{secret}", repr([secret])):
             assert KEY.text() not in text
+            assert HYBRID.text() not in text
+            assert repr(HYBRID.secret) not in text
             assert repr(KEY.secret) not in text
             assert "sesame" not in text
         assert pickle.loads(pickle.dumps(secret)) == secret  # noqa: S301 - our own

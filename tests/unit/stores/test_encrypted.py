@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from support.keys import ssh_pair
 
 from dlbackup.errors import BackupError, DlbackupError, NoIdentity, StorageError, UsageError, WrongIdentity
+from dlbackup.stores.age.header import parse_header
+from dlbackup.stores.age.hybrid import HybridSecretKey
 from dlbackup.stores.age.passphrase import Passphrase
 from dlbackup.stores.age.payload import Writer
 from dlbackup.stores.age.x25519 import SecretKey
@@ -176,6 +178,11 @@ def _locked(text: str) -> bytes:
     return sink.getvalue()
 
 
+def _writing(folder: Path, keys: Keys) -> Keys:
+    written(folder, keys.ring())
+    return keys
+
+
 SECRET = SecretKey.generate()
 NISTP256 = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
 PROTECTED = ssh_pair(Ed25519PrivateKey.generate(), b"secret")[1]
@@ -183,8 +190,13 @@ WRONG: dict[str, tuple[type[DlbackupError], str, Callable[[Path], Keys]]] = {
     "recipient": (UsageError, "checksum", lambda f: Keys(encrypt_to=(str(SECRET.public)[:-1] + "x",))),
     "ssh key": (UsageError, "ssh-ed25519", lambda f: Keys(encrypt_to=("ssh-ed25519 AAAAC3",))),
     "other ssh key": (UsageError, "only ssh-ed25519", lambda f: Keys(encrypt_to=("ecdsa-sha2-nistp256 AAAAE2",))),
-    "plugin": (UsageError, "plugin yubikey", lambda f: Keys(encrypt_to=(f"age1yubikey1q{'0' * 58}",))),
-    "post-quantum": (UsageError, "plugin pq", lambda f: Keys(encrypt_to=(f"age1pq1{'q' * 1900}",))),
+    "plugin": (UsageError, "age-plugin-nowhere", lambda f: Keys(encrypt_to=(f"age1nowhere1q{'0' * 58}",))),
+    "post-quantum": (UsageError, "checksum", lambda f: Keys(encrypt_to=(f"age1pq1{'q' * 1900}",))),
+    "post-quantum beside others": (
+        UsageError,
+        "can't be combined",
+        lambda f: _writing(f, Keys(encrypt_to=(str(SECRET.public), str(HybridSecretKey.generate().public)))),
+    ),
     "passphrase beside others": (
         UsageError,
         "combined",
@@ -217,12 +229,12 @@ WRONG: dict[str, tuple[type[DlbackupError], str, Callable[[Path], Keys]]] = {
     ),
     "identity of a plugin": (
         StorageError,
-        "plugin yubikey",
-        lambda f: Keys(identity=(_wrong(f, "AGE-PLUGIN-YUBIKEY-1QXX"),)),
+        "checksum",
+        lambda f: Keys(identity=(_wrong(f, "AGE-PLUGIN-NOWHERE-1QXX"),)),
     ),
     "post-quantum identity": (
         StorageError,
-        "post-quantum",
+        "checksum",
         lambda f: Keys(identity=(_wrong(f, "AGE-SECRET-KEY-PQ-1QXX"),)),
     ),
     "public key as identity": (StorageError, "public key", lambda f: Keys(identity=(_wrong(f, "ssh-ed25519 AAAA"),))),
@@ -308,6 +320,23 @@ def test_an_identity_that_is_encrypted_is_opened(tmp_path: Path, secret: SecretK
     locked = _file(tmp_path, _locked(secret.text()), "key.age")
     opens = Keys(identity=(locked,), passphrase_file=_file(tmp_path, "one\n"))
     assert content(keyed(local(tmp_path / NAME), opens.ring())) == DATA
+
+
+def test_post_quantum_keys_write_and_open(tmp_path: Path) -> None:
+    """The run's own key is of their sort, so that whoever breaks others reads nothing."""
+    secret = HybridSecretKey.generate()
+    recipients = _file(tmp_path, f"{secret.public}\n{HybridSecretKey.generate().public}\n", "recipients")
+    where = written(tmp_path, Keys(recipients_file=recipients).ring())
+    assert content(where) == content(pickle.loads(pickle.dumps(where))) == DATA  # noqa: S301 - our own
+    kinds = [stanza.words[0] for stanza in parse_header((tmp_path / NAME).read_bytes()).stanzas]
+    assert kinds == [b"mlkem768x25519"] * 3
+
+    opens = Keys(identity=(_file(tmp_path, secret.text(), "key"),)).ring()
+    assert content(keyed(local(tmp_path / NAME), opens)) == DATA
+    assert secret.text() not in repr(opens)
+    other = Keys(identity=(_file(tmp_path, HybridSecretKey.generate().text(), "other"),)).ring()
+    with pytest.raises(WrongIdentity, match=r"age1pq1.{17}\.\.\."):
+        content(keyed(local(tmp_path / NAME), other))
 
 
 def test_ssh_keys_write_and_open(tmp_path: Path, secret: SecretKey) -> None:
