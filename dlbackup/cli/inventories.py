@@ -36,6 +36,7 @@ def _row(backup: "ListedBackup", now: datetime) -> tuple[str, ...]:
         f"{backup.files} until {when(backup.at_risk_until):%Y-%m-%d %H:%M}" if backup.at_risk_until else backup.files
     )
     files += f": {backup.files_gone:,} gone" if backup.files_gone else ""
+    files += f" as of {when(backup.files_as_of):%Y-%m-%d %H:%M}" if backup.files_as_of else ""
     return (
         backup.name,
         _age(now - when(backup.created)),

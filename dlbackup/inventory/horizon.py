@@ -92,11 +92,13 @@ class Files:
     Args:
         until: when the first of those at risk may be deleted.
         count: how many are at risk, or gone.
+        as_of: of when that is, where it is of the records and not of the live catalog.
     """
 
     state: FilesState = "unknown"
     until: datetime | None = None
     count: int = 0
+    as_of: datetime | None = None
 
 
 def look_at(address: str, schema: str | None, wait: float, engine: str | Path | None) -> Live:
@@ -151,6 +153,41 @@ def files_of(entry: Entry, store: Store, there: Live) -> Files:
     return Files() if ids is None else state_of(ids, there)
 
 
+def recorded(entries: Sequence[Entry]) -> dict[str, Files]:
+    """
+    Return how it was with the files of each backup when the newest good one of its lake was made, by the records alone.
+
+    What that one names too was there. What it no longer names had left the catalog by then: it is at risk at best, and
+    nobody wrote down until when.
+    """
+    newest: dict[str, Entry] = {}
+    for entry in sorted(entries, key=lambda entry: entry.created):
+        if entry.is_good and entry.lake is not None:
+            newest[entry.lake] = entry
+    return {entry.name: _as_of(newest.get(entry.lake or ""), entry) for entry in entries}
+
+
+def _as_of(newest: Entry | None, entry: Entry) -> Files:
+    then, ids = _recorded_ids(newest), _recorded_ids(entry)
+    if newest is None or then is None or ids is None or not _is_before(entry, newest):
+        return Files()
+    left = len(ids - then)
+    return Files(state="at-risk" if left else "whole", count=left, as_of=newest.created)
+
+
+def _is_before(entry: Entry, newest: Entry) -> bool:
+    """Whether one lake may have come from the one state to the other: numbers of another branch are of other files."""
+    one, other = entry.record, newest.record
+    if one is None or other is None or one.snapshot_id is None or other.snapshot_id is None:
+        return False
+    then, now = microseconds(one.snapshot_time), microseconds(other.snapshot_time)
+    if then is None or now is None:
+        return one.snapshot_id <= other.snapshot_id
+    if one.snapshot_id == other.snapshot_id:
+        return then == now
+    return one.snapshot_id < other.snapshot_id and then <= now
+
+
 def state_of(ids: FileIds, there: Live) -> Files:
     """Return how it is with files of these numbers."""
     missing = ids - there.files
@@ -193,10 +230,16 @@ def _is_of(entry: Entry, there: Live) -> bool:
     return then is None or now is None or abs(then - now) <= _ROUNDED  # an expired snapshot tells nothing
 
 
-def _ids(entry: Entry, store: Store) -> FileIds | None:
-    if entry.record is not None and entry.record.file_ids is not None:
+def _recorded_ids(entry: Entry | None) -> FileIds | None:
+    if entry is not None and entry.record is not None and entry.record.file_ids is not None:
         with suppress(ValueError):
             return FileIds.of_text(entry.record.file_ids)
+    return None
+
+
+def _ids(entry: Entry, store: Store) -> FileIds | None:
+    if (ids := _recorded_ids(entry)) is not None:
+        return ids
     try:
         with suppress(BackupError), BackupReader(Where(store, entry.name)) as reader:
             return file_ids_in(reader)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dlbackup.inventory.horizon import Files, FilesState, files_by_name, look_at, too_short
+from dlbackup.inventory.horizon import Files, FilesState, files_by_name, look_at, recorded, too_short
 from dlbackup.inventory.listing import Entry, State, listing_of
 from dlbackup.inventory.record import as_text
 from dlbackup.inventory.retention import cleanup_call, cleanup_safe_before, protected
@@ -28,7 +28,9 @@ class ListedBackup:
             it has no record, since it is still being made, or was never proved.
         damage: what is wrong with it, or with the files beside it.
         proven_at: when a drill last found it good.
-        files: whether the data files that it names are there, as the live catalog says; `unknown` without that.
+        files: whether the data files that it names are there, as the live catalog says; without that, as the record of
+            the newest good backup of the same lake says: `whole`, or `at-risk`, which they are at best.
+        files_as_of: of when that is, where it is as recorded; UTC, ISO 8601. None where it is fresh, or `unknown`.
         at_risk_until: when the first of those may be deleted that the catalog no longer needs; UTC, ISO 8601.
         files_at_risk, files_gone: how many.
         pins: names of the pins on it.
@@ -56,6 +58,7 @@ class ListedBackup:
     seconds: float | None = None
     files_at_risk: int = 0
     files_gone: int = 0
+    files_as_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +105,7 @@ def backups(
     place, now = store_of_backups(store), datetime.now(UTC)
     listing = listing_of(place)
     there = look_at(catalog, metadata_schema, wait, engine) if catalog else None
-    files = files_by_name(listing.entries, place, there)
+    files = files_by_name(listing.entries, place, there) if there else recorded(listing.entries)
     reasons = protected(listing.entries, now)
     safe = cleanup_safe_before(listing.entries)
     warning = too_short(listing.entries, there, now) if there else ""
@@ -134,6 +137,7 @@ def _listed(entry: Entry, reasons: tuple[str, ...], files: Files) -> ListedBacku
         at_risk_until=as_text(files.until) if files.until else None,
         files_at_risk=files.count if files.state == "at-risk" else 0,
         files_gone=files.count if files.state == "broken" else 0,
+        files_as_of=as_text(files.as_of) if files.as_of else None,
         pins=entry.pins,
         kept_because=reasons,
         lake=entry.lake,

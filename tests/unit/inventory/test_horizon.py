@@ -7,7 +7,7 @@ import pytest
 from support.stores import add_backup
 
 from dlbackup.inventory.fileids import FileIds
-from dlbackup.inventory.horizon import Files, Live, files_of, state_of, too_short
+from dlbackup.inventory.horizon import Files, Live, files_of, recorded, state_of, too_short
 from dlbackup.inventory.listing import Entry, listing_of
 from dlbackup.stores.in_memory import InMemory
 
@@ -61,6 +61,31 @@ def test_numbers_count_in_the_history_that_they_are_of() -> None:
     assert files_of(*_entry(listed=False), _live()).state == "unknown"
     assert files_of(*_entry(file_ids="nonsense"), _live()).state == "unknown"
     assert files_of(*_entry(file_ids=None), _live()).state == "unknown"  # and the backup can't be read
+
+
+def test_as_recorded() -> None:
+    """By the newest good backup of the same lake and branch; what can't be told by that is unknown."""
+    store, times = InMemory(), [NOON + hours * timedelta(hours=1) for hours in range(10)]
+
+    def add(hour: int, snapshot: int | None, ids: str | None, *, lake: str | None = "x", second: int = 0) -> str:
+        time = f"2026-11-20T11:{snapshot or 0:02}:{second:02}.000000Z"
+        values: dict[str, Any] = {"file_ids": ids, "snapshot_id": snapshot, "snapshot_time": time, "lake": lake}
+        return add_backup(store, times[hour], **values)
+
+    whole, left, other, early = add(0, 1, "2-4"), add(1, 2, "0-4"), add(2, 3, "0-4", lake="y"), add(3, 9, "3-5")
+    branch, same = add(4, 5, "3-4", second=7), add(5, 5, "3-4")
+    numberless, lakeless, none = add(6, 4, None), add(7, 4, "3-4", lake=None), add(8, None, "3-4")
+    newest = add(9, 5, "2-5")
+    unlisted = add_backup(store, NOON + DAY, listed=False)
+
+    then = NOON + timedelta(hours=9)
+    found = recorded(listing_of(store).entries)
+    assert {name for name, files in found.items() if files.state == "whole"} == {whole, same, newest, other}
+    assert found[whole] == Files(state="whole", as_of=then)
+    assert found[left] == Files(state="at-risk", count=2, as_of=then)
+    assert found[other].as_of == NOON + timedelta(hours=2)
+    for name in (early, branch, numberless, lakeless, none, unlisted):
+        assert found[name] == Files()
 
 
 def test_a_clean_up_that_is_shorter_than_what_is_kept() -> None:
