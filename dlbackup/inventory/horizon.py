@@ -39,8 +39,8 @@ _NEEDED = {
 _ROUNDED = 1
 """Microseconds by which two backends may give one time differently."""
 
-# All run on PostgreSQL and DuckDB. The first gives stretches of numbers in a row, however many files there are. Seconds
-# are rounded down: a file may be deleted no sooner than is said.
+# All run on PostgreSQL and DuckDB, and over rows of SQLite, whose times are text. The first gives stretches of numbers
+# in a row, however many files there are. Seconds are rounded down: a file may be deleted no sooner than is said.
 _FILES = """\
 select min(id), max(id) from (
     select id, id - row_number() over (order by id) as stretch from (
@@ -51,7 +51,7 @@ select min(id), max(id) from (
 ) numbered group by stretch order by 1
 """
 _SCHEDULED = """\
-select cast(floor(extract(epoch from schedule_start)) as bigint), data_file_id
+select cast(floor(extract(epoch from cast(schedule_start as timestamptz))) as bigint), data_file_id
 from {s}.ducklake_files_scheduled_for_deletion
 where data_file_id is not null and schedule_start is not null
 """
@@ -61,7 +61,8 @@ from {s}.ducklake_metadata where key = 'delete_older_than'{scope}
 """
 _LAKE = "select cast(schema_uuid as varchar) from {s}.ducklake_schema where schema_id = 0"
 _SNAPSHOTS = """\
-select snapshot_id, cast(round(extract(epoch from snapshot_time) * 1000000) as bigint) from {s}.ducklake_snapshot
+select snapshot_id, cast(round(extract(epoch from cast(snapshot_time as timestamptz)) * 1000000) as bigint)
+from {s}.ducklake_snapshot
 """
 
 

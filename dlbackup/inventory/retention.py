@@ -134,8 +134,16 @@ def cleanup_safe_before(kept: Sequence[Entry]) -> datetime | None:
     return min(times) - SKEW if times else None
 
 
-def cleanup_call(before: datetime) -> str:
-    """Return the call that deletes files that were scheduled for that before a time, and no others."""
+def cleanup_call(before: datetime, kept: Sequence[Entry]) -> str:
+    """
+    Return the call that deletes files that were scheduled for that before a time, and no others.
+
+    In SQLite DuckDB compares the times as text, a space with a `T`, so that what was scheduled at any time of the named
+    day goes too, in the time zone of whoever scheduled it. There it is the end of a day that is over everywhere.
+    """
+    if any(entry.record is not None and entry.record.dialect == "sqlite" for entry in kept):
+        day = before.replace(hour=0, minute=0, second=0, microsecond=0)
+        before = day - timedelta(days=1, seconds=1)
     return f"CALL ducklake_cleanup_old_files('lake', older_than => TIMESTAMPTZ '{before:%Y-%m-%d %H:%M:%S}+00')"
 
 

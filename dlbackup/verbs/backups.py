@@ -113,7 +113,7 @@ def backups(
         store=str(store),
         backups=tuple(_listed(entry, reasons[entry.name], files[entry.name]) for entry in listing.entries),
         cleanup_safe_before=as_text(safe) if safe else None,
-        cleanup_call=cleanup_call(safe) if safe else None,
+        cleanup_call=cleanup_call(safe, listing.entries) if safe else None,
         stray=listing.stray,
         warnings=(warning,) if warning else (),
     )

@@ -82,7 +82,7 @@ def prune(
         leftovers=left,
         stray=tuple(name for name in listing.stray if name not in left),
         cleanup_safe_before=as_text(safe) if safe else None,
-        cleanup_call=cleanup_call(safe) if safe else None,
+        cleanup_call=cleanup_call(safe, kept) if safe else None,
         warnings=(warning,) if warning else (),
     )
     if yes:

@@ -9,6 +9,7 @@ from support.stores import add_backup
 from dlbackup.inventory.fileids import FileIds
 from dlbackup.inventory.horizon import Files, Live, files_of, recorded, state_of, too_short
 from dlbackup.inventory.listing import Entry, listing_of
+from dlbackup.inventory.retention import cleanup_call, cleanup_safe_before
 from dlbackup.stores.in_memory import InMemory
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -98,4 +99,15 @@ def test_a_clean_up_that_is_shorter_than_what_is_kept() -> None:
     assert too_short([entry], _live(), NOON + 30 * DAY) == (
         "the lake deletes files after 2 days, and the oldest backup is 30 days old: CALL"
         " lake.set_option('delete_older_than', '31 days') keeps them as long"
+    )
+
+
+@pytest.mark.parametrize(("dialect", "time"), [("postgres", "2026-11-20 11:00:00"), ("sqlite", "2026-11-18 23:59:59")])
+def test_the_call_that_is_safe(dialect: str, time: str) -> None:
+    """An hour before the oldest backup; in SQLite the end of a day that was over everywhere by then."""
+    entry, _ = _entry(dialect=dialect)
+    safe = cleanup_safe_before([entry])
+    assert safe is not None
+    assert (
+        cleanup_call(safe, [entry]) == f"CALL ducklake_cleanup_old_files('lake', older_than => TIMESTAMPTZ '{time}+00')"
     )
