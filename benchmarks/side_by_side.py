@@ -45,7 +45,7 @@ class Contender:
         self.prepare()
         os.sync()
         begun = time.monotonic()
-        child = subprocess.Popen(["/bin/sh", "-c", self.command], stdout=subprocess.DEVNULL)
+        child = subprocess.Popen(["/bin/sh", "-c", self.command], stdout=subprocess.DEVNULL, env=_as_users_have())
         _, status, usage = os.wait4(child.pid, 0)
         self.seconds.append(time.monotonic() - begun)
         self.peak_mib = max(self.peak_mib, usage.ru_maxrss / 1024)
@@ -56,6 +56,11 @@ class Contender:
     def median(self) -> float:
         """Seconds."""
         return statistics.median(self.seconds)
+
+
+def _as_users_have() -> dict[str, str]:
+    """Return an environment in which Python keeps what it compiles: each command would compile dlbackup, for 0.2 s."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def psql(database: str, sql: str) -> None:
