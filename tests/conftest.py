@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +14,7 @@ from support.engines.engines import UNSIGNED
 from support.keys import identity_file
 from support.servers import servers
 
+from dlbackup.errors import EngineError
 from dlbackup.stores.age.x25519 import SecretKey
 
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -91,6 +93,19 @@ def _quick_engines() -> Iterator[None]:
         patch.setattr("dlbackup.engine.process.start_file", kept.KeptChild)
         yield
     kept.end_all()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _copies_unread(pytestconfig: pytest.Config) -> Iterator[None]:
+    """In the tests' own process no engine reads copies before they are published, but with --long and where asked."""
+
+    def none(python: object) -> NoReturn:
+        raise EngineError("tests of it have one")
+
+    with pytest.MonkeyPatch.context() as patch:
+        if not pytestconfig.option.long:
+            patch.setattr("dlbackup.transfer.witness.probe", none)
+        yield
 
 
 @pytest.fixture

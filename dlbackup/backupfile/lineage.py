@@ -1,6 +1,6 @@
 """The lineage and the extent of the lake in a backup, read and proved without the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.lake.extent import Extent, tells
@@ -77,16 +77,19 @@ def _rows(where: Where, name: str) -> Iterator[Row]:
         yield from rows_in(reader, name)
 
 
-def rows_in(reader: BackupReader, name: str) -> Iterator[Row]:
+def rows_in(reader: BackupReader, name: str, needed: Set[str] = frozenset()) -> Iterator[Row]:
     """
     Yield the rows of a table by column; none where it isn't there as every version has it.
+
+    Args:
+        needed: columns without which it is of no use, beside those that it has to have anyway.
 
     Raises:
         BackupError: the part that holds them is damaged.
     """
     for entry in reader.unchecked.tables:
         columns = entry.table.column_names
-        if entry.table.name != name or not _NEEDED[name] <= set(columns):
+        if entry.table.name != name or not _NEEDED[name] | needed <= set(columns):
             continue
         for block in reader.scan_table(entry):
             for row in block.rows:

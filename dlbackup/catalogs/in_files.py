@@ -47,6 +47,10 @@ class InFile:
     def end_engine(self, name: str) -> None:
         """Do nothing: an engine has the file open as long as its process lives."""
 
+    def for_engines(self) -> AbstractContextManager[Address]:
+        """Give the file itself: nobody else writes to one that is open here."""
+        return nullcontext(Address(self.address.kind, path=str(Path(self.address.path).absolute())))
+
     def doing(self, what: str) -> AbstractContextManager[None]:
         """Do nothing: errors are ours already."""
         return nullcontext()

@@ -81,7 +81,13 @@ def copied(result: "Copied", *, read_back: bool) -> str:
     """Say what `copy` did."""
     lines = restored(result, read_back=read_back).splitlines()
     lines[0] = lines[0].replace("restored", "froze" if result.frozen else "copied", 1)
-    return "\n".join([*lines, f"fingerprint {result.fingerprint}, as of {result.source}"])
+    lines.append(f"fingerprint {result.fingerprint}, as of {result.source}")
+    if result.snapshots_read:
+        both = "source and copy alike" if result.source_read else "what was made of the backup"
+        lines.append(
+            f"before it was published, an engine has read {both} at {counted(result.snapshots_read, 'snapshot')}"
+        )
+    return "\n".join(lines)
 
 
 def drilled(found: "Drill") -> str:

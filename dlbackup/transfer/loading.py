@@ -1,6 +1,7 @@
 """A backup becomes a catalog; what was there stays until everything is proved."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -88,11 +89,15 @@ def restore_fed(
     *,
     scratch: bool = False,
     exact: bool = False,
+    witness: Callable[[], None] | None = None,
 ) -> Loaded:
     """
     Restore the rows of a feed; see `restore_into`.
 
     Each part is proved before it is committed: its rows by what the backend gives back, definitions once it has all.
+
+    Args:
+        witness: is asked before anything is made, once the place may have it; what it raises keeps that from being.
     """
     manifest = reader.manifest
     job = Job(catalog.schema, reader, options, Stream(feed, manifest, options, on_event), on_event)
@@ -112,6 +117,9 @@ def restore_fed(
         job.begin(replacement, scratch=scratch)
         scheduled = replacement.existing.scheduled_for_deletion()
         is_copy = not replacement.existing.tables or _is_of_another_lake(replacement.existing, job)
+        if witness is not None:
+            check_place(replacement.existing, job)
+            witness()
         for opened in replacement.parts(manifest.tables):
             with opened as part:
                 fill(part, job)

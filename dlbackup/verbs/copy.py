@@ -25,7 +25,8 @@ from dlbackup.transfer.dumping import dump_catalog
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.freezing import At, frozen_at
 from dlbackup.transfer.way_back import WayBack
-from dlbackup.verbs.restore import Restored, restore
+from dlbackup.transfer.witness import Origin, Witness
+from dlbackup.verbs.restore import Restored, restore_seen
 
 _LEVEL = 1
 """Of zstd: nobody keeps the file."""
@@ -40,6 +41,9 @@ class Copied:
         source, target: as they were named, without secrets.
         snapshot_id: the newest snapshot that the copy has; what was committed to the source since is not in it.
         fingerprint: what the lake means, the same in both.
+        snapshots_read: at how many snapshots an engine has read, before anything was published, what was to be; None
+            where none could.
+        source_read: whether it has read the same of the source; not where that is a backup.
     """
 
     source: str
@@ -58,6 +62,8 @@ class Copied:
     barred: bool = False
     missing_grants: tuple[str, ...] = ()
     way_back: WayBack | None = None
+    snapshots_read: int | None = None
+    source_read: bool = False
     place: str = ""
     kept: str = ""
 
@@ -104,15 +110,18 @@ def copy(
             raise UsageError("a backup holds one catalog, whose schema needs no name", "--target-schema names another")
         name = source.path if isinstance(source, Backup) else str(source)
         with _frozen(source, at, options, keys, on_event) as (wanted, opened_by):
-            done = _restored(wanted, target, options, opened_by, on_event)
+            witness = Witness(origin=None, options=options, on_event=on_event)
+            done = _restored(wanted, target, options, opened_by, witness)
     else:
         address = parse_address(source)
         name = str(address)
         with scratch_folder("dlbackup-copy-") as folder:
             made = _dumped(address, folder / "source.sql.zst", metadata_schema, options, jobs, on_event)
             with _frozen(made, at, options, NO_KEYS, on_event) as (wanted, opened_by):
-                done = _restored(wanted, target, options, opened_by, on_event)
-    return _copied(done, name, str(where), options, round(time.monotonic() - begun, 3))
+                origin = Origin(address, metadata_schema, made)
+                witness = Witness(origin=origin, options=options, on_event=on_event)
+                done = _restored(wanted, target, options, opened_by, witness)
+    return _copied(done, name, str(where), options, witness, round(time.monotonic() - begun, 3))
 
 
 def _wanted_snapshot(options: RestoreOptions, version: int | None, time: datetime | str | None) -> At | None:
@@ -171,16 +180,18 @@ def _dumped(
 
 
 def _restored(
-    backup: str | Path | Backup, target: str, options: RestoreOptions, keys: Keys, on_event: OnEvent
+    backup: str | Path | Backup, target: str, options: RestoreOptions, keys: Keys, witness: Witness
 ) -> Restored:
     try:
-        return restore(backup, target, options, keys=keys, on_event=on_event)
+        return restore_seen(backup, target, options, keys=keys, on_event=witness.on_event, witness=witness)
     except DlbackupError as exc:
         exc.hint = exc.hint.replace("--metadata-schema", "--target-schema")
         raise
 
 
-def _copied(done: Restored, source: str, target: str, options: RestoreOptions, seconds: float) -> Copied:
+def _copied(
+    done: Restored, source: str, target: str, options: RestoreOptions, witness: Witness, seconds: float
+) -> Copied:
     return Copied(
         source=source,
         target=target,
@@ -198,6 +209,8 @@ def _copied(done: Restored, source: str, target: str, options: RestoreOptions, s
         barred=done.barred,
         missing_grants=done.missing_grants,
         way_back=done.way_back,
+        snapshots_read=witness.snapshots_read,
+        source_read=bool(witness.snapshots_read) and witness.origin is not None,
         place=done.place,
         kept=done.kept,
     )

@@ -9,6 +9,7 @@ read back and compared with the manifest.
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dlbackup.addresses.address import Address, parse_address
@@ -27,6 +28,7 @@ from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import Loaded, restore_fed
 from dlbackup.transfer.way_back import WayBack, found, to_kept
+from dlbackup.transfer.witness import Witness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +88,20 @@ def restore(
         CatalogError: the server can't be reached or does not take it.
         UsageError, StorageError: the file with the keys to object storage is not what it should be.
     """
+    return restore_seen(backup, address, options or RestoreOptions(), keys=keys, on_event=on_event)
+
+
+def restore_seen(
+    backup: str | Path | Backup,
+    address: str,
+    options: RestoreOptions,
+    *,
+    keys: Keys,
+    on_event: OnEvent,
+    witness: Witness | None = None,
+) -> Restored:
+    """Restore as `restore` does, raising the same; a witness sees before that what will be made of the backup."""
     begun = time.monotonic()
-    options = options or RestoreOptions()
     check_secrets(options.secrets, data_files=options.data_files)
     named, where = where_of(backup, keys), parse_address(address)
     refuse_read_only(where)
@@ -100,7 +114,7 @@ def restore(
         feeding(reader, rewrite_for(where, reader.header.dialect)) as feed,
     ):
         manifest = reader.manifest  # nobody is asked anything for definitions that were not checked
-        catalog, loaded, stale, way = _restore(where, reader, feed, str(source), options, on_event)
+        catalog, loaded, stale, way = _restore(where, reader, feed, str(source), options, on_event, witness)
     header = manifest.header
     constraints = [constraint.name for entry in manifest.tables for constraint in entry.table.constraints]
     return Restored(
@@ -123,7 +137,13 @@ def restore(
 
 
 def _restore(
-    where: Address, reader: BackupReader, feed: Feed, journals: str, options: RestoreOptions, on_event: OnEvent
+    where: Address,
+    reader: BackupReader,
+    feed: Feed,
+    journals: str,
+    options: RestoreOptions,
+    on_event: OnEvent,
+    witness: Witness | None,
 ) -> tuple[Catalog, Loaded, tuple[Client, ...], WayBack | None]:
     """
     Restore where the options say.
@@ -141,7 +161,8 @@ def _restore(
             stayed = () if options.terminate_clients else clients
         catalog.drop_left()
         with catalog.making_way() if options.terminate_clients else nullcontext():
-            loaded = restore_fed(catalog, reader, feed, options, on_event)
+            seen = partial(witness.testify, reader, where, catalog.schema) if witness is not None else None
+            loaded = restore_fed(catalog, reader, feed, options, on_event, witness=seen)
         _settle_journals(catalog, journals, on_event)
         stale = tuple({client.pid: client for client in stayed + loaded.came}.values())
         return catalog, loaded, stale, _way_back(catalog, loaded.replaced, options, on_event)

@@ -154,6 +154,9 @@ class Catalog(Protocol):
             NeedsPerson: the connection was lost at the commit, and whether that was done can't be found out.
         """
 
+    def for_engines(self) -> AbstractContextManager[Address]:
+        """Give an address by which engines read the catalog in the block, so that no commit waits for them."""
+
     def doing(self, what: str) -> AbstractContextManager[None]:
         """Translate errors of the backend inside the block, as what went wrong while doing that."""
 

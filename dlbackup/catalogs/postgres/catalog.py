@@ -1,7 +1,7 @@
 """An open catalog on PostgreSQL: its session, its schema, and snapshots of it."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Self
 
 from dlbackup.addresses.address import Address
@@ -116,6 +116,10 @@ class PostgresCatalog:
             self.session.execute(ONE_VIEW)
             self.session.execute(LOCAL_SETTINGS.encode())
             yield look_at(self.session, self.schema)
+
+    def for_engines(self) -> AbstractContextManager[Address]:
+        """Give the catalog's own address: who reads keeps nobody waiting."""
+        return nullcontext(self.address)
 
     def doing(self, what: str) -> AbstractContextManager[None]:
         """Translate errors of the server inside the block."""

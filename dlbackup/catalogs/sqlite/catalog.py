@@ -69,6 +69,12 @@ class SqliteCatalog(InFile):
         with self._reading() as copy, translated(self.address), closing(opened(str(copy))) as connection:
             yield look_at(connection, self.address.path)
 
+    @contextmanager
+    def for_engines(self) -> Iterator[Address]:
+        """Give a copy: commits fail, and DuckLake doesn't recover from that, while somebody reads the file itself."""
+        with self._reading() as copy:
+            yield Address(self.address.kind, path=str(copy))
+
     def mending(self) -> AbstractContextManager[Mending]:
         """Put right what an engine's migration lost of a copy."""
         return mending(self.address)

@@ -384,6 +384,19 @@ def test_snapshot_answers_sql(readable: Scene) -> None:
         assert _is_catalog(snapshot, readable)
 
 
+def test_engines_read_the_same_and_no_commit_waits(readable: Scene) -> None:
+    """Where engines read a catalog, all of it is, and who reads there keeps nobody else from writing."""
+    with (
+        open_catalog(readable.address) as catalog,
+        catalog.for_engines() as there,
+        open_catalog(there, catalog.schema) as again,
+        again.snapshot() as snapshot,
+    ):
+        assert _is_catalog(snapshot, readable)
+        readable.backend.execute(readable.url, "update ducklake_metadata set value = 'x' where key = 'data_path'")
+        assert _is_catalog(snapshot, readable)
+
+
 def test_nothing_is_there_before_the_end_of_the_block(scene: Scene) -> None:
     """A place gives back the definitions and rows that it was given; others see none of it until the block ends."""
     with scene.open_place() as catalog:
