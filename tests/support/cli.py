@@ -26,7 +26,7 @@ __all__ = ["Cli", "Finished"]
 
 
 _MAIN = "import sys; from dlbackup.cli.command import main; sys.exit(main(sys.argv[1:]))"
-_FOREIGN = ("PG", "AWS_", "AZURE_", "DLBACKUP_")
+_FOREIGN = ("PG", "AWS_", "AZURE_", "GOOGLE_", "DLBACKUP_")
 
 
 @dataclass(frozen=True, slots=True)

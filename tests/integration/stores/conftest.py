@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from support.servers import clouds
+from support.servers.google import google as served_google
 
 
 @pytest.fixture(scope="session")
@@ -20,4 +21,11 @@ def azurite() -> Iterator[dict[str, str]]:
 def moto() -> Iterator[dict[str, str]]:
     """The variables for an S3 that is moto's."""
     with clouds.moto() as variables:
+        yield variables
+
+
+@pytest.fixture(scope="session")
+def google() -> Iterator[dict[str, str]]:
+    """The variables for a bucket of what stands in for Google Cloud Storage."""
+    with served_google(clouds.CONTAINER) as variables:
         yield variables

@@ -1,5 +1,6 @@
 """What clouds do that SeaweedFS doesn't, or does otherwise: Azure by Azurite, and AWS by moto and by its own client."""
 
+import json
 import os
 import secrets
 from pathlib import Path
@@ -13,16 +14,17 @@ from support.servers.seaweed import BUCKET, Seaweed
 from dlbackup.errors import StorageError
 from dlbackup.stores.objects import PART_BYTES, Objects
 
+SCHEMES = {"moto": "s3", "azurite": "az", "google": "gs"}
 _MIB = 1 << 20
 
 
-@pytest.fixture(params=["moto", "azurite"])
+@pytest.fixture(params=["moto", "azurite", "google"])
 def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Objects:
     """An empty store of each."""
     variables: dict[str, str] = request.getfixturevalue(request.param)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    return Objects("az" if request.param == "azurite" else "s3", CONTAINER, secrets.token_hex(8))
+    return Objects(SCHEMES[request.param], CONTAINER, secrets.token_hex(8))
 
 
 def test_a_large_object_is_there_whole_or_not(cloud: Objects) -> None:
@@ -56,6 +58,19 @@ def test_a_place_that_is_missing_is_not_made(cloud: Objects) -> None:
         list(missing.list())
     with pytest.raises(StorageError, match="there is no such bucket"), missing.open("some"):
         pytest.fail("opened what isn't there")
+
+
+def test_the_rule_for_parts_is_taken(moto: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lifecycle rule that the documentation gives is one that S3 knows."""
+    for name, value in moto.items():
+        monkeypatch.setenv(name, value)
+    page = (Path(__file__).parents[3] / "docs/operations.md").read_text()
+    rule = json.loads(page.partition("```json\n")[2].partition("```")[0])
+    client = boto3.client("s3", endpoint_url=moto["AWS_ENDPOINT_URL"])
+    client.put_bucket_lifecycle_configuration(Bucket=CONTAINER, LifecycleConfiguration=rule)
+    (kept,) = client.get_bucket_lifecycle_configuration(Bucket=CONTAINER)["Rules"]
+    assert kept["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    client.delete_bucket_lifecycle(Bucket=CONTAINER)
 
 
 def test_a_wrong_key_of_azure_is_said(azurite: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,8 +28,9 @@ STORES: dict[str, Callable[[Path], Store]] = {
     "s3": lambda folder: Objects("s3", BUCKET, secrets.token_hex(8)),
     "moto": lambda folder: Objects("s3", CONTAINER, secrets.token_hex(8)),
     "azure": lambda folder: Objects("az", CONTAINER, secrets.token_hex(8)),
+    "google": lambda folder: Objects("gs", CONTAINER, secrets.token_hex(8)),
 }
-_SERVED_BY = {"s3": "weed", "moto": "moto", "azure": "azurite"}
+_SERVED_BY = {"s3": "weed", "moto": "moto", "azure": "azurite", "google": "google"}
 
 
 @pytest.fixture(params=STORES)
