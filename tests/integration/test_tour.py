@@ -12,13 +12,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from support.debian import unpacked
 from support.engines.engines import engine_of
+from support.servers.seaweed import BUCKET, Seaweed
 from support.servers.servers import Server
 
 from dlbackup.inventory import names
 
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"(?:<!-- (\w+) -->\n)?```sh\n(.+?)\n```", re.DOTALL)
+_DAY = ("list", "pin", "prune", "drill", "metrics")
+_ELSEWHERE = ("encrypt", "store")
 
 
 def _blocks(page: str) -> list[tuple[str, str]]:
@@ -101,7 +105,9 @@ def test_nightly_script_keeps_old_backups_until_a_new_one_is_proved(
 ) -> None:
     """Backups that are in no slot of the policy go when a new one was proved, and stay while there is none."""
     address = _address(server, database)
-    engine_of("1.0").run(database, None, ["create table lake.t as select 1 as i"], data_path=folder / "data")
+    (option,) = re.findall(r"```sql\n(CALL .+?);\n```", (ROOT / "docs/operations.md").read_text())
+    statements = ["create table lake.t as select 1 as i", option]
+    engine_of("1.0").run(database, None, statements, data_path=folder / "data")
     assert _nightly(server, address, folder).returncode == 0
     (first,) = (folder / "backups").glob("*.sql.zst")
     noon = datetime.now(UTC).replace(hour=12) - timedelta(days=40)
@@ -127,7 +133,7 @@ def test_nightly_script_keeps_old_backups_until_a_new_one_is_proved(
 
 def _day(server: Server, address: str, folder: Path, newest: Path) -> None:
     """Run what the page says of a day with a folder of backups, in that folder."""
-    blocks = [_named("operations.md", name) for name in ("list", "pin", "prune", "drill", "metrics")]
+    blocks = [_named("operations.md", name) for name in _DAY]
     script = [f"export LAKE={address!r}", *blocks]
     command = ["sh", "-euc", "\n".join(script).replace("/backups/lake", str(folder / "backups"))]
     command[-1] = command[-1].replace("/var/lib/prometheus/node-exporter", str(folder))
@@ -141,6 +147,30 @@ def _day(server: Server, address: str, folder: Path, newest: Path) -> None:
     assert any(": proven at " in line for line in said)
     assert re.search(r'state="proven"} [1-9]', (folder / "dlbackup.prom").read_text())
     assert any(re.fullmatch(r"\d backups kept, (none|\d) may go.*", line) for line in said)
+
+
+def test_each_block_of_the_operations_page_is_run() -> None:
+    """Every command that the page shows has a name, by which a test here runs it."""
+    assert [name for name, _ in _blocks("operations.md")] == ["nightly", *_ELSEWHERE, "newest", *_DAY]
+
+
+def test_encrypted_and_in_a_bucket(server: Server, database: str, weed: Seaweed, folder: Path) -> None:
+    """What the page says of encryption and of object storage, to a migration whose backup is in the bucket."""
+    engine_of("0.3").run(database, None, ["create table lake.t as select 1 as i"], data_path=folder / "data")
+    environment = _environment(server) | weed.environment()
+    environment["PATH"] += f":{unpacked('age-1.1', 'age')}/usr/bin"
+    with server.database() as another:
+        script = [f"export LAKE={_address(server, database)!r} ANOTHER={_address(server, another)!r}"]
+        script += [_named("operations.md", name) for name in _ELSEWHERE]
+        text = "\n".join(script).replace("/backups/lake", "backups").replace("s3://bucket", f"s3://{BUCKET}/tour")
+        done = subprocess.run(
+            ["sh", "-euc", text], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+        )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [path.suffix for path in (folder / "backups").glob("*.sql.*")] == [".age"]
+    assert len([None for one in weed.bucket().list("tour/lakes").collect() if one["path"].endswith(".sql.zst")]) == 2
+    assert "AGE-SECRET-KEY" not in done.stdout + done.stderr
 
 
 def test_examples_do_what_they_say(server: Server, database: str, folder: Path) -> None:
