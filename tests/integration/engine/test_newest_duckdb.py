@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import Cli, Finished
-from support.engines.engines import newest_duckdb
+from support.engines.engines import engine, newest_duckdb
 from support.faults.failures import failure
 from support.lakes.in_files import FileLakes
 from support.lakes.lakes import LakeFactory
@@ -88,6 +88,23 @@ def test_of_a_file(file_lakes: FileLakes, newest: _Newest, cli: Cli) -> None:
     theirs = cli("dump", made.path, "-o", "theirs.sql.zst", "--json").json()
     ours = cli("dump", "again.ducklake", "-o", "ours.sql.zst", "--json").json()
     assert (theirs["fingerprint"], theirs["rows"]) == (ours["fingerprint"], ours["rows"])
+
+
+def test_file_that_it_has_opened_is_migrated(
+    file_lakes: FileLakes, newest: _Newest, cli: Cli, pytestconfig: pytest.Config
+) -> None:
+    """What it opened for writing and changed an older DuckDB migrates, and reads what could be read as before."""
+    made = file_lakes.copy("zoo", "1.4.4", cli.cwd)
+    newest.write(made.path, "insert into ducklake_metadata (key, value) values ('by', '2.0.1'); checkpoint")
+    at = None if pytestconfig.option.long else ("first", "last")
+    before = {table: said for table, said in made.read_by(at).items() if " rows, " in said}
+    assert len(before) > 8
+
+    done = cli("migrate", made.path, "--json")
+
+    assert (done.exit_code, done.json()["to_version"]) == (0, "1.0"), done.stderr
+    assert made.read_by(at, reader=engine("1.5.5")).items() >= before.items()
+    assert b'"by","2.0.1"' in cli("cat", done.json()["backup"], "ducklake_metadata").output
 
 
 def test_of_a_file_that_it_has_written(file_lakes: FileLakes, newest: _Newest, cli: Cli) -> None:

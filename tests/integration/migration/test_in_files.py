@@ -16,7 +16,7 @@ from support.cli import Cli
 from support.engines.engines import engine, with_sqlite
 from support.faults.failures import json_failure
 from support.faults.faults import engine_that
-from support.files import beside, held
+from support.files import beside, held, is_healthy
 from support.lakes.in_files import FileLake, FileLakes, Hashes
 from support.lakes.lakes import LakeKind
 
@@ -323,6 +323,22 @@ def test_live_sqlite_file_is_migrated(version: str, file_lakes: FileLakes, cli: 
 
     assert pasted.exit_code == 0, pasted.stderr
     assert lake.read_by(None) == before
+
+
+@pytest.mark.parametrize("version", ["1.4.4", pytest.param("1.3.2", marks=pytest.mark.long)])
+def test_zoo_in_a_sqlite_file(
+    version: str, file_lakes: FileLakes, cli: Cli, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """A lake with everything of an old version, doubles in rows too, reads alike at every snapshot, migrated."""
+    lake = file_lakes.copy("zoo", version, tmp_path, "sqlite")
+    at = None if pytestconfig.option.long else ("first", "last")
+    before = lake.read_by(at)
+
+    done = cli("migrate", lake.path, "--staged", "--json")
+
+    assert (done.exit_code, done.json()["to_version"]) == (0, "1.0"), done.stderr
+    assert lake.read_by(at, reader=with_sqlite(engine("1.5.5"))).items() >= _read(before).items()
+    assert is_healthy(dlbackup.check(str(lake.path)))
 
 
 def test_sqlite_file_that_some_migration_would_damage(file_lakes: FileLakes, cli: Cli, tmp_path: Path) -> None:
