@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.cli import Cli
 from support.engines import kept
-from support.engines.engines import UNSIGNED
+from support.engines.engines import UNSIGNED, newest_duckdb
 from support.keys import identity_file
 from support.servers import servers
 
@@ -32,12 +33,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Let anybody run the fault tests longer, and again with the same faults."""
     parser.addoption("--kill-points", type=int, metavar="N", help="points at which each fault test strikes")
     parser.addoption("--seed", type=int, metavar="S", help="what points and histories are chosen by (default: 1)")
+    parser.addoption("--newest-duckdb", action="store_true", help="the tests' own process has the newest DuckDB")
     parser.addoption("--long", action="store_true", help="1,000 kill points, 100 histories, a long soak; a new seed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set the numbers of a long run, and refuse to run where the servers that were asked for can't be had."""
     options = config.option
+    if options.newest_duckdb:
+        sys.path.insert(0, str(newest_duckdb()))
     if options.long:
         options.seed = options.seed or secrets.randbelow(1 << 30)
         options.kill_points = options.kill_points or _LONG_POINTS
@@ -51,9 +55,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what is marked `long` to long runs."""
+    """Leave what is marked `long` to long runs, and what is of DuckDB 1.5 to those that have it."""
     if not config.option.long:
         left = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
+    if config.option.newest_duckdb:
+        left = [item for item in items if item.get_closest_marker("duckdb_1_5")]
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
 

@@ -61,7 +61,7 @@ def test_decimals_have_a_name_in_duckdb() -> None:
         ("1.5", "decimal(2,1)", True),
         ("x", "list", None),
         ("x", "nosuch", None),
-        ("\ud800", "date", None),
+        pytest.param("\ud800", "date", None, marks=pytest.mark.duckdb_1_5),  # which nobody's UTF-8 holds
     ],
 )
 def test_values_are_what_duckdb_casts(text: str, type_: str, answer: bool | None) -> None:
