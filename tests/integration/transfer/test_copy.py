@@ -325,7 +325,7 @@ def test_frozen_file_is_made_anew_by_its_owner(file_lakes: FileLakes, tmp_path: 
 
 _MORE_WAYS = [
     *(("inlined.sqlite", "sqlite"), ("plain.sqlite", "postgres")),
-    *(("plain.ducklake", "frozen"), ("plain.ducklake", "sqlite")),
+    *(("plain.ducklake", "frozen"), ("plain.ducklake", "sqlite"), ("plain.ducklake", "ducklake")),
 ]
 _WAYS = [
     *(("inlined.ducklake", "ducklake"), ("plain.ducklake", "postgres")),

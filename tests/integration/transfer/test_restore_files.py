@@ -29,6 +29,8 @@ _MORE: list[tuple[LakeKind, str]] = [
     *(("plain", "1.5.1"), ("inlined", "1.5.1"), ("plain", "1.5.5")),
 ]
 _KILLS = 2
+_KILLS_OF_NEW = 1
+_KIND_OF = {"ducklake": "duckdb", "sqlite": "sqlite"}
 REPLACE = RestoreOptions(replace=True, discard_newer=True)
 
 
@@ -334,6 +336,33 @@ def test_killed_at_any_point_old_or_new_is_there(one: FileLake, backup: Path, py
     dlbackup.restore(backup, str(one.path), REPLACE)
     assert contents(one.path) == new
     assert {name.partition(".replaced-")[0] for name in beside(one.path)} == {"lake.ducklake"}
+
+
+@pytest.mark.parametrize("ending", ["ducklake", pytest.param("sqlite", marks=pytest.mark.long)])
+def test_killed_at_any_point_a_new_file_is_there_or_none(
+    ending: str, file_lakes: FileLakes, tmp_path: Path, pytestconfig: pytest.Config
+) -> None:
+    """Wherever a restore into a free place is killed, nothing has the name or the whole catalog; the next clears up."""
+    lake = file_lakes.copy("plain", "1.4.4", tmp_path, ending)
+    backup = Path(dlbackup.dump(str(lake.path), tmp_path / "b.sql.zst").path)
+    new = tmp_path / "new" / f"lake.{ending}"
+    new.parent.mkdir()
+    points, expected = random.Random(pytestconfig.option.seed), contents(backup)
+    command = [sys.executable, "-m", "dlbackup", "-q", "restore", str(backup), f"{_KIND_OF[ending]}:{new}"]
+    begun = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    longest = time.monotonic() - begun
+    for _ in range(pytestconfig.option.kill_points or _KILLS_OF_NEW):
+        new.unlink(missing_ok=True)
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        time.sleep(points.uniform(0.2, longest))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not new.exists() or _eventually(new) == expected
+    new.unlink(missing_ok=True)
+    subprocess.run(command, check=True, capture_output=True)
+    assert contents(new) == expected
+    assert [path.name for path in new.parent.iterdir()] == [new.name]
 
 
 def _eventually(path: Path) -> dict[str, object]:
