@@ -4,7 +4,7 @@ A catalog on PostgreSQL: where it is, and one consistent view of it.
 Reading takes locks for as long as one table is read: a savepoint around each gives them back while the
 REPEATABLE READ snapshot stays. So a dump never makes a writer wait for long, not even one that drops
 a table, and 20,000 tables need no more locks than one. What the snapshot doesn't protect, a table
-dropped or rewritten in between, is noticed and reported as `MovedOn`.
+dropped, rewritten, altered or replaced by another in between, is noticed and reported as `MovedOn`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,6 +47,23 @@ where c.relnamespace = %(quoted)s::regnamespace and c.relname = any(%(tables)s)
 order by 1, 2
 """
 """Tables that are published and have no replica identity."""
+_FILES = """
+select case when not exists (
+    select from pg_attribute a
+    where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+      and (pg_identify_object_as_address('pg_class'::regclass, c.oid, a.attnum)).object_names
+          is distinct from array[n.nspname, c.relname, a.attname]::text[]
+) then pg_relation_filenode(c.oid) end
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.oid = any(array[{oids}]::oid[])
+order by array_position(array[{oids}]::oid[], c.oid)
+"""
+"""
+The files of tables; none of one that has another name by now, or a column that has.
+
+Catalogs that are read as tables are those of the snapshot, whereas functions, and the names in a query, mean what is
+there at present.
+"""
 RUN_TABLES = 100
 RUN_PAGES = 256
 """How many tables, and pages of 8 KiB, are asked for in one message: their locks are held together."""
@@ -136,7 +153,8 @@ class PostgresSnapshot:
         Yield a table's rows in blocks of any size: all, or those on some pages.
 
         Raises:
-            MovedOn: the table was dropped or rewritten since the snapshot, which doesn't protect from that.
+            MovedOn: the table was dropped, rewritten, altered or replaced since the snapshot, which doesn't protect
+                from that.
         """
         with closing(self._asked([table], pages)) as copies:
             yield from self._utf8(table, copies.rows(table))
@@ -180,16 +198,14 @@ class PostgresSnapshot:
 
     def _asked(self, tables: Sequence[Table], pages: Pages | None = None) -> Copies:
         numbers = ", ".join(str(self.definitions.oids[table.name]) for table in tables)
-        filenodes = (
-            f"select pg_relation_filenode(o) from unnest(array[{numbers}]::oid[]) with ordinality u(o, n) order by n"
-        )
         queries = [copy_query(self.schema, table, pages) for table in tables]
-        return Copies(self.session, queries, [filenodes, "ROLLBACK TO SAVEPOINT dlbackup"])
+        return Copies(self.session, queries, [_FILES.format(oids=numbers), "ROLLBACK TO SAVEPOINT dlbackup"])
 
     def _still_there(self, tables: Sequence[Table], filenodes: Sequence[str | None]) -> None:
         for table, filenode in zip(tables, filenodes, strict=True):
             if filenode != str(self.definitions.filenodes[table.name]):
-                raise MovedOn(f"table {table.name} was rewritten while the catalog was read", "try again")
+                what = "replaced or altered" if filenode is None else "rewritten"
+                raise MovedOn(f"table {table.name} was {what} while the catalog was read", "try again")
 
     def pages(self) -> dict[str, int]:
         """Return how many pages each table has on the server's disk, in the order of the tables."""
