@@ -3,8 +3,9 @@ Has a table still the rows that an earlier snapshot saw? PostgreSQL can prove it
 
 Let X be the oldest transaction that was still running when the earlier snapshot was taken. A row that is visible now
 and was inserted by an older one was visible then: that transaction had been committed, and a row that somebody deleted
-does not come back. So where every row is older than X, and there are as many as then, it is the same set of rows; and
-rows stay on their pages as long as the table keeps its file. What can come out wrong is only that rows count as new
+does not come back. So where every row is older than X, and there are as many as then, it is the same set of rows, if
+they are rows of the same table and of no other that inherits from it, in the same database, which must be older too;
+and rows stay on their pages as long as the table keeps its file. What can come out wrong is only that rows count as new
 which are not: those of transactions that were committed beside older ones, and frozen ones after a wraparound.
 
 Ages are compared, since the numbers in rows have 32 bits; both are counted from the same transaction. What the numbers
@@ -23,7 +24,7 @@ import psycopg
 from dlbackup.backupfile.origin import Moment, Origin, parted
 from dlbackup.catalogs.contract import Change, Claim
 from dlbackup.catalogs.postgres.bulk.copy_out import on_pages
-from dlbackup.catalogs.postgres.sessions import Session, named, system_identifier
+from dlbackup.catalogs.postgres.sessions import Session, named, one, system_identifier
 from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import qualified, quote_literal
 
@@ -44,9 +45,13 @@ select c.oid::bigint as oid,
                                     case when atthasmissing then md5(attmissingval::text) end), ';' order by attnum)
         from pg_attribute where attrelid = c.oid and attnum > 0) as attributes
 from pg_class c
-where c.oid = any(%s::oid[]) and c.relam = (select oid from pg_am where amname = 'heap')
+where c.oid = any(%s::oid[]) and c.relam = (select oid from pg_am where amname = 'heap') and not c.relhassubclass
 """
-"""What the columns of tables are, and were; only a heap keeps rows in the way that the proof goes by."""
+"""
+What the columns of tables are, and were.
+
+Only of those that keep their rows in the way that the proof goes by: in a heap, and in no other table that inherits.
+"""
 VIEW = "pg_current_snapshot()::text, pg_postmaster_start_time()::text, pg_is_in_recovery()"
 """What a query selects for the fields of a `View`."""
 _COMMITTED_SINCE = """
@@ -168,6 +173,8 @@ def changes_since(
     if parted(then, now) or newest - then.oldest > _FURTHEST:
         return [None] * len(claims)
     found: list[Change | None] = [None] * len(claims)
+    if _is_made_anew(session, then):
+        return found
     fitting = [number for number, claim in enumerate(claims) if _fits(claim, present.get(claim.table.name))]
     for some in _batches(fitting):
         queries = (_question(schema, number, claims[number], then) for number in some)
@@ -175,11 +182,19 @@ def changes_since(
         session.execute("ROLLBACK TO SAVEPOINT dlbackup")
         for number, oid, filenode, count, young in rows:
             claim = claims[number]
-            same_table = oid == claim.origin.oid and (claim.pages is None or filenode == claim.origin.filenode)
+            same_file = filenode == claim.origin.filenode or _may_be_written_anew(claim, present[claim.table.name])
             gone = claim.rows - (count - young)
-            if same_table and gone >= 0:  # more old rows than there were would be another history
+            if (
+                oid == claim.origin.oid and same_file and gone >= 0
+            ):  # more old rows than there were would be another history
                 found[number] = Change(added=young, removed=gone)
     return found
+
+
+def _is_made_anew(session: Session, then: Moment) -> bool:
+    """Tell whether the database may be younger than a moment: from PostgreSQL 15 on another may be given its number."""
+    query = f"select {_is_young(then)} from pg_database where datname = current_database()"
+    return bool(one(session, query)[0])
 
 
 def _fits(claim: Claim, present: Origin | None) -> bool:
@@ -196,6 +211,15 @@ def _fits(claim: Claim, present: Origin | None) -> bool:
         and added != present.attributes
         and all(_is_null_in_older_rows(attribute) for attribute in added.split(";"))
     )
+
+
+def _may_be_written_anew(claim: Claim, present: Origin) -> bool:
+    """
+    Tell whether rows can stand in another file and say the same: where their pages don't count, nor columns came.
+
+    What a column that came later gives to older rows is written into them then, and stands nowhere else any more.
+    """
+    return claim.pages is None and present.attributes == claim.origin.attributes
 
 
 def _is_null_in_older_rows(attribute: str) -> bool:
@@ -223,9 +247,13 @@ def _batches(numbers: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def _question(schema: str, number: int, claim: Claim, then: Moment) -> str:
     table = qualified(schema, claim.table.name)
-    oldest = then.oldest % (1 << 32)
     return (
         f"select {number}, to_regclass({quote_literal(table)})::oid::bigint,"
         f" pg_relation_filenode({claim.origin.oid})::bigint, count(*),"
-        f" count(*) filter (where age(xmin) <= (select age('{oldest}'::xid))) from {table}{on_pages(claim.pages)}"
+        f" count(*) filter (where {_is_young(then)}) from only {table}{on_pages(claim.pages)}"
     )
+
+
+def _is_young(then: Moment) -> str:
+    """Return the condition that a row of any table may have come after a moment."""
+    return f"age(xmin) <= (select age('{then.oldest % (1 << 32)}'::xid))"
