@@ -23,7 +23,7 @@ from dlbackup.catalogs.postgres.rights import missing_rights, schema_rights
 from dlbackup.catalogs.postgres.sessions import AS_STORED, LOCAL_SETTINGS, Session, connect, one, translated
 from dlbackup.catalogs.postgres.unchanged import VIEW, View, changes_since, moment_of, nothing_committed, origins_of
 from dlbackup.errors import CannotMigrate, CatalogError, DlbackupError, MovedOn, TooManyLocks, Unsupported, listed
-from dlbackup.tables.definition import Table
+from dlbackup.tables.definition import ColumnSequence, Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import qualified, quote_identifier, quote_literal
 from dlbackup.tables.statements import definition, finishing
@@ -244,7 +244,11 @@ class PostgresSnapshot:
 
     def shows_what(self, earlier: Snapshot) -> bool:
         """Tell whether it is proved that nothing was committed since; see `unchanged`."""
-        return isinstance(earlier, PostgresSnapshot) and nothing_committed(self.session, earlier.view, self.view)
+        return (
+            isinstance(earlier, PostgresSnapshot)
+            and _sequences(self) == _sequences(earlier)  # their numbers are taken whether anything is committed or not
+            and nothing_committed(self.session, earlier.view, self.view)
+        )
 
     def joinable(self, tables: Sequence[Table]) -> "SharedSnapshot | None":
         """Return what another session needs to read these tables; None where the snapshot was not exported."""
@@ -324,6 +328,10 @@ class PostgresSnapshot:
     def answers(self) -> AbstractContextManager[PostgresAnswers]:
         """Let the view answer SQL inside the block."""
         return answering(self.session, self.schema, self.tables)
+
+
+def _sequences(snapshot: Snapshot) -> list[tuple[ColumnSequence, ...]]:
+    return [table.sequences for table in snapshot.tables]
 
 
 @dataclass(frozen=True, slots=True)
