@@ -7,7 +7,7 @@ killed migration left is finished or undone before anything else is done.
 """
 
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass, replace
 
 from dlbackup.addresses.address import Address
@@ -372,7 +372,7 @@ class _Pipeline:
     ) -> MigrationError | None:
         with self.run.stage("same-state"):
             self._settle_clients(fence)  # who came while the backup was made and rehearsed
-            fence.hold(strangers(backup))
+            self._hold(fence, backup)
             if proved is not None and self._shows_what(proved):
                 self.run.compared(0, 0)
             else:
@@ -385,6 +385,18 @@ class _Pipeline:
         passage = self._passage()
         self.log = self._new_log(passage, backup)
         return self._attempt(fence, passage, backup, held).make(attach=True)
+
+    def _hold(self, fence: Fence, backup: VerifiedBackup) -> None:
+        """
+        Let writers wait that make no commits, as who sets an option does: what they write must be in the backup.
+
+        An engine that migrates the catalog where it is writes into the same tables, and leaves what they wrote.
+        """
+        if not self.step.staged:
+            fence.hold(strangers(backup))
+            return
+        with fence.catalog.making_way() if self.options.terminate_clients else nullcontext():
+            fence.hold(entry.table.name for entry in backup.manifest.tables if entry.kind == "fixed")
 
     def _attempt(self, fence: Fence, passage: Passage, backup: VerifiedBackup, held: ExitStack) -> Attempt:
         return Attempt(

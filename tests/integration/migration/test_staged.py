@@ -1,14 +1,21 @@
 """Migrations by way of a file: what no engine of today can migrate on a server, and what it could as well."""
 
+import threading
+from pathlib import Path
+
+import psycopg
 import pytest
+from psycopg.pq import TransactionStatus
 from support.cli import Cli
 from support.comparison import execute
 from support.engines.engines import engine
 from support.faults.faults import engine_that, one, sessions, state
 from support.lakes.lakes import LakeFactory, LakeKind, hash_lake
 from support.migrations import migrated
+from support.waiting import wait_until
 
 import dlbackup
+from dlbackup.runtime.progress import Event
 
 
 @pytest.mark.parametrize(("kind", "version"), [("zoo", "0.2"), ("zoo", "0.3"), ("inlined", "0.4")])
@@ -86,3 +93,35 @@ def test_engine_that_fails_on_the_file_costs_nothing(
     assert (done.exit_code, done.json()["error"]["type"]) == (1, "RehearsalFailed")
     assert "over a file failed, so the catalog was not touched" in done.json()["error"]["message"]
     assert state(made.url) == before
+
+
+@pytest.mark.parametrize("stage", ["exchange", pytest.param("same-state", marks=pytest.mark.long)])
+def test_an_option_set_meanwhile_is_kept_or_refused(lake: LakeFactory, tmp_path: Path, stage: str) -> None:
+    """Setting an option is no commit of the lake, which the fence would stop; what is acknowledged is not lost."""
+    made = lake("plain", "0.3")
+    acknowledged: list[str] = []
+    setters: list[threading.Thread] = []
+
+    def set_option(session: psycopg.Connection) -> None:
+        with session, session.transaction():
+            session.execute("insert into ducklake_metadata (key, value) values ('delete_older_than', '35 days')")
+            session.execute("select pg_sleep(0.3)")
+        acknowledged.append("35 days")
+
+    def listen(event: Event) -> None:
+        if event.stage == stage and not setters:
+            session = psycopg.connect(made.url)
+            setters.append(threading.Thread(target=set_option, args=[session]))
+            setters[0].start()
+            wait_until(lambda: session.info.transaction_status != TransactionStatus.IDLE)
+
+    done = dlbackup.migrate(
+        made.url,
+        dlbackup.MigrateOptions(backup_dir=tmp_path, rehearsal=False, staged=True, ignore_clients=True),
+        on_event=listen,
+    )
+    setters[0].join()
+
+    assert done.outcome == "migrated"
+    kept = execute(made.url, "select value from ducklake_metadata where key = 'delete_older_than'")
+    assert kept == [(value,) for value in acknowledged]
