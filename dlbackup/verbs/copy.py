@@ -42,7 +42,7 @@ class Copied:
         snapshot_id: the newest snapshot that the copy has; what was committed to the source since is not in it.
         fingerprint: what the lake means, the same in both.
         snapshots_read: at how many snapshots an engine has read, before anything was published, what was to be; None
-            where none could.
+            where none could, or without reading back.
         source_read: whether it has read the same of the source; not where that is a backup.
     """
 
@@ -183,7 +183,8 @@ def _restored(
     backup: str | Path | Backup, target: str, options: RestoreOptions, keys: Keys, witness: Witness
 ) -> Restored:
     try:
-        return restore_seen(backup, target, options, keys=keys, on_event=witness.on_event, witness=witness)
+        asked = witness if options.read_back else None
+        return restore_seen(backup, target, options, keys=keys, on_event=witness.on_event, witness=asked)
     except DlbackupError as exc:
         exc.hint = exc.hint.replace("--metadata-schema", "--target-schema")
         raise

@@ -12,7 +12,7 @@ from support.lakes.in_files import FileLake, FileLakes
 from support.lakes.lakes import LakeFactory
 
 import dlbackup
-from dlbackup import errors
+from dlbackup import RestoreOptions, errors
 from dlbackup.engine.engine import probe
 from dlbackup.runtime.progress import Event, OnEvent
 
@@ -105,6 +105,17 @@ def test_copy_of_a_backup_is_read_alone(file: FileLake, tmp_path: Path) -> None:
     copied = dlbackup.copy(backup, str(tmp_path / "copy.ducklake"))
 
     assert (bool(copied.snapshots_read), copied.source_read) == (True, False)
+
+
+def test_without_reading_back_no_engine_is_asked(file: FileLake, tmp_path: Path) -> None:
+    """Who trusts the numbers of rows doesn't wait for a second catalog."""
+    said: list[Event] = []
+    target = str(tmp_path / "target.ducklake")
+
+    done = dlbackup.copy(str(file.path), target, RestoreOptions(read_back=False), on_event=said.append)
+
+    assert (done.snapshots_read, done.source_read) == (None, False)
+    assert not [event for event in said if event.stage == "read"]
 
 
 def test_engine_that_can_not(file_lakes: FileLakes, tmp_path: Path) -> None:
