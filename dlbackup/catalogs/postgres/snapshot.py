@@ -22,7 +22,16 @@ from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available, r
 from dlbackup.catalogs.postgres.rights import missing_rights, schema_rights
 from dlbackup.catalogs.postgres.sessions import AS_STORED, LOCAL_SETTINGS, Session, connect, one, translated
 from dlbackup.catalogs.postgres.unchanged import VIEW, View, changes_since, moment_of, nothing_committed, origins_of
-from dlbackup.errors import CannotMigrate, CatalogError, DlbackupError, MovedOn, TooManyLocks, Unsupported, listed
+from dlbackup.errors import (
+    CannotMigrate,
+    CatalogError,
+    DlbackupError,
+    MovedOn,
+    TooManyLocks,
+    Unreachable,
+    Unsupported,
+    listed,
+)
 from dlbackup.tables.definition import ColumnSequence, Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import qualified, quote_identifier, quote_literal
@@ -355,7 +364,12 @@ class SharedSnapshot:
 
     @contextmanager
     def join(self) -> Iterator[PostgresSnapshot]:
-        """Open a session of its own on the snapshot. Errors of the server inside the block are translated."""
+        """
+        Open a session of its own on the snapshot. Errors of the server inside the block are translated.
+
+        Raises:
+            Unreachable: it is another server that answers now, as behind an address of several.
+        """
         address = self.exported.address
         session = connect(address)
         try:
@@ -363,6 +377,8 @@ class SharedSnapshot:
                 session.execute(ONE_VIEW)
                 session.execute(f"SET TRANSACTION SNAPSHOT {quote_literal(self.exported.name)}".encode())
                 session.execute(LOCAL_SETTINGS.encode())
+                if View(*one(session, f"select {VIEW}")) != self.view:
+                    raise Unreachable(f"another server than before answers at {address}", "name one of them")
                 session.execute("SAVEPOINT dlbackup")
                 yield PostgresSnapshot(
                     session=session,

@@ -1,14 +1,16 @@
 """What a snapshot doesn't protect is noticed: tables that bear another's name by now, or whose columns do."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.comparison import contents, execute
 from support.lakes.lakes import Lake
 
-from dlbackup import MovedOn, RestoreOptions, dump, restore
+from dlbackup import MovedOn, RestoreOptions, Unreachable, dump, restore
 from dlbackup.addresses.address import parse_address
 from dlbackup.catalogs.open import open_catalog
+from dlbackup.catalogs.postgres.snapshot import SharedSnapshot
 from dlbackup.runtime.progress import Event
 
 _TABLE = "ducklake_schema"
@@ -57,3 +59,19 @@ def test_a_dump_begins_again_when_a_restore_comes_between(plain: Lake, tmp_path:
 
     assert any("beginning again" in text for text in said)
     assert contents(found.path) == contents(kept.path)
+
+
+@pytest.mark.every_major
+def test_a_helper_sees_what_the_first_session_does(plain: Lake) -> None:
+    """Snapshots of two servers may have one name; the session that joins says what it sees."""
+    address = parse_address(plain.url)
+    with open_catalog(address) as catalog, catalog.snapshot(share=True) as snapshot:
+        execute(plain.url, f"delete from {_TABLE}")
+        with open_catalog(address) as other, other.snapshot(share=True) as later:
+            ours, theirs = snapshot.joinable(snapshot.tables), later.joinable(later.tables)
+            assert isinstance(ours, SharedSnapshot)
+            assert isinstance(theirs, SharedSnapshot)
+            with ours.join() as joined:
+                assert joined.counts() == snapshot.counts()
+            with pytest.raises(Unreachable, match="another server"), replace(ours, exported=theirs.exported).join():
+                pass
