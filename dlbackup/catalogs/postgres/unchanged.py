@@ -105,9 +105,9 @@ def nothing_committed(session: Session, earlier: View, present: View) -> bool:
     Tell whether no transaction of the server was committed between an earlier view and the session's present one.
 
     Then no table can be another one, nor any row in it: VACUUM, which has no part in that, changes none that is seen.
-    Told from how each ended that was open then or began since.
+    Told from how each ended that was open then or began since. What is open on a standby's primary, it doesn't list.
     """
-    if present.on_standby or present.started != earlier.started:
+    if earlier.on_standby or present.on_standby or present.started != earlier.started:
         return False
     try:
         asked = {"earlier": earlier.transactions, "most": _MOST_TRANSACTIONS}

@@ -13,6 +13,8 @@ from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.origin import Moment, Origin
 from dlbackup.catalogs.contract import Change, Claim, Snapshot
 from dlbackup.catalogs.open import open_catalog
+from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
+from dlbackup.catalogs.postgres.unchanged import nothing_committed
 from dlbackup.catalogs.reading import contents
 
 _TABLE = "ducklake_schema"
@@ -109,3 +111,13 @@ def test_a_number_that_a_sequence_has_given_to_nobody(plain: Lake) -> None:
             assert not later.shows_what(earlier)
         with catalog.snapshot() as now:
             assert now.shows_what(later)
+
+
+def test_views_of_a_standby(plain: Lake) -> None:
+    """They don't list the transactions that are open, of which some may be prepared and outlive its promotion."""
+    with open_catalog(parse_address(plain.url)) as catalog, catalog.snapshot() as snapshot:
+        assert isinstance(snapshot, PostgresSnapshot)
+        here, there = snapshot.view, snapshot.view._replace(on_standby=True)
+        said = [nothing_committed(snapshot.session, *views) for views in ((here, here), (there, here), (here, there))]
+
+    assert said == [True, False, False]
