@@ -85,7 +85,7 @@ def test_any_snapshot_is_read_as_it_was(version: str, tmp_path: Path, pytestconf
     made.run(str(path), "main", steps, data_path=tmp_path / "data", options=options)
 
     there = _snapshots(path)
-    for number in there if pytestconfig.option.long else there[4::9]:
+    for number in there if pytestconfig.option.long else there[3::6]:
         frozen = tmp_path / f"{number}.ducklake"
         done = dlbackup.copy(str(path), str(frozen), _FROZEN, snapshot=number)
 

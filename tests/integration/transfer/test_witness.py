@@ -107,6 +107,16 @@ def test_copy_of_a_backup_is_read_alone(file: FileLake, tmp_path: Path) -> None:
     assert (bool(copied.snapshots_read), copied.source_read) == (True, False)
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_files_may_be_elsewhere(file: FileLake, tmp_path: Path, frozen: bool) -> None:
+    """Where the data files have moved, it is the same ones by their names that an engine has to be told of."""
+    options = RestoreOptions(data_path=tmp_path / "moved", data_files=False, frozen=frozen)
+
+    copied = dlbackup.copy(str(file.path), str(tmp_path / "target.ducklake"), options)
+
+    assert (bool(copied.snapshots_read), copied.source_read) == (True, True)
+
+
 def test_without_reading_back_no_engine_is_asked(file: FileLake, tmp_path: Path) -> None:
     """Who trusts the numbers of rows doesn't wait for a second catalog."""
     said: list[Event] = []
