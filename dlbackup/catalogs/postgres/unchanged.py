@@ -12,7 +12,7 @@ Ages are compared, since the numbers in rows have 32 bits; both are counted from
 rest on is that no transaction is ever given a number twice: the server must have run without a break since then. One
 that was restored to an earlier point of its history, or lost commits in a crash that were not on disk yet, hands out
 the same numbers again, and nothing in the numbers shows it; but it was started at another time, or counts its
-statistics anew, as every server does after a crash.
+statistics anew, as every server does after a crash. (Not where a running machine was set back with its memory.)
 """
 
 from collections.abc import Iterator, Mapping, Sequence
