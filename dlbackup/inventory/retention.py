@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from dlbackup.errors import ClockOff, NoPolicy, NothingGood, OtherLake, listed
 from dlbackup.inventory.listing import Entry
 from dlbackup.inventory.names import MIGRATION
+from dlbackup.tables.types import TIMES_ARE_TEXTS
 
 GRACE = timedelta(hours=48)
 """How long a backup without a record, or a damaged one, is left alone: it may be that of a dump that is under way."""
@@ -141,7 +142,7 @@ def cleanup_call(before: datetime, kept: Sequence[Entry]) -> str:
     In SQLite DuckDB compares the times as text, a space with a `T`, so that what was scheduled at any time of the named
     day goes too, in the time zone of whoever scheduled it. There it is the end of a day that is over everywhere.
     """
-    if any(entry.record is not None and entry.record.dialect == "sqlite" for entry in kept):
+    if any(entry.record is not None and entry.record.dialect in TIMES_ARE_TEXTS for entry in kept):
         day = before.replace(hour=0, minute=0, second=0, microsecond=0)
         before = day - timedelta(days=1, seconds=1)
     return f"CALL ducklake_cleanup_old_files('lake', older_than => TIMESTAMPTZ '{before:%Y-%m-%d %H:%M:%S}+00')"

@@ -9,6 +9,8 @@ from typing import Literal
 
 Dialect = Literal["postgres", "duckdb", "sqlite"]
 """Whose SQL a backup's statements are, and so which backend it is of."""
+TIMES_ARE_TEXTS: frozenset[str] = frozenset({"sqlite"})
+"""In whose catalogs times are texts, which DuckDB compares as such in its own clean-up."""
 Written = Literal["integer", "boolean", "text", "real", "bytes", "any"]
 """
 How a value stands in a row: a bare number, `true` or `false`, or a literal.
