@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dlbackup.catalogs.sqlite.rows import Text, flags
+from dlbackup.catalogs.sqlite.rows import Flags, Text, flags
 from dlbackup.errors import NotALake, UnsafeStatement, Unsupported, listed
 from dlbackup.lake import spec
 from dlbackup.lake.inlined import INLINED_COLUMNS, lake_table_id
@@ -167,13 +167,15 @@ def _table(
     declarations = (Column(name=str(row[1]), type="ANY", declared=str(row[2])) for row in about)
     meant = _meant(_named(name, tuple(declarations)), expected, layouts)
     columns = []
-    held = flags(connection, name, [str(row[1]) for row in about])
-    for (_, column, declared, not_null, default, _, _), kinds in zip(about, held, strict=True):
+    held = flags(connection, name, {str(row[1]): str(row[2]) for row in about})
+    for _, column, declared, not_null, default, _, _ in about:
         text = None if default is None else str(default)
         if text is not None and not _PLAIN_DEFAULT.fullmatch(text):
             hanging.append(f"default of column {column}")
             text = None
-        columns.append(_column(str(column), str(declared), bool(not_null), text, kinds, meant.get(str(column))))
+        columns.append(
+            _column(str(column), str(declared), bool(not_null), text, held[str(column)], meant.get(str(column)))
+        )
     keyed = sorted((row for row in about if row[5]), key=lambda row: int(str(row[5])))
     keys: tuple[Constraint, ...] = ()
     if keyed:
@@ -192,7 +194,7 @@ def _column(
     declared: str,
     not_null: bool,
     default: str | None,
-    kinds: tuple[bool, ...],
+    kinds: Flags,
     meant: str | None,
 ) -> Column:
     """Return a column's record: its type is what all of its values are."""

@@ -1,7 +1,7 @@
 """Rows of a SQLite file as the texts between the parentheses of a VALUES list."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 
 from dlbackup.errors import CatalogError
@@ -13,17 +13,20 @@ from dlbackup.tables.types import Written, written_as
 
 ROWS_AT_ONCE = 2_000
 _MOST_IN_SQL = 200
-"""So many columns SQLite joins itself, which takes half of the time; more would be too deep an expression."""
-_BY_SQLITE: dict[Written, str] = {
-    "integer": "ifnull({c}, 'NULL')",
-    "boolean": "case {c} when 1 then 'true' when 0 then 'false' else 'NULL' end",
-    "text": "quote({c})",
-    "bytes": "quote({c})",
+"""So many columns SQLite joins itself, which takes a quarter of the time; more would be too deep an expression."""
+_MOST_ARGUMENTS = 50
+"""So many values one call of printf gets, where SQLite takes 100."""
+_BY_SQLITE: dict[Written, tuple[str, str]] = {
+    "integer": ("%s", "ifnull({c}, 'NULL')"),
+    "boolean": ("%s", "case {c} when 1 then 'true' when 0 then 'false' else 'NULL' end"),
+    "text": ("%Q", "{c}"),
+    "bytes": ("%s", "quote({c})"),
 }
+"""How printf writes a value, and what of it; `%Q` is `quote` of texts that hold no NUL, as these, and of NULL."""
 _NUL = "instr(cast({c} as blob), x'00') > 0"
 _LINE_END = "instr(cast({c} as blob), x'0d0a') > 0"
 """Of texts that hold it, the command line of SQLite would change the line ends when it reads a script."""
-_ENCODED = f"case when {_NUL} or {_LINE_END} then 'x''' || hex({{c}}) || '''' else quote({{c}}) end"
+_ENCODED = ("%s", f"case when {_NUL} or {_LINE_END} then 'x''' || hex({{c}}) || '''' else quote({{c}}) end")
 
 
 def row_texts(connection: sqlite3.Connection, table: Table, where: str = "") -> Iterator[Block]:
@@ -38,9 +41,8 @@ def row_texts(connection: sqlite3.Connection, table: Table, where: str = "") -> 
     name = quote_identifier(table.name)
     ways = [_way(column) for column in table.columns]
     if len(columns) <= _MOST_IN_SQL and all(ways):
-        parts = (way.replace("{c}", column) for way, column in zip(ways, columns, strict=True) if way)
-        joined = " || ',' || ".join(parts)
-        cursor = connection.execute(f"select {joined} || char(10) from {name}{where}")
+        parts = [(way[0], way[1].replace("{c}", column)) for way, column in zip(ways, columns, strict=True) if way]
+        cursor = connection.execute(f"select {_joined(parts)} || char(10) from {name}{where}")
         while rows := cursor.fetchmany(ROWS_AT_ONCE):
             yield _checked([row for (row,) in rows], table)
         return
@@ -51,8 +53,16 @@ def row_texts(connection: sqlite3.Connection, table: Table, where: str = "") -> 
         yield _checked(texts, table)
 
 
-def _way(column: Column) -> str:
-    return _ENCODED if column.encoded else _BY_SQLITE.get(written_as(column.type), "")
+def _way(column: Column) -> tuple[str, str] | None:
+    return _ENCODED if column.encoded else _BY_SQLITE.get(written_as(column.type))
+
+
+def _joined(parts: Sequence[tuple[str, str]]) -> str:
+    calls = []
+    for first in range(0, len(parts), _MOST_ARGUMENTS):
+        run = parts[first : first + _MOST_ARGUMENTS]
+        calls.append(f"printf('{','.join(how for how, _ in run)}', {', '.join(what for _, what in run)})")
+    return " || ',' || ".join(calls)
 
 
 def _writer(column: Column) -> Callable[[object], bytes]:
@@ -99,16 +109,59 @@ def _checked(rows: list[bytes], table: Table) -> list[bytes]:
     return rows
 
 
-def flags(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> Iterator[tuple[bool, ...]]:
-    """Yield of each column whether it holds integers, other ones than 0 and 1, reals, texts, bytes, NUL, CR LF."""
+_ODD = {
+    **dict.fromkeys(("BIGINT", "INTEGER"), "typeof({c}) <> 'integer' and {c} is not null"),
+    **dict.fromkeys(
+        ("VARCHAR", "TEXT"), f"case typeof({{c}}) when 'text' then {_NUL} or {_LINE_END} else {{c}} is not null end"
+    ),
+}
+"""Whether a value is not what columns that are declared so usually hold; that takes a quarter of asking for all."""
+Flags = tuple[bool, ...]
+"""Whether a column holds integers, other ones than 0 and 1, reals, texts, bytes, a NUL in a text, CR LF in one."""
+
+
+def flags(connection: sqlite3.Connection, table: str, declared: Mapping[str, str]) -> Mapping[str, Flags]:
+    """Return what the columns of a table hold; `declared` are their types, by name."""
+    usual = {name: type_ for name, type_ in declared.items() if type_ in _ODD}
+    odd = [_ODD[type_].replace("{c}", quote_identifier(name)) for name, type_ in usual.items()]
+    if any(_is_there(connection, table, [" or ".join(run) for run in _runs(odd)])):
+        usual = {}
+    found = {name: _usual_flags(connection, table, name, type_) for name, type_ in usual.items()}
+    return found | dict(_all_flags(connection, table, [name for name in declared if name not in usual]))
+
+
+def _usual_flags(connection: sqlite3.Connection, table: str, name: str, declared: str) -> Flags:
+    column = quote_identifier(name)
+    (there,) = _is_there(connection, table, [f"{column} is not null"])
+    if declared in ("VARCHAR", "TEXT"):
+        return (False, False, False, there, False, False, False)
+    (others,) = _is_there(connection, table, [f"{column} not in (0, 1)"])
+    return (there, others, False, False, False, False, False)
+
+
+def _is_there(connection: sqlite3.Connection, table: str, conditions: Sequence[str]) -> list[bool]:
+    """Tell of each condition whether a row fulfills it; no more rows are read than that takes."""
+    name = quote_identifier(table)
+    return [
+        bool(connection.execute(f"select exists (select 1 from {name} where {condition})").fetchone()[0])
+        for condition in conditions
+    ]
+
+
+def _all_flags(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> Iterator[tuple[str, Flags]]:
     asked = (
         "max(typeof({c}) = 'integer'), max(typeof({c}) = 'integer' and {c} not in (0, 1)), max(typeof({c}) = 'real'),"
         " max(typeof({c}) = 'text'), max(typeof({c}) = 'blob'),"
         f" max(typeof({{c}}) = 'text' and {_NUL}), max(typeof({{c}}) = 'text' and {_LINE_END})"
     )
-    for first in range(0, len(columns), _MOST_IN_SQL):
-        run = columns[first : first + _MOST_IN_SQL]
+    for run in _runs(columns):
         query = ", ".join(asked.replace("{c}", quote_identifier(name)) for name in run)
         found = connection.execute(f"select {query} from {quote_identifier(table)}").fetchone()
-        for answers in zip(*repeat(iter(found), asked.count("max(")), strict=True):
-            yield tuple(bool(it) for it in answers)
+        answers = zip(*repeat(iter(found), asked.count("max(")), strict=True)
+        for name, its in zip(run, answers, strict=True):
+            yield name, tuple(map(bool, its))
+
+
+def _runs(parts: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(parts), _MOST_IN_SQL):
+        yield parts[first : first + _MOST_IN_SQL]
