@@ -5,9 +5,15 @@ import re
 from support.comparison import execute, server_digests
 from support.lakes.lakes import Lake
 
-__all__ = ["Everything", "change", "everything", "set_for"]
+__all__ = ["NEXT_SNAPSHOT", "Everything", "change", "everything", "set_for"]
 
 Everything = tuple[bytes, dict[str, str]]
+NEXT_SNAPSHOT = (
+    "insert into ducklake_snapshot (snapshot_id, snapshot_time, schema_version, next_catalog_id, next_file_id)"
+    " select snapshot_id + 1, now(), schema_version, next_catalog_id, next_file_id"
+    " from ducklake_snapshot order by snapshot_id desc limit 1"
+)
+"""Adds the row by which a commit makes a snapshot."""
 
 
 def change(url: str) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg import waiting
+from psycopg import IsolationLevel, waiting
 from psycopg.abc import PQGen
 from psycopg.adapt import Buffer, Loader
 from psycopg.conninfo import conninfo_to_dict
@@ -144,6 +144,7 @@ def _converts_for_engines(parameters: dict[str, str]) -> bool:
 def _opened(text: str, encoding: str) -> Session:
     """Open a session; its client_encoding is the server's choice where that is empty."""
     session = _Interruptible.connect(text, autocommit=True, prepare_threshold=None, client_encoding=encoding)
+    session.isolation_level = IsolationLevel.READ_COMMITTED  # else what was locked would be seen as of before that
     _open_sessions.add(session)
     return session
 

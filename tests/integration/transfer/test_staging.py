@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.backups import row, small, write_backup
-from support.changes import change
+from support.changes import NEXT_SNAPSHOT, change, set_for
 from support.cli import Cli
 from support.comparison import Contents, contents, dumped, execute, schemas, settle
 from support.faults.failures import failure
@@ -21,6 +21,7 @@ from dlbackup import dump
 from dlbackup.tables.definition import Column, Table
 
 WORDS = ("--replace", "--ignore-clients", "--no-data-files")
+_WAITING = "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'"
 _RIGHTS = """
     select pg_get_userbyid(nspowner), obj_description(oid, 'pg_namespace'), array(select x::text from
     unnest(nspacl) x order by 1) from pg_namespace where nspname = 'public'
@@ -137,16 +138,30 @@ def test_checks_hold_as_in_one_transaction(made: Lake, cli: Cli, tmp_path: Path)
     assert schemas(made.url) == {"public"}
 
 
+def test_commit_that_the_exchange_waits_for_counts(made: Lake, cli: Cli, tmp_path: Path) -> None:
+    """A snapshot committed while the exchange waits is not taken away, whatever isolation the role's sessions have."""
+    path = dump(made.url, tmp_path).path
+    set_for(made, default_transaction_isolation="'repeatable read'")
+    with psycopg.connect(made.url) as writer:
+        writer.execute(NEXT_SNAPSHOT)
+        with started(cli, "restore", path, made.url, *WORDS) as running:
+            wait_until(lambda: one(made.url, _WAITING) == 1)
+            writer.commit()
+            done = running.end()
+
+    failure(done, 4, "newest", hint="--discard-newer")
+    assert schemas(made.url) == {"public"}
+
+
 def test_table_lost_before_the_exchange_is_noticed(made: Lake, cli: Cli, tmp_path: Path) -> None:
     """When somebody drops a table that was proved, the exchange finds it missing, and the old catalog stays."""
     path = dump(made.url, tmp_path).path
     change(made.url)
     before = dumped(made.url, tmp_path)
-    waiting = "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'"
     with psycopg.connect(made.url) as reader:
         reader.execute("select from ducklake_snapshot")
         with started(cli, "restore", path, made.url, *WORDS) as running:
-            wait_until(lambda: one(made.url, waiting) == 1)
+            wait_until(lambda: one(made.url, _WAITING) == 1)
             (name,) = schemas(made.url) - {"public"}
             execute(made.url, f'drop table "{name}".ducklake_view')
             reader.rollback()
