@@ -60,7 +60,7 @@ def take_free_place(new: Path, path: Path, mode: int | None = None) -> None:
         NotEmpty: somebody has it by now.
     """
     try:
-        with signals_held():
+        with signals_held(too_late=True):
             if mode is not None:
                 new.chmod(mode)
             publish(new, path)
@@ -82,7 +82,7 @@ def take_place(new: Path, path: Path, mode: int | None = None, *, keep: bool) ->
         Where that one is kept; None where it is not.
     """
     try:
-        with signals_held():
+        with signals_held(too_late=True):
             was = path.stat()
             new.chmod(was.st_mode & 0o7777 if mode is None else mode)
             with suppress(PermissionError):

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
 
-from dlbackup.errors import Interrupted, UsageError
+from dlbackup.errors import Interrupted, NeedsPerson, UsageError
 
 _cuts: list[Callable[[], None]] = []
 _raised: list[Interrupted] = []
@@ -153,12 +153,14 @@ def time_limit(seconds: float | None, passed: Callable[[], Interrupted]) -> Iter
 
 
 @contextmanager
-def signals_held(*, asked: bool = False) -> Iterator[None]:
+def signals_held(*, asked: bool = False, too_late: bool = False) -> Iterator[None]:
     """
     Let no signal come between what was done to the catalog and its commit; it is delivered afterwards.
 
     Args:
         asked: a signal is why we are here, so that the next one is the second.
+        too_late: it isn't where the block ends well, or nobody knows how: what is done then can't be taken back, and
+            has to be told.
     """
     if threading.current_thread() is not threading.main_thread():  # Python delivers signals to the main thread only
         yield
@@ -172,10 +174,15 @@ def signals_held(*, asked: bool = False) -> Iterator[None]:
             cut_off()
 
     before = [signal.signal(number, hold) for number in numbers]
+    is_done = False
     try:
         yield
+        is_done = too_late
+    except NeedsPerson:
+        is_done = too_late
+        raise
     finally:
         for number, handler in zip(numbers, before, strict=True):
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        if came:
+        if came and not is_done:
             signal.raise_signal(came[0])

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -10,6 +10,7 @@ from psycopg.pq import TransactionStatus
 from dlbackup.addresses.address import Address
 from dlbackup.catalogs.postgres.sessions import Session, connect, one, translated
 from dlbackup.errors import DlbackupError, NeedsPerson, Unreachable
+from dlbackup.runtime.signals import signals_held
 
 _LOOK_UP_S = 30.0
 _LOOK_UP_PAUSE_S = 0.2
@@ -17,23 +18,31 @@ _LOOK_UP_PAUSE_S = 0.2
 
 
 @contextmanager
-def committed_or_known(session: Session, address: Address, doing: str) -> Iterator[None]:
+def committed_or_known(session: Session, address: Address, doing: str, *, scratch: bool = False) -> Iterator[None]:
     """
     Run the block in one transaction (nested in one that is open already), and find out how it ended.
+
+    A signal that comes at the commit comes too late.
+
+    Args:
+        scratch: nobody but us knows what is committed, so that a signal is heard as ever.
 
     Raises:
         NeedsPerson: the connection was lost at the commit, and it can't be found out.
     """
     nested = session.info.transaction_status != TransactionStatus.IDLE
     transaction = ""
-    try:
-        with translated(address, doing), session.transaction():
-            yield
-            (transaction,) = one(session, "select pg_current_xact_id()::text")
-    except DlbackupError:
-        # Whatever the server's last words were: what ended the session may have come before or after the commit.
-        if not session.closed or nested or not transaction or not _committed(address, transaction):
-            raise
+    with ExitStack() as held:
+        try:
+            with translated(address, doing), session.transaction():
+                yield
+                (transaction,) = one(session, "select pg_current_xact_id()::text")
+                if not (nested or scratch):
+                    held.enter_context(signals_held(too_late=True))
+        except DlbackupError:
+            # Whatever the server's last words were: what ended the session may have come before or after the commit.
+            if not session.closed or nested or not transaction or not _committed(address, transaction):
+                raise
 
 
 def _committed(address: Address, transaction: str) -> bool:

@@ -56,7 +56,7 @@ def replacing(
         needed = LOCKS_PER_TABLE * (tables + there)
         in_one = needed <= locks_available(session)
     if in_one:
-        with committed_or_known(session, address, doing):
+        with committed_or_known(session, address, doing, scratch=terms.scratch):
             yield _InOneTransaction(session, existing.lock(session, schema), terms)
         return
     with ExitStack() as held:

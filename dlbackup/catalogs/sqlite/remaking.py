@@ -61,7 +61,7 @@ class FileRemake:
             aside = keep(self.path)
             try:
                 self._take_in(new)
-                with signals_held():
+                with signals_held(too_late=True):
                     self.live.execute("commit")
             except BaseException:
                 self._hold_again()

@@ -131,7 +131,7 @@ class FileReplacement(FileTerms):
         """Commit, or give the new file its name; the block is over without an error."""
         if self._made is None:  # nobody has asked for parts, or they were not made
             return
-        with signals_held():
+        with signals_held(too_late=True):
             self._made.execute("commit")
             self._is_published = True
             if self._new is not None:

@@ -1,8 +1,10 @@
 """Restores of catalogs whose locks one transaction can't hold: filled in batches, exchanged in one moment."""
 
 import os
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -22,6 +24,7 @@ from dlbackup.tables.definition import Column, Table
 
 WORDS = ("--replace", "--ignore-clients", "--no-data-files")
 _WAITING = "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'"
+_COMMITTING = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'"
 _RIGHTS = """
     select pg_get_userbyid(nspowner), obj_description(oid, 'pg_namespace'), array(select x::text from
     unnest(nspacl) x order by 1) from pg_namespace where nspname = 'public'
@@ -48,6 +51,26 @@ def made(tight: Server, own_lakes: Lakes) -> Iterator[Lake]:
     """A plain lake of 0.3 there."""
     with own_lakes.copy("plain", "0.3", tight, "public") as lake:
         yield lake
+
+
+@contextmanager
+def exchanging(made: Lake) -> Iterator[Callable[[], None]]:
+    """Let an exchange wait, until the function that is given is called; its commit waits for a standby, if any."""
+    set_for(made, synchronous_commit="on")
+    with psycopg.connect(made.url) as reader:
+        reader.execute("select from ducklake_snapshot")
+        yield reader.rollback
+
+
+@contextmanager
+def commits_held(server: Server) -> Iterator[None]:
+    """Let no commit come to its end in the block, as where a synchronous standby is down."""
+    try:
+        execute(server.url, "alter system set synchronous_standby_names = 'nobody'", "select pg_reload_conf()")
+        time.sleep(0.5)
+        yield
+    finally:
+        execute(server.url, "alter system reset synchronous_standby_names", "select pg_reload_conf()")
 
 
 def test_exchanged_catalog_has_everything(made: Lake, tight: Server, cli: Cli, tmp_path: Path) -> None:
@@ -151,6 +174,24 @@ def test_commit_that_the_exchange_waits_for_counts(made: Lake, cli: Cli, tmp_pat
 
     failure(done, 4, "newest", hint="--discard-newer")
     assert schemas(made.url) == {"public"}
+
+
+def test_signal_at_the_commit_comes_too_late(made: Lake, tight: Server, cli: Cli, tmp_path: Path) -> None:
+    """A restore that is asked to end while its last commit is under way has replaced the catalog, and says so."""
+    path = dump(made.url, tmp_path).path
+    change(made.url)
+    with exchanging(made) as go_on, started(cli, "restore", path, made.url, *WORDS, "--json") as running:
+        wait_until(lambda: one(made.url, _WAITING) == 1)
+        with commits_held(tight):
+            go_on()
+            wait_until(lambda: one(tight.url, _COMMITTING) == 1)
+            running.signal(signal.SIGTERM)
+            time.sleep(0.5)
+        done = running.end()
+
+    assert done.exit_code == 0, done
+    assert schemas(made.url) == {"public", done.json()["replaced"]}
+    assert dumped(made.url, tmp_path) == contents(path)
 
 
 def test_table_lost_before_the_exchange_is_noticed(made: Lake, cli: Cli, tmp_path: Path) -> None:

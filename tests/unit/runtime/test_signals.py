@@ -4,13 +4,13 @@ import signal
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import FrameType
 from typing import NoReturn
 
 import pytest
 
-from dlbackup.errors import Corrupt, DeadlinePassed, Interrupted
+from dlbackup.errors import Corrupt, DeadlinePassed, Interrupted, NeedsPerson
 from dlbackup.runtime import signals
 
 
@@ -54,6 +54,35 @@ def test_deadline_that_is_swallowed_is_kept() -> None:
         _swallow()
         raise Corrupt("not a statement of a backup")
     assert isinstance(raised.value.__cause__, Corrupt)
+
+
+@pytest.fixture
+def told() -> Iterator[None]:
+    """Raise Interrupted at a SIGTERM, as commands do."""
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        raise Interrupted("asked to end")
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("told")
+@pytest.mark.parametrize("too_late", [False, True])
+def test_signal_that_was_held(too_late: bool) -> None:
+    """It is delivered when the block is over; where that can't be taken back, only after a failure that is known."""
+    seen = []
+    with pytest.raises(Interrupted) if not too_late else nullcontext(), signals.signals_held(too_late=too_late):
+        signal.raise_signal(signal.SIGTERM)
+        seen.append("to its end")
+    assert seen
+    with pytest.raises(Interrupted), signals.signals_held(too_late=too_late):
+        signal.raise_signal(signal.SIGTERM)
+        raise Corrupt("a failure")
+    with pytest.raises(NeedsPerson if too_late else Interrupted), signals.signals_held(too_late=too_late):
+        signal.raise_signal(signal.SIGTERM)
+        raise NeedsPerson("nobody knows")
 
 
 def test_deadline_that_is_not_reached_changes_nothing() -> None:
