@@ -32,7 +32,7 @@ from dlbackup.catalogs.postgres.schemas import (
     aside_name,
     catalog_tables,
     claimed,
-    drop_schema,
+    drop_unclaimed,
     own_name,
     relations,
 )
@@ -42,6 +42,8 @@ from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.tables.definition import Constraint, Table
 from dlbackup.tables.quoting import qualified, quote_identifier
 
+_GOING_S = 2.0
+"""How long a session of ours that is lost may take to end on the server."""
 _OWN_TABLESPACE = b"SET LOCAL default_tablespace = ''"
 
 
@@ -250,10 +252,14 @@ class _InBatches(_Replacing):
 
 @contextmanager
 def _dropped_on_failure(address: Address, name: str) -> Iterator[None]:
-    """Drop a schema of our own when the block fails; what can't be dropped then, the next restore drops."""
+    """
+    Drop a schema of our own when the block fails; what can't be dropped then, the next restore drops.
+
+    That is one too whose exchange may still be committed: its session is lost to us, and not to the server.
+    """
     try:
         yield
     except BaseException:
         with suppress(DlbackupError), translated(address, f"dropping schema {name}"), closing(connect(address)) as own:
-            drop_schema(own, name)
+            drop_unclaimed(own, name, _GOING_S)
         raise

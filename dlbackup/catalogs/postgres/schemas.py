@@ -7,6 +7,7 @@ the 63 bytes that a name has, and an advisory lock says whether its maker lives.
 
 import hashlib
 import re
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -68,6 +69,7 @@ def _others(found: list[str]) -> str:
 
 
 _NAME_BYTES = 63
+_POLL_S = 0.05
 _LOCK_CLASS = 0x444C4B53  # "DLKS"
 OWN_KINDS = ("restoring", "dropped")
 """Of schemas that a restore makes and drops."""
@@ -146,12 +148,21 @@ def drop_left(session: Session, schema: str, kinds: Iterable[str] = OWN_KINDS) -
     """Drop what is left of a catalog's schemas of ours, whose makers are gone; those of the living stay."""
     for kind in kinds:
         for name in own_schemas_of(session, schema, kind):
-            if one(session, "select pg_try_advisory_lock(%s)", _claim(name))[0]:
-                try:
-                    drop_schema(session, name)
-                finally:
-                    with suppress(psycopg.Error):
-                        session.execute("select pg_advisory_unlock(%s)", [_claim(name)])
+            drop_unclaimed(session, name)
+
+
+def drop_unclaimed(session: Session, name: str, patience_s: float = 0.0) -> None:
+    """Drop a schema of ours whose maker is gone, or goes so soon; that of a living one stays."""
+    until = time.monotonic() + patience_s
+    while not one(session, "select pg_try_advisory_lock(%s)", _claim(name))[0]:
+        if time.monotonic() >= until:
+            return
+        time.sleep(_POLL_S)
+    try:
+        drop_schema(session, name)
+    finally:
+        with suppress(psycopg.Error):
+            session.execute("select pg_advisory_unlock(%s)", [_claim(name)])
 
 
 def drop_schema(session: Session, name: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,10 +17,13 @@ from support.comparison import Contents, contents, dumped, execute, schemas, set
 from support.faults.failures import failure
 from support.faults.faults import OPENS, engine_that, nothing_left, one, started
 from support.lakes.lakes import Lake, Lakes
+from support.servers.proxy import Proxy
 from support.servers.servers import Server, Servers, middle_major, server_kind
 from support.waiting import wait_until
 
-from dlbackup import dump
+from dlbackup import RestoreOptions, dump, restore
+from dlbackup.catalogs.postgres import commit
+from dlbackup.errors import NeedsPerson
 from dlbackup.tables.definition import Column, Table
 
 WORDS = ("--replace", "--ignore-clients", "--no-data-files")
@@ -191,6 +195,36 @@ def test_signal_at_the_commit_comes_too_late(made: Lake, tight: Server, cli: Cli
 
     assert done.exit_code == 0, done
     assert schemas(made.url) == {"public", done.json()["replaced"]}
+    assert dumped(made.url, tmp_path) == contents(path)
+
+
+def test_commit_in_doubt_drops_nothing(
+    made: Lake, tight: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restore that loses its connection at a commit that is still to come leaves what that commit will show."""
+    monkeypatch.setattr(commit, "_LOOK_UP_S", 0.5)
+    path = dump(made.url, tmp_path).path
+    change(made.url)
+    ends: list[str] = []
+
+    def run(url: str) -> None:
+        try:
+            restore(path, url, RestoreOptions(replace=True, ignore_clients=True, data_files=False))
+        except NeedsPerson as exc:
+            ends.append(exc.message)
+
+    with Proxy(tight.host, tight.port) as proxy, exchanging(made) as go_on:
+        running = threading.Thread(target=run, args=(proxy.url_of(made.url),))
+        running.start()
+        wait_until(lambda: one(made.url, _WAITING) == 1)
+        with commits_held(tight):
+            go_on()
+            wait_until(lambda: one(tight.url, _COMMITTING) == 1)
+            proxy.heal()
+            wait_until(lambda: ends or one(tight.url, _COMMITTING) == 2)
+        running.join()
+
+    assert "can't be found out: the server still works on it" in ends[0]
     assert dumped(made.url, tmp_path) == contents(path)
 
 
