@@ -63,7 +63,9 @@ def replacing(
         return
     with ExitStack() as held:
         with translated(address, doing):
-            there_now = existing.look_at(session, schema)
+            with session.transaction():
+                session.execute(LOCAL_SETTINGS.encode())
+                there_now = existing.look_at(session, schema)
             batches = _InBatches(session, address, there_now, terms, needed, on_event, held)
             yield batches
         if not terms.scratch:
@@ -234,6 +236,7 @@ class _InBatches(_Replacing):
         self._own.close()
         doing = f"putting the restored catalog in the place of schema {self._schema}"
         with committed_or_known(self._session, self._address, doing):
+            self._session.execute(LOCAL_SETTINGS.encode())
             lock_out_commits(self._session, self._schema)
             there = existing.look_at(self._session, self._schema)
             self._terms.accept(there)

@@ -15,7 +15,7 @@ from support.changes import NEXT_SNAPSHOT, change, set_for
 from support.cli import Cli
 from support.comparison import Contents, contents, dumped, execute, schemas, settle
 from support.faults.failures import failure
-from support.faults.faults import OPENS, engine_that, nothing_left, one, started
+from support.faults.faults import OPENS, engine_that, new_role, nothing_left, one, role_of, started
 from support.lakes.lakes import Lake, Lakes
 from support.servers.proxy import Proxy
 from support.servers.servers import Server, Servers, middle_major, server_kind
@@ -226,6 +226,25 @@ def test_commit_in_doubt_drops_nothing(
 
     assert "can't be found out: the server still works on it" in ends[0]
     assert dumped(made.url, tmp_path) == contents(path)
+
+
+def test_newer_snapshots_that_row_security_hides_are_not_lost(
+    made: Lake, cli: Cli, tmp_path: Path
+) -> None:
+    """An owner whom forced row-level security shows no rows of his own can't replace what he doesn't see."""
+    path = dump(made.url, tmp_path).path
+    execute(
+        made.url,
+        NEXT_SNAPSHOT,
+        "alter table ducklake_snapshot enable row level security",
+        "alter table ducklake_snapshot force row level security",
+    )
+    with new_role(made, "a-word", owner=True) as url:
+        execute(made.url, f"alter schema public owner to {role_of(url)}")
+        failure(cli("restore", path, url, *WORDS, "--no-owner", "--no-privileges"), 1, "row-level security")
+        execute(made.url, "alter schema public owner to current_user")
+
+    assert schemas(made.url) == {"public"}
 
 
 def test_table_lost_before_the_exchange_is_noticed(made: Lake, cli: Cli, tmp_path: Path) -> None:
