@@ -5,6 +5,8 @@ A schema that arrives by its name is another object: owner, grants and comment a
 schema that holds or is known to anything else is refused.
 """
 
+from collections.abc import Sequence
+
 from dlbackup.catalogs.postgres.clients.connected import lock_all
 from dlbackup.catalogs.postgres.schemas import OWN_KINDS, aside_name, catalog_tables, own_name
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one, quoted_text
@@ -12,19 +14,20 @@ from dlbackup.errors import CatalogError
 from dlbackup.tables.quoting import qualified, quote_identifier
 
 _RIGHTS = """
-select pg_get_userbyid(n.nspowner)::text, obj_description(n.oid, 'pg_namespace'), n.nspacl is not null,
+select pg_get_userbyid(n.nspowner)::text, obj_description(n.oid, 'pg_namespace'),
        array(select format('%%s %%s %%s', case x.grantee when 0 then 'PUBLIC'
                            else quote_ident(pg_get_userbyid(x.grantee)) end, x.privilege_type, x.is_grantable)
-             from aclexplode(n.nspacl) x order by 1)
+             from aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) x order by 1)
 from pg_namespace n where n.nspname = %s
 """
-"""Owner, comment, whether there are grants, and which; compared before and after."""
+"""Owner, comment, and who may do what; compared before and after."""
 _GRANTS = """
-select case x.grantee when 0 then '' else pg_get_userbyid(x.grantee)::text end, x.privilege_type, x.is_grantable,
-       x.grantee = n.nspowner
-from pg_namespace n cross join aclexplode(n.nspacl) x where n.nspname = %s
+select case x.grantee when 0 then '' else pg_get_userbyid(x.grantee)::text end, x.privilege_type,
+       x.is_grantable and x.grantee <> n.nspowner
+from pg_namespace n cross join aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) x where n.nspname = %s
+order by 1, 2
 """
-"""The grants, to be made again under the other name, and whether each is the owner's own."""
+"""The grants, the owner's own among them."""
 
 
 def exchange(session: Session, schema: str, staging: str, *, drop: bool) -> str | None:
@@ -45,17 +48,11 @@ def exchange(session: Session, schema: str, staging: str, *, drop: bool) -> str 
     session.execute(_renaming(schema, aside))
     session.execute(_renaming(staging, schema))
     name = quote_identifier(schema)
-    if before[2]:
-        session.execute(f"GRANT ALL ON SCHEMA {name} TO CURRENT_USER".encode())
-        session.execute(f"REVOKE ALL ON SCHEMA {name} FROM CURRENT_USER".encode())
-        for grantee, privilege, grantable, is_owner in grants:
-            whom = "CURRENT_USER" if is_owner else quote_identifier(grantee) if grantee else "PUBLIC"
-            option = " WITH GRANT OPTION" if grantable and not is_owner else ""
-            session.execute(f"GRANT {privilege} ON SCHEMA {name} TO {whom}{option}".encode())
-    if before[1] is not None:
-        session.execute(f"COMMENT ON SCHEMA {name} IS {quoted_text(session, before[1])}".encode())
     if before[0] != one(session, "select current_user::text")[0]:
         session.execute(f"ALTER SCHEMA {name} OWNER TO {quote_identifier(before[0])}".encode())
+    _grant_alike(session, schema, before[0], grants)
+    if before[1] is not None:
+        session.execute(f"COMMENT ON SCHEMA {name} IS {quoted_text(session, before[1])}".encode())
     after = session.execute(_RIGHTS, [schema]).fetchone()
     if after != before:
         raise CatalogError(
@@ -66,6 +63,23 @@ def exchange(session: Session, schema: str, staging: str, *, drop: bool) -> str 
         session.execute(f"DROP SCHEMA {quote_identifier(aside)}".encode())
         return None
     return aside
+
+
+def _grant_alike(session: Session, schema: str, owner: str, grants: Sequence[tuple[str, str, bool]]) -> None:
+    """Grant on a schema what `_GRANTS` says, and nothing that default privileges of the database gave it."""
+    given = session.execute(_GRANTS, [schema]).fetchall()
+    if given == grants:
+        return
+    name = quote_identifier(schema)
+    for grantee in sorted({grantee for grantee, *_ in given} | {owner}):
+        session.execute(f"REVOKE ALL ON SCHEMA {name} FROM {_whom(grantee)}".encode())
+    for grantee, privilege, grantable in grants:
+        option = " WITH GRANT OPTION" if grantable else ""
+        session.execute(f"GRANT {privilege} ON SCHEMA {name} TO {_whom(grantee)}{option}".encode())
+
+
+def _whom(grantee: str) -> str:
+    return quote_identifier(grantee) if grantee else "PUBLIC"
 
 
 def lock_out_commits(session: Session, schema: str) -> None:

@@ -44,6 +44,11 @@ from dlbackup.tables.quoting import qualified, quote_identifier
 
 _GOING_S = 2.0
 """How long a session of ours that is lost may take to end on the server."""
+_OTHER_OWNERS = """
+select r.rolname::text from pg_roles r join pg_roles me on me.rolname = current_user
+where r.rolname = any(%s) and r.rolname <> me.rolname and not me.rolsuper
+order by 1
+"""
 _OWN_TABLESPACE = b"SET LOCAL default_tablespace = ''"
 
 
@@ -206,10 +211,24 @@ class _InBatches(_Replacing):
         with self._translated():
             own.execute(f"CREATE SCHEMA {quote_identifier(self._name)}".encode())
             size = batch_tables(own)
+            owners = self._other_owners(own, entries)
+            self._let_in(own, "GRANT CREATE ON SCHEMA {} TO {}", owners)
         for begin in range(0, len(entries), size):
             yield self._part(own, entries[begin : begin + size], whole=False)
+        with self._translated():
+            self._let_in(own, "REVOKE CREATE ON SCHEMA {} FROM {}", owners)
         yield self._part(own, (), whole=True)
         self._all_made = True
+
+    def _other_owners(self, own: Session, entries: Sequence[Entry]) -> list[str]:
+        """Return the roles that tables may be given to by a role that is no superuser."""
+        names = {table.owner for table in (*self.existing.tables, *(entry.table for entry in entries))}
+        return [] if self._terms.scratch else [name for (name,) in own.execute(_OTHER_OWNERS, [sorted(names)])]
+
+    def _let_in(self, own: Session, statement: str, roles: Sequence[str]) -> None:
+        """Let roles be given tables of our own schema, as they can be of the catalog's, or no longer."""
+        for role in roles:
+            own.execute(statement.format(quote_identifier(self._name), quote_identifier(role)).encode())
 
     def _translated(self) -> AbstractContextManager[None]:
         return translated(self._address, f"restoring into schema {self._name}")

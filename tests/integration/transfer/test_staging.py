@@ -28,6 +28,12 @@ from dlbackup.tables.definition import Column, Table
 
 WORDS = ("--replace", "--ignore-clients", "--no-data-files")
 _WAITING = "select count(*) from pg_locks where not granted and mode = 'AccessExclusiveLock'"
+_GIVEN_AWAY = r"""
+do $$ declare t regclass; begin
+    for t in select oid from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'
+    loop execute format('alter table %s owner to lake_owner', t); end loop;
+end $$
+"""
 _COMMITTING = "select count(*) from pg_stat_activity where wait_event = 'SyncRep'"
 _RIGHTS = """
     select pg_get_userbyid(nspowner), obj_description(oid, 'pg_namespace'), array(select x::text from
@@ -98,6 +104,32 @@ def test_exchanged_catalog_has_everything(made: Lake, tight: Server, cli: Cli, t
     assert again.exit_code == 0, again
     assert schemas(made.url) == {"public", aside}
     assert dumped(made.url, tmp_path) == contents(path)
+
+
+def test_member_of_the_owner_exchanges(made: Lake, tight: Server, cli: Cli, tmp_path: Path) -> None:
+    """Who is a member of the owner, and was granted something himself, gives it the tables; by default others get."""
+    with new_role(made, "a-word", owner=False) as url:
+        role = role_of(url)
+        execute(
+            made.url,
+            "create role lake_owner",
+            f"grant lake_owner to {role}",
+            "alter schema public owner to lake_owner",
+            _GIVEN_AWAY,
+            f"alter default privileges for role {role} grant usage on schemas to pg_monitor",
+        )
+        try:
+            path = dump(made.url, tmp_path).path
+            change(made.url)
+            rights = execute(made.url, _RIGHTS)
+
+            done = cli("restore", path, url, *WORDS, "--drop-replaced")
+
+            assert done.exit_code == 0, done
+            assert execute(made.url, _RIGHTS) == rights
+            assert dumped(made.url, tmp_path) == contents(path)
+        finally:
+            execute(made.url, "reassign owned by lake_owner to current_user", "drop role lake_owner")
 
 
 def test_empty_places_are_filled(made: Lake, tight: Server, cli: Cli, tmp_path: Path) -> None:
