@@ -57,9 +57,15 @@ select pg_catalog.set_config('search_path', '', false) where pg_catalog.pg_backe
 select pg_catalog.set_config(name, case name when 'lock_timeout' then '{LOCK_TIMEOUT_MS}' else '0' end, false)
 from pg_catalog.pg_settings where pg_catalog.pg_backend_pid() = {{pid}}
 and name in ('lock_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout');
+select pg_catalog.set_config(name, 'local', false) from pg_catalog.pg_settings
+where name = 'synchronous_commit' and setting = 'off' and pg_catalog.pg_backend_pid() = {{pid}};
 select pg_catalog.pg_backend_pid()
 """
-"""What holds between transactions. Behind a proxy that shares sessions it would stay for others, so not there."""
+"""
+What holds between transactions: no limit of time but for locks, and what is said to be done outlives a crash.
+
+Behind a proxy that shares sessions it would stay for others, so not there.
+"""
 AS_STORED = "SQL_ASCII"
 """The client_encoding under which a server gives and takes the bytes of texts as they are."""
 _TEXTS = ("text", "varchar", "name", "bpchar", '"char"', 0)

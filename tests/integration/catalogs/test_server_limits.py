@@ -1,6 +1,7 @@
 """Timeouts and settings that a server, a database or a role may have: overridden, or refused with the reason."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -15,6 +16,8 @@ from support.servers.servers import Server, Servers, majors, server_kind
 from support.waiting import blocked, wait_until
 
 from dlbackup import dump, verify
+from dlbackup.addresses.address import parse_address
+from dlbackup.catalogs.postgres.sessions import connect
 
 _REPLACE = ("--replace", "--ignore-clients", "--drop-replaced", "--metadata-schema", "public")
 
@@ -80,6 +83,14 @@ def test_settings_of_the_server_change_no_job(plain: Lake, cli: Cli, tmp_path: P
     assert (done.exit_code, done.json()["outcome"]) == (0, "migrated"), done
     assert contents(tmp_path / done.json()["backup"]) == contents(backup)
     assert dumped(plain.url, tmp_path, "other") == contents(backup)
+
+
+@pytest.mark.parametrize(("asked", "used"), [("off", "local"), ("remote_write", "remote_write")])
+def test_what_is_said_to_be_done_is_on_the_disk(plain: Lake, asked: str, used: str) -> None:
+    """Where commits don't wait for the disk, ours do: a crash would take back what was said to be done."""
+    set_for(plain, synchronous_commit=asked)
+    with closing(connect(parse_address(plain.url))) as session:
+        assert session.execute("show synchronous_commit").fetchone() == (used,)
 
 
 _WAITED = """
