@@ -117,8 +117,10 @@ class PostgresFence(Generic[C]):
             self._session.execute(f"LOCK TABLE {table} IN SHARE MODE".encode())
 
     def _waiting(self) -> list[int]:
-        """Return the backends that wait for a lock on ducklake_snapshot."""
+        """Return the backends that wait for a lock on ducklake_snapshot; who vacuums it commits nothing, and stays."""
         rows = self._session.execute(
-            "select l.pid from pg_locks l where l.relation = %s::regclass and not l.granted", [self._snapshots]
+            "select l.pid from pg_locks l"
+            " where l.relation = %s::regclass and not l.granted and l.mode <> 'ShareUpdateExclusiveLock'",
+            [self._snapshots],
         )
         return [row[0] for row in rows]

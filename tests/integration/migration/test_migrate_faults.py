@@ -232,6 +232,27 @@ def test_waiting_client_that_can_t_be_ended_undoes_the_migration(plain: Lake, cl
     assert state(plain.url) == before
 
 
+def test_vacuum_that_waits_at_the_fence_goes_on(plain: Lake, cli: Cli, tmp_path: Path) -> None:
+    """It commits nothing, and need not be ended; a role that is no superuser couldn't end the server's own."""
+    marker, go = tmp_path / "marker", tmp_path / "go"
+    engine = engine_that(tmp_path, before=pause(marker, go))
+    with (
+        new_role(plain, "secret", owner=True) as url,
+        psycopg.connect(plain.url, autocommit=True) as client,
+        started(cli, "migrate", url, "--json", "--no-rehearsal", "--ignore-clients", "--engine", engine) as running,
+    ):
+        wait_until(marker.exists)
+        waiting = threading.Thread(target=client.execute, args=["vacuum ducklake_snapshot"])
+        waiting.start()
+        wait_until(lambda: one(plain.url, "select count(*) from pg_locks where not granted"))
+        go.touch()
+        done = running.end()
+        waiting.join()
+
+        assert (done.exit_code, done.json()["outcome"]) == (0, "migrated"), done
+        assert client.execute("select 1").fetchone() == (1,)
+
+
 _ENDS_ALL = "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'dlbackup%'"
 
 
