@@ -84,7 +84,7 @@ order by i.indrelid, c.relname collate "C"
 
 # All that hangs on the tables and is none of the kinds that a record holds: views, triggers, policies,
 # rules, publications, foreign keys from either side, extended statistics, sequences that no record holds,
-# functions, uses of a table's row type; and what belongs to a constraint's index, which its definition does not say.
+# functions, uses of a table's row type, security labels; and what belongs to a constraint's index, which its definition does not say.
 _DEPENDENTS = """
 select distinct d.refobjid, case when d.classid = 'pg_policy'::regclass then 'row-level security: ' else '' end
                             || pg_describe_object(d.classid, d.objid, d.objsubid)
@@ -107,6 +107,11 @@ select d.objid, format('the membership in %%s', pg_describe_object(d.refclassid,
 from pg_depend d
 where d.classid = 'pg_class'::regclass and d.objid = any(%(oids)s)
   and d.deptype = 'e' and d.refclassid = 'pg_extension'::regclass
+union
+select l.objoid, format('the security label by %%s of %%s', l.provider,
+                        pg_describe_object(l.classoid, l.objoid, l.objsubid))
+from pg_seclabel l
+where l.classoid = 'pg_class'::regclass and l.objoid = any(%(oids)s)
 union
 select i.indrelid, format('what was set or said of index %%s itself', c.relname)
 from pg_index i join pg_class c on c.oid = i.indexrelid

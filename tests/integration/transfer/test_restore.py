@@ -230,6 +230,10 @@ _DEPENDENTS = {
     "policy mine": "create policy mine on ducklake_tag using (true)",
     "function public.tags": """
         create function tags() returns setof ducklake_tag language sql as 'select * from ducklake_tag'""",
+    "security label by anon of column value of table": """
+        set allow_system_table_mods = on;
+        insert into pg_seclabel
+        values ('ducklake_metadata'::regclass, 'pg_class'::regclass, 2, 'anon', 'MASKED WITH VALUE NULL')""",
     "column last of table public.notes": "create table notes (last ducklake_snapshot)",
 }
 
