@@ -63,7 +63,7 @@ def replacing(
         needed = LOCKS_PER_TABLE * (tables + there)
         in_one = needed <= locks_available(session)
     if in_one:
-        with committed_or_known(session, address, doing, scratch=terms.scratch):
+        with committed_or_known(session, address, schema, doing, scratch=terms.scratch):
             yield _InOneTransaction(session, existing.lock(session, schema), terms)
         return
     with ExitStack() as held:
@@ -254,7 +254,7 @@ class _InBatches(_Replacing):
             raise AssertionError("all parts are made before a catalog is replaced")
         self._own.close()
         doing = f"putting the restored catalog in the place of schema {self._schema}"
-        with committed_or_known(self._session, self._address, doing):
+        with committed_or_known(self._session, self._address, self._schema, doing):
             self._session.execute(LOCAL_SETTINGS.encode())
             lock_out_commits(self._session, self._schema)
             there = existing.look_at(self._session, self._schema)
