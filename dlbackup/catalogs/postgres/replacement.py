@@ -37,7 +37,7 @@ from dlbackup.catalogs.postgres.schemas import (
     relations,
 )
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, translated
-from dlbackup.errors import CatalogError, DlbackupError
+from dlbackup.errors import CatalogError, DlbackupError, MovedOn, listed
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.tables.definition import Constraint, Table
 from dlbackup.tables.quoting import qualified, quote_identifier
@@ -246,6 +246,18 @@ class _InBatches(_Replacing):
     def _refuse_shared(self, there: PostgresExisting) -> None:
         refuse_shared(self._session, self._schema, there.definitions.oids.values(), self._needed)
 
+    def _refuse_hidden(self, there: PostgresExisting) -> None:
+        """Refuse to show rows by new tables that the old ones have come to hide while the new ones were made."""
+        now, then = (
+            {(table.name, on) for table in tables for on in (table.row_security, 2 * table.row_security_forced) if on}
+            for tables in (there.tables, self.existing.tables)
+        )
+        if hidden := sorted({name for name, _ in now - then}):
+            raise MovedOn(
+                f"row-level security was switched on meanwhile for {listed(hidden, separator=', ')}",
+                "nothing was replaced; try again",
+            )
+
     def exchange(self) -> None:
         """Put what was made in the place of the catalog, which is looked at and accepted again once commits wait."""
         if self._own is None:  # nobody has asked for parts
@@ -259,6 +271,7 @@ class _InBatches(_Replacing):
             lock_out_commits(self._session, self._schema)
             there = existing.look_at(self._session, self._schema)
             self._terms.accept(there)
+            self._refuse_hidden(there)
             seen = self._seen(there.tables)
             self._refuse_shared(there)
             aside = exchange(self._session, self._schema, self._name, drop=self._terms.drop_replaced)

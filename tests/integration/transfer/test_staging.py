@@ -279,6 +279,19 @@ def test_newer_snapshots_that_row_security_hides_are_not_lost(
     assert schemas(made.url) == {"public"}
 
 
+def test_rows_hidden_before_the_exchange_stay_hidden(made: Lake, cli: Cli, tmp_path: Path) -> None:
+    """Where row-level security is switched on while the new tables are made, which lack it, nothing is replaced."""
+    path = dump(made.url, tmp_path).path
+    with exchanging(made) as go_on, started(cli, "restore", path, made.url, *WORDS) as running:
+        wait_until(lambda: one(made.url, _WAITING) == 1)
+        execute(made.url, "alter table ducklake_tag enable row level security")
+        go_on()
+        done = running.end()
+
+    failure(done, 1, "row-level security", "ducklake_tag", hint="try again")
+    assert schemas(made.url) == {"public"}
+
+
 def test_table_lost_before_the_exchange_is_noticed(made: Lake, cli: Cli, tmp_path: Path) -> None:
     """When somebody drops a table that was proved, the exchange finds it missing, and the old catalog stays."""
     path = dump(made.url, tmp_path).path
