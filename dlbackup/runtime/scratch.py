@@ -22,8 +22,11 @@ from dlbackup.errors import StorageError
 _IN_USE = (errno.ENOENT, errno.ENOTEMPTY)
 """Somebody else took a file away, or made one: what a killed maker had started is still ending."""
 _PATIENCE_S = 10.0
-_ENDING = ".scratch"
-"""What nobody else calls a folder: all that are called so and locked by nobody may go."""
+_BEGINNING, _ENDING = "dlbackup-", ".scratch"
+"""
+What nobody else calls a folder: all whose names begin and end so and that nobody has locked may go. The ending alone
+is a usual one: batch systems give jobs such folders.
+"""
 _SWEEPER = 'read -r _; for _ in 1 2 3 4 5; do rm -rf -- "$1" 2>/dev/null; test -e "$1" || exit; sleep 1; done'
 """It reads until its standard input ends, which is when the maker is done or dead."""
 
@@ -33,11 +36,14 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
     """
     Make a folder in the system's place for temporary files, which TMPDIR names; it is gone with the block.
 
+    Args:
+        prefix: how its name begins; `dlbackup-` comes first in it.
+
     Raises:
         StorageError: it can't be made.
     """
     place = Path(tempfile.gettempdir())
-    for left in place.glob(f"*{_ENDING}"):
+    for left in place.glob(f"{_BEGINNING}*{_ENDING}"):
         with suppress(OSError), _locked(left):
             _remove(left)
     with ExitStack() as held:

@@ -21,23 +21,32 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_is_gone_with_the_block(place: Path) -> None:
-    with scratch_folder("dlb-") as folder:
+    with scratch_folder("dlbackup-test-") as folder:
         (folder / "in" / "it").mkdir(parents=True)
     assert list(place.iterdir()) == []
 
 
 def test_what_a_killed_maker_left_goes_and_what_one_that_lives_made_stays(place: Path) -> None:
-    (place / "dlb-left.scratch").mkdir()
+    (place / "dlbackup-test-left.scratch").mkdir()
     (place / "other").mkdir()
-    with scratch_folder("dlb-") as lives, scratch_folder("dlb-") as folder:
+    with scratch_folder("dlbackup-test-") as lives, scratch_folder("dlbackup-test-") as folder:
         assert set(place.iterdir()) == {place / "other", lives, folder}
+
+
+def test_folders_of_others_stay(place: Path) -> None:
+    """Batch systems call the folders of their jobs so; nobody has locked them, and they are not ours."""
+    (others := place / "job-4711.scratch").mkdir()
+    (others / "results").touch()
+    with scratch_folder("dlbackup-test-"):
+        pass
+    assert (others / "results").exists()
 
 
 def test_a_killed_maker_takes_nothing_away_and_it_goes_all_the_same(place: Path) -> None:
     program = (
         "import tempfile, time; from dlbackup.runtime.scratch import scratch_folder\n"
         f"tempfile.tempdir = {str(place)!r}\n"
-        "with scratch_folder('dlb-') as folder: (folder / 'rows').touch(); print(flush=True); time.sleep(60)"
+        "with scratch_folder('dlbackup-test-') as folder: (folder / 'rows').touch(); print(flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as maker:
         assert maker.stdout is not None
@@ -49,7 +58,7 @@ def test_a_killed_maker_takes_nothing_away_and_it_goes_all_the_same(place: Path)
 
 def test_what_is_left_may_still_be_in_use(place: Path) -> None:
     """A server whose maker was killed writes once more, while its folder is being removed."""
-    data = place / "dlb-left.scratch" / "data"
+    data = place / "dlbackup-test-left.scratch" / "data"
     data.mkdir(parents=True)
     for number in range(5_000):
         (data / str(number)).touch()
@@ -57,10 +66,10 @@ def test_what_is_left_may_still_be_in_use(place: Path) -> None:
     def end() -> None:
         with suppress(FileNotFoundError):
             wait_until(lambda: len(list(data.iterdir())) < 5_000)
-            (place / "dlb-left.scratch" / "log").touch()
+            (place / "dlbackup-test-left.scratch" / "log").touch()
 
     server = threading.Thread(target=end)
     server.start()
-    with scratch_folder("dlb-") as folder:
+    with scratch_folder("dlbackup-test-") as folder:
         server.join()
         assert list(place.iterdir()) == [folder]
