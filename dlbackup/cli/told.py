@@ -7,6 +7,7 @@ when a job fails that went well before, or the other way round. Whoever doesn't 
 fails for it. URLs are secrets, and never printed but for their hosts.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -19,7 +20,7 @@ from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 from dlbackup.addresses.libpq import masked
 from dlbackup.errors import StorageError
@@ -107,11 +108,23 @@ def _posted(url: str, body: bytes, waits_s: Sequence[float]) -> str:
     reason = ""
     for wait_s in waits_s:
         time.sleep(wait_s)
-        request = urllib.request.Request(url, data=body, method="POST")  # noqa: S310 - see `usage.web_url`
-        request.add_header("Content-Type", "application/json")
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_S):  # noqa: S310
+            with urllib.request.urlopen(_request(url, body), timeout=_TIMEOUT_S):  # noqa: S310
                 return ""
         except (OSError, HTTPException) as exc:
             reason = str(getattr(exc, "reason", exc)) or type(exc).__name__
     return reason
+
+
+def _request(url: str, body: bytes) -> urllib.request.Request:
+    """Return what posts JSON; user and password of a URL go into a header of their own, and to nobody else."""
+    parts = urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    whole = urlunsplit(parts._replace(netloc=host))
+    request = urllib.request.Request(whole, data=body, method="POST")  # noqa: S310 - see `usage.web_url`
+    request.add_header("Content-Type", "application/json")
+    if at:
+        name, _, password = user.partition(":")
+        given = base64.b64encode(f"{unquote(name)}:{unquote(password)}".encode()).decode()
+        request.add_unredirected_header("Authorization", f"Basic {given}")
+    return request

@@ -80,7 +80,8 @@ def web_url(text: str) -> str:
     """Return the URL of a check or a webhook; what comes after its host is a secret."""
     try:
         parts = urlsplit(text)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname)
+        parts.port  # noqa: B018 - a wrong one is a ValueError
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and re.fullmatch("[!-~]+", text) is not None
     except ValueError:
         right = False
     if not right:

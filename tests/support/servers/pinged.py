@@ -12,11 +12,14 @@ __all__ = ["Service", "pinged"]
 
 
 class Service(ThreadingHTTPServer):
-    """A service that remembers what it was told: path, query and body; `fails` times it says that it can't."""
+    """
+    A service that remembers what it was told: path, query and body, and by whom; `fails` times it says that it can't.
+    """
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.told: list[tuple[str, dict[str, list[str]], Any]] = []
+        self.by: list[str | None] = []
         self.fails = 0
 
     @property
@@ -36,6 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         parts = urlsplit(self.path)
         self.server.told.append((parts.path, parse_qs(parts.query), json.loads(body) if body else None))
+        self.server.by.append(self.headers["Authorization"])
         self.send_response(200)
         self.end_headers()
 

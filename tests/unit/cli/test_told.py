@@ -1,6 +1,7 @@
 """--ping tells a service that watches jobs how a command went, and never fails it."""
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,6 +80,20 @@ def test_nobody_s_backup_fails_for_it(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "a-secret" not in said
 
 
+def test_a_service_behind_a_password_is_told(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+    """What stands before the host goes where HTTP has it, and is not printed, whether the service answers or not."""
+    url = service.url.replace("//", "//us%40er:pass-word@")
+    assert _dump_nowhere(url) == 1
+
+    basic = b64encode(b"us@er:pass-word").decode()
+    assert service.by == [f"Basic {basic}"] * 2
+    service.fails = 9
+    assert _dump_nowhere(url) == 1
+    said = capsys.readouterr().err
+    assert "127.0.0.1 was not told" in said
+    assert "pass-word" not in said
+
+
 @pytest.fixture
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder for what is kept between two runs."""
@@ -135,7 +150,19 @@ def test_what_a_webhook_did_not_hear_the_next_run_tells(
     assert [file.stat().st_mode & 0o77 for file in state.rglob("*.state")] == [0]
 
 
-@pytest.mark.parametrize("url", ["hc-ping.com/a-secret", "ftp://h/a-secret", "https:///a-secret", "x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "hc-ping.com/a-secret",
+        "ftp://h/a-secret",
+        "https:///a-secret",
+        "x",
+        "https://h/a-secret with space",
+        "https://h/a-secret-ä",
+        "https://h:a-secret/",
+        "https://h/a-secret\r\nx",
+    ],
+)
 def test_what_is_no_url_is_refused(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Before anything is done, and without the secret."""
     assert _dump_nowhere(url) == 2
