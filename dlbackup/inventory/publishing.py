@@ -5,6 +5,7 @@ How a backup becomes one of its store: what was written is read back and proved,
 import hashlib
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ from dlbackup.backupfile.frames import locate
 from dlbackup.backupfile.lineage import rows_in
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.errors import UsageError
+from dlbackup.errors import StorageError, UsageError
 from dlbackup.inventory import names
 from dlbackup.inventory.fileids import FileIds
 from dlbackup.inventory.record import MadeBy, Pin, Record, as_text, put
@@ -123,7 +124,7 @@ def adopt(where: Where, proof: VerifiedBackup, verify_seconds: float) -> Where:
         return beside
     migrated = f"{where.name}.journal.json" in there
     if migrated and names.MIGRATION not in pins:
-        pin(where, names.MIGRATION)
+        pin(where, names.MIGRATION, unrecorded=True)
     manifest = proof.manifest
     with where.open() as file:
         raw_bytes = sum(frame.text_size for frame in locate(file))
@@ -152,15 +153,33 @@ def _sha256(file: Readable) -> str:
     return digest.hexdigest()
 
 
-def pin(where: Where, name: str) -> None:
+def is_recorded(where: Where) -> bool:
+    """Tell whether a backup has a record, whatever that says; raises as `Store.list`."""
+    record = names.record_of(where.name)
+    return any(blob.name == record for blob in where.store.list())
+
+
+def pin(where: Where, name: str, *, unrecorded: bool = False) -> None:
     """
     Pin a backup: it is kept, whatever the policy says, until the pin is taken away.
 
+    A prune takes the record away first and looks for pins then, so that one of both sees the other.
+
+    Args:
+        unrecorded: it has no record yet.
+
     Raises:
-        StorageError: there is a pin of that name, or it can't be written.
+        StorageError: there is a pin of that name, or it can't be written; or the backup is being taken away.
     """
     made = Pin(backup=where.name, name=name, created=as_text(datetime.now(UTC)))
-    put(Where(where.store, names.pin_of(where.name, name)), made)
+    beside = Where(where.store, names.pin_of(where.name, name))
+    put(beside, made)
+    needed = {where.name} if unrecorded else {where.name, names.record_of(where.name)}
+    if needed <= {blob.name for blob in where.store.list()}:
+        return
+    with suppress(StorageError):
+        where.store.delete(beside.name)
+    raise StorageError(f"{where} can't be pinned: a prune is taking it away, or has done so", "make another one")
 
 
 def pins_of(where: Where) -> tuple[str, ...]:

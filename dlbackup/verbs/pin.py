@@ -5,7 +5,7 @@ The verb `pin`: keep a backup, whatever the policy says.
 from pathlib import Path
 
 from dlbackup.backupfile.backup import Backup, where_of
-from dlbackup.inventory.publishing import Pinned, pins_of
+from dlbackup.inventory.publishing import Pinned, is_recorded, pins_of
 from dlbackup.inventory.publishing import pin as put_pin
 
 
@@ -17,11 +17,12 @@ def pin(backup: str | Path | Backup, *, name: str = "manual") -> Pinned:
         name: says whose pin it is; a backup may have several.
 
     Raises:
-        StorageError: there is no such backup, or the pin can't be written; UsageError: it is no backup of a store.
+        StorageError: there is no such backup, the pin can't be written, or a prune is taking the backup away.
+        UsageError: it is no backup of a store.
     """
     with where_of(backup) as where:
         before = pins_of(where)
         if name not in before:
-            put_pin(where, name)
+            put_pin(where, name, unrecorded=not is_recorded(where))
         changed = () if name in before else (name,)
         return Pinned(backup=str(where), pins=tuple(sorted({*before, name})), changed=changed)

@@ -2,7 +2,7 @@
 The verb `prune`: which backups of a store may go by a policy, and taking them away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -72,33 +72,56 @@ def prune(
     there = look_at(catalog, metadata_schema, wait, engine) if catalog else None
     broken = [entry.name for entry in listing.entries if there and files_of(entry, place, there).state == "broken"]
     decided = decide(listing.entries, policy, now, other_lakes=other_lakes, broken=broken)
-    going, left = {one.name for one in decided.remove}, leftovers(place, listing)
-    kept = [entry for entry in listing.entries if entry.name not in going]
-    safe, warning = cleanup_safe_before(kept), too_short(kept, there, now) if there else ""
-    result = Pruned(
-        executed=yes,
-        keep=decided.keep,
-        remove=decided.remove,
-        leftovers=left,
-        stray=tuple(name for name in listing.stray if name not in left),
-        cleanup_safe_before=as_text(safe) if safe else None,
-        cleanup_call=cleanup_call(safe, kept) if safe else None,
-        warnings=(warning,) if warning else (),
-    )
-    if yes:
-        oldest_first = [entry for entry in reversed(listing.entries) if entry.name in going]
-        _execute(place, oldest_first, left, result, on_event)
-    return result
+    left = leftovers(place, listing)
+
+    def said(pinned: Collection[str] = ()) -> Pruned:
+        """Return what became of each, where some were pinned meanwhile."""
+        gone = tuple(one for one in decided.remove if one.name not in pinned)
+        by_name = {one.name: one for one in decided.keep}
+        by_name |= {name: Decision(name=name, reasons=("pinned meanwhile",)) for name in pinned}
+        kept = [entry for entry in listing.entries if entry.name in by_name]
+        safe, warning = cleanup_safe_before(kept), too_short(kept, there, now) if there else ""
+        return Pruned(
+            executed=yes,
+            keep=tuple(by_name[entry.name] for entry in kept),
+            remove=gone,
+            leftovers=left,
+            stray=tuple(name for name in listing.stray if name not in left),
+            cleanup_safe_before=as_text(safe) if safe else None,
+            cleanup_call=cleanup_call(safe, kept) if safe else None,
+            warnings=(warning,) if warning else (),
+        )
+
+    if not yes:
+        return said()
+    going = {one.name for one in decided.remove}
+    oldest_first = [entry for entry in reversed(listing.entries) if entry.name in going]
+    return _executed(place, oldest_first, left, said, on_event)
 
 
-def _execute(place: Store, going: Sequence[Entry], left: Sequence[str], result: Pruned, on_event: OnEvent) -> None:
+def _executed(
+    place: Store,
+    going: Sequence[Entry],
+    left: Sequence[str],
+    said: Callable[[Collection[str]], Pruned],
+    on_event: OnEvent,
+) -> Pruned:
     """
     Take away what may go, the oldest first.
 
     What can't be taken away keeps nothing else from going, but a store that doesn't answer is not asked for each.
+
+    Args:
+        said: returns what is told of it, given what was pinned meanwhile and so was not taken.
     """
     failed: list[StorageError] = []
-    jobs = [partial(remove_files, place, left), *(partial(remove, place, entry) for entry in going)]
+    pinned: list[str] = []
+
+    def one(entry: Entry) -> None:
+        if not remove(place, entry):
+            pinned.append(entry.name)
+
+    jobs = [partial(remove_files, place, left), *(partial(one, entry) for entry in going)]
     for number, job in enumerate(jobs):
         try:
             job()
@@ -109,11 +132,12 @@ def _execute(place: Store, going: Sequence[Entry], left: Sequence[str], result: 
         on_event(Event(stage="prune", message=f"{number} of {counted(len(going), 'backup')} gone"))
     if failed:
         gave_up = failed[-1].transient
-        said = f"{len(failed)} of {counted(len(going), 'backup')} could not be taken away"
+        some = f"{len(failed)} of {counted(len(going), 'backup')} could not be taken away"
         error = StorageError(
-            f"{'not all was taken away' if gave_up else said}: {listed([exc.message for exc in failed])}",
+            f"{'not all was taken away' if gave_up else some}: {listed([exc.message for exc in failed])}",
             "what went well stays done; prune again once the store lets them go",
         )
         error.transient = gave_up
-        error.result = result
+        error.result = said(pinned)
         raise error
+    return said(pinned)

@@ -5,6 +5,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,9 +17,10 @@ from support.stores import add_backup, drilled, name_at, pinned, write
 
 import dlbackup
 from dlbackup.errors import StorageError, UsageError
-from dlbackup.inventory import names
+from dlbackup.inventory import names, publishing
 from dlbackup.inventory.listing import listing_of
 from dlbackup.inventory.record import as_text
+from dlbackup.stores.contract import Where
 from dlbackup.stores.folder import Folder
 from dlbackup.verbs import prune as verb
 
@@ -190,6 +192,64 @@ def test_two_prunes_at_once(store: Folder, monkeypatch: pytest.MonkeyPatch) -> N
     dlbackup.prune(store.path, TWO, yes=True)
 
     assert len(_backups(store)) == 3
+
+
+class Meanwhile(Folder):
+    """A folder in which something happens when a file was taken away."""
+
+    when: str
+    what: Callable[[], object]
+
+    def delete(self, name: str) -> None:
+        """Take a file away, and let it happen."""
+        super().delete(name)
+        if name == type(self).when:
+            type(self).what()
+
+
+@pytest.mark.parametrize("how", ["pin", "journal"])
+def test_a_backup_that_is_pinned_meanwhile_is_kept(store: Folder, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    """A prune that has listed the store before sees the pin once the record is gone, and puts that back."""
+    wanted, before = _backups(store)[-2], _backups(store)[-1]
+    monkeypatch.setattr(verb, "store_of_backups", lambda path: Meanwhile(Path(path)))
+    Meanwhile.when = before
+    (store.path / f"{wanted}.journal.json").unlink()
+    beside: dict[str, Callable[[], object]] = {
+        "pin": lambda: dlbackup.pin(store.path / wanted, name="audit"),
+        "journal": lambda: write(store, f"{wanted}.journal.json", b'{"progress": "attached"}'),
+    }
+    Meanwhile.what = staticmethod(beside[how])
+    record = (store.path / names.record_of(wanted)).read_bytes()
+
+    done = dlbackup.prune(store.path, TWO, yes=True)
+
+    assert done.keep[-1] == dlbackup.Decision(name=wanted, reasons=("pinned meanwhile",))
+    assert wanted not in [one.name for one in done.remove]
+    assert done.cleanup_safe_before == as_text(names.time_of(wanted) - timedelta(hours=1))
+    assert (store.path / names.record_of(wanted)).read_bytes() == record
+    assert listing_of(store).entries[-1].state == "proven"
+    assert len(_backups(store)) == 4
+
+
+def test_a_pin_that_comes_too_late_says_so(store: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a prune is taking away can't be pinned, and nobody is told that it is; no pin is left."""
+    wanted = _backups(store)[-1]
+    place = Where(store, wanted)
+    monkeypatch.setattr(verb, "store_of_backups", lambda path: Meanwhile(Path(path)))
+    said: list[str] = []
+
+    def pin() -> None:
+        with pytest.raises(StorageError, match="can't be pinned: a prune is taking it away") as caught:
+            publishing.pin(place, "migration")
+        said.append(caught.value.hint)
+
+    Meanwhile.when, Meanwhile.what = wanted, staticmethod(pin)
+
+    dlbackup.prune(store.path, TWO, yes=True)
+
+    assert said
+    assert wanted not in _backups(store)
+    assert listing_of(store).stray == ()
 
 
 def test_a_record_whose_backup_was_lost_stays(store: Folder) -> None:
