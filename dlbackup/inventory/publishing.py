@@ -17,7 +17,7 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import StorageError, UsageError
 from dlbackup.inventory import names
 from dlbackup.inventory.fileids import FileIds
-from dlbackup.inventory.record import MadeBy, Pin, Record, as_text, put
+from dlbackup.inventory.record import MadeBy, Pin, Record, as_text, put, read
 from dlbackup.stores.contract import Readable, Where
 from dlbackup.stores.encrypted import as_kept
 from dlbackup.stores.keys import ENDING
@@ -115,12 +115,14 @@ def adopt(where: Where, proof: VerifiedBackup, verify_seconds: float) -> Where:
     One that has a migration's journal beside it is pinned as `migrate` does it now.
 
     Raises:
-        UsageError: it has no name that a store gave it; StorageError: it can't be read, or the record not be written.
+        UsageError: it has no name that a store gave it; StorageError: it can't be read, or the record not be written;
+            or there is one that says nothing of this backup.
     """
     pins = pins_of(where)
     beside = Where(where.store, names.record_of(where.name))
     there = {blob.name for blob in where.store.list()}
     if beside.name in there:
+        _refuse_useless(beside, where.name)
         return beside
     migrated = f"{where.name}.journal.json" in there
     if migrated and names.MIGRATION not in pins:
@@ -144,6 +146,19 @@ def adopt(where: Where, proof: VerifiedBackup, verify_seconds: float) -> Where:
         fingerprint=manifest.fingerprint.value if manifest.fingerprint else "",
     )
     return publish(where, made, proof, verify_seconds, "migrate" if migrated else "dump")
+
+
+def _refuse_useless(record: Where, backup: str) -> None:
+    """Refuse to call a backup recorded by what says nothing of it."""
+    try:
+        why = "" if read(record, Record).backup == backup else "is that of another backup"
+    except ValueError as exc:
+        why = f"is damaged: {exc}"
+    if why:
+        raise StorageError(
+            f"there is a record already, and it {why}: {record}",
+            "the backup is good: take that file away, and verify it with --record again",
+        )
 
 
 def _sha256(file: Readable) -> str:

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 from support.backups import HEADER, small, write_backup
 from support.cli import Cli
-from support.stores import add_backup, drilled, name_at, pinned, write
+from support.stores import add_backup, drilled, name_at, pinned, record_at, write
 
 import dlbackup
 from dlbackup.errors import StorageError, UsageError
 from dlbackup.inventory import names, publishing
 from dlbackup.inventory.listing import listing_of
 from dlbackup.inventory.record import as_text
+from dlbackup.records import encode
 from dlbackup.stores.contract import Where
 from dlbackup.stores.folder import Folder
 from dlbackup.verbs import prune as verb
@@ -371,6 +372,23 @@ def test_backups_of_before_get_their_records(tmp_path: Path, cli: Cli) -> None:
         ["the newest good one", "among the last 1"],
         ["made by a migration that was not released"],
     ]
+
+
+def test_a_record_that_says_nothing_is_told(tmp_path: Path, cli: Cli) -> None:
+    """One that is damaged, or that of another backup, is not taken for this one's; it isn't written over either."""
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    path = _real(folder, name_at(NOW))
+    record = folder / names.record_of(path.name)
+    other = encode(record_at(name_at(NOW - DAY), NOW - DAY))
+    for data, said in ((b"{", "is damaged: "), (json.dumps(other).encode(), "is that of another backup: ")):
+        record.write_bytes(data)
+        done = cli("verify", path, "--record")
+        assert (done.exit_code, said in done.stderr, "take that file away" in done.stderr) == (1, True, True)
+        assert record.read_bytes() == data
+
+    record.unlink()
+    assert cli("verify", path, "--record").exit_code == 0
 
 
 def test_a_damaged_backup_gets_no_record(tmp_path: Path, cli: Cli) -> None:
