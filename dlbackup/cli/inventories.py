@@ -24,6 +24,7 @@ def listed(inventory: "Inventory", now: datetime) -> str:
         return f"no backups in {inventory.store}"
     lines = _table([_HEAD, *(_row(backup, now) for backup in inventory.backups)])
     lines += [f"damaged: {backup.name}: {text}" for backup in inventory.backups for text in backup.damage]
+    lines += [f"unproven: {backup.name}: {backup.lacks}" for backup in inventory.backups if backup.lacks]
     unlisted = sum(backup.state == "unlisted" for backup in inventory.backups)
     if unlisted:
         lines.append(f"{counted(unlisted, 'backup')} without a record: unfinished, or never proved")

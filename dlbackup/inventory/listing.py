@@ -13,7 +13,9 @@ from typing import Literal, TypeVar
 
 from dlbackup.errors import StorageError
 from dlbackup.inventory import names
-from dlbackup.inventory.record import Drill, Journal, Record, read, when
+from dlbackup.inventory.record import NOT_OPENED, Drill, Journal, Record, read, when
+from dlbackup.lake.datafiles import FILE_RULES, UNREADABLE
+from dlbackup.lake.findings import first_error
 from dlbackup.stores.contract import Blob, Store, Where
 
 READERS = 32
@@ -73,9 +75,17 @@ class Entry:
 
     @property
     def proven_at(self) -> datetime | None:
-        """When a drill last found it good; None where none has, or a later one found it bad."""
+        """When a drill last found it good; None where none has, or a later one did not."""
         last = last_drill(self.drills)
-        return when(last.created) if last and not self.damage else None
+        return when(last.created) if last and last.ok and not self.damage else None
+
+    @property
+    def lacks(self) -> str:
+        """What the last drill missed that is no fault of the backup's; empty where it missed nothing."""
+        last = last_drill(self.drills)
+        if last is None or last.ok or not _is_of_others(last):
+            return ""
+        return f"the drill of {last.created} says: {first_error(last.findings)}"
 
     @property
     def state(self) -> State:
@@ -223,6 +233,16 @@ def _damage(blob: Blob, record: Record | None, drills: Sequence[Drill]) -> str:
     if record is not None and record.file_bytes != blob.size:
         return f"it has {blob.size:,} bytes, and its record says {record.file_bytes:,}"
     last = last_drill(drills)
-    if last is None or last.ok:
+    if last is None or last.ok or _is_of_others(last):
         return ""
     return f"the drill of {last.created} found it bad"
+
+
+def _is_of_others(drill: Drill) -> bool:
+    """
+    Tell whether all that a drill found wrong is outside of the backup, which was restored exactly, or proved before.
+
+    A place that was not mounted, or an engine of another version, is no reason to let a good backup go.
+    """
+    rules = {finding.rule for finding in drill.findings if finding.severity == "error"}
+    return bool(rules) and rules <= {*FILE_RULES, UNREADABLE, NOT_OPENED}

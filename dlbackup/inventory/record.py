@@ -16,6 +16,8 @@ from dlbackup.stores.contract import Where
 
 MOST_BYTES = 4_000_000
 """What is larger is none of these files."""
+NOT_OPENED = "engine-fails"
+"""The error of a drill whose engine didn't open what had been restored as it was."""
 MadeBy = Literal["dump", "migrate"]
 T = TypeVar("T", bound="Record | Drill | Journal")
 

@@ -37,6 +37,7 @@ class ListedBackup:
         kept_because: why no policy takes it.
         lake: the uuid of the lake; None where that isn't known.
         seconds: how long it took to make and prove it.
+        lacks: what its last drill missed that is outside of it: data files, or an engine that opens what was restored.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ListedBackup:
     files_at_risk: int = 0
     files_gone: int = 0
     files_as_of: str | None = None
+    lacks: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +140,7 @@ def _listed(entry: Entry, reasons: tuple[str, ...], files: Files) -> ListedBacku
         files_at_risk=files.count if files.state == "at-risk" else 0,
         files_gone=files.count if files.state == "broken" else 0,
         files_as_of=as_text(files.as_of) if files.as_of else None,
+        lacks=entry.lacks or None,
         pins=entry.pins,
         kept_because=reasons,
         lake=entry.lake,

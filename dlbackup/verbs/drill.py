@@ -61,7 +61,6 @@ if TYPE_CHECKING:
 
 EMBEDDED = "embedded"
 _SAMPLE = re.compile(r"sample=([1-9][0-9]*)")
-_NOT_OPENED = "engine-fails"
 _FOLDERS = "dlbackup-drill-"
 _LEVEL = 1
 """Of zstd: nobody keeps the file."""
@@ -121,7 +120,7 @@ class Drill:
         hint = "do not rely on this backup; take another one, and drill that"
         if rules <= {*FILE_RULES, UNREADABLE}:
             hint = "the backup itself is good: bring the files back from a copy of the data path"
-        elif rules == {_NOT_OPENED}:
+        elif rules == {records.NOT_OPENED}:
             hint = (
                 "the backup gives back the catalog as it was: find out what the engine minds, or try another --engine"
             )
@@ -259,17 +258,17 @@ def _write_down(where: Where, result: Drill, on_event: OnEvent, why: str | None 
     """Write the result beside the backup; that this can't be done is a warning, for the drill was made."""
     if not names.is_backup(where.name):
         return
-    written = records.Drill(
-        backup=where.name,
-        ok=result.ok,
-        created=result.started,
-        seconds=result.seconds,
-        on=result.on,
-        stages=tuple(records.Timed(stage.stage, stage.seconds) for stage in result.stages),
-        findings=result.findings,
-        couldnt_run=why,
-    )
     try:
+        written = records.Drill(
+            backup=where.name,
+            ok=result.ok,
+            created=result.started,
+            seconds=result.seconds,
+            on=result.on,
+            stages=tuple(records.Timed(stage.stage, stage.seconds) for stage in result.stages),
+            findings=result.findings,
+            couldnt_run=why,
+        )
         taken, at = {blob.name for blob in where.store.list()}, records.when(result.started)
         while (name := names.drill_of(where.name, at)) in taken:
             at += timedelta(seconds=1)
@@ -399,7 +398,7 @@ class _Attempt:
                 return
             except AttachFailed as exc:
                 text = f"restored and read back, but not opened: {exc.message}"
-                self.findings.append(Finding(severity="error", rule=_NOT_OPENED, message=text))
+                self.findings.append(Finding(severity="error", rule=records.NOT_OPENED, message=text))
                 return
         self.rehearsal = found
         self.findings += found.findings

@@ -12,7 +12,8 @@ from support.stores import CONTENT, add_backup, drilled, name_at, pinned, record
 from dlbackup.errors import StorageError, UsageError
 from dlbackup.inventory import names
 from dlbackup.inventory.listing import Entry, listing_of
-from dlbackup.inventory.record import Record, put, read
+from dlbackup.inventory.record import NOT_OPENED, Drill, Record, as_text, put, read
+from dlbackup.lake.findings import Finding
 from dlbackup.stores.contract import Readable, Store, Where
 from dlbackup.stores.folder import Folder
 from dlbackup.stores.in_memory import InMemory
@@ -89,7 +90,16 @@ def test_a_backup_without_a_record_is_unlisted(store: Store) -> None:
         b'{"backup": "x", "created": "today"}',
         b" " * 5_000_000,
     ],
-    ids=["empty", "cut", "no object", "no text", "too deep", "another type", "too little", "too large"],
+    ids=[
+        "empty",
+        "cut",
+        "no object",
+        "no text",
+        "too deep",
+        "another type",
+        "too little",
+        "too large",
+    ],
 )
 def test_a_damaged_record_is_told(store: Store, data: bytes) -> None:
     """The backup is damaged as long as nobody knows what it is; the others are listed as ever."""
@@ -150,6 +160,32 @@ def test_the_last_drill_counts(store: Store) -> None:
 
     drilled(store, name, NOON + 4 * HOUR)
     assert (only(store).state, only(store).proven_at) == ("proven", NOON + 4 * HOUR)
+
+
+@pytest.mark.parametrize(
+    ("rules", "state"),
+    [
+        (("missing-data-files", "data-file-sizes"), "good"),
+        (("unreadable-data-files",), "good"),
+        ((NOT_OPENED,), "good"),
+        (("missing-data-files", "corrupt"), "damaged"),
+        (("restored-otherwise",), "damaged"),
+    ],
+)
+def test_what_a_drill_misses_outside_of_a_backup(store: Store, rules: tuple[str, ...], state: str) -> None:
+    """A mount that was not there, or another engine, is no reason to take a backup away; nor is it proven then."""
+    name = add_backup(store, NOON)
+    drilled(store, name, NOON + HOUR)
+    at = NOON + 2 * HOUR
+    found = tuple(Finding(severity="error", rule=rule, message="it isn't there") for rule in rules)
+    report = Drill(backup=name, ok=False, created=as_text(at), seconds=1.0, findings=found)
+    put(Where(store, names.drill_of(name, at)), report)
+
+    entry = only(store)
+
+    assert (entry.state, entry.proven_at, bool(entry.damage)) == (state, None, state == "damaged")
+    said = f"the drill of {as_text(at)} says: {rules[0]}: it isn't there"
+    assert entry.lacks.startswith(said) if state == "good" else not entry.lacks
 
 
 def test_the_journal_of_a_migration(store: Store) -> None:
