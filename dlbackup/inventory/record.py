@@ -157,9 +157,11 @@ def when(text: str) -> datetime:
     Return a time of a record.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or none of any backup.
     """
     time = datetime.fromisoformat(text)
+    if not 1900 <= time.year <= 9000:
+        raise ValueError(f"{text} is not the time of any backup")  # the calendar's ends can't be reckoned with
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 

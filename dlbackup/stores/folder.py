@@ -59,7 +59,7 @@ class Folder:
         with _reading(self.path), os.scandir(self.path) as found:
             entries = sorted(found, key=lambda entry: entry.name)
         for entry in entries:
-            if entry.name.startswith(".") or not entry.is_file():
+            if entry.name.startswith(".") or not _is_file(entry):
                 continue
             with _reading(self.path / entry.name), suppress(FileNotFoundError):  # gone meanwhile
                 status = entry.stat()
@@ -104,3 +104,11 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except OSError as exc:
         raise StorageError(f"can't read {path}: {exc.strerror}") from exc
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Tell whether it is a file, or a link to one; not where a link leads round in a circle, or to a closed folder."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False

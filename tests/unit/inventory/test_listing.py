@@ -1,5 +1,6 @@
 """What is in a store: backups with their records, drills and pins; whatever is damaged is told and ends nothing."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from dlbackup.inventory import names
 from dlbackup.inventory.listing import Entry, listing_of
 from dlbackup.inventory.record import NOT_OPENED, Drill, Record, as_text, put, read
 from dlbackup.lake.findings import Finding
+from dlbackup.records import encode
 from dlbackup.stores.contract import Readable, Store, Where
 from dlbackup.stores.folder import Folder
 from dlbackup.stores.in_memory import InMemory
@@ -89,6 +91,8 @@ def test_a_backup_without_a_record_is_unlisted(store: Store) -> None:
         b'{"backup": 1}',
         b'{"backup": "x", "created": "today"}',
         b" " * 5_000_000,
+        json.dumps(encode(record_at(name_at(NOON + HOUR), NOON, created="0001-01-01T00:00:00+14:00"))).encode(),
+        json.dumps(encode(record_at(name_at(NOON + HOUR), NOON, created="9999-12-31T23:59:59-14:00"))).encode(),
     ],
     ids=[
         "empty",
@@ -99,6 +103,8 @@ def test_a_backup_without_a_record_is_unlisted(store: Store) -> None:
         "another type",
         "too little",
         "too large",
+        "first",
+        "last",
     ],
 )
 def test_a_damaged_record_is_told(store: Store, data: bytes) -> None:

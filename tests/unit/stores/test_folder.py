@@ -11,11 +11,12 @@ from dlbackup.stores.folder import Folder, local
 
 
 def test_only_files_are_listed(tmp_path: Path) -> None:
-    """Folders, hidden files and dangling links are no files of the store."""
+    """Folders, hidden files and links that lead nowhere, or round in a circle, are no files of the store."""
     (tmp_path / "backup").write_bytes(b"12")
     (tmp_path / "folder").mkdir()
     (tmp_path / ".backup.0123.part").touch()
     (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "round").symlink_to("round")
 
     assert [(blob.name, blob.size) for blob in Folder(tmp_path).list()] == [("backup", 2)]
 
