@@ -69,13 +69,20 @@ def find_body(text: bytes, start: int) -> tuple[bytes, list[bytes]]:
     """
     hit = text.find(b"\n" + END, start)
     pieces = text[start : hit + 1].split(b"'")
-    while hit >= 0 and len(pieces) % 2 == 0:
+    if len(pieces) % 2 or hit < 0:
+        return _found(text, start, hit), pieces
+    quotes = len(pieces) - 1
+    while hit >= 0 and quotes % 2:  # a literal holds what looks like an end, and may hold many
         begin, hit = hit + 1, text.find(b"\n" + END, hit + 1)
-        first, *others = text[begin : hit + 1].split(b"'")
-        pieces = [*pieces[:-1], pieces[-1] + first, *others]
+        quotes += text.count(b"'", begin, hit + 1)
+    body = _found(text, start, hit)
+    return body, body.split(b"'")
+
+
+def _found(text: bytes, start: int, hit: int) -> bytes:
     if hit < 0:
         raise Corrupt("a statement has no end")
-    return text[start : hit + 1], pieces
+    return text[start : hit + 1]
 
 
 def split(body: bytes, rows: int) -> list[bytes]:
@@ -92,12 +99,14 @@ def split(body: bytes, rows: int) -> list[bytes]:
     if len(pieces) == rows:
         return pieces
     found: list[bytes] = []
-    row = b""
+    row: list[bytes] = []
+    is_open = False
     for piece in pieces:
-        row = row + SEPARATOR + piece if row else piece
-        if row.count(b"'") % 2 == 0:
-            found.append(row)
-            row = b""
+        row.append(piece)
+        is_open ^= piece.count(b"'") % 2 == 1
+        if not is_open:
+            found.append(SEPARATOR.join(row))
+            row = []
     if row:
         raise Corrupt("a literal is not closed")
     return found

@@ -1,6 +1,7 @@
 """Rows as text: splitting, ending, shapes and values against a reader that goes one character at a time."""
 
 import re
+import time
 from random import Random
 
 import pytest
@@ -277,3 +278,14 @@ def test_insert_header_quotes_names() -> None:
     table = Table(name='ducklake_"x', columns=(Column(name='a"b', type="text"), Column(name="NULL", type="text")))
 
     assert insert_header(table) == b'INSERT INTO "ducklake_""x" ("a""b", "NULL") VALUES (\n'
+
+
+def test_a_text_full_of_what_looks_like_ends_takes_no_longer() -> None:
+    """A script of SQL may be a value: each of its lines looks like the end of a statement, or of a row."""
+    script = b"'" + b"it''s\n);\nx\n),(\n" * 40_000 + b"'\n"
+    begun = time.monotonic()
+
+    body, pieces = find_body(script + END, 0)
+
+    assert (body, len(pieces), split(body, 1)) == (script, 80_003, [script])
+    assert time.monotonic() - begun < 2
