@@ -123,11 +123,18 @@ def publish(temporary: Path, path: Path) -> None:
     try:
         os.link(temporary, path)
     except OSError as exc:
+        if isinstance(exc, FileExistsError) and _is_one(temporary, path):
+            return  # a server of NFS made the link, and its answer was lost: asked again, it says that there is one
         if exc.errno not in NO_LINKS:
             raise
         if path.exists():
             raise FileExistsError(path) from exc
         temporary.rename(path)
+
+
+def _is_one(path: Path, other: Path) -> bool:
+    one, two = path.lstat(), other.lstat()
+    return (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino)
 
 
 def sync_folder(folder: Path) -> None:

@@ -166,6 +166,22 @@ def test_a_folder_that_cannot_be_synced_is_said(tmp_path: Path, calls: Calls) ->
         file.write(b"x")
 
 
+def test_a_link_whose_answer_was_lost_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NFS asks again, and hears that the name is taken: it is taken by this very file."""
+    link = os.link
+
+    def repeated(*names: Path) -> None:
+        link(*names)
+        link(*names)
+
+    monkeypatch.setattr(os, "link", repeated)
+    with create(tmp_path / "backup") as file:
+        file.write(b"x")
+
+    assert (tmp_path / "backup").read_bytes() == b"x"
+    assert everything(tmp_path) == ["backup"]
+
+
 @pytest.mark.parametrize("number", [errno.EPERM, errno.ENOTSUP, errno.EMLINK])
 def test_file_systems_without_links_get_a_rename(tmp_path: Path, calls: Calls, number: int) -> None:
     """Where hard links are impossible the file is renamed, and still nothing is overwritten."""
