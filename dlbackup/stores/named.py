@@ -78,6 +78,7 @@ def absolute(name: str | Path) -> str:
 
 def is_within(name: str | Path, place: str) -> bool:
     """Tell whether a folder or a URL is a place or below it; places are named as lakes name their data paths."""
+    place = place.removeprefix("file://")
     if is_url(name) != is_url(place):
         return False
     if not is_url(name):

@@ -71,6 +71,8 @@ def test_a_place_is_no_backup() -> None:
         ("/lake/data/backups/", "/lake/data/", True),
         ("/lake/data/NAME.sql.zst", "/lake/data/", True),
         ("/lake/data/../data/x/", "/lake/data", True),
+        ("/lake/data/backups/", "file:///lake/data/", True),
+        ("/lake/data-backups/", "file:///lake/data/", False),
         ("/lake/data-backups/", "/lake/data/", False),
         ("/lake/NAME.sql.zst", "/lake/data/", False),
         ("/lake/backups/", "s3://lake/", False),
