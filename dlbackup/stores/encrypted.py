@@ -28,6 +28,17 @@ def as_kept(where: Where) -> Where:
     return Where(where.store.store, where.name) if isinstance(where.store, Encrypted) else where
 
 
+def is_encrypted(where: Where) -> bool:
+    """
+    Tell whether a file is encrypted, whatever its name.
+
+    Raises:
+        StorageError: it can't be read.
+    """
+    with as_kept(where).open() as file:
+        return is_armored(file) or is_age(file)
+
+
 def refuse_name(name: str, ring: Keyring) -> None:
     """
     See that the name of a new backup says whether it is encrypted.

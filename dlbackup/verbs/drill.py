@@ -52,6 +52,7 @@ from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.runtime.signals import raise_swallowed, time_limit
 from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.contract import Where
+from dlbackup.stores.encrypted import is_encrypted
 from dlbackup.stores.keys import NO_KEYS, Keys
 from dlbackup.stores.named import is_url, names_object, store_of_backups
 
@@ -259,6 +260,7 @@ def _write_down(where: Where, result: Drill, on_event: OnEvent, why: str | None 
     if not names.is_backup(where.name):
         return
     try:
+        findings = tuple(map(_without_words, result.findings)) if is_encrypted(where) else result.findings
         written = records.Drill(
             backup=where.name,
             ok=result.ok,
@@ -266,7 +268,7 @@ def _write_down(where: Where, result: Drill, on_event: OnEvent, why: str | None 
             seconds=result.seconds,
             on=result.on,
             stages=tuple(records.Timed(stage.stage, stage.seconds) for stage in result.stages),
-            findings=result.findings,
+            findings=findings,
             couldnt_run=why,
         )
         taken, at = {blob.name for blob in where.store.list()}, records.when(result.started)
@@ -275,6 +277,12 @@ def _write_down(where: Where, result: Drill, on_event: OnEvent, why: str | None 
         records.put(Where(where.store, name), written)
     except StorageError as exc:
         on_event(Event(stage="record", message=f"the drill is not written down: {exc.message}", warning=True))
+
+
+def _without_words(finding: Finding) -> Finding:
+    """Return what may be written down beside an encrypted backup: what else a finding says, is in the backup."""
+    told = "only the drill itself says more, since the backup is encrypted"
+    return Finding(severity=finding.severity, rule=finding.rule, message=told, count=finding.count)
 
 
 def _number_of(files: str) -> int:
