@@ -84,7 +84,8 @@ order by i.indrelid, c.relname collate "C"
 
 # All that hangs on the tables and is none of the kinds that a record holds: views, triggers, policies,
 # rules, publications, foreign keys from either side, extended statistics, sequences that no record holds,
-# functions, uses of a table's row type, security labels; and what belongs to a constraint's index, which its definition does not say.
+# functions, uses of a table's row type, security labels; and what belongs to a constraint's index, which its
+# definition does not say.
 _DEPENDENTS = """
 select distinct d.refobjid, case when d.classid = 'pg_policy'::regclass then 'row-level security: ' else '' end
                             || pg_describe_object(d.classid, d.objid, d.objsubid)

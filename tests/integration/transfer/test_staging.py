@@ -260,9 +260,7 @@ def test_commit_in_doubt_drops_nothing(
     assert dumped(made.url, tmp_path) == contents(path)
 
 
-def test_newer_snapshots_that_row_security_hides_are_not_lost(
-    made: Lake, cli: Cli, tmp_path: Path
-) -> None:
+def test_newer_snapshots_that_row_security_hides_are_not_lost(made: Lake, cli: Cli, tmp_path: Path) -> None:
     """An owner whom forced row-level security shows no rows of his own can't replace what he doesn't see."""
     path = dump(made.url, tmp_path).path
     execute(
