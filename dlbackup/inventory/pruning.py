@@ -39,7 +39,7 @@ def remove(store: Store, entry: Entry) -> bool:
 def _is_wanted(store: Store, entry: Entry) -> bool:
     """Tell whether a pin, a journal, or the record that it lacked, came beside a backup since it was listed."""
     stem = names.stem_of(entry.name)
-    for blob in store.list():
+    for blob in store.list(stem):
         found = names.beside(blob.name) if blob.name not in entry.beside else None
         if found and found[0] == stem and found[1] in ("pin", "journal", "backup"):
             return True

@@ -171,7 +171,7 @@ def _sha256(file: Readable) -> str:
 def is_recorded(where: Where) -> bool:
     """Tell whether a backup has a record, whatever that says; raises as `Store.list`."""
     record = names.record_of(where.name)
-    return any(blob.name == record for blob in where.store.list())
+    return any(blob.name == record for blob in where.store.list(names.stem_of(where.name)))
 
 
 def pin(where: Where, name: str, *, unrecorded: bool = False) -> None:
@@ -190,7 +190,7 @@ def pin(where: Where, name: str, *, unrecorded: bool = False) -> None:
     beside = Where(where.store, names.pin_of(where.name, name))
     put(beside, made)
     needed = {where.name} if unrecorded else {where.name, names.record_of(where.name)}
-    if needed <= {blob.name for blob in where.store.list()}:
+    if needed <= {blob.name for blob in where.store.list(names.stem_of(where.name))}:
         return
     with suppress(StorageError):
         where.store.delete(beside.name)

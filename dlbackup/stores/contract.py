@@ -70,9 +70,12 @@ class Store(Protocol):
             StorageError: there is none of that name, or it can't be read.
         """
 
-    def list(self) -> Iterator[Blob]:
+    def list(self, beside: str = "") -> Iterator[Blob]:
         """
         Yield the files that are there, by name; none that is being written.
+
+        Args:
+            beside: only those whose names begin so and go on, without reading what all others are.
 
         Raises:
             StorageError: the store can't be read.
@@ -88,6 +91,11 @@ class Store(Protocol):
 
     def shown(self, name: str) -> str:
         """Return how a user names this file."""
+
+
+def goes_on(name: str, beginning: str) -> bool:
+    """Tell whether a name begins so and goes on; any does where the beginning is empty."""
+    return name.startswith(beginning) and name != beginning
 
 
 @dataclass(frozen=True, slots=True)

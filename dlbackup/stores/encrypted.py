@@ -92,9 +92,9 @@ class Encrypted:
             kept = Dearmored(file) if is_armored(file) else file
             yield self.ring.reader(kept, self.shown(name)) if is_age(kept) else file
 
-    def list(self) -> Iterator[Blob]:
+    def list(self, beside: str = "") -> Iterator[Blob]:
         """Yield the files, with their sizes as they are kept; see `Store`."""
-        return self.store.list()
+        return self.store.list(beside)
 
     def delete(self, name: str) -> None:
         """Take a file away; see `Store`."""

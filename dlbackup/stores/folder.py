@@ -12,7 +12,7 @@ from typing import BinaryIO
 from dlbackup.addresses.libpq import masked
 from dlbackup.errors import StorageError
 from dlbackup.stores import files
-from dlbackup.stores.contract import Blob, Readable, Where
+from dlbackup.stores.contract import Blob, Readable, Where, goes_on
 
 
 def local(path: str | Path) -> Where:
@@ -54,10 +54,10 @@ class Folder:
                 size = file.seek(0, os.SEEK_END)  # which a pipe can't
             yield _LocalFile(path, file, size)
 
-    def list(self) -> Iterator[Blob]:
+    def list(self, beside: str = "") -> Iterator[Blob]:
         """Yield the files; see `Store`."""
         with _reading(self.path), os.scandir(self.path) as found:
-            entries = sorted(found, key=lambda entry: entry.name)
+            entries = sorted((it for it in found if goes_on(it.name, beside)), key=lambda entry: entry.name)
         for entry in entries:
             if entry.name.startswith(".") or not _is_file(entry):
                 continue

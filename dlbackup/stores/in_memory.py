@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dlbackup.errors import StorageError
-from dlbackup.stores.contract import Blob, Readable, Sink
+from dlbackup.stores.contract import Blob, Readable, Sink, goes_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,11 @@ class InMemory:
         """Open a file; see `Store`."""
         yield Bytes(self._found(name)[0])
 
-    def list(self) -> Iterator[Blob]:
+    def list(self, beside: str = "") -> Iterator[Blob]:
         """Yield the files; see `Store`."""
         for name, (data, modified) in sorted(self._files.items()):
-            yield Blob(name, len(data), modified)
+            if goes_on(name, beside):
+                yield Blob(name, len(data), modified)
 
     def delete(self, name: str) -> None:
         """Take a file away; see `Store`."""

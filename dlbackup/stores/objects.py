@@ -9,11 +9,11 @@ Large ones can't be: there the name is looked up before the upload and again bef
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -98,12 +98,10 @@ class Objects:
             raise CutOff
         return got.meta, data
 
-    def list(self) -> Iterator[Blob]:
+    def list(self, beside: str = "") -> Iterator[Blob]:
         """Yield the objects; see `Store`."""
-        import obstore
-
         with self.errors("list", ""):
-            found = _whole(lambda: obstore.list_with_delimiter(self.client)["objects"])
+            found = _whole(partial(_beside, self.client, beside) if beside else partial(_all, self.client))
         for meta in sorted(found, key=lambda meta: meta["path"]):
             yield Blob(meta["path"].rpartition("/")[2], meta["size"], meta["last_modified"])
 
@@ -297,6 +295,27 @@ class _Object:
 
         with self.store.errors("read", self.name):
             return _whole(asked)
+
+
+def _all(client: "ObjectStore") -> "Sequence[ObjectMeta]":
+    import obstore
+
+    return obstore.list_with_delimiter(client)["objects"]
+
+
+def _beside(client: "ObjectStore", beginning: str) -> "Sequence[ObjectMeta]":
+    """Return what goes on so: stores give what comes after a name, in the order of names, or all in that order."""
+    import obstore
+
+    found: list[ObjectMeta] = []
+    for page in obstore.list(client, offset=beginning):
+        for meta in page:
+            is_wanted = meta["path"].startswith(beginning)
+            if meta["path"] > beginning and not is_wanted:
+                return found
+            if is_wanted and "/" not in meta["path"] and meta["path"] != beginning:
+                found.append(meta)
+    return found
 
 
 def _whole(ask: Callable[[], _Answer]) -> _Answer:

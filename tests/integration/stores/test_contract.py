@@ -120,6 +120,16 @@ def test_a_list_tells_what_is_there(store: Store) -> None:
     assert all(begun <= blob.modified <= datetime.now(UTC) + timedelta(seconds=2) for blob in found)
 
 
+def test_what_goes_on_is_listed_alone(store: Store) -> None:
+    """Of a beginning only the longer names come, in their order, whatever is before, after and between them."""
+    for name in ("a", "b", "b-1", "b.json", "b.pin-x.json", "ba", "c"):
+        put(store, name, name.encode())
+
+    assert [blob.name for blob in store.list("b.")] == ["b.json", "b.pin-x.json"]
+    assert [blob.name for blob in store.list("b")] == ["b-1", "b.json", "b.pin-x.json", "ba"]
+    assert [list(store.list(name)) for name in ("a.", "c", "x")] == [[], [], []]
+
+
 def test_any_part_can_be_read(store: Store) -> None:
     """As many bytes as were asked for come from any place in any order; fewer only at the end."""
     data = bytes(range(256)) * 1000
