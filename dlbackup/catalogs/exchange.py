@@ -6,9 +6,11 @@ looks at it, and keeps a name of its own, `<name>.replaced-<time>`. It has no WA
 the new file's. Killed at any point, the old file is there or the new one.
 """
 
+import errno
 import os
 import secrets
 import shutil
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +22,9 @@ from dlbackup.stores.files import NO_LINKS, publish, sync_folder
 ENDINGS = (".wal", "-wal", "-journal", "-shm")
 """What DuckDB and SQLite put beside a file of theirs."""
 _NEW = ".{name}.restoring-"
+_ACCESS_LIST = "system.posix_acl_access"
+_NO_LIST = {errno.ENODATA, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+_OF_GROUP = 0o070
 
 
 def beside(path: Path) -> Path:
@@ -40,13 +45,14 @@ def drop_left(path: Path) -> None:
             left.unlink(missing_ok=True)
 
 
-def refuse_wal(path: Path) -> None:
-    """Raise NotEmpty where a WAL stands that would be taken for the new file's."""
-    if os.path.lexists(f"{path}.wal"):
-        raise NotEmpty(
-            f"{path}.wal stands there, which DuckDB would take for the WAL of the restored file",
-            "move it away: its file is gone, or is opened by another name",
-        )
+def refuse_wal(path: Path, *names: Path) -> None:
+    """Raise NotEmpty where a WAL stands that would be taken for the new file's, under any of its names."""
+    for name in (path, *names):
+        if os.path.lexists(f"{name}.wal"):
+            raise NotEmpty(
+                f"{name}.wal stands there, which DuckDB would take for the WAL of the restored file",
+                "move it away: its file is gone, or is opened by another name",
+            )
 
 
 def take_free_place(new: Path, path: Path, mode: int | None = None) -> None:
@@ -73,7 +79,7 @@ def take_free_place(new: Path, path: Path, mode: int | None = None) -> None:
 
 def take_place(new: Path, path: Path, mode: int | None = None, *, keep: bool) -> str | None:
     """
-    Give a new file the name, the rights and, where that may be, the owner of one that is held.
+    Give a new file the name of one that is held, and let those at it who were let at that one.
 
     Args:
         mode: other rights.
@@ -83,28 +89,90 @@ def take_place(new: Path, path: Path, mode: int | None = None, *, keep: bool) ->
     """
     try:
         with signals_held(too_late=True):
-            was = path.stat()
-            new.chmod(was.st_mode & 0o7777 if mode is None else mode)
-            with suppress(PermissionError):
-                os.chown(new, was.st_uid, was.st_gid)
+            let_at_as(new, path, mode)
             kept = _kept(path) if keep else None
-            new.rename(path)
+            try:
+                new.rename(path)
+            except OSError:
+                if kept is not None:
+                    kept.unlink()
+                raise
             sync_folder(path.parent)
-            return kept
+            return str(kept) if kept is not None else None
     except OSError as exc:
         raise _failed(path, exc) from exc
 
 
-def _kept(path: Path) -> str:
-    """Give a file another name beside its own."""
+def let_at_as(new: Path, like: Path, mode: int | None = None) -> None:
+    """
+    Give a file of ours group, access list, rights and, where that may be, the owner of another.
+
+    Where that one's group can't be given, no other gets its rights.
+
+    Args:
+        mode: other rights.
+    """
+    was = like.stat()
+    rights = was.st_mode & 0o7777 if mode is None else mode
+    try:
+        os.chown(new, -1, was.st_gid)
+    except PermissionError:
+        _set_access_list(new, None)
+        new.chmod(rights & ~_OF_GROUP if mode is None else mode)
+    else:
+        _set_access_list(new, _access_list(like))
+        new.chmod(rights)
+    with suppress(PermissionError):
+        os.chown(new, was.st_uid, -1)
+
+
+def _access_list(path: Path) -> bytes | None:
+    """Return who beside owner and group may do what with a file; None where its mode says all."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.getxattr(path, _ACCESS_LIST)
+    except OSError as exc:
+        if exc.errno not in _NO_LIST:
+            raise
+        return None
+
+
+def _set_access_list(path: Path, access_list: bytes | None) -> None:
+    """Give a file such a list, or take away the one that its folder gave it."""
+    if sys.platform != "linux":
+        return
+    if access_list is not None:
+        os.setxattr(path, _ACCESS_LIST, access_list)
+    elif _access_list(path) is not None:
+        os.removexattr(path, _ACCESS_LIST)
+
+
+def _kept(path: Path) -> Path:
+    """Give a file another name beside its own; where files have one only, a copy that is on the disk."""
     aside = path.with_name(f"{path.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
     try:
         os.link(path, aside)
     except OSError as exc:
         if exc.errno not in NO_LINKS:
             raise
-        shutil.copy2(path, aside)
-    return str(aside)
+        _copy(path, aside)
+    return aside
+
+
+def _copy(path: Path, aside: Path) -> None:
+    try:
+        aside.touch(0o600, exist_ok=False)
+        shutil.copyfile(path, aside)
+        let_at_as(aside, path)
+        number = os.open(aside, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
 
 
 def _failed(path: Path, exc: OSError) -> StorageError:

@@ -78,7 +78,7 @@ class FileExisting:
         snapshots: list[tuple[int, int | None]] = []
         if self._has("ducklake_snapshot", "snapshot_id", "snapshot_time"):
             query = f"select snapshot_id, cast(snapshot_time as varchar) from {self.named('ducklake_snapshot')}"
-            snapshots = [(int(number), microseconds(time)) for number, time in self.ask(query)]
+            snapshots = [(number, microseconds(time)) for number, time in self.ask(query) if isinstance(number, int)]
         return Lineage(uuid, path, snapshots)
 
     def scheduled_for_deletion(self) -> list[tuple[int, str]]:
@@ -87,7 +87,7 @@ class FileExisting:
         if not self._has(name, "data_file_id", "schedule_start"):
             return []
         query = f"select data_file_id, cast(schedule_start as varchar) from {self.named(name)} order by 2"
-        return [(int(number), str(time)) for number, time in self.ask(query)]
+        return [(number, str(time)) for number, time in self.ask(query) if isinstance(number, int)]
 
     def _has(self, table: str, *columns: str) -> bool:
         return _has(self.tables, table, *columns)
@@ -114,7 +114,7 @@ def read_head(ask: Ask, named: Callable[[str], str], tables: Sequence[Table]) ->
     if _has(tables, "ducklake_snapshot", "snapshot_id", "snapshot_time"):
         query = f"select snapshot_id, cast(snapshot_time as varchar) from {named('ducklake_snapshot')}"
         for number, time in ask(f"{query} order by snapshot_id desc nulls last limit 1"):
-            return Head(versions, None if number is None else int(number), _iso(time))
+            return Head(versions, number if isinstance(number, int) else None, _iso(time))
     return Head(versions, None, None)
 
 

@@ -1,5 +1,6 @@
 """Which columns a lake's table had when an inlined table was made for it, and of which types."""
 
+import string
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -10,11 +11,18 @@ from dlbackup.tables.quoting import quote_identifier
 
 Layout = dict[str, str]
 """
-DuckDB's types by the names of columns in small letters, as engines store some; empty where DuckDB has no such type.
+DuckDB's types by the names of columns as `folded`, since engines store some in small letters; empty where DuckDB has
+no such type.
 """
 TABLES = ("ducklake_column", "ducklake_schema_versions", "ducklake_snapshot")
 """Whose rows say it."""
+_SMALL = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _WITHOUT_TEXT = {"variant": "VARIANT", "geometry": "GEOMETRY"}
+
+
+def folded(name: str) -> str:
+    """Return a name in small letters as far as DuckDB takes these for the same: `a` is `A`, but `ä` is not `Ä`."""
+    return name.translate(_SMALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +87,13 @@ class Layouts:
 
     def _at(self, table: int, snapshot: int) -> Layout:
         there = [it for it in self._columns.get(table, ()) if it.is_there(snapshot)]
-        return {it.name.lower(): _type(it, there) for it in there if it.parent is None}
+        return {folded(it.name): _type(it, there) for it in there if it.parent is None}
 
 
 def _fits(table: Table, layout: Layout, may_store: Callable[[Column, str], bool]) -> bool:
     columns = table.columns[len(INLINED_COLUMNS["inlined-data"]) :]
-    return {column.name.lower() for column in columns} == layout.keys() and all(
-        may_store(column, layout[column.name.lower()]) for column in columns
+    return {folded(column.name) for column in columns} == layout.keys() and all(
+        may_store(column, layout[folded(column.name)]) for column in columns
     )
 
 

@@ -26,7 +26,7 @@ from dlbackup.lake import spec
 from dlbackup.lake.canonical import is_regular
 from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, TablePart
 from dlbackup.lake.inlined import INLINED_COLUMNS, begins_right, lake_table_id
-from dlbackup.lake.layouts import TABLES, Layouts
+from dlbackup.lake.layouts import TABLES, Layouts, folded
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.runtime.scratch import scratch_folder
@@ -429,8 +429,8 @@ class _Conversion:
                     " such columns, or several have",
                     _way_out(self._header.spec_version),
                 )
-            layout = layout or {column.name.lower(): values_of(self._from, column) for column in table.columns[_OWN:]}
-            found[_OWN:] = [layout[column.name.lower()] for column in table.columns[_OWN:]]
+            layout = layout or {folded(column.name): values_of(self._from, column) for column in table.columns[_OWN:]}
+            found[_OWN:] = [layout[folded(column.name)] for column in table.columns[_OWN:]]
         types = [it and self._bench.printed_type(it) for it in found]
         unknown = [column.name for column, type_ in zip(table.columns, types, strict=True) if not type_]
         if unknown:

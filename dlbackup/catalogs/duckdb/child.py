@@ -14,6 +14,7 @@ import queue
 import struct
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ def first_bytes(path: str) -> bytes:
         return file.read(_HEADER_BYTES)
 
 
+def _file_of(path: str) -> list[int]:
+    """Return which file has a name now."""
+    found = Path(path).stat()
+    return [found.st_dev, found.st_ino]
+
+
 class _Server:
     """Answers questions, one after the other."""
 
@@ -81,7 +88,10 @@ class _Server:
         has_wal = Path(path + ".wal").exists()
         # A frozen file is nobody's to be written.
         mode = "READ_WRITE" if exclusively and (has_wal or os.access(path, os.W_OK)) else "READ_ONLY"
+        before = _file_of(path)
         self._connection.execute(f"ATTACH {literal(path)} AS {ALIAS} ({mode})")
+        if _file_of(path) != before:
+            raise RuntimeError("another file has come in its place while it was opened: try again")
         if exclusively and has_wal:
             self._connection.execute(f"CHECKPOINT {ALIAS}")
         self._connection.execute("BEGIN TRANSACTION READ ONLY")
@@ -93,6 +103,7 @@ class _Server:
             "storage_version": tags.get("storage_version", "").removesuffix("+"),
             "written_by": written_by.removeprefix("v"),
             "duckdb": duckdb.__version__,
+            "file": before,
             "bytes": Path(path).stat().st_size + (wal.stat().st_size if wal.exists() else 0),
         }
 
@@ -102,6 +113,8 @@ class _Server:
         self._connect(folder)
         version = literal(storage_version)
         self._connection.execute(f"ATTACH {literal(path)} AS {ALIAS} (STORAGE_VERSION {version})")
+        with suppress(PermissionError):  # where the folder says who gets at new files, a umask says nothing
+            Path(path).chmod(0o600)
         self._connection.execute("BEGIN TRANSACTION")
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {ALIAS}.{schema}")
         self._connection.execute(f"USE {ALIAS}.{schema}")

@@ -51,7 +51,7 @@ def _hold(address: Address, access: Access, path: Path, schema: str, held: ExitS
         NotEmpty: it is no catalog, and would be lost.
     """
     if not os.path.lexists(path):
-        refuse_wal(path)
+        refuse_wal(path, Path(address.path).absolute())
         return FileExisting(path=address.path, schema=schema)
     try:
         process, _ = held.enter_context(opened(address, access, exclusively=True))

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Source
@@ -17,6 +18,7 @@ from dlbackup.catalogs.duckdb.introspection import Definitions, head_of, read_de
 from dlbackup.catalogs.duckdb.literals import place, row_query
 from dlbackup.catalogs.duckdb.process import FileProcess, opened
 from dlbackup.catalogs.in_files import FileView
+from dlbackup.errors import CatalogError
 from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.types import Dialect
@@ -37,6 +39,7 @@ class FileSnapshot(FileView):
     head: Head
     definitions: Definitions
     size: int
+    file: list[int]
     access: Access
     shared: bool = False
 
@@ -92,8 +95,10 @@ class FileSnapshot(FileView):
             yield from zip(run, self.process.texts_of_each(queries), strict=True)
 
     def pages(self) -> dict[str, int]:
-        """Return how many pages each table has, by the rows that DuckDB says it has."""
-        return {name: -(-rows // PAGE_ROWS) for name, rows in self.definitions.sizes.items()}
+        """Return how many pages each table has, by the rows that DuckDB says it has; one that hides row ids is one."""
+        hiding = {table.name for table in self.tables if _hides_row_ids(table)}
+        sizes = self.definitions.sizes.items()
+        return {name: 1 if name in hiding else -(-rows // PAGE_ROWS) for name, rows in sizes}
 
     def densities(self) -> dict[str, float]:
         """Return how many rows a page holds: the same in all tables."""
@@ -137,12 +142,23 @@ class FileSnapshot(FileView):
             head=self.head,
             definitions=definitions,
             size=self.size,
+            file=self.file,
         )
+
+
+def _hides_row_ids(table: Table) -> bool:
+    """Tell whether a column has the name that DuckDB's own numbers of rows have."""
+    return any(name.lower() == "rowid" for name in table.column_names)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SharedFile:
-    """What another process needs to read what a snapshot reads: as long as that is open, nobody writes."""
+    """
+    What another process needs to read what a snapshot reads: as long as that is open, nobody writes.
+
+    Args:
+        file: which one it is; another may have got its name.
+    """
 
     address: Address
     access: Access
@@ -151,11 +167,19 @@ class SharedFile:
     head: Head
     definitions: Definitions
     size: int
+    file: list[int]
 
     @contextmanager
     def join(self) -> Iterator[FileSnapshot]:
-        """Have a process of its own open the file."""
-        with opened(self.address, self.access) as (process, _):
+        """
+        Have a process of its own open the file.
+
+        Raises:
+            CatalogError: it is another by now.
+        """
+        with opened(self.address, self.access) as (process, about):
+            if about["file"] != self.file:
+                raise CatalogError(f"{self.address} became another file while it was read", "try again")
             yield FileSnapshot(
                 process=process,
                 schema=self.schema,
@@ -163,13 +187,12 @@ class SharedFile:
                 head=self.head,
                 definitions=self.definitions,
                 size=self.size,
+                file=self.file,
                 access=self.access,
             )
 
 
-def reading(
-    process: FileProcess, about: dict[str, object], schema: str, access: Access, *, share: bool
-) -> FileSnapshot:
+def reading(process: FileProcess, about: dict[str, Any], schema: str, access: Access, *, share: bool) -> FileSnapshot:
     """Return the view of the catalog in a schema of a file that is open."""
     definitions = read_definitions(process, schema)
     return FileSnapshot(
@@ -184,6 +207,7 @@ def reading(
         head=head_of(process, schema, definitions.tables),
         definitions=definitions,
         size=int(str(about["bytes"])),
+        file=about["file"],
         access=access,
         shared=share,
     )

@@ -10,7 +10,7 @@ from dlbackup.catalogs.sqlite.rows import Flags, Text, flags
 from dlbackup.errors import NotALake, UnsafeStatement, Unsupported, listed
 from dlbackup.lake import spec
 from dlbackup.lake.inlined import INLINED_COLUMNS, lake_table_id
-from dlbackup.lake.layouts import TABLES, Layouts
+from dlbackup.lake.layouts import TABLES, Layouts, folded
 from dlbackup.tables.allowlist import check_table
 from dlbackup.tables.definition import PREFIX, Column, Constraint, Table, is_inlined
 from dlbackup.tables.quoting import quote_identifier, quote_literal
@@ -146,7 +146,7 @@ def _meant(table: Table, expected: Table | None, layouts: Layouts | None) -> Map
     if layout is None:
         return {}
     own = table.columns[len(INLINED_COLUMNS["inlined-data"]) :]
-    return {column.name: _type_for(column.declared, layout[column.name.lower()]) for column in own}
+    return {column.name: _type_for(column.declared, layout[folded(column.name)]) for column in own}
 
 
 def _may_store(column: Column, value_type: str) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from dlbackup.addresses.address import Address
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.catalogs.contract import Access, Client, Part, Terms
-from dlbackup.catalogs.exchange import beside, drop, take_free_place
+from dlbackup.catalogs.exchange import beside, drop, let_at_as, take_free_place
 from dlbackup.catalogs.existing_file import FileExisting
 from dlbackup.catalogs.in_files import FileTerms
 from dlbackup.catalogs.sqlite.copying import LEAST_WAIT_S, translated
@@ -60,6 +60,7 @@ def hold(
                 )
         return None, FileExisting(path=address.path, schema=SCHEMA)
     connection = held.enter_context(closing(opened(str(path), max(access.wait_s, LEAST_WAIT_S))))
+    connection.execute("pragma cache_spill = off")  # what is written early locks readers out, or waits for each
     connection.execute("begin immediate")
     held.callback(_roll_back, connection)
     return connection, look_at(connection, address.path)
@@ -73,10 +74,9 @@ def _roll_back(connection: sqlite3.Connection) -> None:
 def keep(path: Path) -> Path:
     """Copy the whole file as it is, beside it; that it is held keeps nobody from reading it."""
     aside = path.with_name(f"{path.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
-    was = path.stat()
     try:
-        aside.touch(was.st_mode & 0o777, exist_ok=False)
-        aside.chmod(was.st_mode & 0o7777)
+        aside.touch(0o600, exist_ok=False)
+        let_at_as(aside, path)
     except OSError as exc:
         raise StorageError(f"can't keep what is replaced as {aside}: {exc.strerror}") from exc
     try:

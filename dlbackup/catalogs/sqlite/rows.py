@@ -23,8 +23,8 @@ _BY_SQLITE: dict[Written, tuple[str, str]] = {
     "bytes": ("%s", "quote({c})"),
 }
 """How printf writes a value, and what of it; `%Q` is `quote` of texts that hold no NUL, as these, and of NULL."""
-_NUL = "instr(cast({c} as blob), x'00') > 0"
-_LINE_END = "instr(cast({c} as blob), x'0d0a') > 0"
+_NUL = "instr({c}, char(0)) > 0"
+_LINE_END = "instr({c}, char(13, 10)) > 0"
 """Of texts that hold it, the command line of SQLite would change the line ends when it reads a script."""
 _ENCODED = ("%s", f"case when {_NUL} or {_LINE_END} then 'x''' || hex({{c}}) || '''' else quote({{c}}) end")
 
@@ -39,7 +39,8 @@ def row_texts(connection: sqlite3.Connection, table: Table, where: str = "") -> 
     """
     columns = [quote_identifier(column.name) for column in table.columns]
     name = quote_identifier(table.name)
-    ways = [_way(column) for column in table.columns]
+    encoding = bytes(connection.execute("pragma encoding").fetchone()[0])
+    ways = [_way(column, encoding) for column in table.columns]
     if len(columns) <= _MOST_IN_SQL and all(ways):
         parts = [(way[0], way[1].replace("{c}", column)) for way, column in zip(ways, columns, strict=True) if way]
         cursor = connection.execute(f"select {_joined(parts)} || char(10) from {name}{where}")
@@ -53,8 +54,11 @@ def row_texts(connection: sqlite3.Connection, table: Table, where: str = "") -> 
         yield _checked(texts, table)
 
 
-def _way(column: Column) -> tuple[str, str] | None:
-    return _ENCODED if column.encoded else _BY_SQLITE.get(written_as(column.type))
+def _way(column: Column, encoding: bytes) -> tuple[str, str] | None:
+    """Return the SQL for a column's texts; None where there is none, as for UTF-8 of a file that is in UTF-16."""
+    if column.encoded:
+        return _ENCODED if encoding == b"UTF-8" else None
+    return _BY_SQLITE.get(written_as(column.type))
 
 
 def _joined(parts: Sequence[tuple[str, str]]) -> str:

@@ -30,6 +30,8 @@ from dlbackup.tables.types import Dialect
 
 PAGE_ROWS = 60
 """How many row ids are a page."""
+_ROW_IDS = ("rowid", "_rowid_", "oid")
+"""What SQLite calls the number that it gives a row, unless a column is called so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +84,11 @@ class FileSnapshot(FileView):
     def rows(self, table: Table, pages: Pages | None = None) -> Iterator[Block]:
         """Yield a table's rows in blocks of any size: all, or those on some pages."""
         where = []
+        number = _row_id(table)
         if pages is not None and pages.first:
-            where.append(f"rowid >= {pages.first * PAGE_ROWS}")
+            where.append(f"{number} >= {pages.first * PAGE_ROWS}")
         if pages is not None and pages.end is not None:
-            where.append(f"rowid < {pages.end * PAGE_ROWS}")
+            where.append(f"{number} < {pages.end * PAGE_ROWS}")
         with translated(self.address):
             yield from row_texts(self.connection, table, f" where {' and '.join(where)}" if where else "")
 
@@ -95,8 +98,12 @@ class FileSnapshot(FileView):
             yield table, self.rows(table)
 
     def pages(self) -> dict[str, int]:
-        """Return how many pages each table has, by its largest row id."""
-        return {table.name: 1 + max(0, self._number("max(rowid)", table)) // PAGE_ROWS for table in self.tables}
+        """Return how many pages each table has, by its largest row id; one that hides them all is one page."""
+        return {table.name: self._pages(table) for table in self.tables}
+
+    def _pages(self, table: Table) -> int:
+        number = _row_id(table)
+        return 1 + max(0, self._number(f"max({number})", table)) // PAGE_ROWS if number else 1
 
     def densities(self) -> dict[str, float]:
         """Return how many rows a page holds: the same in all tables."""
@@ -127,6 +134,12 @@ class FileSnapshot(FileView):
         return SharedCopy(
             address=self.address, copy=self.copy, source=self.source, head=self.head, definitions=definitions
         )
+
+
+def _row_id(table: Table) -> str | None:
+    """Return by which name a query gets at the numbers of a table's rows; None where columns have all names."""
+    taken = {name.lower() for name in table.column_names}
+    return next((name for name in _ROW_IDS if name not in taken), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

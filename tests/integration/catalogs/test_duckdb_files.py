@@ -21,6 +21,7 @@ from dlbackup import errors
 from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Access
+from dlbackup.catalogs.duckdb.catalog import FileCatalog
 from dlbackup.catalogs.duckdb.child import ALIAS
 from dlbackup.catalogs.duckdb.process import FileProcess
 from dlbackup.stores.folder import local
@@ -345,6 +346,36 @@ def test_file_is_the_same_whatever_jobs(one: FileLake, tmp_path: Path) -> None:
         digests = [[frame.sha256 for frame in reader.manifest.frames[1:-1]] for reader in (a, b)]
         assert digests[0] == digests[1]  # the first has the time that it was made in its header
         assert len(digests[0]) > 10
+
+
+def test_column_may_be_called_as_row_ids_are(one: FileLake, tmp_path: Path) -> None:
+    """Of an inlined table with a column named `rowid`, as lakes may have, all rows are there."""
+    execute_in(
+        one.path,
+        "create table ducklake_inlined_data_900_1"
+        ' (row_id bigint, begin_snapshot bigint, end_snapshot bigint, "RowId" bigint)',
+        "insert into ducklake_inlined_data_900_1 select i, 1, null, nullif(i, 7) - 9 from range(130000) t(i)",
+    )
+
+    backup = dlbackup.dump(str(one.path), tmp_path / "b.sql.zst", jobs=1)
+
+    assert backup.contents["ducklake_inlined_data_900_1"].count == 130_000
+
+
+def test_file_that_becomes_another_is_not_read_on(one: FileLake, tmp_path: Path) -> None:
+    """Helpers of a dump open a file by its name; where another got that meanwhile, they refuse it."""
+    other = tmp_path / "other"
+    shutil.copy(one.path, other)
+    address = parse_address(str(one.path))
+    with FileCatalog.open(address) as catalog, catalog.snapshot(share=True) as snapshot:
+        shared = snapshot.joinable(snapshot.tables)
+        assert shared is not None
+        with shared.join() as joined:
+            assert joined.counts() == snapshot.counts()
+        other.rename(one.path)
+
+        with pytest.raises(errors.CatalogError, match="became another file"), shared.join():
+            pass
 
 
 def test_what_duckdb_prints_is_no_answer(one: FileLake) -> None:

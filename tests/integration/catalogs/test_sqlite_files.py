@@ -22,7 +22,7 @@ from support.lakes.in_files import FileLake, FileLakes
 from support.lakes.lakes import LakeKind
 
 import dlbackup
-from dlbackup import RestoreOptions, errors
+from dlbackup import Event, RestoreOptions, errors
 
 _LAKES: list[tuple[LakeKind, str]] = [("plain", "1.3.2"), ("zoo", "1.4.4"), ("inlined", "1.5.5")]
 _MORE: list[tuple[LakeKind, str]] = [("inlined", "1.4.4"), ("plain", "1.5.1"), ("inlined", "1.5.1"), ("zoo", "1.5.5")]
@@ -135,6 +135,66 @@ def test_values_that_sqlite_keeps_otherwise_than_declared(one: FileLake, tmp_pat
     assert any(f"{table}.mixed" in what for what in backup.left_out)
 
 
+def test_column_may_be_called_as_row_ids_are(one: FileLake, tmp_path: Path) -> None:
+    """Rows of inlined tables with columns named `rowid`, `_rowid_` and `oid`, as lakes may have, are all there."""
+    own = "row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT"
+    _execute(
+        one.path,
+        f"create table ducklake_inlined_data_900_1 ({own}, RowId BIGINT)",
+        "insert into ducklake_inlined_data_900_1 values (0, 1, null, null), (1, 1, null, 200000), (2, 1, null, -7)",
+        f"create table ducklake_inlined_data_901_1 ({own}, rowid VARCHAR, _rowid_ VARCHAR, oid VARCHAR)",
+        "insert into ducklake_inlined_data_901_1 values (0, 1, null, 'x', 'y', 'z')",
+    )
+
+    backup = dlbackup.dump(str(one.path), tmp_path / "b.sql.zst")
+
+    assert [backup.contents[f"ducklake_inlined_data_{number}_1"].count for number in (900, 901)] == [3, 1]
+    dlbackup.restore(backup, str(tmp_path / "new.sqlite"))
+    assert contents(tmp_path / "new.sqlite") == contents(Path(backup.path))
+
+
+def test_reals_are_restored_to_the_last_bit(one: FileLake, tmp_path: Path) -> None:
+    """SQLite, up to which version so ever, reads the constants of some reals as the number beside."""
+    table = "ducklake_inlined_data_900_1"
+    reals = [0.69739894226436, 9.32767607844005e-296, -5e-324, 1e300, float("-inf")]
+    _execute(
+        one.path, f"create table {table} (row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT, r DOUBLE, a TEXT)"
+    )
+    with closing(sqlite3.connect(one.path)) as connection, connection:
+        rows = [(number, 1, real, f"'{real!r}'") for number, real in enumerate(reals)]
+        connection.executemany(f"insert into {table} values (?, ?, null, ?, ?)", rows)
+    backup, new = dlbackup.dump(str(one.path), tmp_path / "b.sql.zst"), tmp_path / "new.sqlite"
+
+    dlbackup.restore(backup, str(new))
+
+    with closing(sqlite3.connect(new)) as connection:
+        found = connection.execute(f"select r, a from {table} order by row_id").fetchall()
+    assert found == [(real, f"'{real!r}'") for real in reals]
+
+
+@pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])
+def test_file_in_another_encoding_holds_the_same(encoding: str, one: FileLake, tmp_path: Path) -> None:
+    """SQLite can keep texts in UTF-16; those with NUL and CR LF too are what they are in UTF-8."""
+    table = "ducklake_inlined_data_900_1"
+    _execute(
+        one.path,
+        f"create table {table} (row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT, t VARCHAR, plain VARCHAR)",
+        f"insert into {table} values (0, 1, null, 'ä' || char(0) || 'b', 'ü'), (1, 1, null, 'ö' || char(13, 10), '')",
+    )
+    other = tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(one.path)) as live, closing(sqlite3.connect(other)) as copy:
+        copy.execute(f"pragma encoding = '{encoding}'")
+        for (statement,) in live.execute("select sql from sqlite_master where type = 'table'").fetchall():
+            copy.execute(statement)
+        for (name,) in live.execute("select name from sqlite_master where type = 'table'").fetchall():
+            rows = live.execute(f"select * from {name}").fetchall()
+            if rows:
+                copy.executemany(f"insert into {name} values ({', '.join('?' * len(rows[0]))})", rows)
+        copy.commit()
+
+    assert contents(other) == contents(one.path)
+
+
 @pytest.mark.parametrize("journal", ["delete", "wal"])
 def test_no_commit_fails_beside_a_dump(journal: str, one: FileLake, tmp_path: Path) -> None:
     """A writer commits in a loop while dumps are made: none of its commits fails, each dump is one state."""
@@ -204,6 +264,27 @@ def test_reader_in_a_transaction_keeps_the_old_state(one: FileLake, backup: Path
             dlbackup.restore(backup, str(one.path), REPLACE)
     assert contents(one.path) == before
     assert beside(one.path) == set()
+
+
+def test_readers_go_on_while_much_is_written(one: FileLake, tmp_path: Path) -> None:
+    """More than SQLite keeps in its cache is put in the place of a catalog: who reads meanwhile is not kept out."""
+    _execute(
+        one.path,
+        "create table ducklake_inlined_data_900_1"
+        " (row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT, t VARCHAR)",
+        "insert into ducklake_inlined_data_900_1 with recursive n(i) as (select 0 union all select i + 1 from n"
+        " where i < 3999) select i, 1, null, replace(hex(zeroblob(1000)), '0', 'x') from n",
+    )
+    backup = dlbackup.dump(str(one.path), tmp_path / "b.sql.zst")
+    read = []
+
+    def look(event: Event) -> None:
+        with closing(sqlite3.connect(one.path, timeout=0)) as reader:
+            read.append(reader.execute("select count(*) from ducklake_inlined_data_900_1").fetchone())
+
+    dlbackup.restore(backup, str(one.path), REPLACE, on_event=look)
+
+    assert set(read) == {(4000,)}
 
 
 def test_writer_is_waited_for_and_named(one: FileLake, tmp_path: Path) -> None:

@@ -128,7 +128,13 @@ def test_what_would_be_lost_is_refused_by_name(one: FileLake, backup: Path, tmp_
     execute_in(plain, "create table mine (i int)")
     text.write_text("words")
     Path(f"{stale}.wal").write_text("a WAL whose file is gone")
-    for path, words in ((plain, "table main.mine"), (text, "no DuckDB file"), (stale, "WAL of the restored file")):
+    link = tmp_path / "link.duckdb"
+    link.symlink_to("nowhere.duckdb")
+    Path(f"{link}.wal").write_text("a WAL of what was opened by this name")
+    for path, words in (
+        *((plain, "table main.mine"), (text, "no DuckDB file"), (stale, "WAL of the restored file")),
+        (link, "link.duckdb.wal stands there"),
+    ):
         before = path.read_bytes() if path.exists() else None
         with pytest.raises(errors.NotEmpty, match=words):
             dlbackup.restore(backup, str(path), REPLACE)

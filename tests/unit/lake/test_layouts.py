@@ -59,6 +59,13 @@ def test_names_are_found_in_small_letters() -> None:
     assert _found([_column(1, "UPPER", "varchar")], _inlined(1, "upper")) == {"upper": "VARCHAR"}
 
 
+def test_letters_beyond_ascii_are_what_they_are() -> None:
+    """DuckDB takes `Ä` and `ä` for two columns of a table."""
+    columns = [_column(1, "Ä", "int32"), _column(2, "ä", "varchar")]
+
+    assert _found(columns, _inlined(1, "Ä", "ä")) == {"Ä": "INTEGER", "ä": "VARCHAR"}
+
+
 def test_nested_types_are_made_of_their_columns() -> None:
     """Structs, lists and maps in each other, with names that need quotes."""
     columns = [
