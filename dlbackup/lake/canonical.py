@@ -290,8 +290,8 @@ def _value(stored: Stored, text: str) -> str:
     except (ValueError, OverflowError):  # not what a server prints
         return text
     text = _BC.sub(lambda match: f"{match[1]} (BC){match[2] or ''}", text) if text.endswith(" BC") else text
-    match = _FRACTION.search(text)
-    if match and match.start() == 0:
+    match = _FRACTION.match(text)
+    if match:
         text = match[1] + (f".{match[2]}" if match[2] else "") + text[match.end() :]
     return text.encode().hex()
 
