@@ -66,7 +66,7 @@ def test_the_rule_for_parts_is_taken(moto: dict[str, str], monkeypatch: pytest.M
         monkeypatch.setenv(name, value)
     page = (Path(__file__).parents[3] / "docs/operations.md").read_text()
     rule = json.loads(page.partition("```json\n")[2].partition("```")[0])
-    client = boto3.client("s3", endpoint_url=moto["AWS_ENDPOINT_URL"])
+    client = boto3.Session().client("s3", endpoint_url=moto["AWS_ENDPOINT_URL"])
     client.put_bucket_lifecycle_configuration(Bucket=CONTAINER, LifecycleConfiguration=rule)
     (kept,) = client.get_bucket_lifecycle_configuration(Bucket=CONTAINER)["Rules"]
     assert kept["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
@@ -94,7 +94,7 @@ def test_checksums_are_sent(weed: Seaweed, monkeypatch: pytest.MonkeyPatch, size
     with store.create("some") as sink:
         sink.write(bytes(size))
 
-    client = boto3.client("s3", endpoint_url=variables["AWS_ENDPOINT_URL"])
+    client = boto3.Session().client("s3", endpoint_url=variables["AWS_ENDPOINT_URL"])
     head = client.head_object(Bucket=BUCKET, Key=f"{store.prefix}/some", ChecksumMode="ENABLED")
     assert head["ChecksumSHA256"]
 
