@@ -3,7 +3,7 @@
 import shlex
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,19 +114,24 @@ def test_server_with_broken_files_is_not_a_lost_connection(
 
 def test_server_that_stops_says_so(own: Lake, cli: Cli) -> None:
     """A server that is being shut down ends a dump with that reason."""
-    execute(own.url, _LARGE)
-    with started(cli, "dump", own.url, "-o", "backup.zst", "--max-rate", "1M") as running:
-        wait_until(lambda: _busy(own))
-        with suppress(Exception):  # the container ends with its server
-            own.server.run("sh", "-c", 'kill -INT "$(head -1 "$PGDATA/postmaster.pid")"')
-        done = running.end()
+    # The dump waits for a lock: behind rows that nobody has taken yet, the last words would go with the container.
+    with closing(psycopg.connect(own.url)) as client:
+        client.execute("lock table ducklake_snapshot in access exclusive mode")
+        with started(cli, "dump", own.url, "-o", "backup.zst") as running:
+            wait_until(lambda: _waits(own))
+            with suppress(Exception):  # the container ends with its server
+                own.server.run("sh", "-c", 'kill -INT "$(head -1 "$PGDATA/postmaster.pid")"')
+            done = running.end()
 
     failure(done, 1, "due to administrator command", hint="the server is being stopped")
     assert not (cli.cwd / "backup.zst").exists()
 
 
-def _busy(made: Lake) -> bool:
-    query = f"select count(*) from pg_stat_activity where application_name = 'dlbackup' and datname = '{made.dbname}'"
+def _waits(made: Lake) -> bool:
+    query = (
+        "select count(*) from pg_stat_activity"
+        f" where application_name = 'dlbackup' and datname = '{made.dbname}' and wait_event_type = 'Lock'"
+    )
     return execute(made.server.url, query) == [(1,)]
 
 
