@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from dlbackup.errors import StorageError, UsageError
-from dlbackup.stores.contract import Blob, Readable, Sink
+from dlbackup.stores.contract import Blob, Readable, Sink, goes_on
 from dlbackup.stores.explained import TIMEOUT_VARIABLE, CutOff, explained, is_cut_off
 
 if TYPE_CHECKING:
@@ -310,11 +310,11 @@ def _beside(client: "ObjectStore", beginning: str) -> "Sequence[ObjectMeta]":
     found: list[ObjectMeta] = []
     for page in obstore.list(client, offset=beginning):
         for meta in page:
-            is_wanted = meta["path"].startswith(beginning)
-            if meta["path"] > beginning and not is_wanted:
+            if goes_on(meta["path"], beginning):
+                if "/" not in meta["path"]:
+                    found.append(meta)
+            elif meta["path"] > beginning:
                 return found
-            if is_wanted and "/" not in meta["path"] and meta["path"] != beginning:
-                found.append(meta)
     return found
 
 

@@ -184,9 +184,8 @@ def changes_since(
             claim = claims[number]
             same_file = filenode == claim.origin.filenode or _may_be_written_anew(claim, present[claim.table.name])
             gone = claim.rows - (count - young)
-            if (
-                oid == claim.origin.oid and same_file and gone >= 0
-            ):  # more old rows than there were would be another history
+            # More old rows than there were would be another history.
+            if oid == claim.origin.oid and same_file and gone >= 0:
                 found[number] = Change(added=young, removed=gone)
     return found
 

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
+from typing import TypeVar
 
 from dlbackup.errors import CatalogError
 from dlbackup.tables.definition import Column, Table
@@ -11,6 +12,7 @@ from dlbackup.tables.quoting import quote_identifier
 from dlbackup.tables.sqlitetypes import real_literal, text_literal
 from dlbackup.tables.types import Written, written_as
 
+_Part = TypeVar("_Part")
 ROWS_AT_ONCE = 2_000
 _MOST_IN_SQL = 200
 """So many columns SQLite joins itself, which takes a quarter of the time; more would be too deep an expression."""
@@ -62,11 +64,10 @@ def _way(column: Column, encoding: bytes) -> tuple[str, str] | None:
 
 
 def _joined(parts: Sequence[tuple[str, str]]) -> str:
-    calls = []
-    for first in range(0, len(parts), _MOST_ARGUMENTS):
-        run = parts[first : first + _MOST_ARGUMENTS]
-        calls.append(f"printf('{','.join(how for how, _ in run)}', {', '.join(what for _, what in run)})")
-    return " || ',' || ".join(calls)
+    return " || ',' || ".join(
+        f"printf('{','.join(how for how, _ in run)}', {', '.join(what for _, what in run)})"
+        for run in _runs(parts, _MOST_ARGUMENTS)
+    )
 
 
 def _writer(column: Column) -> Callable[[object], bytes]:
@@ -128,7 +129,7 @@ def flags(connection: sqlite3.Connection, table: str, declared: Mapping[str, str
     """Return what the columns of a table hold; `declared` are their types, by name."""
     usual = {name: type_ for name, type_ in declared.items() if type_ in _ODD}
     odd = [_ODD[type_].replace("{c}", quote_identifier(name)) for name, type_ in usual.items()]
-    if any(_is_there(connection, table, [" or ".join(run) for run in _runs(odd)])):
+    if any(_is_there(connection, table, " or ".join(run)) for run in _runs(odd, _MOST_IN_SQL)):
         usual = {}
     found = {name: _usual_flags(connection, table, name, type_) for name, type_ in usual.items()}
     return found | dict(_all_flags(connection, table, [name for name in declared if name not in usual]))
@@ -136,20 +137,17 @@ def flags(connection: sqlite3.Connection, table: str, declared: Mapping[str, str
 
 def _usual_flags(connection: sqlite3.Connection, table: str, name: str, declared: str) -> Flags:
     column = quote_identifier(name)
-    (there,) = _is_there(connection, table, [f"{column} is not null"])
+    there = _is_there(connection, table, f"{column} is not null")
     if declared in ("VARCHAR", "TEXT"):
         return (False, False, False, there, False, False, False)
-    (others,) = _is_there(connection, table, [f"{column} not in (0, 1)"])
+    others = _is_there(connection, table, f"{column} not in (0, 1)")
     return (there, others, False, False, False, False, False)
 
 
-def _is_there(connection: sqlite3.Connection, table: str, conditions: Sequence[str]) -> list[bool]:
-    """Tell of each condition whether a row fulfills it; no more rows are read than that takes."""
-    name = quote_identifier(table)
-    return [
-        bool(connection.execute(f"select exists (select 1 from {name} where {condition})").fetchone()[0])
-        for condition in conditions
-    ]
+def _is_there(connection: sqlite3.Connection, table: str, condition: str) -> bool:
+    """Tell whether a row fulfills a condition; no more rows are read than that takes."""
+    query = f"select exists (select 1 from {quote_identifier(table)} where {condition})"
+    return bool(connection.execute(query).fetchone()[0])
 
 
 def _all_flags(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> Iterator[tuple[str, Flags]]:
@@ -158,7 +156,7 @@ def _all_flags(connection: sqlite3.Connection, table: str, columns: Sequence[str
         " max(typeof({c}) = 'text'), max(typeof({c}) = 'blob'),"
         f" max(typeof({{c}}) = 'text' and {_NUL}), max(typeof({{c}}) = 'text' and {_LINE_END})"
     )
-    for run in _runs(columns):
+    for run in _runs(columns, _MOST_IN_SQL):
         query = ", ".join(asked.replace("{c}", quote_identifier(name)) for name in run)
         found = connection.execute(f"select {query} from {quote_identifier(table)}").fetchone()
         answers = zip(*repeat(iter(found), asked.count("max(")), strict=True)
@@ -166,6 +164,6 @@ def _all_flags(connection: sqlite3.Connection, table: str, columns: Sequence[str
             yield name, tuple(map(bool, its))
 
 
-def _runs(parts: Sequence[str]) -> Iterator[Sequence[str]]:
-    for first in range(0, len(parts), _MOST_IN_SQL):
-        yield parts[first : first + _MOST_IN_SQL]
+def _runs(parts: Sequence[_Part], most: int) -> Iterator[Sequence[_Part]]:
+    for first in range(0, len(parts), most):
+        yield parts[first : first + most]
