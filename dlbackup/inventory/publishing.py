@@ -120,7 +120,7 @@ def adopt(where: Where, proof: VerifiedBackup, verify_seconds: float) -> Where:
     """
     pins = pins_of(where)
     beside = Where(where.store, names.record_of(where.name))
-    there = {blob.name for blob in where.store.list()}
+    there = _with_it(where)
     if beside.name in there:
         _refuse_useless(beside, where.name)
         return beside
@@ -170,8 +170,12 @@ def _sha256(file: Readable) -> str:
 
 def is_recorded(where: Where) -> bool:
     """Tell whether a backup has a record, whatever that says; raises as `Store.list`."""
-    record = names.record_of(where.name)
-    return any(blob.name == record for blob in where.store.list(names.stem_of(where.name)))
+    return names.record_of(where.name) in _with_it(where)
+
+
+def _with_it(where: Where) -> set[str]:
+    """Return the names of a backup and of all that is beside it, those that are there."""
+    return {blob.name for blob in where.store.list(names.stem_of(where.name))}
 
 
 def pin(where: Where, name: str, *, unrecorded: bool = False) -> None:
@@ -190,7 +194,7 @@ def pin(where: Where, name: str, *, unrecorded: bool = False) -> None:
     beside = Where(where.store, names.pin_of(where.name, name))
     put(beside, made)
     needed = {where.name} if unrecorded else {where.name, names.record_of(where.name)}
-    if needed <= {blob.name for blob in where.store.list(names.stem_of(where.name))}:
+    if needed <= _with_it(where):
         return
     with suppress(StorageError):
         where.store.delete(beside.name)
@@ -212,7 +216,7 @@ def pins_of(where: Where) -> tuple[str, ...]:
             "nothing takes this file away, so it needs no pin",
         )
     stem = names.stem_of(where.name)
-    beside = (names.beside(blob.name) for blob in where.store.list())
+    beside = map(names.beside, _with_it(where))
     return tuple(sorted(found[2] for found in beside if found and found[:2] == (stem, "pin")))
 
 

@@ -43,6 +43,13 @@ def checked(text: str, prefix: str) -> list[int]:
     return values[:-6]
 
 
+def in_small_letters(text: str) -> str:
+    """Return an identity's text as it is read; raises ValueError unless it is written in capital letters."""
+    if text != text.upper():
+        raise ValueError("an identity is written in capital letters")
+    return text.lower()
+
+
 def decoded(text: str, prefix: str, size: int = 32) -> bytes:
     """
     Return the bytes of a key of one size.

@@ -80,9 +80,7 @@ class HybridSecretKey(OneByOne):
         Raises:
             ValueError: it is none, or what is needed for it isn't installed; the text is not repeated.
         """
-        if text != text.upper():
-            raise ValueError("an identity is written in capital letters")
-        made = cls(bech32.decoded(text.lower(), "age-secret-key-pq-"))
+        made = cls(bech32.decoded(bech32.in_small_letters(text), "age-secret-key-pq-"))
         made._loaded()
         return made
 

@@ -101,10 +101,8 @@ class PluginIdentity:
         """
         if (found := _IDENTITY.fullmatch(text)) is None:
             return None
-        if text != text.upper():
-            raise ValueError("an identity is written in capital letters")
-        name = found["name"].lower()
-        bech32.checked(text.lower(), f"age-plugin-{name}-")
+        small, name = bech32.in_small_letters(text), found["name"].lower()
+        bech32.checked(small, f"age-plugin-{name}-")
         return cls(name, text)
 
     def __str__(self) -> str:

@@ -55,9 +55,7 @@ class SecretKey(OneByOne):
         Raises:
             ValueError: it is none; the text is not repeated.
         """
-        if text != text.upper():
-            raise ValueError("an identity is written in capital letters")
-        return cls(bech32.decoded(text.lower(), "age-secret-key-"))
+        return cls(bech32.decoded(bech32.in_small_letters(text), "age-secret-key-"))
 
     @classmethod
     def generate(cls) -> "SecretKey":
