@@ -67,7 +67,7 @@ def committed(address: Address, transaction: str, schema: str, made: int | None)
         NeedsPerson: it can't be found out.
     """
     until = time.monotonic() + _LOOK_UP_S
-    why = "the server still works on it"
+    why = ""
     while time.monotonic() < until:
         try:
             session = connect(address)
@@ -77,6 +77,7 @@ def committed(address: Address, transaction: str, schema: str, made: int | None)
                 session.close()
             if status == "aborted" or (status == "committed" and there == made):
                 return bool(status == "committed")
+            why = "the server still works on it"
             if status == "committed":
                 why = "what stands there now is something else: others have been at work, or another server answers"
         except (Unreachable, psycopg.Error) as exc:

@@ -234,7 +234,7 @@ def test_commit_in_doubt_drops_nothing(
     made: Lake, tight: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A restore that loses its connection at a commit that is still to come leaves what that commit will show."""
-    monkeypatch.setattr(commit, "_LOOK_UP_S", 0.5)
+    monkeypatch.setattr(commit, "_LOOK_UP_S", 2.0)
     path = dump(made.url, tmp_path).path
     change(made.url)
     ends: list[str] = []
