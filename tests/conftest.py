@@ -34,7 +34,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kill-points", type=int, metavar="N", help="points at which each fault test strikes")
     parser.addoption("--seed", type=int, metavar="S", help="what points and histories are chosen by (default: 1)")
     parser.addoption("--newest-duckdb", action="store_true", help="the tests' own process has the newest DuckDB")
-    parser.addoption("--long", action="store_true", help="1,000 kill points, 100 histories, a long soak; a new seed")
+    parser.addoption("--all", action="store_true", help="tests marked `long` too, with the numbers of an ordinary run")
+    parser.addoption("--long", action="store_true", help="--all, and 1,000 kill points, 100 histories; a new seed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,8 +56,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave what is marked `long` to long runs, and what is of DuckDB 1.5 to those that have it."""
-    if not config.option.long:
+    """Leave what is marked `long` to runs of all tests, and what is of DuckDB 1.5 to those that have it."""
+    if not (config.option.long or config.option.all):
         left = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=left)
         items[:] = [item for item in items if item not in left]
