@@ -37,7 +37,7 @@ from dlbackup.migration.backing_up import back_up
 from dlbackup.migration.comparison import strangers
 from dlbackup.migration.copied import migrate_copy
 from dlbackup.migration.journal import Journal, Log
-from dlbackup.migration.losses.known import refuse_unknown
+from dlbackup.migration.losses.known import refuse_unknown, retyped
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.obstacles import already, obstacles
 from dlbackup.migration.options import MigrateOptions
@@ -115,10 +115,12 @@ def _migrate_once(address: Address, options: MigrateOptions, ring: Keyring, on_e
                 with catalog.turn():
                     finished = _finish(catalog, engine, engines, options, run)
                 if finished is not None:
+                    _drop_left(catalog)
                     return finished
             elif leftovers.outlived(catalog.mark):
                 with catalog.turn():
                     catalog.mark.take_away()
+            _drop_left(catalog)
             with catalog.snapshot() as snapshot:
                 steps = route(snapshot, engine, options)
                 if steps:
@@ -128,6 +130,12 @@ def _migrate_once(address: Address, options: MigrateOptions, ring: Keyring, on_e
             return run.result("current", version, version, snapshot.head.snapshot_id)
         with catalog.turn():
             return _Pipeline(catalog=catalog, engine=engine, steps=steps, options=options, run=run).migrate()
+
+
+def _drop_left(catalog: Served) -> None:
+    """Drop tables that a killed migration had made or exchanged; what can't be dropped now, the next one drops."""
+    with suppress(DlbackupError), catalog.doing("dropping what a killed migration left"):
+        catalog.drop_left()
 
 
 def _finish(
@@ -203,11 +211,18 @@ class _Pipeline:
                 elif self.options.rehearsal:
                     with self.run.stage("rehearsal"):
                         rehearse(self._passage(), self.catalog.address, backup)
+                self._make_ready(copies)
                 proved = self._proved(backup)
                 failure = self._fenced(fence, lambda held: self._under_fence(fence, backup, proved, held, copies))
         if failure is None and self.step.staged:
             failure = self._exchanged()
         return self._result(failure)
+
+    def _make_ready(self, copies: ExitStack) -> None:
+        """Write anew, before commits have to wait for it, what a mend would else rewrite under the fence."""
+        if tables := retyped(self._passage().mends):
+            with self.run.stage("ready"):
+                copies.enter_context(self.catalog.readied(tables))
 
     def _proved(self, backup: VerifiedBackup) -> Snapshot | None:
         """
@@ -363,8 +378,7 @@ class _Pipeline:
         self.engine.stand_by()  # commits don't wait for the start of a process
         failure = fenced(self.catalog, fence, self.options.lock_timeout_s, self.run, work)
         if isinstance(failure, RolledBack):
-            with suppress(DlbackupError), self.catalog.doing("dropping what the undo replaced"):
-                self.catalog.drop_left()  # what can't be dropped now, the next restore drops
+            _drop_left(self.catalog)  # what the undo replaced
         return failure
 
     def _under_fence(
@@ -377,6 +391,7 @@ class _Pipeline:
                 self.run.compared(0, 0)
             else:
                 if not is_as_in(self.catalog, backup, self.run.compared):
+                    self.catalog.unready()
                     backup = self._back_up()
                     if self.step.staged:
                         self._stage(backup, copies)

@@ -16,6 +16,7 @@ _DOING = {
     "dump": "writing the backup",
     "verify": "proving the backup",
     "rehearsal": "migrating a copy",
+    "ready": "making inlined tables with other types beside the catalog's",
     "same-state": "nobody else commits now; comparing the catalog with the backup",
     "attach": "the engine migrates",
     "exchange": "putting the migrated catalog in the place of this one",

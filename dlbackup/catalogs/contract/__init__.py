@@ -7,7 +7,7 @@ will be: in parts, each of which has a `Place` to be filled. Each promise is sho
 `tests/integration/catalogs/test_contract.py`.
 """
 
-from dlbackup.catalogs.contract.catalog import Access, Catalog, Copy, Identity, Locks, Mark, Mending, Site
+from dlbackup.catalogs.contract.catalog import Access, Catalog, Copy, Identity, Locks, Mark, Mending, Retyped, Site
 from dlbackup.catalogs.contract.clients import Client, clients_connected
 from dlbackup.catalogs.contract.replacement import Encoding, Existing, Part, Place, Replacement, Rewrite, Terms
 from dlbackup.catalogs.contract.served import Declared, Fence, Guard, Served
@@ -37,6 +37,7 @@ __all__ = [
     "Place",
     "Remake",
     "Replacement",
+    "Retyped",
     "Rewrite",
     "Served",
     "Site",

@@ -40,19 +40,18 @@ class Copy:
     snapshot_id: int
 
 
+Retyped = Sequence[tuple[str, Sequence[tuple[str, str, str]]]]
+"""Inlined tables by name, with columns, their types, and the new ones as `lake.inlined` says them."""
+
+
 class Mending(Protocol):
     """A catalog that an engine has migrated, to be put right in one transaction."""
 
     def execute(self, sql: str) -> int:
         """Execute a statement in which `{s}` stands for the quoted schema; return how many rows it touched."""
 
-    def retype(self, tables: Sequence[tuple[str, Sequence[tuple[str, str, str]]]]) -> None:
-        """
-        Give columns of inlined tables the types that newer engines write; those that have another by now are left.
-
-        Args:
-            tables: by name, with column, its type, and the new one as `lake.inlined` says it.
-        """
+    def retype(self, tables: Retyped) -> None:
+        """Give columns of inlined tables the types of newer engines; not those that have another by now."""
 
     def bar(self, version: str) -> None:
         """Bar clients that know an older version, where the backend can."""

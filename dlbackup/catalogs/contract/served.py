@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from dlbackup.catalogs.contract.catalog import Catalog
+from dlbackup.catalogs.contract.catalog import Catalog, Retyped
 from dlbackup.catalogs.contract.clients import Client
 from dlbackup.errors import DlbackupError
 from dlbackup.tables.definition import Table
@@ -130,6 +130,17 @@ class Served(Catalog, Protocol):
         Returns:
             What differs among them, or could not be given, in words: a person decides on it.
         """
+
+    def readied(self, tables: Retyped) -> AbstractContextManager[int]:
+        """
+        Make inlined tables anew beside the catalog, which `Mending.retype` puts in its tables' place in the block.
+
+        Returns:
+            How many: those that can't be made alike are left to be rewritten.
+        """
+
+    def unready(self) -> None:
+        """Forget what was readied, since the catalog is another by now."""
 
     def declared(self) -> Declared:
         """Read what the catalog says of itself, without its definitions: that is cheap."""

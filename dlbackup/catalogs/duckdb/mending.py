@@ -1,11 +1,11 @@
 """Changing what is in a DuckDB file that nobody else knows, in one transaction, until all of it is on the disk."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.contract import Access
+from dlbackup.catalogs.contract import Access, Retyped
 from dlbackup.catalogs.duckdb.child import ALIAS
 from dlbackup.catalogs.duckdb.process import FileProcess
 from dlbackup.errors import CatalogError
@@ -25,7 +25,7 @@ class FileMending:
         said = self.process.do("execute", statements=[statement])["said"]
         return int(said[0]) if said else 0
 
-    def retype(self, tables: Sequence[tuple[str, Sequence[tuple[str, str, str]]]]) -> None:
+    def retype(self, tables: Retyped) -> None:
         """Do nothing: all engines keep inlined values in a DuckDB file as the types that they are."""
 
     def bar(self, version: str) -> None:

@@ -21,6 +21,7 @@ from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, batch_tables, lock
 from dlbackup.catalogs.postgres.mark import PostgresMark
 from dlbackup.catalogs.postgres.meanings import ON_STANDBY
 from dlbackup.catalogs.postgres.mending import mending
+from dlbackup.catalogs.postgres.ready import NOTHING
 from dlbackup.catalogs.postgres.replacement import replacing
 from dlbackup.catalogs.postgres.schemas import catalog_schemas, drop_left, find_schema
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
@@ -42,6 +43,8 @@ class PostgresCatalog:
 
     def __init__(self, address: Address, session: Session, schema: str) -> None:
         self.address, self.session, self.schema = address, session, schema
+        self.ready = NOTHING
+        """What a mend puts in the place of the catalog's tables; see `contract.Served.readied`."""
 
     @classmethod
     @contextmanager
@@ -156,7 +159,7 @@ class PostgresCatalog:
 
     def mending(self) -> AbstractContextManager[Mending]:
         """Put right what an engine's migration lost, in one transaction of the session."""
-        return mending(self.session, self.address, self.schema)
+        return mending(self.session, self.address, self.schema, self.ready)
 
     def tables_at_once(self) -> int:
         """Return how many tables the locks of one transaction suffice for."""

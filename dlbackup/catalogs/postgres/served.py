@@ -4,12 +4,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 
 from dlbackup.addresses.address import Address
-from dlbackup.catalogs.contract import Declared, Site
+from dlbackup.catalogs.contract import Declared, Retyped, Site
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
 from dlbackup.catalogs.postgres.clients.advisory_lock import is_held
 from dlbackup.catalogs.postgres.clients.bars import bars, remove_bars
 from dlbackup.catalogs.postgres.fence import PostgresFence
 from dlbackup.catalogs.postgres.new_lake import making_lake
+from dlbackup.catalogs.postgres.ready import NOTHING, readied
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, answers, connect
 from dlbackup.catalogs.postgres.sisters import give_alike
 from dlbackup.tables.definition import Table
@@ -54,6 +55,19 @@ class ServedCatalog(PostgresCatalog):
         """Give tables that a migration made what these have in common."""
         with self.doing("giving new tables what the others have"):
             return give_alike(self.session, self.schema, sisters)
+
+    @contextmanager
+    def readied(self, tables: Retyped) -> Iterator[int]:
+        """Make tables anew, which `mending` puts in their place in the block."""
+        with readied(self.address, self.schema, tables) as self.ready:
+            try:
+                yield len(self.ready.tables)
+            finally:
+                self.unready()
+
+    def unready(self) -> None:
+        """Leave the tables where they were made: they are not those of the catalog as it is now."""
+        self.ready = NOTHING
 
     def declared(self) -> Declared:
         """Read ducklake_metadata, and nothing else."""

@@ -1,11 +1,12 @@
 """Changing what is in a SQLite file that nobody else knows, in one transaction."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 from dlbackup.addresses.address import Address
+from dlbackup.catalogs.contract import Retyped
 from dlbackup.catalogs.sqlite.copying import translated
 from dlbackup.catalogs.sqlite.introspection import opened, read_definitions
 from dlbackup.tables.definition import by_name
@@ -23,7 +24,7 @@ class FileMending:
         """Execute a statement; return how many rows it touched."""
         return self.connection.execute(sql.replace("{s}", "main")).rowcount
 
-    def retype(self, tables: Sequence[tuple[str, Sequence[tuple[str, str, str]]]]) -> None:
+    def retype(self, tables: Retyped) -> None:
         """Make empty inlined tables anew, whose columns are declared otherwise."""
         there = by_name(read_definitions(self.connection).tables)
         for name, columns in tables:

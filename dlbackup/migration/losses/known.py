@@ -8,6 +8,7 @@ until the user accepts that loss by name. The facts are in docs/losses.md; each 
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from dlbackup.catalogs.contract import Mending, Snapshot
 from dlbackup.errors import UsageError
@@ -143,6 +144,11 @@ def batches(losses: tuple[Loss, ...], tables: int) -> Iterator[tuple[Loss, ...]]
         for begin in range(0, len(loss.before), tables):
             yield (replace(loss, before=loss.before[begin : begin + tables]),)
     yield tuple(loss for loss in losses if loss not in by_table)
+
+
+def retyped(losses: Iterable[Loss]) -> list[Any]:
+    """Return the tables whose columns get other types by the mends of these losses, as `Mending.retype` takes them."""
+    return [table for loss in losses if _RULES[loss.rule].mend is convert_inlined for table in loss.before]
 
 
 def mend(mending: Mending, losses: tuple[Loss, ...]) -> list[tuple[str, int]]:

@@ -11,6 +11,7 @@ import pytest
 from support.servers.servers import Servers, middle_major
 
 from dlbackup.catalogs.postgres.mending import PostgresMending
+from dlbackup.catalogs.postgres.ready import NOTHING
 from dlbackup.catalogs.postgres.snapshot import PostgresSnapshot
 from dlbackup.lake import spec
 from dlbackup.migration.losses.known import RULES, known_losses, mend
@@ -73,7 +74,7 @@ class _Catalog:
 
     def mend(self, *losses: Loss) -> list[tuple[str, int]]:
         """Mend losses as `migrate` does once the engine is done."""
-        return mend(PostgresMending(self.session, self.schema), losses)
+        return mend(PostgresMending(self.session, self.schema, NOTHING), losses)
 
 
 @pytest.fixture(scope="module")
