@@ -3,6 +3,7 @@ The verb `prune`: which backups of a store may go by a policy, and taking them a
 """
 
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +18,9 @@ from dlbackup.inventory.retention import Decision, Policy, cleanup_call, cleanup
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.stores.contract import Store
 from dlbackup.stores.named import store_of_backups
+
+_AT_ONCE = 16
+"""How many backups are taken away at once: each is a few requests, one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,31 +111,39 @@ def _executed(
     on_event: OnEvent,
 ) -> Pruned:
     """
-    Take away what may go, the oldest first.
+    Take away what may go, the oldest first: one alone, then several at once, for what takes time is waiting.
 
     What can't be taken away keeps nothing else from going, but a store that doesn't answer is not asked for each.
 
     Args:
         said: returns what is told of it, given what was pinned meanwhile and so was not taken.
     """
-    failed: list[StorageError] = []
     pinned: list[str] = []
 
     def one(entry: Entry) -> None:
         if not remove(place, entry):
             pinned.append(entry.name)
 
-    jobs = [partial(remove_files, place, left), *(partial(one, entry) for entry in going)]
-    for number, job in enumerate(jobs):
+    def tried(job: Callable[[], None]) -> StorageError | None:
         try:
             job()
         except StorageError as exc:
-            failed.append(exc)
-            if exc.transient:
+            return exc
+        return None
+
+    jobs = [partial(remove_files, place, left), *(partial(one, entry) for entry in going)]
+    runs = [jobs[:1], jobs[1:2], *(jobs[first : first + _AT_ONCE] for first in range(2, len(jobs), _AT_ONCE))]
+    failed: list[StorageError] = []
+    done = -1
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        for run in filter(None, runs):
+            failed += filter(None, threads.map(tried, run))
+            done += len(run)
+            on_event(Event(stage="prune", message=f"{done} of {counted(len(going), 'backup')} gone"))
+            if any(error.transient for error in failed):
                 break
-        on_event(Event(stage="prune", message=f"{number} of {counted(len(going), 'backup')} gone"))
     if failed:
-        gave_up = failed[-1].transient
+        gave_up = any(error.transient for error in failed)
         some = f"{len(failed)} of {counted(len(going), 'backup')} could not be taken away"
         error = StorageError(
             f"{'not all was taken away' if gave_up else some}: {listed([exc.message for exc in failed])}",
