@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.changes import NEXT_SNAPSHOT
 from support.comparison import execute, schemas
+from support.faults.faults import new_role, role_of
 from support.lakes.lakes import Lake, LakeFactory
 
 import dlbackup
@@ -83,6 +84,18 @@ def test_a_table_that_was_made_before_has_all_that_the_other_had(made: Lake, tmp
     assert {name: kept for name, (_, kept) in after.items()} == {name: kept for name, (_, kept) in before.items()}
     assert "ready" in [stage.stage for stage in done.stages]
     assert schemas(made.url) == {"public"}
+
+
+def test_role_that_may_make_no_schema_has_them_rewritten_where_they_are(made: Lake, tmp_path: Path) -> None:
+    """What can't be made beside the catalog is altered under the fence, as it was before."""
+    before = _tables(made)
+    with new_role(made, "a-word", owner=True) as url:
+        execute(made.url, f"revoke create on database {made.dbname} from {role_of(url)}")
+        options = dlbackup.MigrateOptions(backup_dir=tmp_path, rehearsal=False)
+        done = dlbackup.migrate(url, options)
+
+    assert _rewritten(done) > 0
+    assert {name: oid for name, (oid, _) in _tables(made).items()} == {name: oid for name, (oid, _) in before.items()}
 
 
 @pytest.mark.parametrize("moment", ["before they are made", "after that"])
