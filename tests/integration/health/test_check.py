@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -81,7 +82,14 @@ def patients(servers: Servers, lakes: Lakes) -> Iterator[Callable[[str], Patient
         yield patient
 
 
-@pytest.mark.parametrize(("kind", "spec"), HEALTHY)
+def _of_kinds(lakes: list[tuple[LakeKind, str]], *in_every_run: tuple[LakeKind, str]) -> list[Any]:
+    return [pytest.param(*it, marks=[] if it in in_every_run else [pytest.mark.long]) for it in lakes]
+
+
+_ZOOS: list[tuple[LakeKind, str]] = [("zoo", spec) for spec in ("0.2", "0.3", "0.4", "1.0")]
+
+
+@pytest.mark.parametrize(("kind", "spec"), _of_kinds(HEALTHY, *_ZOOS))
 def test_healthy_lake_has_no_error(lake: LakeFactory, tmp_path: Path, kind: LakeKind, spec: str) -> None:
     """A healthy lake of any engine gives no error but for what that can't read, and the same from its backup."""
     made = lake(kind, spec)
@@ -106,7 +114,10 @@ def test_rules_run_on_every_major(lake: LakeFactory) -> None:
     assert {"column-without-table", "inlined-table-of-dropped-table"} <= _rules(check(made.url))
 
 
-@pytest.mark.parametrize(("kind", "spec"), [item for item in HEALTHY if item[1] in ("0.3", "0.4")])
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    _of_kinds([it for it in HEALTHY if it[1] in ("0.3", "0.4")], ("zoo", "0.3"), ("zoo", "0.4"), ("inlined", "0.3")),
+)
 def test_well_migrated_lake_has_no_error(lake: LakeFactory, tmp_path: Path, kind: LakeKind, spec: str) -> None:
     """A lake migrated to 1.0 by DuckDB 1.5.5 gives no error; what the engine lost is a warning."""
     made = lake(kind, spec)
@@ -123,7 +134,7 @@ def test_well_migrated_lake_has_no_error(lake: LakeFactory, tmp_path: Path, kind
     assert check(dump(made.url, tmp_path).path) == found
 
 
-@pytest.mark.parametrize("spec", ["0.3", "0.4"])
+@pytest.mark.parametrize("spec", ["0.3", pytest.param("0.4", marks=pytest.mark.long)])
 def test_renamed_columns_of_inlined_rows_are_found(database: str, tmp_path: Path, spec: str) -> None:
     """The spec version's own engine can't read such a table any more, and check says so; migrated, it is in order."""
     old, newest = engine_of(spec), engine("1.5.5")
@@ -150,7 +161,7 @@ def test_renamed_columns_of_inlined_rows_are_found(database: str, tmp_path: Path
     assert check(database).ok
 
 
-@pytest.mark.parametrize("spec", ["0.3", "0.4"])
+@pytest.mark.parametrize("spec", [pytest.param("0.3", marks=pytest.mark.long), "0.4"])
 def test_columns_renamed_before_a_later_change_are_found(database: str, tmp_path: Path, spec: str) -> None:
     """The inlined table of a change after the rename is the only one, and the engine can't read it either."""
     old = engine_of(spec)
@@ -212,7 +223,7 @@ def test_marks_of_a_stale_client_are_found_with_mends(lake: LakeFactory, tmp_pat
     assert check(made.url).ok
 
 
-@pytest.mark.parametrize("spec", ["0.3", "0.4"])
+@pytest.mark.parametrize("spec", ["0.3", pytest.param("0.4", marks=pytest.mark.long)])
 def test_statistics_that_a_migration_made_narrow_are_found_with_a_mend(
     database: str, tmp_path: Path, spec: str
 ) -> None:
@@ -265,20 +276,29 @@ def test_flushed_file_is_no_stale_clients(database: str, tmp_path: Path) -> None
     assert "stale-mapping" not in _rules(check(database))
 
 
-@pytest.mark.parametrize(
-    ("damage", "spec"),
-    [pytest.param(d, spec, id=f"{d.rule}-{d.what}-{spec}") for d in DAMAGES for spec in d.specs],
-)
-def test_damage_is_found(patients: Callable[[str], Patient], damage: Damage, spec: str) -> None:
+_BY_ALL_RULES = 12
+"""All rules look at each damage of that number and its multiples; with --all at each."""
+
+
+def _tried(damage: Damage, spec: str) -> Any:
+    marks = [] if spec == damage.specs[-1] else [pytest.mark.long]
+    return pytest.param(damage, spec, id=f"{damage.rule}-{damage.what}-{spec}", marks=marks)
+
+
+@pytest.mark.parametrize(("damage", "spec"), [_tried(damage, spec) for damage in DAMAGES for spec in damage.specs])
+def test_damage_is_found(
+    patients: Callable[[str], Patient], damage: Damage, spec: str, pytestconfig: pytest.Config
+) -> None:
     """
     Each damage is found by its rule, with evidence; where there is a mend, it leaves nothing of it.
 
-    All rules look at each damage once, in the newest version that it is tried on.
+    All rules look at some of them, in the newest version that these are tried on.
     """
+    by_all = pytestconfig.option.all or pytestconfig.option.long or DAMAGES.index(damage) % _BY_ALL_RULES == 0
     patient = patients(spec)
     with patient.session.transaction(force_rollback=True):
         patient.apply(damage.statements(patient.names))
-        if spec == damage.specs[-1]:
+        if by_all and spec == damage.specs[-1]:
             found = patient.check()
             findings = [finding for finding in found.findings if finding.rule == damage.rule]
             assert found.ok == all(f.severity == "warning" for f in found.findings)
@@ -329,7 +349,7 @@ def test_every_rule_has_a_damage() -> None:
     assert {rule.name for rule in RULES} <= {damage.rule for damage in DAMAGES}
 
 
-@pytest.mark.parametrize("spec", ["0.2", "0.3", "0.4", "1.0"])
+@pytest.mark.parametrize("spec", ["0.2", *(pytest.param(it, marks=pytest.mark.long) for it in ("0.3", "0.4")), "1.0"])
 def test_backup_gives_the_findings_of_its_catalog(lake: LakeFactory, tmp_path: Path, spec: str) -> None:
     """A catalog with dozens of damages and its backup give the same findings, evidence and mends included."""
     made = lake("zoo", spec)

@@ -86,7 +86,15 @@ _ENOUGH = 8
 """Of so many lakes an engine reads one rightly: DuckDB 1.5.5 misreads half of them."""
 
 
-@pytest.fixture(params=(os.environ.get("DLBACKUP_LOCALES") or ",".join(LOCALES)).split(","))
+def _in(*in_every_run: str) -> pytest.MarkDecorator:
+    """Try a test in locales: in those that are asked for, else in some by default and in all with --long."""
+    asked = os.environ.get("DLBACKUP_LOCALES", "").split(",")
+    others = [it for it in LOCALES if it not in in_every_run]
+    named = [*in_every_run, *(pytest.param(it, marks=pytest.mark.long) for it in others)]
+    return pytest.mark.parametrize("localized", asked if any(asked) else named, indirect=True)
+
+
+@pytest.fixture
 def localized(request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of a new database of a locale; skips where the server doesn't know it and nobody asked for it."""
     locale = str(request.param)
@@ -130,6 +138,7 @@ def _mend(found: Check, rule: str) -> str:
     return mend
 
 
+@_in("C")
 def test_names_are_those_of_duckdb_in_every_locale(localized: str, tmp_path: Path) -> None:
     """What DuckDB takes for different names are no doubled ones; what it takes for one is, in every locale."""
     columns = ", ".join(f'"{name}" integer' for name in NAMES)
@@ -157,6 +166,7 @@ def test_names_are_those_of_duckdb_in_every_locale(localized: str, tmp_path: Pat
     assert [text.rpartition(" ")[2] for text in found["macro-name-once"]] == ["mi", "mi"]
 
 
+@_in("en_US")
 @pytest.mark.timeout(_TIMEOUT_S * (examples() + 1))
 def test_lakes_that_are_read_rightly_have_no_error(
     localized: str, tmp_path: Path, pytestconfig: pytest.Config, request: pytest.FixtureRequest
@@ -165,6 +175,8 @@ def test_lakes_that_are_read_rightly_have_no_error(
     _look_at_lakes("1.0", localized, tmp_path, pytestconfig.option.seed, request.node.callspec.params["localized"])
 
 
+@pytest.mark.long
+@_in("C")
 @pytest.mark.timeout(_TIMEOUT_S * (examples() + 1))
 @pytest.mark.parametrize("spec", ["0.3", "0.4"])
 def test_lakes_of_older_engines_that_are_read_rightly_have_no_error(
@@ -266,18 +278,21 @@ def test_statistics_of_every_widening(database: str, tmp_path: Path) -> None:
     assert narrow.count == len(compared) > 40
 
 
-@pytest.mark.parametrize("type_", ["varchar", "json", "uuid", "integer", "time", "date", "decimal(9,2)"])
-def test_narrow_statistics_lose_rows_of_every_type_that_has_them(database: str, tmp_path: Path, type_: str) -> None:
+def test_narrow_statistics_lose_rows_of_every_type_that_has_them(database: str, tmp_path: Path) -> None:
     """A maximum that leaves out values hides them from filters, and is found, whatever the type."""
-    low, *_, high = sorted(value for value in VALUES[type_] if value not in ("null", "''"))
-    rows = [f"insert into lake.t values ({value})" for value in (low, high)]
-    _run(database, tmp_path, f"create table lake.t (c {type_})", *rows, limit=0)
+    types = ("varchar", "json", "uuid", "integer", "time", "date", "decimal(9,2)")
+    make, ask = [], []
+    for type_ in types:
+        low, *_, high = sorted(value for value in VALUES[type_] if value not in ("null", "''"))
+        make.append(f'create table lake."{type_}" (c {type_})')
+        make += [f'insert into lake."{type_}" values ({value})' for value in (low, high)]
+        ask += [f'select count(*) from lake."{type_}" where c = {value}' for value in (low, high)]
+    _run(database, tmp_path, *make, limit=0)
     execute(database, "update ducklake_table_column_stats set min_value = max_value")
 
-    ask = [f"select count(*) from lake.t where c = {value}" for value in (low, high)]
-    found = engine_of("1.0").run(database, "public", ask)
-    assert [[0]] in found
-    assert counts(check(database)) == {"narrow-statistics": 1}
+    seen = engine_of("1.0").run(database, "public", ask)
+    assert [type_ for number, type_ in enumerate(types) if [[0]] in seen[2 * number : 2 * number + 2]] == [*types]
+    assert counts(check(database)) == {"narrow-statistics": len(types)}
 
 
 def test_bounds_from_before_a_column_was_float_are_right(database: str, tmp_path: Path) -> None:
@@ -318,7 +333,9 @@ OTHER_BUCKETS = (
 _DAYS = "date '2020-01-01' + i::integer"
 
 
-@pytest.mark.parametrize("widened", [SAME_BUCKETS, OTHER_BUCKETS], ids=["same", "other"])
+@pytest.mark.parametrize(
+    "widened", [pytest.param(SAME_BUCKETS, id="same", marks=pytest.mark.long), pytest.param(OTHER_BUCKETS, id="other")]
+)
 def test_buckets_of_another_type_lose_rows_until_they_are_written_again(
     database: str, tmp_path: Path, widened: tuple[tuple[str, str], ...]
 ) -> None:
@@ -363,7 +380,12 @@ KEYS_SINCE = {
 """What is done to a table with one file of no keys and one of buckets; rows then found; files in no bucket."""
 
 
-@pytest.mark.parametrize("since", KEYS_SINCE)
+_KEYS_IN_EVERY_RUN = ("none", "other", "function")
+
+
+@pytest.mark.parametrize(
+    "since", [pytest.param(it, marks=[] if it in _KEYS_IN_EVERY_RUN else [pytest.mark.long]) for it in KEYS_SINCE]
+)
 def test_files_outside_of_the_buckets_lose_rows_until_they_are_written_again(
     database: str, tmp_path: Path, since: str
 ) -> None:

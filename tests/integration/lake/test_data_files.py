@@ -28,7 +28,13 @@ def private(lake: LakeFactory, tmp_path: Path) -> Lake:
     return private_lake(lake("plain", "1.0"), tmp_path / "it's data")
 
 
-@pytest.mark.parametrize("kind, spec", [("plain", "0.2"), ("plain", "0.3"), ("plain", "1.0"), ("zoo", "0.3")])
+@pytest.mark.parametrize(
+    "kind, spec",
+    [
+        *(("plain", "1.0"), ("zoo", "0.3")),
+        *(pytest.param("plain", spec, marks=pytest.mark.long) for spec in ("0.2", "0.3")),
+    ],
+)
 def test_files_of_a_healthy_lake_are_all_there(lake: LakeFactory, cli: Cli, kind: LakeKind, spec: str) -> None:
     """Every path of every version leads to a file of the recorded size, through schemas, renames and added files."""
     backup = cli("dump", lake(kind, spec).url, "--json").json()["path"]
@@ -57,7 +63,7 @@ def test_missing_and_changed_files_are_found(private: Lake, cli: Cli) -> None:
     assert cli("verify", backup).exit_code == 0
 
 
-@pytest.mark.parametrize("of_backup", [False, True])
+@pytest.mark.parametrize("of_backup", [pytest.param(False, marks=pytest.mark.long), True])
 def test_check_looks_at_files_when_asked(private: Lake, cli: Cli, of_backup: bool) -> None:
     """`check --data-files` finds them too, of a catalog and of a backup; without it, it says that it didn't look."""
     target = cli("dump", private.url, "--json").json()["path"] if of_backup else private.url

@@ -98,8 +98,18 @@ class _Lake:
         return [one.files for one in reversed(self.listed().backups)]
 
 
-_BY_DEFAULT = ("0.3", "1.0 in a file")
-_WITH_LONG = ("0.2", "0.4", "1.0", "0.3 in a file", "0.4 in a file", "0.3 in sqlite", "0.4 in sqlite", "1.0 in sqlite")
+_BY_DEFAULT = ("1.0 in a file",)
+_WITH_LONG = (
+    "0.2",
+    "0.3",
+    "0.4",
+    "1.0",
+    "0.3 in a file",
+    "0.4 in a file",
+    "0.3 in sqlite",
+    "0.4 in sqlite",
+    "1.0 in sqlite",
+)
 
 
 @pytest.fixture(params=[*_BY_DEFAULT, *(pytest.param(one, marks=pytest.mark.long) for one in _WITH_LONG)])

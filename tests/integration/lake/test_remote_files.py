@@ -122,7 +122,7 @@ def test_restore_looks_where_there_are_keys(
     assert accepted.json()["missing_data_files"] == 1
 
 
-@pytest.mark.parametrize("break_it", ["key", "port", "bucket"])
+@pytest.mark.parametrize("break_it", ["key", pytest.param("port", marks=pytest.mark.long), "bucket"])
 def test_what_could_not_be_looked_at_is_no_damage(
     remote: Lake, database: str, store: ObjectStore, cli: Cli, break_it: str
 ) -> None:

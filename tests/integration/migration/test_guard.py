@@ -50,6 +50,7 @@ def test_writers_in_a_loop_do_not_stop_the_migration(plain: Lake, cli: Cli) -> N
     nothing_left(plain)
 
 
+@pytest.mark.long
 def test_commit_that_waited_never_reaches_the_migrated_catalog(plain: Lake, cli: Cli, tmp_path: Path) -> None:
     """A commit that was planned against the old catalog and waited at the fence is ended, not let through."""
     marker, go = tmp_path / "marker", tmp_path / "go"
@@ -165,6 +166,7 @@ def test_without_bars_a_stale_client_does_damage_that_check_finds(plain: Lake, c
     assert "ducklake_schema_versions" in checked.stdout
 
 
+@pytest.mark.usefixtures("impatient")
 def test_unbar_needs_its_locks(plain: Lake, cli: Cli) -> None:
     """Where somebody holds a table, unbar says so and takes nothing away."""
     assert cli("migrate", plain.url, *_QUICK, "--bar-stale-clients").exit_code == 0

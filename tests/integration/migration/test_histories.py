@@ -173,6 +173,7 @@ def test_lakes_of_0_3_show_the_same_for_ever(server: Server, history: History) -
         _survives(run)
 
 
+@pytest.mark.long
 @random_histories
 @given(history=histories("0.2"))
 def test_lakes_of_0_2_show_the_same_for_ever(server: Server, history: History) -> None:

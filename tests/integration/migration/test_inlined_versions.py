@@ -27,11 +27,10 @@ _FEW = [f"insert into lake.{table} values (1, 11), (2, 22)" for table in _CHANGE
 _MORE = [f"insert into lake.{table} values (3, 33)" for table in _CHANGED]
 _READ = [f"from lake.{table} order by i" for table in _CHANGED]
 _READ_WITH_FEW = [f"from lake.{table} at (version => {{head}}) order by i" for table in _CHANGED]
-_BACKENDS = ["postgres", "duckdb", "sqlite"]
 Reading = list[list[Any]]
 
 
-@pytest.fixture(params=_BACKENDS)
+@pytest.fixture
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a lake of each backend can be made."""
     if request.param == "postgres":
@@ -59,7 +58,17 @@ def _loss(address: str, rule: str) -> int:
     return sum(loss.rows for loss in dlbackup.plan(address).losses if loss.rule == rule and loss.mended)
 
 
-@pytest.mark.parametrize("spec", ["0.3", "0.4"])
+@pytest.mark.parametrize(
+    ("address", "spec"),
+    [
+        *(("postgres", "0.3"), ("duckdb", "0.4"), ("sqlite", "0.3")),
+        *(
+            pytest.param(*it, marks=pytest.mark.long)
+            for it in (("postgres", "0.4"), ("duckdb", "0.3"), ("sqlite", "0.4"))
+        ),
+    ],
+    indirect=["address"],
+)
 def test_late_inlined_rows_are_read_rightly(
     spec: str, address: str, by: Callable[..., list[Reading]], cli: Cli
 ) -> None:

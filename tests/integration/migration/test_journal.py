@@ -50,7 +50,7 @@ def good(lakes: Lakes, servers: Servers, tmp_path_factory: pytest.TempPathFactor
         return state(made.url)
 
 
-@pytest.mark.parametrize("where", ["same-folder", "another-folder"])
+@pytest.mark.parametrize("where", [pytest.param("same-folder", marks=pytest.mark.long), "another-folder"])
 def test_next_run_mends_what_the_killed_one_did_not(
     inlined: Lake, good: State, cli: Cli, tmp_path: Path, where: str
 ) -> None:
@@ -114,7 +114,7 @@ def test_lost_journal_is_refused_with_the_way_on(inlined: Lake, cli: Cli, tmp_pa
     assert state(inlined.url) == before
 
 
-@pytest.mark.parametrize("harm", ["damaged", "gone", "another"])
+@pytest.mark.parametrize("harm", [pytest.param("damaged", marks=pytest.mark.long), "gone", "another"])
 def test_without_its_backup_a_cut_off_migration_needs_a_person(
     inlined: Lake, cli: Cli, tmp_path: Path, harm: str
 ) -> None:

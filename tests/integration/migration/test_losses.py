@@ -77,7 +77,7 @@ def _migrated(cli: Cli, url: str, *words: str | Path) -> dict[str, Any]:
     return migrated(cli, url, "--no-rehearsal", *words)
 
 
-@pytest.mark.parametrize("kind", ["plain", "inlined"])
+@pytest.mark.parametrize("kind", [pytest.param("plain", marks=pytest.mark.long), "inlined"])
 def test_nothing_is_lost_between_0_4_and_1_0(lake: LakeFactory, cli: Cli, kind: LakeKind) -> None:
     """Between versions that differ in the number only, --no-mend has nothing to refuse."""
     made = lake(kind, "0.4")
@@ -92,6 +92,7 @@ def test_only_statistics_are_lost_between_0_4_and_1_0(lake: LakeFactory, cli: Cl
     assert [mend["rule"] for mend in _migrated(cli, made.url)["mends"]] == ["unknown-statistics"]
 
 
+@pytest.mark.long
 def test_plain_lake_loses_nothing(lake: LakeFactory, cli: Cli) -> None:
     """Files that were never compacted and empty inlined tables of 0.3 are no reason to refuse."""
     made = lake("plain", "0.3")
@@ -115,6 +116,7 @@ def test_other_names_accept_nothing(database: str, cli: Cli, tmp_path: Path) -> 
     _refused(cli, database, "--no-mend", "--accept-loss", "inlined-types")
 
 
+@pytest.mark.long
 def test_time_travel_over_compacted_files_is_lost(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
     """The engine alone drops the lists of compacted files: older snapshots show rows that came later."""
     old = _made(database, tmp_path / "data", _COMPACTED)
@@ -128,8 +130,9 @@ def test_time_travel_over_compacted_files_is_lost(database: str, cli: Cli, newes
 
 
 def test_time_travel_over_compacted_files_is_mended(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
-    """With the mend every snapshot reads as before, and the result says what was mended."""
+    """Unmended it is refused, one file in the singular; mended every snapshot reads as before, and that is said."""
     _made(database, tmp_path / "data", _COMPACTED)
+    assert "partial-file-lists: 1 compacted data file would lose" in _refused(cli, database, "--no-mend")
 
     answer = _migrated(cli, database)
 
@@ -153,6 +156,7 @@ def test_list_that_can_t_be_carried_over_is_refused_by_name(database: str, cli: 
     assert one(database, "select max(partial_max) from ducklake_data_file") == 4
 
 
+@pytest.mark.long
 def test_rewritten_rows_would_show_twice(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
     """A list that rises may hold a rewritten file: its rows show beside the file that it replaced, so it is refused."""
     old = _made(database, tmp_path / "data", _REWRITTEN)
@@ -167,6 +171,7 @@ def test_rewritten_rows_would_show_twice(database: str, cli: Cli, newest: Engine
     assert _read(newest, database, at) == [20, 50, 30]
 
 
+@pytest.mark.long
 def test_expiry_makes_rewritten_files_harmless(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
     """Without the snapshots from before the rewrite nothing shows twice, and nothing is refused."""
     _made(database, tmp_path / "data", [*_REWRITTEN, _EXPIRED])
@@ -190,6 +195,7 @@ def test_flushed_rows_show_from_their_insert_on(database: str, cli: Cli, newest:
     assert _read(newest, database, at) == [3, 6, 9, 159]
 
 
+@pytest.mark.long
 def test_flush_of_one_snapshot_is_as_exact_as_a_file(database: str, cli: Cli, tmp_path: Path) -> None:
     """Where no other insert lies between, a flushed file holds rows of one snapshot: its list is a plain one."""
     few = [text for text in _FLUSHED if "range(100," not in text and "range(200," not in text]
@@ -218,6 +224,7 @@ _FILTERS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("spec", ["0.3", "0.4"])
 def test_filters_miss_older_rows(database: str, cli: Cli, newest: Engine, tmp_path: Path, spec: str) -> None:
     """The engine alone takes unknown statistics for none: after an insert, filters on older values find nothing."""
@@ -233,6 +240,7 @@ def test_filters_miss_older_rows(database: str, cli: Cli, newest: Engine, tmp_pa
 def test_filters_find_older_rows(database: str, cli: Cli, newest: Engine, tmp_path: Path, spec: str) -> None:
     """With the mend the statistics of such columns are gone, and filters find every row, old and new."""
     _unknown(database, tmp_path / "data", spec)
+    assert "unknown-statistics: 2 columns" in _refused(cli, database, "--no-mend")
 
     answer = _migrated(cli, database)
 
@@ -263,6 +271,7 @@ _DEFAULTS = [
 ]
 
 
+@pytest.mark.long
 def test_null_text_is_lost_as_a_default(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
     """The engine alone takes the text NULL for no default: new rows get an SQL NULL."""
     _made(database, tmp_path / "data", _NULL_TEXT)
@@ -278,6 +287,7 @@ def test_null_text_is_lost_as_a_default(database: str, cli: Cli, newest: Engine,
 def test_null_text_stays_a_default(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
     """With the mend new rows get the text, also after the column was renamed."""
     _made(database, tmp_path / "data", _NULL_TEXT)
+    assert "null-text-defaults: 2 columns" in _refused(cli, database, "--no-mend")
 
     answer = _migrated(cli, database)
 
@@ -298,6 +308,7 @@ def test_compacted_files_in_the_newer_form_lose_nothing(database: str, cli: Cli,
     assert one(database, "select max(partial_max) from ducklake_data_file") == 4
 
 
+@pytest.mark.long
 def test_inlined_tables_of_1_4_are_misused(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
     """The engine alone writes new text that comes back as hexadecimal, and refuses new dates."""
     _made(database, tmp_path / "data", _INLINED)
@@ -315,6 +326,7 @@ def test_inlined_tables_of_1_4_are_misused(database: str, cli: Cli, newest: Engi
 def test_inlined_tables_of_1_4_are_mended(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
     """With the mend old rows read as before, and new text and dates come back as they were written."""
     _made(database, tmp_path / "data", _INLINED)
+    assert "inlined-types: 2 inlined tables" in _refused(cli, database, "--no-mend")
 
     answer = _migrated(cli, database)
 
@@ -328,6 +340,7 @@ def test_inlined_tables_of_1_4_are_mended(database: str, cli: Cli, newest: Engin
     assert _read(newest, database, statements)[2:] == ["abc def", "2024-02-29 2024-03-01"]
 
 
+@pytest.mark.long
 def test_1_5_1_leaves_columns_that_can_t_be_read(lake: LakeFactory, cli: Cli) -> None:
     """The migration by DuckDB 1.5.1 succeeds by its own account; every read then fails, so it is refused unmended."""
     made = lake("plain", "0.3")
@@ -351,7 +364,7 @@ def test_what_can_t_be_read_can_t_be_accepted(lake: LakeFactory, cli: Cli) -> No
     assert said.endswith("unreadable-defaults can't be accepted, but is mended without --no-mend")
 
 
-@pytest.mark.parametrize("kind", ["plain", "zoo"])
+@pytest.mark.parametrize("kind", ["plain", pytest.param("zoo", marks=pytest.mark.long)])
 def test_what_1_5_1_loses_is_mended(lake: LakeFactory, cli: Cli, kind: LakeKind) -> None:
     """With the mends its result means the same, can be read and compacted, and check finds no error that it made."""
     made = lake(kind, "0.3")
@@ -392,11 +405,10 @@ _LONG = "a_column_name_that_has_so_many_bytes_that_postgresql_cuts_it_at_63_of_t
 _NAMED = [f"create table lake.t (i integer, {_LONG} varchar)", "insert into lake.t values (1, 'x')"]
 
 
-def test_names_that_the_server_cut_are_refused(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
-    """Accepted, a read of such a table ends the client's DuckDB: refused until then, and `plan` says it too."""
+@pytest.mark.long
+def test_names_that_the_server_cut_end_a_client(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
+    """Accepted, a read of such a table ends the client's DuckDB."""
     _made(database, tmp_path / "data", _NAMED)
-    assert [loss["rule"] for loss in cli("plan", database, "--json").json()["losses"]] == ["cut-column-name"]
-    assert "accept it by name with --accept-loss cut-column-name" in _refused(cli, database)
 
     _migrated(cli, database, "--accept-loss", "cut-column-name")
 
@@ -405,8 +417,10 @@ def test_names_that_the_server_cut_are_refused(database: str, cli: Cli, newest: 
 
 
 def test_way_out_of_names_that_the_server_cut(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
-    """The way that docs/rules.md says keeps every row, and the migration is refused no longer."""
+    """Refused, and `plan` says it too; the way that docs/rules.md says keeps every row and is refused no longer."""
     old = _made(database, tmp_path / "data", _NAMED)
+    assert [loss["rule"] for loss in cli("plan", database, "--json").json()["losses"]] == ["cut-column-name"]
+    assert "accept it by name with --accept-loss cut-column-name" in _refused(cli, database)
     rename = "update ducklake_column set column_name = '{}' where column_name = '{}'"
     execute(database, rename.format(_LONG[:63], _LONG))
     old.run(database, "public", [_FLUSH, "call lake.set_option('data_inlining_row_limit', 0, table_name => 't')"])
@@ -447,13 +461,6 @@ def test_losses_that_there_are_not_are_wrong_usage(lake: LakeFactory, cli: Cli, 
     assert "partial-file-lists" in done.stderr
 
 
-def test_one_is_told_in_the_singular(database: str, cli: Cli, tmp_path: Path) -> None:
-    """One file is one file."""
-    _made(database, tmp_path / "data", _COMPACTED)
-
-    assert "partial-file-lists: 1 compacted data file would lose" in _refused(cli, database, "--no-mend")
-
-
 def _readable(readings: dict[Any, str]) -> dict[Any, str]:
     """Keep what the engine could read: 1.3.2 can't read some of its own older snapshots."""
     return {place: found for place, found in readings.items() if " rows, " in found}
@@ -475,7 +482,8 @@ def test_0_2_is_damaged_on_its_way_by_engines_alone(lake: LakeFactory, cli: Cli,
 def test_0_2_reaches_1_0_in_two_steps(lake: LakeFactory, cli: Cli, newest: Engine) -> None:
     """With a 1.4 engine named, migrate goes over 0.3 and mends both steps: every table reads as before."""
     made = lake("zoo", "0.2")
-    before = _readable(hash_lake(made.engine, made.url, made.schema, at=("first", 60, 100, "last")))
+    at = ("first", 100, "last")
+    before = _readable(hash_lake(made.engine, made.url, made.schema, at=at))
 
     by_both = ("--engine", str(engine_of("0.3").python))
     planned = cli("plan", made.url, *by_both, "--json").json()
@@ -496,7 +504,7 @@ def test_0_2_reaches_1_0_in_two_steps(lake: LakeFactory, cli: Cli, newest: Engin
         "schema-version-gaps",
         "unknown-statistics",
     ]
-    after = hash_lake(newest, made.url, made.schema, at=("first", 60, 100, "last"))
+    after = hash_lake(newest, made.url, made.schema, at=at)
     assert len(before) > 20
     assert {place: after[place] for place in before} == before
     assert cli("check", made.url).exit_code == 0
@@ -519,8 +527,8 @@ _NULL_DEFAULT = ["create table lake.d (i integer, s varchar default 'NULL')"]
     ("statements", "words", "rule"),
     [
         (_UPDATED, (), "rewritten-partial-files"),
-        (_WIDE, (), "wide-tables"),
-        (_NULL_DEFAULT, ("--no-mend",), "null-text-defaults"),
+        pytest.param(_WIDE, (), "wide-tables", marks=pytest.mark.long),
+        pytest.param(_NULL_DEFAULT, ("--no-mend",), "null-text-defaults", marks=pytest.mark.long),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
@@ -562,30 +570,36 @@ def test_failure_of_the_second_step_says_what_the_first_has_done(database: str, 
     assert state(database)[0].spec_version == "0.2"
 
 
+_WIDENED = ["insert into lake.wide (c0) values (1)", "alter table lake.wide add column more integer"]
+
+
+@pytest.mark.long
+def test_wide_tables_can_t_be_altered_any_more(database: str, cli: Cli, newest: Engine, tmp_path: Path) -> None:
+    """Accepted, a table of 1,598 columns takes neither few rows nor another column."""
+    engine_of("0.3").run(database, None, _WIDE, data_path=tmp_path / "data")
+
+    _migrated(cli, database, "--accept-loss", "wide-tables")
+
+    for statement in _WIDENED:
+        with pytest.raises(EngineError, match="at most 1600 columns"):
+            newest.run(database, None, [statement])
+
+
 def test_wide_tables_are_refused_until_they_are_not_inlined(
     database: str, cli: Cli, newest: Engine, tmp_path: Path
 ) -> None:
-    """A table of 1,598 columns can't be altered after a migration, unless the option that the refusal names is set."""
-    columns = ", ".join(f"c{number} integer" for number in range(1598))
+    """A table of 1,598 columns is refused until the option that the refusal names is set, and then can be altered."""
     old = engine_of("0.3")
-    old.run(database, None, [f"create table lake.wide ({columns})"], data_path=tmp_path / "data")
+    old.run(database, None, _WIDE, data_path=tmp_path / "data")
     planned = cli("plan", database, "--json").json()
     assert [(loss["rule"], loss["rows"], loss["mended"]) for loss in planned["losses"]] == [("wide-tables", 1, False)]
     said = _refused(cli, database)
     assert "data_inlining_row_limit" in said
     assert "--accept-loss wide-tables" in said
-    backup = cli("dump", database, "--json").json()["path"]
 
-    _migrated(cli, database, "--accept-loss", "wide-tables")
-    few, alter = "insert into lake.wide (c0) values (1)", "alter table lake.wide add column more integer"
-    for statement in (few, alter):
-        with pytest.raises(EngineError, match="at most 1600 columns"):
-            newest.run(database, None, [statement])
-
-    assert cli("restore", backup, database, "--replace", "--drop-replaced").exit_code == 0
     old.run(database, None, ["call lake.set_option('data_inlining_row_limit', 0, table_name => 'wide')"])
     _migrated(cli, database)
-    newest.run(database, None, [few, alter, few])
+    newest.run(database, None, [*_WIDENED, _WIDENED[0]])
 
 
 def test_every_known_loss_has_tests_here() -> None:

@@ -50,7 +50,7 @@ def _stages(answer: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.every_major
-@pytest.mark.parametrize("version", ["0.3", "0.4"])
+@pytest.mark.parametrize("version", ["0.3", pytest.param("0.4", marks=pytest.mark.long)])
 def test_migration_goes_dump_verify_attach(lake: LakeFactory, cli: Cli, version: str) -> None:
     """On every server the stages come in that order, and version, backup and catalog are what is said."""
     made = lake("plain", version)
@@ -88,7 +88,12 @@ def test_backup_of_a_migration_is_the_old_catalog(lake: LakeFactory, cli: Cli, d
 
 @pytest.mark.parametrize(
     ("kind", "version", "snapshots"),
-    [("plain", "0.3", None), ("plain", "0.4", ["first", 9, 17, "last"]), ("zoo", "0.4", ["first", 60, "last"])],
+    [
+        ("plain", "0.3", ["first", 9, 17, "last"]),
+        pytest.param("plain", "0.4", ["first", 9, 17, "last"], marks=pytest.mark.long),
+        pytest.param("plain", "0.3", None, marks=pytest.mark.long),
+        pytest.param("zoo", "0.4", ["first", 60, "last"], marks=pytest.mark.long),
+    ],
 )
 def test_every_table_reads_as_before(
     lake: LakeFactory, cli: Cli, newest: Engine, kind: LakeKind, version: str, snapshots: list[int | str] | None
@@ -106,7 +111,7 @@ def test_every_table_reads_as_before(
     assert {place: after.get(place) for place in before} == before
 
 
-@pytest.mark.parametrize("rehearsal", [True, False])
+@pytest.mark.parametrize("rehearsal", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_one_process_does_all_jobs_of_an_engine(lake: LakeFactory, cli: Cli, tmp_path: Path, rehearsal: bool) -> None:
     """The process that was asked for its version rehearses, migrates and opens: no commit waits for another's start."""
     made = lake("plain", "0.3")
@@ -196,6 +201,7 @@ def test_migration_to_the_named_version(lake: LakeFactory, cli: Cli) -> None:
     assert {path.name for path in folder.iterdir()} == {backup, *beside}
 
 
+@pytest.mark.long
 def test_way_back_gives_the_old_lake_to_old_writers(lake: LakeFactory, cli: Cli) -> None:
     """`restore --replace` of the backup is the catalog of before, and two old engines commit into it at once."""
     made = lake("plain", "0.3")
@@ -242,21 +248,21 @@ def test_one_of_two_catalogs_is_migrated(lake: LakeFactory, cli: Cli, newest: En
     made = lake("plain", "0.3", schema=schema)
     assert cli("dump", made.url, "-o", "copy.sql.zst").exit_code == 0
     assert cli("restore", "copy.sql.zst", made.url, "--metadata-schema", "other").exit_code == 0
-    before = hash_lake(made.engine, made.url, schema)
+    before = hash_lake(made.engine, made.url, schema, at=("first", "last"))
     other = state(made.url, "other")
 
     answer = _migrate(cli, made, rehearsal=True)
 
     assert answer["outcome"] == "migrated"
     assert state(made.url, schema)[0].spec_version == "1.0"
-    assert hash_lake(newest, made.url, schema) == before
+    assert hash_lake(newest, made.url, schema, at=("first", "last")) == before
     assert state(made.url, "other") == other
 
 
 def test_change_after_the_dump_is_in_the_backup(lake: LakeFactory, cli: Cli, database: str) -> None:
     """When the catalog changes between dump and fence, without a new snapshot, it is dumped and verified again."""
     made = lake("plain", "0.3")
-    words = ("migrate", made.url, "--ignore-clients", "--json")
+    words = ("migrate", made.url, "--ignore-clients", "--no-rehearsal", "--json")
     with psycopg.connect(made.url) as client, started(cli, *words) as running:
         client.execute("lock table ducklake_snapshot in row exclusive mode")
         client.execute("insert into ducklake_metadata (key, value) values ('late', 'option')")
@@ -267,7 +273,7 @@ def test_change_after_the_dump_is_in_the_backup(lake: LakeFactory, cli: Cli, dat
 
     answer = done.json()
     assert done.exit_code == 0
-    assert _stages(answer) == [*_STAGES[:5], "dump", "verify", *_STAGES[5:]]
+    assert _stages(answer) == [*_STAGES[:4], "dump", "verify", *_STAGES[5:]]
     assert len(list(cli.cwd.glob("*.zst"))) == 2
     assert cli("restore", answer["backup"], database).exit_code == 0
     assert one(database, "select value from ducklake_metadata where key = 'late'") == "option"
@@ -355,14 +361,13 @@ def test_migrate_from_python_in_a_thread(lake: LakeFactory, tmp_path: Path) -> N
     assert list(dict.fromkeys(event.stage for event in events)) == _STAGES
 
 
-_PASSWORDS = ["it's", 'two words "and" \\ back\\slashes\\', "%41 #?@:/&=", "ünïcode ☃"]
+_PASSWORD = "'it's two words \"and\" %41 #?@:/&= ünïcode ☃ \\ back\\slashes\\"
 
 
-@pytest.mark.parametrize("password", _PASSWORDS)
-def test_odd_passwords_work_and_are_never_shown(lake: LakeFactory, cli: Cli, password: str) -> None:
+def test_odd_passwords_work_and_are_never_shown(lake: LakeFactory, cli: Cli) -> None:
     """A password of any characters works for dump, migrate and restore, and appears in none of their outputs."""
     made = lake("plain", "0.4")
-    with new_role(made, secret := f"{password}-never-shown", owner=True) as url:
+    with new_role(made, secret := f"{_PASSWORD}-never-shown", owner=True) as url:
         quoted = secret.replace("\\", "\\\\").replace("'", "\\'")
         user = url.partition("//")[2].partition(":")[0].replace("%20", " ")
         keywords = (

@@ -3,8 +3,10 @@
 import shlex
 import signal
 import threading
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -53,7 +55,15 @@ _FAILS = {
 }
 
 
-@pytest.mark.parametrize("fault", _FAILS)
+_ALIKE = ("raises", "is-killed", "ends-silently", "answers-null", "migrates-and-hangs", "migrates-and-raises")
+"""Ways to fail that end as others do."""
+
+
+def _faults(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=[pytest.mark.long] if name in _ALIKE else []) for name in names]
+
+
+@pytest.mark.parametrize("fault", _faults(_FAILS))
 def test_failing_engine_leaves_the_catalog(plain: Lake, cli: Cli, tmp_path: Path, fault: str) -> None:
     """An engine that fails without a change ends in exit 5, proved; nothing is left and writers go on."""
     code, words = _FAILS[fault]
@@ -97,7 +107,7 @@ def _changes(url: str) -> dict[str, tuple[dict[str, str], str]]:
     }
 
 
-@pytest.mark.parametrize("fault", _changes(""))
+@pytest.mark.parametrize("fault", _faults(_changes("")))
 def test_engine_that_fails_after_a_change_is_undone(plain: Lake, cli: Cli, tmp_path: Path, fault: str) -> None:
     """A change that an engine committed before it failed is taken back, proved: exit 6; the next one succeeds."""
     code, words = _changes(plain.url)[fault]
@@ -298,6 +308,7 @@ def test_undo_ends_whoever_is_in_its_way(plain: Lake, cli: Cli, tmp_path: Path) 
     nothing_left(plain)
 
 
+@pytest.mark.usefixtures("impatient")
 def test_undo_that_is_blocked_can_be_done_by_hand(plain: Lake, cli: Cli, tmp_path: Path) -> None:
     """A lock that the undo can't get, of a session that it may not end, is exit 7; the command in the hint works."""
     engine = engine_that(tmp_path, after="os.abort()")

@@ -53,6 +53,8 @@ class Moment:
     slow: bool = False
     waits: str = "dlbackup%"
     migrated: bool | None = False
+    is_between: bool = False
+    """Tried in long runs only: between two others that end alike."""
 
 
 def _paused(where: str, statement: str = "") -> Callable[[Path, str], dict[str, str]]:
@@ -65,22 +67,25 @@ def _partial(marker: Path, url: str) -> dict[str, str]:
 
 
 _MOMENTS = [
-    Moment("look", "look"),
-    Moment("dump-begins", "dump"),
+    Moment("look", "look", is_between=True),
+    Moment("dump-begins", "dump", is_between=True),
     Moment("dump-in-the-middle", "dump", slow=True),
-    Moment("verify", "verify"),
-    Moment("same-state", "same-state"),
-    Moment("attach-begins", "attach", migrated=None),  # the engine stands ready, and may be done before it is killed
-    Moment("before-the-engine-migrates", "attach", _paused("before")),
+    Moment("verify", "verify", is_between=True),
+    Moment("same-state", "same-state", is_between=True),
+    # The engine stands ready, and may be done before it is killed.
+    Moment("attach-begins", "attach", migrated=None, is_between=True),
+    Moment("before-the-engine-migrates", "attach", _paused("before"), is_between=True),
     Moment("while-the-engine-migrates", "attach", locked="ducklake_delete_file", waits="dlbackup-engine-%"),
     Moment("after-the-engine-migrated", "attach", _paused("after"), migrated=True),
-    Moment("post-check", "post-check", migrated=True),
-    Moment("while-the-engine-opens", "post-check", _paused("before", OPENS), migrated=True),
+    Moment("post-check", "post-check", migrated=True, is_between=True),
+    Moment("while-the-engine-opens", "post-check", _paused("before", OPENS), migrated=True, is_between=True),
     Moment("undo", "undo", _partial, migrated=None),
 ]
 
 
-@pytest.mark.parametrize("moment", _MOMENTS, ids=lambda moment: moment.name)
+@pytest.mark.parametrize(
+    "moment", [pytest.param(it, id=it.name, marks=[pytest.mark.long] if it.is_between else []) for it in _MOMENTS]
+)
 def test_kill_leaves_the_old_or_the_new_catalog(
     plain: Lake, cli: Cli, tmp_path: Path, good: tuple[State, State], moment: Moment
 ) -> None:
@@ -119,7 +124,7 @@ def test_kill_leaves_the_old_or_the_new_catalog(
     assert cli("migrate", plain.url, "--json").json()["outcome"] == "current"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_signal_in_the_dump_leaves_no_file(plain: Lake, cli: Cli, number: signal.Signals) -> None:
     """Interrupted in the dump, migrate ends with 130; no file is left under any name."""
     before = state(plain.url)
@@ -200,7 +205,7 @@ def test_signal_in_the_attach_ends_in_a_proved_state(
     nothing_left(plain)
 
 
-@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize("where", [pytest.param("before", marks=pytest.mark.long), "after"])
 def test_signal_in_the_undo_does_not_hide_the_outcome(plain: Lake, cli: Cli, tmp_path: Path, where: str) -> None:
     """A signal that comes while a failure is being dealt with waits until the outcome is known and told."""
     before = state(plain.url)

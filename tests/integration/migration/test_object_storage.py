@@ -49,7 +49,7 @@ def _readings(lake: Lake, engine: Engine) -> set[tuple[str, str, str]]:
     return {(schema, table, text) for (_, schema, table), text in hash_lake(engine, lake.url, lake.schema).items()}
 
 
-@pytest.mark.parametrize("remote", ["0.3", "0.4"], indirect=True)
+@pytest.mark.parametrize("remote", ["0.3", pytest.param("0.4", marks=pytest.mark.long)], indirect=True)
 def test_lake_in_object_storage_migrates_and_comes_back(remote: Lake, store: ObjectStore, cli: Cli) -> None:
     """Planned, migrated with a rehearsal and taken back without a key: no data file is read, and all read as before."""
     before, was = _readings(remote, remote.engine), state(remote.url)
@@ -66,6 +66,7 @@ def test_lake_in_object_storage_migrates_and_comes_back(remote: Lake, store: Obj
     assert _readings(remote, remote.engine) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("remote", ["0.2"], indirect=True)
 def test_older_engine_finds_its_own_wheels(remote: Lake, store: ObjectStore, cli: Cli) -> None:
     """The engine of the first of two steps has its own httpfs, in its own environment."""
@@ -77,6 +78,7 @@ def test_older_engine_finds_its_own_wheels(remote: Lake, store: ObjectStore, cli
     assert _readings(remote, store.engine("1.0")) == before
 
 
+@pytest.mark.long
 def test_backup_of_a_lake_in_object_storage_is_rehearsed(remote: Lake, database: str, cli: Cli) -> None:
     """A rehearsal restores, migrates and opens a copy whose data files are in the store."""
     backup = cli("dump", remote.url, "--json", env=OFFLINE).json()["path"]
@@ -102,6 +104,7 @@ def test_missing_httpfs_is_said_before_anything_is_done(remote: Lake, cli: Cli) 
     assert not list(cli.cwd.glob("*.zst"))
 
 
+@pytest.mark.long
 def test_lake_on_this_machine_needs_no_httpfs(plain: Lake, cli: Cli) -> None:
     """A lake whose files are here is migrated by an engine that hasn't the extension."""
     done = cli("migrate", plain.url, "--engine", engine_of("1.0").python, "--json", env=OFFLINE)

@@ -29,6 +29,7 @@ from dlbackup.errors import Corrupt
 from dlbackup.migration.rehearsed import rehearse_backup
 from dlbackup.stores.folder import local
 
+_WINDOWS = "D:\\\\lake\\\\"
 _SCHEMAS = "select count(*) from pg_namespace where nspname like 'dlbackup%'"
 
 
@@ -55,7 +56,7 @@ def _rehearsed_there(cli: Cli, made: Lake, where: str, *words: str | Path) -> Fi
     "kind, spec, warnings",
     [
         ("plain", "0.2", []),
-        ("plain", "0.3", []),
+        pytest.param("plain", "0.3", [], marks=pytest.mark.long),
         ("inlined", "0.3", ["inlined-types"]),
         ("plain", "0.4", []),
         ("inlined", "1.0", []),
@@ -106,7 +107,7 @@ def _not_made(done: Finished, *words: str, error: str = "RehearsalFailed") -> No
 @pytest.mark.parametrize(
     ("statement", "fault"),
     [
-        (MIGRATES, "os.abort()"),
+        pytest.param(MIGRATES, "os.abort()", marks=pytest.mark.long),
         (MIGRATES, "raise real.IOException('no')"),
         (OPENS, "raise real.BinderException('a view')"),
         ("LOAD", "raise real.IOException('not this')"),
@@ -134,7 +135,7 @@ def test_catalog_that_no_engine_reads_is_no_bad_backup(lake: LakeFactory, cli: C
     assert "dlbackup check BACKUP" in done.stderr
 
 
-@pytest.mark.parametrize("spec", ["0.3", "1.0"])
+@pytest.mark.parametrize("spec", [pytest.param("0.3", marks=pytest.mark.long), "1.0"])
 def test_role_without_a_right_is_no_bad_backup(lake: LakeFactory, cli: Cli, spec: str) -> None:
     """A role that may make no schema is told so; that the backup is good stands on standard output."""
     made = lake("plain", spec)
@@ -170,6 +171,7 @@ def test_session_that_is_ended_is_no_bad_backup(lake: LakeFactory, cli: Cli, tmp
     _not_made(_rehearsed_there(cli, made, made.url, "--engine", engine), "administrator command", error="Unreachable")
 
 
+@pytest.mark.usefixtures("impatient")
 def test_somebody_s_lock_is_no_bad_backup(lake: LakeFactory, cli: Cli) -> None:
     """A lock timeout is told as one: other sessions were in the way, which may be over the next time."""
     made = lake("plain", "1.0")
@@ -238,8 +240,14 @@ def test_what_is_mended_is_said_to_be(lake: LakeFactory, cli: Cli) -> None:
     assert [finding["mended"] for finding in done.json()["findings"]] == [True]
 
 
-@pytest.mark.parametrize("spec", ["0.2", "0.3", "1.0"])
-@pytest.mark.parametrize("data_path", ["D:\\\\lake\\\\", "data/"])
+@pytest.mark.parametrize(
+    ("spec", "data_path"),
+    [
+        *(("0.2", _WINDOWS), ("1.0", "data/")),
+        *(pytest.param(spec, _WINDOWS, marks=pytest.mark.long) for spec in ("0.3", "1.0")),
+        *(pytest.param(spec, "data/", marks=pytest.mark.long) for spec in ("0.2", "0.3")),
+    ],
+)
 def test_data_path_of_another_machine_is_no_obstacle(lake: LakeFactory, cli: Cli, spec: str, data_path: str) -> None:
     """A rehearsal needs no data file: a Windows or relative path keeps no engine from opening the copy."""
     made = lake("plain", spec)

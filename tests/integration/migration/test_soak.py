@@ -14,7 +14,7 @@ from support.faults.faults import engine_that, nothing_left, one
 from support.faults.writers import writer
 from support.lakes.lakes import LakeFactory
 
-_ROUNDS = 2
+_ROUNDS = 1
 _WRITERS = 4
 _WORDS = ("--no-rehearsal", "--json", "--terminate-clients")
 

@@ -18,7 +18,9 @@ import dlbackup
 from dlbackup.runtime.progress import Event
 
 
-@pytest.mark.parametrize(("kind", "version"), [("zoo", "0.2"), ("zoo", "0.3"), ("inlined", "0.4")])
+@pytest.mark.parametrize(
+    ("kind", "version"), [("zoo", "0.2"), pytest.param("zoo", "0.3", marks=pytest.mark.long), ("inlined", "0.4")]
+)
 def test_every_snapshot_reads_as_before(
     kind: LakeKind, version: str, lake: LakeFactory, cli: Cli, pytestconfig: pytest.Config
 ) -> None:

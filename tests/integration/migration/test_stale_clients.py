@@ -173,8 +173,25 @@ def _to(spec: str, before: str) -> list[str]:
 _LIKE_0_3 = pytest.param("0.2", marks=pytest.mark.long)
 _LIKE_1_0 = pytest.param("0.4", marks=pytest.mark.long)
 """Of one generation with what is always tried."""
-_BARRED = [("0.3", "1.0"), ("1.0", "0.3"), ("0.2", "1.0"), ("1.0", "0.2")]
+_BARRED = [
+    *(("0.3", "1.0"), ("1.0", "0.3")),
+    *(pytest.param(*specs, marks=pytest.mark.long) for specs in (("0.2", "1.0"), ("1.0", "0.2"))),
+]
 """Client and catalog, where one is of 0.4 or later and the other is not."""
+_FORGETS = [
+    *(("0.3", "--terminate-clients"), ("1.0", "--ignore-clients")),
+    *(pytest.param("0.3", "--ignore-clients", marks=pytest.mark.long),),
+    *(pytest.param("1.0", "--terminate-clients", marks=pytest.mark.long),),
+    *(
+        pytest.param(spec, ended, marks=pytest.mark.long)
+        for spec in ("0.2", "0.4")
+        for ended in ("--terminate-clients", "--ignore-clients")
+    ),
+]
+_NEIGHBOURS = [
+    *(("0.3", "0.2"), ("0.4", "1.0")),
+    *(pytest.param(*specs, marks=pytest.mark.long) for specs in (("0.2", "0.3"), ("1.0", "0.4"))),
+]
 
 
 @pytest.mark.parametrize(("client_spec", "catalog_spec"), _BARRED)
@@ -229,9 +246,7 @@ def test_the_bar_looks_at_the_form_of_a_commit(
                 execute(url, message)
 
 
-@pytest.mark.parametrize(
-    ("client_spec", "catalog_spec"), [("0.2", "0.3"), ("0.3", "0.2"), ("0.4", "1.0"), ("1.0", "0.4")]
-)
+@pytest.mark.parametrize(("client_spec", "catalog_spec"), _NEIGHBOURS)
 def test_without_a_bar_neighbours_fail_or_write_what_they_mean(
     client_spec: str, catalog_spec: str, server: Server, cli: Cli, tmp_path: Path
 ) -> None:
@@ -245,7 +260,7 @@ def test_without_a_bar_neighbours_fail_or_write_what_they_mean(
         assert cli("check", made.url).exit_code == 0
 
 
-@pytest.mark.parametrize("spec", ["0.2", "0.3", _LIKE_1_0, "1.0"])
+@pytest.mark.parametrize("spec", [_LIKE_0_3, pytest.param("0.3", marks=pytest.mark.long), _LIKE_1_0, "1.0"])
 def test_the_bar_lets_the_catalog_s_own_engine_do_everything(
     spec: str, server: Server, cli: Cli, tmp_path: Path
 ) -> None:
@@ -299,8 +314,7 @@ def plain_1_0(server: Server, tmp_path: Path) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize("ended", ["--terminate-clients", "--ignore-clients"])
-@pytest.mark.parametrize("spec", [_LIKE_0_3, "0.3", _LIKE_1_0, "1.0"])
+@pytest.mark.parametrize(("spec", "ended"), _FORGETS)
 def test_a_client_forgets_what_a_restore_took_back(
     spec: str, ended: str, server: Server, cli: Cli, tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ from support.faults.faults import one
 from support.servers.servers import Server, Servers, middle_major, server_kind
 from support.waiting import PATIENCE_S
 
-_TENANTS, _MANY = 3, 10
+_TENANTS, _MANY = 2, 10
 _ALIKE = "tenant_550e8400_e29b_41d4_a716_446655440000_of_the_north_sea"
 _INLINED_TABLES = 80
 """So many that no restore of a tenant goes into one transaction."""

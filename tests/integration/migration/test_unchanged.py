@@ -164,7 +164,9 @@ def test_a_commit_between_proof_and_fence_is_seen(
     assert (b"1000001" in text_of(Path(str(done.backup)))) is not has_changed
 
 
-@pytest.mark.parametrize("what", ["update", "delete", "insert", "swap"])
+@pytest.mark.parametrize(
+    "what", ["update", *(pytest.param(it, marks=pytest.mark.long) for it in ("delete", "insert")), "swap"]
+)
 def test_a_row_changed_beside_the_engine_is_found(large: str, tmp_path: Path, what: str) -> None:
     """Whoever changes a row of a table that the engine doesn't touch, with SQL and past the fence, is undone."""
     change = {

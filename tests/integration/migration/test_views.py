@@ -47,7 +47,13 @@ def _make(made: Lake, file: Path, statements: list[str]) -> None:
     os.mkfifo(file)
 
 
-@pytest.mark.parametrize("view", _VIEWS)
+@pytest.mark.parametrize(
+    "view",
+    [
+        "over-a-view",
+        *(pytest.param(it, marks=pytest.mark.long) for it in _VIEWS if it != "over-a-view"),
+    ],
+)
 def test_migration_binds_no_view(plain: Lake, cli: Cli, tmp_path: Path, view: str) -> None:
     """Rehearsal and migration go through at once, whatever a view reads and whether that answers."""
     _make(plain, tmp_path / "file", _VIEWS[view])
@@ -59,7 +65,7 @@ def test_migration_binds_no_view(plain: Lake, cli: Cli, tmp_path: Path, view: st
     assert done.json()["writer_pause_seconds"] < room.OPEN_TIMEOUT_S
 
 
-@pytest.mark.parametrize("spec", ["0.3", "0.4", "1.0"])
+@pytest.mark.parametrize("spec", ["0.3", pytest.param("0.4", marks=pytest.mark.long), "1.0"])
 def test_no_engine_binds_views_to_open_a_lake(lake: LakeFactory, cli: Cli, tmp_path: Path, spec: str) -> None:
     """Engines of every generation open a lake of their own in a rehearsal, also where its macros read what hangs."""
     made = lake("plain", spec)

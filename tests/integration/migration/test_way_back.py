@@ -78,7 +78,7 @@ def test_the_way_back_from_a_migration(plain: Lake, cli: Cli, shell: Shell) -> N
     assert state(plain.url) == before
 
 
-@pytest.mark.parametrize("schema", [_ODD, "tenant_a"])
+@pytest.mark.parametrize("schema", [_ODD, pytest.param("tenant_a", marks=pytest.mark.long)])
 def test_odd_names_survive_the_shell(lake: LakeFactory, cli: Cli, shell: Shell, tmp_path: Path, schema: str) -> None:
     """Schema, folder and address are quoted; of several catalogs in a database the right one is meant."""
     made = lake("plain", "0.3", schema=schema)
@@ -217,7 +217,7 @@ _LOST = (
 )
 
 
-@pytest.mark.parametrize("moved", ["", "renamed", "gone"])
+@pytest.mark.parametrize("moved", [pytest.param("", marks=pytest.mark.long), "renamed", "gone"])
 def test_a_person_gets_the_right_backup(plain: Lake, cli: Cli, shell: Shell, tmp_path: Path, moved: str) -> None:
     """When an undo is refused, the hint puts the verified backup back, under whatever name; or says to look for it."""
     before = state(plain.url)
