@@ -18,8 +18,10 @@ from support.servers import servers
 from dlbackup.errors import EngineError
 from dlbackup.stores.age.x25519 import SecretKey
 
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("any machine")  # shared and noisy ones too: no test of ours is about time
+# No test of ours is about time: machines are shared and noisy.
+_ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("short", _ANY_MACHINE, max_examples=30)
+settings.register_profile("long", _ANY_MACHINE)
 
 _LONG_POINTS = 250
 """Of each of the four tests that kill; the soak goes as many rounds."""
@@ -41,6 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Set the numbers of a long run, and refuse to run where the servers that were asked for can't be had."""
     options = config.option
+    settings.load_profile("long" if options.all or options.long else "short")
     if options.newest_duckdb:
         sys.path.insert(0, str(newest_duckdb()))
     if options.long:

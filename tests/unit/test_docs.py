@@ -37,8 +37,9 @@ def test_the_python_api_is_in_the_reference_as_it_is() -> None:
     text = REFERENCE.read_text()
 
     assert text == with_python_api(text), "write it anew: python tests/support/reference.py"
+    api = python_api()
     for name in dlbackup.__all__:
-        assert re.search(rf"\b{name}\b", python_api())
+        assert re.search(rf"\b{name}\b", api)
 
 
 def test_every_loss_is_explained() -> None:

@@ -46,27 +46,36 @@ def parsed(source: Path) -> ast.Module:
     return tree
 
 
-def places(word: str) -> Iterator[tuple[str, str]]:
-    """Yield where a word stands in code, be it a name, a keyword or in a text: module and function."""
+@cache
+def words() -> list[tuple[str, str, str]]:
+    """Return each name, keyword and text in code, in lower case: itself, module and function."""
+    found = []
     for source in SOURCES:
-        tree = parsed(source)
-        owners: list[tuple[ast.AST, str]] = [(tree, "")]
+        module = source.relative_to(PACKAGE).as_posix()
+        owners: list[tuple[ast.AST, str]] = [(parsed(source), "")]
         while owners:
             node, owner = owners.pop()
             for field in ("id", "attr", "arg", "name", "value"):
                 text = getattr(node, field, None)
-                if isinstance(text, str) and word.lower() in text.lower():
-                    yield source.relative_to(PACKAGE).as_posix(), owner
+                if isinstance(text, str):
+                    found.append((text.lower(), module, owner))
             inside = node.name if isinstance(node, ast.FunctionDef | ast.ClassDef) else owner
             owners += [(child, inside) for child in ast.iter_child_nodes(node)]
+    return found
+
+
+def places(word: str) -> Iterator[tuple[str, str]]:
+    """Yield where a word stands in code, be it a name, a keyword or in a text: module and function."""
+    return ((module, owner) for text, module, owner in words() if word.lower() in text)
 
 
 def statements() -> Iterator[tuple[str, str]]:
     """Yield each text that stands in code, by module."""
     for source in SOURCES:
+        module = source.relative_to(PACKAGE).as_posix()
         for node in ast.walk(parsed(source)):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield source.relative_to(PACKAGE).as_posix(), node.value
+                yield module, node.value
 
 
 def test_only_one_function_lets_an_engine_migrate() -> None:
@@ -117,13 +126,18 @@ def test_a_verified_backup_s_place_is_asked_for_its_journal_only() -> None:
     )
 
 
+def _last_name(function: ast.expr) -> str:
+    """Return what a call's text would end with before its parentheses, where that is a name."""
+    return str(getattr(function, "attr", getattr(function, "id", "")))
+
+
 def test_only_verification_builds_verified_backups() -> None:
     """No other module calls VerifiedBackup, makes one without its constructor, or derives from it."""
     callers, makers, heirs = set(), set(), set()
     for source in SOURCES:
+        name = source.relative_to(PACKAGE).as_posix()
         for node in ast.walk(parsed(source)):
-            name = source.relative_to(PACKAGE).as_posix()
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("VerifiedBackup"):
+            if isinstance(node, ast.Call) and _last_name(node.func).endswith("VerifiedBackup"):
                 callers.add(name)
             if isinstance(node, ast.Attribute) and node.attr in ("__new__", "__class__"):
                 makers.add(name)

@@ -16,10 +16,11 @@ WRONG = "7x?"
 
 
 def _commands() -> dict[str, argparse.ArgumentParser]:
-    (commands,) = (action for action in command_line()._actions if isinstance(action.choices, dict))
+    (commands,) = (action for action in PARSER._actions if isinstance(action.choices, dict))
     return dict(commands.choices or {})
 
 
+PARSER = command_line()
 COMMANDS = _commands()
 OPTIONS = {
     f"{command} {'/'.join(action.option_strings) or action.dest}": (command, action)
@@ -30,6 +31,12 @@ OPTIONS = {
 CHECKED = {name: given for name, given in OPTIONS.items() if given[1].type is not None or given[1].choices}
 VALUED = {name: given for name, given in OPTIONS.items() if given[1].nargs != 0}
 FLAGS = {name: given for name, given in OPTIONS.items() if given[1].nargs == 0}
+
+
+@pytest.fixture(autouse=True)
+def parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the parser once, which takes most of the time of a wrong command."""
+    monkeypatch.setattr("dlbackup.cli.command.command_line", lambda: PARSER)
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.backups import HEADER, assemble, row, small, take_apart, write_backup
 from support.cli import Cli
@@ -77,7 +77,6 @@ layouts = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(layouts)
 def test_each_table_reads_as_in_the_whole(
     tmp_path_factory: pytest.TempPathFactory, counts: list[list[tuple[bool, int]]]
@@ -92,7 +91,6 @@ def test_each_table_reads_as_in_the_whole(
         assert [len(rows) for rows in whole.values()] == [sum(size for _, size in found[1:]) for found in counts]
 
 
-@settings(max_examples=100, deadline=None)
 @given(layouts, st.integers(0, 4), st.sampled_from(["first_frame", "last_frame"]), st.sampled_from([-1, 1, 2]))
 def test_a_manifest_that_lies_about_frames_is_found(
     tmp_path_factory: pytest.TempPathFactory, counts: list[list[tuple[bool, int]]], which: int, key: str, by: int
