@@ -380,7 +380,7 @@ KEYS_SINCE = {
 """What is done to a table with one file of no keys and one of buckets; rows then found; files in no bucket."""
 
 
-_KEYS_IN_EVERY_RUN = ("none", "other", "function")
+_KEYS_IN_EVERY_RUN = ("other", "function")
 
 
 @pytest.mark.parametrize(

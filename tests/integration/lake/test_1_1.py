@@ -130,7 +130,7 @@ _NO_REPAIRS = {
 }
 
 
-_IN_EVERY_RUN = ("a field's default", "a field's name")
+_IN_EVERY_RUN = ("a field's default", "a column's default")
 
 
 def _changes(names: Iterable[str]) -> list[Any]:

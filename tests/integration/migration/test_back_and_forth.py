@@ -85,6 +85,7 @@ def _acknowledged(writers: list[_Writer]) -> dict[int, str]:
     return {number: text for writer in writers for number, text in list(writer.acknowledged.items())}
 
 
+@pytest.mark.long
 def test_what_is_acknowledged_reads_as_written_through_migrations_and_rollbacks(
     server: Server, cli: Cli, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:

@@ -35,6 +35,7 @@ def _nothing_lost(made: Lake, table: str, running: Writer) -> None:
     assert set(found.values()) == {1}
 
 
+@pytest.mark.long
 def test_writers_in_a_loop_do_not_stop_the_migration(plain: Lake, cli: Cli) -> None:
     """Beside two writers that reconnect whenever they are ended, migrate succeeds, and no acknowledged row is lost."""
     with ExitStack() as stack:
@@ -154,6 +155,7 @@ def test_bars_turn_silent_damage_into_errors(plain: Lake, cli: Cli) -> None:
     assert state(plain.url) == barred
 
 
+@pytest.mark.long
 def test_without_bars_a_stale_client_does_damage_that_check_finds(plain: Lake, cli: Cli) -> None:
     """What the bars are for: without them a stale client's CREATE TABLE succeeds, and check names the damage."""
     with attached(engine_of("0.3"), plain.url) as stale:

@@ -40,6 +40,8 @@ _POINTS = {
     "test_migrate_whose_sessions_are_ended_ends_in_a_known_state": 2,
 }
 """An inlined lake's migration has about 250 messages, half of them the engine's."""
+_LONG = "test_staged_migrate_whose_sessions_are_ended_ends_in_a_known_state"
+"""Runs with --all, and where a number of points is asked for."""
 _OF_US = (
     "select pid from pg_stat_activity where datname = current_database() and application_name like 'dlbackup%'"
     " and pid <> pg_backend_pid() order by pid"
@@ -52,10 +54,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Spread the points of each test evenly, each at a random place of its share."""
     name = metafunc.function.__name__
     if name in _POINTS:
-        count = metafunc.config.getoption("--kill-points") or _POINTS[name]
+        asked = metafunc.config.getoption("--kill-points")
+        count = asked or _POINTS[name]
         place = random.Random(f"{metafunc.config.getoption('--seed')} {name}")
         points = [(number + place.random()) / count for number in range(count)]
-        metafunc.parametrize("point", points, ids=[f"{point:.4f}" for point in points])
+        marks = [pytest.mark.long] if name == _LONG and not asked else []
+        metafunc.parametrize("point", [pytest.param(point, id=f"{point:.4f}", marks=marks) for point in points])
 
 
 @dataclass(frozen=True)

@@ -482,7 +482,7 @@ def test_0_2_is_damaged_on_its_way_by_engines_alone(lake: LakeFactory, cli: Cli,
 def test_0_2_reaches_1_0_in_two_steps(lake: LakeFactory, cli: Cli, newest: Engine) -> None:
     """With a 1.4 engine named, migrate goes over 0.3 and mends both steps: every table reads as before."""
     made = lake("zoo", "0.2")
-    at = ("first", 100, "last")
+    at = ("first", 60, 100, "last")
     before = _readable(hash_lake(made.engine, made.url, made.schema, at=at))
 
     by_both = ("--engine", str(engine_of("0.3").python))

@@ -19,7 +19,7 @@ from dlbackup.migration.steps import Step
         ("0.3", "null", ""),
         *(pytest.param(spec, "null", "", marks=pytest.mark.long) for spec in ("0.2", "0.4")),
         ("0.3", "-1", "bigint"),
-        ("0.3", "''", "character varying"),
+        pytest.param("0.3", "''", "character varying", marks=pytest.mark.long),
     ],
 )
 def test_losses_are_found_whatever_a_column_says(lake: LakeFactory, spec: str, value: str, of_type: str) -> None:

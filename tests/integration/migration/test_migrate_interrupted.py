@@ -79,7 +79,7 @@ _MOMENTS = [
     Moment("after-the-engine-migrated", "attach", _paused("after"), migrated=True),
     Moment("post-check", "post-check", migrated=True, is_between=True),
     Moment("while-the-engine-opens", "post-check", _paused("before", OPENS), migrated=True, is_between=True),
-    Moment("undo", "undo", _partial, migrated=None),
+    Moment("undo", "undo", _partial, migrated=None, is_between=True),
 ]
 
 

@@ -19,7 +19,8 @@ from dlbackup.runtime.progress import Event
 
 
 @pytest.mark.parametrize(
-    ("kind", "version"), [("zoo", "0.2"), pytest.param("zoo", "0.3", marks=pytest.mark.long), ("inlined", "0.4")]
+    ("kind", "version"),
+    [("zoo", "0.2"), *(pytest.param(*it, marks=pytest.mark.long) for it in (("zoo", "0.3"), ("inlined", "0.4")))],
 )
 def test_every_snapshot_reads_as_before(
     kind: LakeKind, version: str, lake: LakeFactory, cli: Cli, pytestconfig: pytest.Config

@@ -33,7 +33,7 @@ def _published(made: Lake, what: str) -> Iterator[tuple[str, str]]:
 
 def test_rehearsal_sends_subscribers_nothing(lake: LakeFactory, cli: Cli) -> None:
     """Its tables would stop every subscriber of a publication of all tables, which doesn't have them."""
-    made = lake("zoo", "0.3")
+    made = lake("plain", "0.3")
     backup = cli("dump", made.url, "--json").json()["path"]
     with _published(made, "for all tables") as (sent, _):
         assert cli("verify", backup, "--rehearse", made.url).exit_code == 0
@@ -44,7 +44,7 @@ def test_rehearsal_sends_subscribers_nothing(lake: LakeFactory, cli: Cli) -> Non
 
 def test_publications_are_named(lake: LakeFactory, cli: Cli) -> None:
     """Plan and migrate say that a subscriber stops at what a migration makes, and what helps."""
-    made = lake("zoo", "0.3")
+    made = lake("plain", "0.3")
     with _published(made, "for all tables") as (_, name):
         (blocker,) = cli("plan", made.url, "--json").json()["blockers"]
         execute(made.url, blocker["hint"])

@@ -20,7 +20,7 @@ from support.waiting import PATIENCE_S
 
 _TENANTS, _MANY = 2, 10
 _ALIKE = "tenant_550e8400_e29b_41d4_a716_446655440000_of_the_north_sea"
-_INLINED_TABLES = 80
+_INLINED_TABLES = 40
 """So many that no restore of a tenant goes into one transaction."""
 _KILLED_WITHIN_S = 4.0
 _PAUSE_S = 0.2

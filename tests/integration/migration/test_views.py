@@ -116,13 +116,13 @@ def test_opening_has_a_short_deadline_of_its_own(
 ) -> None:
     """An engine that migrates and then hangs over the opening costs writers that deadline, not --attach-timeout."""
     assert room.OPEN_TIMEOUT_S <= 30
-    monkeypatch.setattr(check_opens, "__defaults__", (3.0,))
+    monkeypatch.setattr(check_opens, "__defaults__", (1.0,))
     before = state(plain.url)
     hangs = engine_that(tmp_path, before="time.sleep(600)", statement=OPENS, python=engine_of("1.0").python)
 
     begun = time.monotonic()
     done = cli("migrate", plain.url, "--json", "--no-rehearsal", "--engine", hangs, "--attach-timeout", "600")
 
-    assert "did not answer within 3 s" in failed(done, 6, "RolledBack", "rolled-back")
+    assert "did not answer within 1 s" in failed(done, 6, "RolledBack", "rolled-back")
     assert time.monotonic() - begun < 60
     assert state(plain.url) == before

@@ -99,6 +99,7 @@ def test_odd_names_survive_the_shell(lake: LakeFactory, cli: Cli, shell: Shell, 
     assert state(made.url, "other") == other
 
 
+@pytest.mark.long
 def test_what_is_committed_since_must_be_named(plain: Lake, newest: Engine, cli: Cli, shell: Shell) -> None:
     """The command that was printed before a commit doesn't take it away; its words name the option that would."""
     before = state(plain.url)
@@ -154,6 +155,7 @@ def test_who_may_not_end_them_goes_on_beside_them(
     assert client.execute("select 1").fetchone() == (1,)
 
 
+@pytest.mark.long
 def test_data_files_that_are_gone_must_be_named(plain: Lake, cli: Cli, shell: Shell) -> None:
     """Where data files are missing, a restore is refused unless that is accepted, so the command accepts it."""
     execute(plain.url, "update ducklake_metadata set value = '/no/such/folder/' where key = 'data_path'")
@@ -188,6 +190,7 @@ def test_the_way_back_from_a_restore(plain: Lake, newest: Engine, cli: Cli, shel
     assert state(plain.url)[0].spec_version == "0.3"
 
 
+@pytest.mark.long
 def test_the_way_back_from_another_lake(plain: Lake, lake: LakeFactory, cli: Cli, shell: Shell) -> None:
     """Another lake that was replaced comes back by name."""
     before = state(plain.url)
