@@ -200,9 +200,9 @@ def test_cat_has_no_json_before_its_name_either(
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        (["verify", "-"], b"-: good: DuckLake 9.9"),
+        pytest.param(["verify", "-"], b"-: good: DuckLake 9.9", marks=pytest.mark.long),
         (["--json", "verify", "-"], b'"path": "-", "ok": true'),
-        (["verify", "-", "--jobs", "2"], b"-: good: "),
+        pytest.param(["verify", "-", "--jobs", "2"], b"-: good: ", marks=pytest.mark.long),
         (["info", "-"], b"backup of DuckLake 9.9"),
         (["cat", "-", "ducklake_snapshot"], b"snapshot_id"),
         (["check", "-"], b""),
@@ -410,8 +410,16 @@ def test_interruption_is_exit_130(tmp_path: Path, cli: Cli, number: signal.Signa
     assert json.loads(output)["error"]["message"] == f"interrupted by {number.name}"
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("command", [["verify"], ["verify", "--json"], ["info", "--json"]])
+@pytest.mark.parametrize(
+    ("command", "unbuffered"),
+    [
+        *((["verify"], ""), (["verify", "--json"], "1"), (["info", "--json"], "")),
+        *(
+            pytest.param(*it, marks=pytest.mark.long)
+            for it in ((["verify"], "1"), (["verify", "--json"], ""), (["info", "--json"], "1"))
+        ),
+    ],
+)
 def test_a_closed_pipe_is_no_traceback(backup: Path, command: list[str], unbuffered: str) -> None:
     """When the reader of standard output is gone, the command ends in 1 without a word of it."""
     done = without_reader([*command, str(backup)], unbuffered)

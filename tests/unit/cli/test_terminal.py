@@ -206,7 +206,7 @@ def test_the_command_draws_a_bar_on_a_terminal(slow: Path) -> None:
     assert shown.endswith(b" \r")
 
 
-@pytest.mark.parametrize("option", ["-q", "--json"])
+@pytest.mark.parametrize("option", [pytest.param("-q", marks=pytest.mark.long), "--json"])
 def test_the_command_writes_plain_lines_elsewhere(slow: Path, option: str) -> None:
     """Where standard error is no terminal, nothing but whole lines comes, and with -q nothing at all."""
     done = subprocess.run(

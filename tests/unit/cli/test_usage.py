@@ -49,9 +49,9 @@ def signals() -> Iterator[None]:
 
 
 class Said:
-    """What a wrong command line is answered with; `both` is the error and the hint as a user reads them."""
+    """What a wrong command line is answered with, as JSON too; `both` is error and hint as a user reads them."""
 
-    def __init__(self, capsys: pytest.CaptureFixture[str], words: list[str]) -> None:
+    def __init__(self, capsys: pytest.CaptureFixture[str], words: list[str], *, as_json: bool = True) -> None:
         assert main(words) == 2
         said = capsys.readouterr()
         assert said.out == ""
@@ -59,6 +59,8 @@ class Said:
         assert lines is not None, said.err
         self.error, self.hint = lines.groups()
         self.both = said.err
+        if not as_json:
+            return
         first = 1 if words and words[0] in COMMANDS else 0
         assert main([*words[:first], "--json", *words[first:]]) == 2
         answer = json.loads(capsys.readouterr().out)  # exactly one object
@@ -131,7 +133,7 @@ def test_a_misspelt_option_is_answered_with_the_nearest(
     """An option with a letter too many is named, and so is the one that is meant; its value is no fault."""
     misspelt = option.option_strings[-1] + "s"
     value = [] if option.nargs == 0 else ["1"]
-    said = Said(capsys, [command, misspelt, *value, *_arguments(command)])
+    said = Said(capsys, [command, misspelt, *value, *_arguments(command)], as_json=misspelt == "--jsons")
 
     assert said.error == f"unrecognized arguments: {misspelt}"
     assert said.hint == f"the nearest is {option.option_strings[-1]}; see dlbackup {command} --help"

@@ -48,8 +48,16 @@ def mortals(_: object) -> Iterator[Callable[[int], tuple[int, int]]]:
     yield once_more
 
 
-@pytest.mark.parametrize("helpers", [0, 1, 3])
-@pytest.mark.parametrize("opener", [squares, nobody, mortals])
+@pytest.mark.parametrize(
+    ("opener", "helpers"),
+    [
+        *((squares, 0), (squares, 3), (nobody, 1), (mortals, 3)),
+        *(
+            pytest.param(*it, marks=pytest.mark.long)
+            for it in ((squares, 1), (nobody, 0), (nobody, 3), (mortals, 0), (mortals, 1))
+        ),
+    ],
+)
 def test_results_come_in_order_whoever_does_the_work(opener: Opener, helpers: int) -> None:
     """Every task has its result, in order, with all helpers, with none, and when helpers can't begin or die."""
     with Crew(opener, None, work, helpers) as crew:
@@ -59,7 +67,7 @@ def test_results_come_in_order_whoever_does_the_work(opener: Opener, helpers: in
     assert [square for square, _ in results] == [n * n for n in (*range(10), *range(20, 40))]
 
 
-@pytest.mark.parametrize("helpers", [0, 1, 3])
+@pytest.mark.parametrize("helpers", [0, pytest.param(1, marks=pytest.mark.long), 3])
 def test_what_is_done_ahead_is_told(helpers: int) -> None:
     """What is ahead is never more than what is left to be taken, and nothing where there are no helpers."""
     with Crew(squares, None, work, helpers) as crew:

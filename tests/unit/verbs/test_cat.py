@@ -377,8 +377,21 @@ def test_nothing_steers_the_terminal(
     assert written.getvalue() == shown
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("words", [("cat", "ducklake_snapshot"), ("info",), ("info", "--json"), ("verify",)])
+@pytest.mark.parametrize(
+    ("words", "unbuffered"),
+    [
+        *((("cat", "ducklake_snapshot"), ""), (("info",), "1"), (("info", "--json"), ""), (("verify",), "1")),
+        *(
+            pytest.param(*it, marks=pytest.mark.long)
+            for it in (
+                (("cat", "ducklake_snapshot"), "1"),
+                (("info",), ""),
+                (("info", "--json"), "1"),
+                (("verify",), ""),
+            )
+        ),
+    ],
+)
 def test_a_full_disk_is_named(tmp_path: Path, words: tuple[str, ...], unbuffered: str) -> None:
     """When standard output can't be written to, at once or in the end, the command ends in 1 and says why."""
     path = tmp_path / "backup"
