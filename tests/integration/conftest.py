@@ -9,18 +9,21 @@ import pytest
 from support.engines.engines import Engine, engine_of
 from support.lakes.in_files import FileLakes
 from support.lakes.lakes import Lake, LakeFactory, LakeKind, Lakes
+from support.longer import each_major
 from support.servers.object_store import ObjectStore, object_store
 from support.servers.seaweed import Seaweed, seaweed
-from support.servers.servers import Server, Servers, majors, middle_major
+from support.servers.servers import Server, Servers, middle_major
+
+from dlbackup.errors import listed
 
 from dlbackup.catalogs import postgres
 from dlbackup.catalogs.postgres.sessions import LOCK_TIMEOUT_MS
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests marked `every_major` once on each major."""
+    """Run tests marked `every_major` on the oldest and the newest major, with `--all` and `--long` once on each."""
     if metafunc.definition.get_closest_marker("every_major"):
-        metafunc.parametrize("server", majors(), ids=lambda major: f"pg{major}", indirect=True)
+        metafunc.parametrize("server", each_major(), indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +80,12 @@ def lake(lakes: Lakes, server: Server) -> Iterator[LakeFactory]:
 def plain(lake: LakeFactory) -> Lake:
     """A plain lake of 0.3."""
     return lake("plain", "0.3")
+
+
+@pytest.fixture
+def whole_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let messages of the test's own process name all that they are about, and not the first five."""
+    monkeypatch.setattr(listed, "__defaults__", (100,))
 
 
 @pytest.fixture

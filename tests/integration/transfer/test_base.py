@@ -8,6 +8,7 @@ from support.comparison import execute
 from support.faults.faults import new_role
 from support.lakes.divided import ROWS, STATISTICS, same_bytes
 from support.lakes.lakes import Lake, LakeFactory
+from support.longer import long
 from support.servers.servers import Server
 
 from dlbackup import UsageError, dump, verify
@@ -21,7 +22,7 @@ from dlbackup.stores.folder import local
 
 
 @pytest.mark.every_major
-@pytest.mark.parametrize("jobs", [1, 3])
+@pytest.mark.parametrize("jobs", [long(1), 3])
 def test_what_did_not_change_is_taken_from_the_base(divided: str, tmp_path: Path, jobs: int) -> None:
     """Nothing changed: all pieces are taken over; a few rows changed: all but theirs. The bytes are a plain dump's."""
     first = dump(divided, tmp_path / "first.zst", jobs=jobs)

@@ -11,6 +11,7 @@ import pytest
 from support.comparison import execute
 from support.lakes.divided import STATISTICS, many, same_bytes
 from support.lakes.lakes import Lake
+from support.longer import long
 from support.servers.servers import Server, Servers, majors, server_kind
 from support.waiting import wait_until
 
@@ -62,13 +63,14 @@ def _signal(server: Server, url: str, process: str, name: str) -> None:
     server.run("sh", "-c", f"kill -{name} {pid}")
 
 
-@pytest.mark.parametrize("major", sorted({majors()[0], majors()[-1]}))  # they keep statistics in two ways
+@pytest.mark.parametrize("major", [*map(long, majors()[:1]), majors()[-1]] if majors()[1:] else majors())
 def test_a_crash_that_loses_commits(
     servers: Servers, lake_into: Callable[[Server], str], major: int, tmp_path: Path
 ) -> None:
     """
     With `synchronous_commit = off` a crash may lose what a base has, and transactions get the same numbers again.
 
+    Servers keep statistics in two ways, of which the older one is met with --all.
     The lost rows are written once more, to the same pages, with other values: as many, and none looks new.
     """
     with servers.with_settings(major, synchronous_commit="off") as server:

@@ -23,10 +23,12 @@ from support.faults.failures import failure
 from support.faults.writers import writer
 from support.lakes.lakes import Lake, LakeFactory
 from support.lakes.private_lake import private_lake
+from support.longer import long
 from support.servers.postgres import Server
 from support.waiting import blocked, wait_until
 
 from dlbackup import RestoreOptions, dump, restore, verify
+from dlbackup.catalogs.postgres.sessions import LOCK_TIMEOUT_MS
 from dlbackup.errors import UnsafeStatement, UsageError
 from dlbackup.stores.age.x25519 import SecretKey
 
@@ -48,6 +50,13 @@ _REFUSED = {
     "column twice of table ducklake_tag is generated": """
         alter table ducklake_tag add column twice bigint generated always as (object_id * 2) stored""",
 }
+
+
+_WAITS_TWO_SECONDS = """
+from dlbackup.catalogs.postgres import sessions
+for name in ("LOCAL_SETTINGS", "_SESSION_SETTINGS"):
+    setattr(sessions, name, getattr(sessions, name).replace("10000", "2000"))
+"""
 
 
 @contextmanager
@@ -318,7 +327,7 @@ def _limited(cli: Cli, script: str, *arguments: str) -> Finished:
     return Finished(done.returncode, done.stdout, done.stderr.decode())
 
 
-@pytest.mark.parametrize("rows", [0, 20_000])
+@pytest.mark.parametrize("rows", [long(0), 20_000])
 def test_full_disk_is_one_clear_line(lake: LakeFactory, cli: Cli, tmp_path: Path, rows: int) -> None:
     """A full disk, a file limit and a closed pipe end in one line and exit code 1, and leave no file."""
     made = lake("plain", "0.3")
@@ -363,13 +372,14 @@ def test_lock_of_somebody_else_ends_the_wait(lake: LakeFactory, cli: Cli, tmp_pa
 
     begun = time.monotonic()
     with _locked(made.url, "ducklake_view"), ExitStack() as running:
-        started = [running.enter_context(cli.started(*job)) for job in jobs]
+        started = [running.enter_context(cli.started(*job, first=_WAITS_TWO_SECONDS)) for job in jobs]
         done = [_finished(process) for process in started]
     seconds = time.monotonic() - begun
 
     for ended in done:
         failure(ended, 4, "lock", hint="try again")
-    assert 9 < seconds < 40
+    assert LOCK_TIMEOUT_MS == 10_000
+    assert 1.9 < seconds < 40
     assert set(tmp_path.iterdir()) - files == set()
     assert dumped(made.url, tmp_path) == before
 
@@ -429,9 +439,9 @@ def test_dump_begins_again_when_tables_are_replaced(lake: LakeFactory, cli: Cli,
 @contextmanager
 def _standing_still(cli: Cli, made: Lake, path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run a dump whose output nobody takes, in the middle of a table of one piece; read it all at the end."""
-    # 40 MB out of line, which is more than sockets hold, on a few pages of the table itself.
+    # 24 MB out of line, which is more than sockets hold, on a few pages of the table itself.
     text = "select string_agg(md5(i::text || '.' || k), '') from generate_series(1, 1250) k"
-    large = f"select ({text}) as x from generate_series(1, 1000) i"
+    large = f"select ({text}) as x from generate_series(1, 600) i"
     execute(made.url, f"create table ducklake_m_large as {large}")
     with cli.started("dump", made.url, "-q", "-o", "-") as process:
         wait_until(lambda: _backends(made, "wait_event = 'ClientWrite'") == 1)
@@ -500,7 +510,7 @@ class _Watch:
                 self.blocked += bool(row and row[0])
 
 
-@pytest.mark.parametrize("spec", ["0.3", "1.0"])
+@pytest.mark.parametrize("spec", [long("0.3"), "1.0"])
 def test_dumps_beside_two_writers(lake: LakeFactory, server: Server, tmp_path: Path, spec: str) -> None:
     """Each dump beside two committing writers has one head snapshot, and no commit fails or waits because of it."""
     made = private_lake(lake("plain", spec), tmp_path / "data")

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import pyrage
@@ -22,6 +23,7 @@ from support.servers.servers import Server
 from support.waiting import wait_until
 
 from dlbackup import Keys, cat, dump, verify
+from dlbackup.stores.age.passphrase import Passphrase
 from dlbackup.stores.age.x25519 import SecretKey
 
 ENCRYPTED = "insert into ducklake_metadata (key, value) values ('encrypted', 'true')"
@@ -160,8 +162,12 @@ def test_keys_of_a_plugin(divided: str, cli: Cli, tmp_path: Path) -> None:
     assert cli("verify", "theirs.age", "--identity", "key.txt", env=env).exit_code == 0
 
 
-def test_a_passphrase_there_and_back(divided: str, database: str, cli: Cli, tmp_path: Path) -> None:
+def test_a_passphrase_there_and_back(
+    divided: str, database: str, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By a passphrase too: several processes, the next night's base, a restore, and another program."""
+    assert Passphrase(b"").work_factor == 18  # a second for each file and process
+    monkeypatch.setattr("dlbackup.stores.keyfiles.Passphrase", partial(Passphrase, work_factor=10))
     (tmp_path / "words").write_text("correct horse\n")
     to, opens = ("--encrypt-to-passphrase-file", "words"), ("--passphrase-file", "words")
     said = cli("dump", divided, "-o", "backups/", *to, "--json").json()

@@ -60,15 +60,15 @@ def _statements(path: Path) -> bytes:
 
 
 def test_the_same_bytes_come_out_whatever_the_number_of_jobs(large: str, server: Server, tmp_path: Path) -> None:
-    """One, two and four processes write the same statements and frames, which verify and hold the server's rows."""
-    made = {jobs: dump(large, tmp_path / f"{jobs}.sql.zst", jobs=jobs) for jobs in (1, 2, 4)}
+    """One and three processes write the same statements and frames, which verify and hold the server's rows."""
+    made = {jobs: dump(large, tmp_path / f"{jobs}.sql.zst", jobs=jobs) for jobs in (1, 3)}
 
     assert len({_statements(tmp_path / f"{jobs}.sql.zst") for jobs in made}) == 1
     assert len({backup.fingerprint for backup in made.values()}) == 1
-    assert contents(made[1].path) == contents(made[2].path) == contents(made[4].path)
+    assert contents(made[1].path) == contents(made[3].path)
     assert all(verify(backup.path).ok for backup in made.values())
     with server.database() as empty:
-        restore(made[4].path, empty)
+        restore(made[3].path, empty)
         assert server_digests(empty) == server_digests(large)
 
 

@@ -9,13 +9,14 @@ from support.engines.engines import engine_of
 from support.faults.failures import failure
 from support.faults.faults import state
 from support.lakes.lakes import LakeFactory
+from support.longer import long
 
 
 def _dump(cli: Cli, url: str) -> Path:
     return Path(cli("dump", url, "--json").json()["path"])
 
 
-@pytest.mark.parametrize("words", [(), ("--discard-newer",), ("--drop-replaced",)])
+@pytest.mark.parametrize("words", [long(()), ("--discard-newer",), long(("--drop-replaced",))])
 def test_another_lake_is_not_replaced(lake: LakeFactory, cli: Cli, words: tuple[str, ...]) -> None:
     """A catalog of another lake is refused with both named, and replaced only when the user says so by name."""
     ours, other = lake("plain", "0.3"), lake("inlined", "0.3")

@@ -14,6 +14,7 @@ from support.faults.failures import failure
 from support.faults.faults import children, is_running, started
 from support.faults.slowly import HOSTILE, shown
 from support.faults.stops import stopped_at
+from support.longer import long
 from support.servers.postgres import Server
 from support.waiting import blocked, wait_until
 
@@ -75,7 +76,7 @@ def test_child_that_is_killed_fails_the_restore(server: Server, database: str, c
     assert _tables(database) == [(0,)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, long(signal.SIGTERM), signal.SIGKILL])
 def test_signal_ends_parent_and_child(
     server: Server, database: str, cli: Cli, large: Path, number: signal.Signals
 ) -> None:

@@ -9,6 +9,7 @@ from support.backups import small, write_backup
 from support.cli import Cli
 from support.comparison import execute, schemas
 from support.lakes.lakes import Lake, LakeFactory
+from support.longer import long
 from support.servers.servers import Server
 
 from dlbackup import dump
@@ -53,7 +54,7 @@ def _rights(url: str, schema: str = "lake") -> list[object]:
 
 
 @pytest.mark.every_major
-@pytest.mark.parametrize("schema", ["lake", "other"])
+@pytest.mark.parametrize("schema", ["lake", long("other")])
 def test_a_new_schema_has_the_rights_of_the_old_one(
     server: Server, shared: Lake, cli: Cli, tmp_path: Path, schema: str
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 from support.comparison import execute, schemas
 from support.lakes.in_files import FileLake, FileLakes
 from support.lakes.lakes import LakeFactory
+from support.longer import long
 
 import dlbackup
 from dlbackup import RestoreOptions, errors
@@ -107,7 +108,7 @@ def test_copy_of_a_backup_is_read_alone(file: FileLake, tmp_path: Path) -> None:
     assert (bool(copied.snapshots_read), copied.source_read) == (True, False)
 
 
-@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("frozen", [long(False), True])
 def test_files_may_be_elsewhere(file: FileLake, tmp_path: Path, frozen: bool) -> None:
     """Where the data files have moved, it is the same ones by their names that an engine has to be told of."""
     options = RestoreOptions(data_path=tmp_path / "moved", data_files=False, frozen=frozen)

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,9 +216,11 @@ class Running:
 
 
 @contextmanager
-def started(cli: Cli, *arguments: str | Path) -> Iterator[Running]:
+def started(
+    cli: Cli, *arguments: str | Path, env: Mapping[str, str | None] | None = None, first: str = ""
+) -> Iterator[Running]:
     """Start a command; killed when the block ends or the time is up."""
-    with cli.started(*arguments) as process:
+    with cli.started(*arguments, env=env, first=first) as process:
         timer = threading.Timer(2 * PATIENCE_S, process.kill)
         timer.start()
         try:
