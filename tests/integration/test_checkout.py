@@ -9,6 +9,7 @@ import pytest
 from support.backups import HEADER, catalog, write_backup
 from support.checkout import copy_sources, environment_without_dlbackup
 from support.lakes.lakes import LakeFactory
+from support.longer import long
 
 from dlbackup.lake import spec
 
@@ -81,9 +82,10 @@ def test_the_version_is_not_known(python: Path, checkout: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "dlbackup (a checkout that isn't installed)\n"), done.stderr
 
 
-def test_unit_tests_are_collected(python: Path, checkout: Path) -> None:
+@pytest.mark.parametrize("folder", ["tests/unit/lake", long("tests/unit")])
+def test_unit_tests_are_collected(python: Path, checkout: Path, folder: str) -> None:
     """pytest finds the unit tests of a checkout that isn't installed, and no module of them fails to be imported."""
-    done = run(python, "-m", "pytest", "tests/unit", "--collect-only", "-q", "-p", "no:cacheprovider", cwd=checkout)
+    done = run(python, "-m", "pytest", folder, "--collect-only", "-q", "-p", "no:cacheprovider", cwd=checkout)
 
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert "tests/unit/lake/test_spec.py" in done.stdout

@@ -10,10 +10,11 @@ from pathlib import Path
 import psycopg
 import pytest
 from support.cli import Cli
-from support.engines.engines import ENGINES, EngineError, engine, engine_of
+from support.engines.engines import EngineError, engine, engine_of
 from support.faults.faults import one
 from support.faults.writers import writer
 from support.lakes.lakes import LakeFactory, LakeKind, hash_lake
+from support.longer import long
 from support.servers.postgres import Server
 from support.servers.servers import majors, server_kind
 from support.waiting import wait_until
@@ -77,7 +78,7 @@ def test_killed_run_leaves_no_server() -> None:
                 time.sleep(0.1)
 
 
-@pytest.mark.parametrize("spec", ENGINES.values())
+@pytest.mark.parametrize("spec", [long("0.2"), "0.3", long("0.4"), "1.0"])
 def test_plain_lake_has_the_spec_version_of_its_engine(lake: LakeFactory, spec: str) -> None:
     """Each engine builds the plain lake in its own spec version, and reads all of it back."""
     made = lake("plain", spec)
@@ -102,7 +103,7 @@ def test_old_spec_inlines_nothing(lake: LakeFactory) -> None:
         lake("inlined", "0.2")
 
 
-@pytest.mark.parametrize("spec", ENGINES.values())
+@pytest.mark.parametrize("spec", ["0.2", long("0.3"), long("0.4"), long("1.0")])
 def test_zoo_has_a_hundred_snapshots(lake: LakeFactory, spec: str) -> None:
     """Each engine builds the zoo and reads its newest snapshot."""
     made = lake("zoo", spec)
@@ -172,7 +173,7 @@ def test_script_runs_in_the_engine() -> None:
         engine("1.4.4").script("1 / 0")
 
 
-@pytest.mark.parametrize("spec", ENGINES.values())
+@pytest.mark.parametrize("spec", [long("0.2"), "0.3", long("0.4"), "1.0"])
 def test_writer_counts_what_was_acknowledged(lake: LakeFactory, spec: str) -> None:
     """Every row that a writer counts is in its table after it was stopped."""
     made = lake("plain", spec)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.cache import once_a_run
+from support.longer import long
 from support.waiting import wait_until
 
 from dlbackup.demo.__main__ import Walk
@@ -151,7 +152,7 @@ def test_demo_leaves_nothing_running(demo: Demo) -> None:
     assert not (demo.folder / "postgresql").exists()
 
 
-@pytest.mark.parametrize(("sign", "exit_code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)])
+@pytest.mark.parametrize(("sign", "exit_code"), [long(signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)])
 def test_ended_demo_takes_its_server_along(open_folder: Path, sign: signal.Signals, exit_code: int) -> None:
     """A demo that is ended, even by SIGKILL, leaves no server, no process and no server files."""
     folder = open_folder / sign.name

@@ -8,6 +8,7 @@ from pathlib import Path
 import boto3
 import obstore
 import pytest
+from support.longer import long
 from support.servers.clouds import CONTAINER
 from support.servers.seaweed import BUCKET, Seaweed
 
@@ -18,7 +19,7 @@ SCHEMES = {"moto": "s3", "azurite": "az", "google": "gs"}
 _MIB = 1 << 20
 
 
-@pytest.fixture(params=["moto", "azurite", "google"])
+@pytest.fixture(params=[long("moto"), "azurite", "google"])
 def cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Objects:
     """An empty store of each."""
     variables: dict[str, str] = request.getfixturevalue(request.param)

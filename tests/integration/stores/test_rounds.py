@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from support.cli import Cli
 from support.lakes.in_files import FileLakes
+from support.longer import long
 from support.servers.clouds import CONTAINER
 
 SCHEMES = {"moto": "s3", "azurite": "az", "google": "gs"}
 
 
-@pytest.mark.parametrize("cloud", SCHEMES)
+@pytest.mark.parametrize("cloud", [long(cloud) if cloud == "moto" else cloud for cloud in SCHEMES])
 def test_a_round_of_commands(
     cloud: str, request: pytest.FixtureRequest, file_lakes: FileLakes, cli: Cli, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from support.engines.programs import CUSTOMERS, connect, value
 from support.faults.faults import engine_that, new_role, one, pause, sessions, started, state
 from support.lakes.in_files import FileLakes
 from support.lakes.lakes import Lake, LakeFactory
+from support.longer import long
 from support.waiting import wait_until
 
 import dlbackup
@@ -141,6 +142,7 @@ def test_migration_follows_its_options(
     assert "rehearsal" not in [stage.stage for stage in attached.migration.stages]
 
 
+@pytest.mark.long
 def test_lake_that_needs_two_steps(connection: duckdb.DuckDBPyConnection, lake: LakeFactory, tmp_path: Path) -> None:
     """A 0.2 lake goes over 0.3 by an engine that is named; a migration that ends too early is in the error."""
     made, other = lake("plain", "0.2"), lake("plain", "0.2")
@@ -323,7 +325,8 @@ def test_password_of_any_kind_is_never_shown(
         role = str(one(url, "select current_user"))
         address = keywords(made, role, _HOSTILE)
 
-        dlbackup.attach(connection, address, migrate="backup-first", backup_dir=tmp_path)
+        options = MigrateOptions(rehearsal=False, backup_dir=tmp_path)
+        dlbackup.attach(connection, address, migrate="backup-first", migration=options)
 
         shown = repr(connection.execute("select * from duckdb_databases()").fetchall())
         shown += repr(connection.execute("select * from duckdb_secrets()").fetchall())
@@ -415,24 +418,24 @@ def test_attached_programs_are_clients_of_others(
 
 def test_failure_is_not_remembered(connection: duckdb.DuckDBPyConnection, lake: LakeFactory, tmp_path: Path) -> None:
     """A call that failed because the role could not log in, or had no right, works as soon as the cause is gone."""
-    made = lake("plain", "0.4")
+    made, options = lake("plain", "0.4"), MigrateOptions(rehearsal=False, backup_dir=tmp_path)
     with new_role(made, "first", owner=True) as url:
         role = str(one(url, "select current_user"))
         name = sql.Identifier(role)
         with psycopg.connect(made.url, autocommit=True) as admin:
             admin.execute(sql.SQL("alter role {} nologin").format(name))
             with pytest.raises(errors.Unreachable):
-                dlbackup.attach(connection, url, migrate="backup-first", backup_dir=tmp_path)
+                dlbackup.attach(connection, url, migrate="backup-first", migration=options)
             admin.execute(sql.SQL("alter role {} login").format(name))
             admin.execute(sql.SQL("alter table ducklake_tag owner to current_user"))
             admin.execute(sql.SQL("grant select on ducklake_tag to {}").format(name))
         with pytest.raises(errors.NotOwner):
-            dlbackup.attach(connection, url, migrate="backup-first", backup_dir=tmp_path)
+            dlbackup.attach(connection, url, migrate="backup-first", migration=options)
         assert list(tmp_path.iterdir()) == []
         with psycopg.connect(made.url) as admin:
             admin.execute(sql.SQL("alter table ducklake_tag owner to {}").format(name))
 
-        attached = dlbackup.attach(connection, url, migrate="backup-first", backup_dir=tmp_path)
+        attached = dlbackup.attach(connection, url, migrate="backup-first", migration=options)
 
         assert attached.migration is not None
         connection.close()
@@ -441,16 +444,16 @@ def test_failure_is_not_remembered(connection: duckdb.DuckDBPyConnection, lake: 
 def test_what_is_remembered_is_looked_at_again_when_attaching_fails(lake: LakeFactory, tmp_path: Path) -> None:
     """A lake that was found fit and has been put back to an older version since is refused, then migrated again."""
     made = lake("plain", "0.4")
-    old = dlbackup.dump(made.url, tmp_path)
+    old, options = dlbackup.dump(made.url, tmp_path), MigrateOptions(rehearsal=False, backup_dir=tmp_path)
     with connect() as first:
-        dlbackup.attach(first, made.url, migrate="backup-first", backup_dir=tmp_path)
+        dlbackup.attach(first, made.url, migrate="backup-first", migration=options)
     wait_until(lambda: not sessions(made.url))
     dlbackup.restore(old.path, made.url, dlbackup.RestoreOptions(replace=True, drop_replaced=True))
 
     with connect() as second:
         with pytest.raises(errors.MigrationNeeded):
             dlbackup.attach(second, made.url)
-        again = dlbackup.attach(second, made.url, migrate="backup-first", backup_dir=tmp_path)
+        again = dlbackup.attach(second, made.url, migrate="backup-first", migration=options)
 
     assert again.migration is not None
 
@@ -503,7 +506,7 @@ except EngineError as exc:
 """
 
 
-@pytest.mark.parametrize("version", ["1.4.4", "1.5.1"])
+@pytest.mark.parametrize("version", [long("1.4.4"), "1.5.1"])
 def test_attaching_never_migrates(lake: LakeFactory, version: str) -> None:
     """Even where a catalog turns out older at the very moment of attaching, no engine migrates it."""
     made = lake("plain", "0.2")
@@ -516,7 +519,7 @@ def test_attaching_never_migrates(lake: LakeFactory, version: str) -> None:
     assert state(made.url) == before
 
 
-@pytest.mark.parametrize("version", ["1.4.4", "1.5.1"])
+@pytest.mark.parametrize("version", ["1.4.4", long("1.5.1")])
 def test_other_engines_open_their_own_version_only(lake: LakeFactory, version: str) -> None:
     """A DuckDB of another version opens lakes of its own version, and refuses older and newer ones as they are."""
     its = engine(version)

@@ -18,6 +18,7 @@ import pytest
 from support.engines.programs import CUSTOMERS, connect, value
 from support.faults.faults import one, sessions, state
 from support.lakes.lakes import Lake, LakeFactory
+from support.longer import long
 from support.servers.servers import Server
 from support.waiting import wait_until
 
@@ -106,10 +107,11 @@ def test_lost_server_is_not_remembered(lake: LakeFactory, door: Door) -> None:
             assert value(own, CUSTOMERS.replace("lake.", f"{alias}.")) == 2
 
 
-def test_fifty_threads_open_one_old_lake(lake: LakeFactory, tmp_path: Path) -> None:
-    """Of fifty threads, cursors of one DuckDB and DuckDBs of their own, one migrates, and all end up attached."""
+@pytest.mark.parametrize("many", [20, long(50)])
+def test_threads_open_one_old_lake(lake: LakeFactory, tmp_path: Path, many: int) -> None:
+    """Of many threads, cursors of one DuckDB and DuckDBs of their own, one migrates, and all end up attached."""
     made = lake("plain", "0.4")
-    barrier = threading.Barrier(50)
+    barrier = threading.Barrier(many)
 
     def open_it(own: duckdb.DuckDBPyConnection) -> tuple[dlbackup.Attached, object]:
         barrier.wait(60)
@@ -118,13 +120,13 @@ def test_fifty_threads_open_one_old_lake(lake: LakeFactory, tmp_path: Path) -> N
 
     with connect() as shared:
         others = [connect() for _ in range(5)]
-        handles = [*others, *(shared.cursor() for _ in range(45))]
-        with ThreadPoolExecutor(50) as pool:
+        handles = [*others, *(shared.cursor() for _ in range(many - 5))]
+        with ThreadPoolExecutor(many) as pool:
             results = list(pool.map(open_it, handles))
         for other in others:
             other.close()
 
-    assert [rows for _, rows in results] == [2] * 50
+    assert [rows for _, rows in results] == [2] * many
     assert len([attached for attached, _ in results if attached.migration]) == 1
     assert len(list(tmp_path.glob("*.zst"))) == 1
     assert state(made.url)[0].spec_version == "1.0"
@@ -168,23 +170,25 @@ def _answer(program: "subprocess.Popen[str]") -> str:
     return next((line for line in program.stdout or () if line.startswith("[")), "")
 
 
-def test_ten_processes_open_one_old_lake(lake: LakeFactory, tmp_path: Path) -> None:
-    """Of ten processes one migrates; those that wait are in nobody's way, and all end up attached."""
+@pytest.mark.parametrize("many", [4, long(10)])
+def test_processes_open_one_old_lake(lake: LakeFactory, tmp_path: Path, many: int) -> None:
+    """Of several processes one migrates; those that wait are in nobody's way, and all end up attached."""
     made = lake("plain", "0.4")
 
-    answers = _programs(10, made.url, tmp_path)
+    answers = _programs(many, made.url, tmp_path)
 
-    assert sorted(migrated for _, migrated, _ in answers) == [False] * 9 + [True]
+    assert sorted(migrated for _, migrated, _ in answers) == [False] * (many - 1) + [True]
     assert {tables for _, _, tables in answers} == {answers[0][2]}
     assert answers[0][2] > 2
     assert len(list(tmp_path.glob("*.zst"))) == 1
 
 
-def test_ten_processes_make_one_new_lake(database: str, tmp_path: Path) -> None:
-    """Of ten processes that would make a lake in an empty database, one does, and all end up attached."""
-    answers = _programs(10, database, tmp_path, create=True, DATA_PATH=str(tmp_path))
+@pytest.mark.parametrize("many", [4, long(10)])
+def test_processes_make_one_new_lake(database: str, tmp_path: Path, many: int) -> None:
+    """Of several processes that would make a lake in an empty database, one does, and all end up attached."""
+    answers = _programs(many, database, tmp_path, create=True, DATA_PATH=str(tmp_path))
 
-    assert sorted(created for created, _, _ in answers) == [False] * 9 + [True]
+    assert sorted(created for created, _, _ in answers) == [False] * (many - 1) + [True]
     assert one(database, "select count(*) from ducklake_snapshot") == 1
 
 

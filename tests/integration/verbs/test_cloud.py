@@ -11,6 +11,7 @@ from support.cli import Cli, Finished
 from support.comparison import contents, dumped, execute
 from support.faults.faults import engine_that, nothing_left, pause
 from support.lakes.lakes import Lake, LakeFactory
+from support.longer import runs_all
 from support.servers.failing import Failing, Half, from_the
 from support.servers.proxy import Proxy
 from support.servers.seaweed import BUCKET, Seaweed
@@ -88,7 +89,7 @@ def test_a_migration_is_undone_from_a_store(
     made = lake("plain", "0.3")
     env = weed.environment() | {"XDG_STATE_HOME": str(tmp_path / "state")}
     before = dumped(made.url, tmp_path)
-    done = cli("migrate", made.url, "--backup-dir", place, "--json", env=env).json()
+    done = cli("migrate", made.url, "--backup-dir", place, "--no-rehearsal", "--json", env=env).json()
     assert done["outcome"] == "migrated"
     assert done["backup"].startswith(f"{place}/ducklake-")
     (journal,) = (tmp_path / "state/dlbackup").glob("*.journal.json")
@@ -160,11 +161,24 @@ READERS: dict[str, tuple[str, ...]] = {
 
 
 FAULTS: tuple[int | Half, ...] = (503, "cut", "short", "silent")
+FOR_GOOD: tuple[tuple[int | Half | None, float], ...] = (
+    *((503, 0.0), ("silent", 1.0), (None, 0.0), ("cut", 1.0)),
+    *((503, 0.5), ("short", 1.0), (503, 1.0)),
+)
+"""Faults, and from which share of a command's requests on; None: an answer is held up in the middle."""
+_EACH = 2
+"""How many of them each command meets in every run; one command meets others than the next."""
 
 
 @pytest.fixture(params=READERS)
+def command(request: pytest.FixtureRequest) -> str:
+    """Each command that reads."""
+    return str(request.param)
+
+
+@pytest.fixture
 def read(
-    request: pytest.FixtureRequest,
+    command: str,
     plain: Lake,
     database: str,
     cli: Cli,
@@ -172,13 +186,13 @@ def read(
     place: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[int], Finished]:
-    """Return what runs one of the commands, through a port to the store, into an empty database."""
+    """Return what runs the command, through a port to the store, into an empty database."""
     backup = cli("dump", plain.url, "-o", place, "--json", env=weed.environment()).json()["path"]
     monkeypatch.setattr("dlbackup.backupfile.prover.FRAMES_A_HELPER", 1)
     monkeypatch.setattr("dlbackup.transfer.feed.CHILD_ROWS", 0)
     monkeypatch.setattr("dlbackup.stores.objects._FIRST_READ_BYTES", 2000)
     said = {"BACKUP": backup, "PLACE": place, "DATABASE": database}
-    asked = [said.get(word, word) for word in READERS[request.param]]
+    asked = [said.get(word, word) for word in READERS[command]]
 
     def done_by(port: int) -> Finished:
         _client.cache_clear()  # it has the port of the run before
@@ -188,46 +202,48 @@ def read(
     return done_by
 
 
-def _requests(read: Callable[[int], Finished], weed: Seaweed) -> int:
-    """Return how many requests a command makes where nothing fails."""
-    with Failing(weed.port, from_the(1 << 30)) as counting:
-        assert read(counting.port).exit_code == 0
-    return counting.asked
-
-
-def test_a_fault_of_the_network_is_no_damage(read: Callable[[int], Finished], database: str, weed: Seaweed) -> None:
+def test_a_fault_of_the_network_is_no_damage(
+    read: Callable[[int], Finished], command: str, database: str, weed: Seaweed, pytestconfig: pytest.Config
+) -> None:
     """
     A store that answers with errors or by half, or falls silent, is exit 1 of each command that reads, never 3.
 
-    Nothing is left of a restore then, and no more is asked than what repeating one request takes.
+    Nothing is left of a restore then, and no more is asked than what repeating one request takes. What fails once is
+    asked for once more and nobody notices; `--kill-points N` tries that at N points, and --all all faults.
     """
-    requests = _requests(read, weed)
-    faults: list[tuple[int | Half, int]] = [(503, point) for point in {1, requests // 2, requests} - {0}]
-    for fault, point in [*faults, ("cut", requests), ("short", requests), ("silent", requests)]:
-        with Failing(weed.port, from_the(point), fault) as failing:
-            done = read(failing.port)
-        assert done.exit_code == 1, (fault, point, done)
-        said = done.stdout + done.stderr
-        assert "the store doesn't answer" in said or "the store's answers are cut off" in said, (fault, point, done)
-        assert failing.asked <= requests + 3, (fault, point, failing.failed)
+    with Failing(weed.port, from_the(1 << 30)) as counting:
+        assert read(counting.port).exit_code == 0
+    requests, place, options = counting.asked, list(READERS).index(command), pytestconfig.option
+    every = runs_all(pytestconfig)
+    for number in range(len(FOR_GOOD) if every else _EACH):
+        fault, share = FOR_GOOD[(_EACH * place + number) % len(FOR_GOOD)]
+        _fails_for_good(read, weed, fault, max(1, int(share * requests)), requests)
         assert execute(database, TABLES) == []
-    with Proxy("127.0.0.1", weed.port) as proxy:
-        proxy.strike("stall", "down", 1000)
-        done = read(proxy.port)
-        assert (done.exit_code, proxy.struck.is_set()) == (1, True), done
-
-
-def test_one_fault_costs_one_request(
-    read: Callable[[int], Finished], weed: Seaweed, pytestconfig: pytest.Config
-) -> None:
-    """What fails once, in whatever way, is asked for once more and nobody notices; `--kill-points N` tries N points."""
-    requests = _requests(read, weed)
-    for first in range(pytestconfig.option.kill_points or 1):
-        for number, fault in enumerate(FAULTS):
-            with Failing(weed.port, from_the(1 + (first + number) % requests), fault, times=1) as failing:
+    for first in range(options.kill_points or 1):
+        for number in range(len(FAULTS) if every or options.kill_points else 1):
+            fault, point = FAULTS[(place + number) % len(FAULTS)], 1 + (place + first + number) % requests
+            with Failing(weed.port, from_the(point), fault, times=1) as failing:
                 done = read(failing.port)
             assert (done.exit_code, len(failing.failed)) == (0, 1), (fault, failing.failed, done)
             assert failing.asked <= requests + 1, (fault, failing.failed)
+
+
+def _fails_for_good(
+    read: Callable[[int], Finished], weed: Seaweed, fault: int | Half | None, point: int, requests: int
+) -> None:
+    """Run a command to which the store fails from a request on; see how it ends."""
+    if fault is None:
+        with Proxy("127.0.0.1", weed.port) as proxy:
+            proxy.strike("stall", "down", 1000)
+            done = read(proxy.port)
+            assert (done.exit_code, proxy.struck.is_set()) == (1, True), done
+        return
+    with Failing(weed.port, from_the(point), fault) as failing:
+        done = read(failing.port)
+    assert done.exit_code == 1, (fault, point, done)
+    said = done.stdout + done.stderr
+    assert "the store doesn't answer" in said or "the store's answers are cut off" in said, (fault, point, done)
+    assert failing.asked <= requests + 3, (fault, point, failing.failed)
 
 
 _MORE = """
@@ -246,15 +262,18 @@ atexit.register(lambda: Path(os.environ["DLBACKUP_TOLD"]).write_bytes(Path("/pro
 """
 
 
-def test_memory_does_not_grow_with_a_backup(plain: Lake, cli: Cli, weed: Seaweed, place: str) -> None:
-    """Dumped into a store, verified and read from there, four times as much takes the same memory."""
+def test_memory_does_not_grow_with_a_backup(
+    plain: Lake, cli: Cli, weed: Seaweed, place: str, pytestconfig: pytest.Config
+) -> None:
+    """Dumped into a store, verified and, with --all, printed from there, four times as much takes the same memory."""
+    reading = _READ if runs_all(pytestconfig) else _READ[:1]
 
     def peaks(first: int, last: int) -> dict[str, float]:
         execute(plain.url, _MORE.format(first, last))
         own = f"{place}/{last}"
         made = _peak_mib(cli, weed, "dump", plain.url, "-o", own)
         backup = f"{own}/{cli('list', own, '--json', env=weed.environment()).json()['backups'][0]['name']}"
-        read = {words[0]: _peak_mib(cli, weed, words[0], backup, *words[1:]) for words in _READ}
+        read = {words[0]: _peak_mib(cli, weed, words[0], backup, *words[1:]) for words in reading}
         return read | {"dump": made}
 
     less, more = peaks(1, 60), peaks(61, 240)

@@ -21,7 +21,7 @@ def service() -> Iterator[Service]:
 COMMANDS = {
     "dump": (["dump", "lake.ducklake", "-o", "backups/"], ["dump", "nowhere.ducklake", "-o", "backups/"]),
     "migrate": (
-        ["migrate", "lake.ducklake", "--backup-dir", "backups/"],
+        ["migrate", "lake.ducklake", "--backup-dir", "backups/", "--no-rehearsal"],
         ["migrate", "nowhere.ducklake", "--backup-dir", "backups/"],
     ),
     "drill": (["drill", "backups", "--files", "none"], ["drill", "nowhere"]),

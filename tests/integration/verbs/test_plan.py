@@ -9,6 +9,7 @@ import pytest
 from support.cli import Cli
 from support.comparison import execute
 from support.lakes.lakes import LakeFactory
+from support.longer import long
 from support.rules.damages import DAMAGES
 from support.rules.patients import patient_in
 
@@ -92,7 +93,7 @@ def test_a_catalog_whose_backup_would_not_verify_is_blocked(
     assert cli("check", made.url).exit_code == 3
 
 
-@pytest.mark.parametrize("spec", ["0.2", "0.3", "0.4"])
+@pytest.mark.parametrize("spec", [long("0.2"), "0.3", long("0.4")])
 def test_every_error_of_check_is_known_to_plan(lake: LakeFactory, spec: str) -> None:
     """
     Of a catalog with dozens of damages, each error stands among the losses, the blockers or the warnings.
