@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -18,8 +19,10 @@ import pytest
 from support.backups import HEADER, METADATA, SNAPSHOT, row, write_backup
 from support.comparison import execute
 from support.engines.engines import engine, with_quack
+from support.longer import long
+from support.servers.postgres import Server
 from support.servers.quack import QuackServer, serving
-from support.servers.servers import Servers, majors, server_kind
+from support.servers.servers import Servers, majors, middle_major, server_kind
 
 from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.manifest import Entry, Header
@@ -60,6 +63,10 @@ def _tables(make: Maker) -> list[Table]:
     return [*(make(f"ducklake_inlined_data_{number}_1") for number in range(100, 122)), METADATA, SNAPSHOT]
 
 
+TightServers = Callable[[int], Server]
+"""Gives a server of a major, with so few locks that the backup doesn't go into one transaction."""
+
+
 class Backend(Protocol):
     """
     What the suite needs of a backend beside what it promises.
@@ -80,7 +87,7 @@ class Backend(Protocol):
     def place(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
         """Make a place without a catalog; return its address."""
 
-    def tight(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
+    def tight(self, servers: TightServers) -> AbstractContextManager[str]:
         """Make one in which the tables don't go into one part; skip the test where there is no such thing."""
 
     def execute(self, address: str, sql: str) -> bool:
@@ -96,13 +103,10 @@ class _Postgres:
     def place(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
         return servers[self.major].database()
 
-    @contextmanager
-    def tight(self, servers: Servers, folder: Path) -> Iterator[str]:
+    def tight(self, servers: TightServers) -> AbstractContextManager[str]:
         if server_kind() != "docker":
             pytest.skip("a server with settings of its own needs a container: PG_TEST_ENGINE=docker")
-        few = {"max_locks_per_transaction": "10", "max_connections": "10"}
-        with servers.with_settings(self.major, **few) as server, server.database() as url:
-            yield url
+        return servers(self.major).database()
 
     def execute(self, address: str, sql: str) -> bool:
         execute(address, sql)
@@ -121,7 +125,7 @@ class _DuckDBFile:
     def place(self, servers: Servers, folder: Path) -> Iterator[str]:
         yield str(folder / "a lake's.ducklake")
 
-    def tight(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
+    def tight(self, servers: TightServers) -> AbstractContextManager[str]:
         pytest.skip("a file takes any number of tables")
 
     def execute(self, address: str, sql: str) -> bool:
@@ -159,7 +163,7 @@ class _SqliteFile:
     def place(self, servers: Servers, folder: Path) -> Iterator[str]:
         yield str(folder / "a lake's.sqlite")
 
-    def tight(self, servers: Servers, folder: Path) -> AbstractContextManager[str]:
+    def tight(self, servers: TightServers) -> AbstractContextManager[str]:
         pytest.skip("a file takes any number of tables")
 
     def execute(self, address: str, sql: str) -> bool:
@@ -183,6 +187,8 @@ BACKENDS: dict[str, Backend] = {
     "duckdb-file": _DuckDBFile(),
     "sqlite-file": _SqliteFile(),
 }
+_OTHER_MAJORS = [f"postgres{major}" for major in majors() if major != middle_major()]
+_EVERY = [long(name) if name in _OTHER_MAJORS else name for name in BACKENDS]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +261,15 @@ def _scene(backend: Backend, url: str, folder: Path) -> Iterator[Scene]:
         yield Scene(backend, url, reader, texts)
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(scope="module")
+def tight_servers(servers: Servers) -> Iterator[TightServers]:
+    """One server for each major that asks for it."""
+    few = {"max_locks_per_transaction": "10", "max_connections": "10"}
+    with ExitStack() as running:
+        yield cache(lambda major: running.enter_context(servers.with_settings(major, **few)))
+
+
+@pytest.fixture(params=_EVERY)
 def scene(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Iterator[Scene]:
     """A place without a catalog, of each backend."""
     backend = BACKENDS[request.param]
@@ -263,11 +277,11 @@ def scene(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> I
         yield scene
 
 
-@pytest.fixture(params=BACKENDS)
-def tight(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Iterator[Scene]:
+@pytest.fixture(params=_EVERY)
+def tight(request: pytest.FixtureRequest, tight_servers: TightServers, tmp_path: Path) -> Iterator[Scene]:
     """A place of each backend in which the backup doesn't go into one part."""
     backend = BACKENDS[request.param]
-    with backend.tight(servers, tmp_path) as url, _scene(backend, url, tmp_path) as scene:
+    with backend.tight(tight_servers) as url, _scene(backend, url, tmp_path) as scene:
         yield scene
 
 
@@ -279,23 +293,34 @@ def full(scene: Scene) -> Scene:
     return scene
 
 
-@pytest.fixture(params=[*BACKENDS, "quack"])
-def readable(
-    request: pytest.FixtureRequest, servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Scene]:
-    """A catalog, also behind a server where nothing can be put."""
-    backend = BACKENDS["duckdb-file" if request.param == "quack" else request.param]
-    with backend.place(servers, tmp_path) as url, _scene(backend, url, tmp_path) as scene:
+@contextmanager
+def _readable(name: str, servers: Servers, folder: Path) -> Iterator[Scene]:
+    backend = BACKENDS["duckdb-file" if name == "quack" else name]
+    with backend.place(servers, folder) as url, _scene(backend, url, folder) as scene:
         with scene.open_place() as catalog:
             scene.put(catalog)
-        if request.param != "quack":
+        if name != "quack":
             yield scene
             return
         by = engine("1.5.5")
-        with serving(Path(url), by) as server:
-            monkeypatch.syspath_prepend(with_quack(by).python.parent)
-            monkeypatch.setenv("DLBACKUP_QUACK_TOKEN", server.token)
+        with serving(Path(url), by) as server, pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(with_quack(by).python.parent)
+            patch.setenv("DLBACKUP_QUACK_TOKEN", server.token)
             yield replace(scene, backend=_Served(server=server), url=server.url)
+
+
+@pytest.fixture(params=[*_EVERY, "quack"])
+def readable(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Iterator[Scene]:
+    """A catalog, also behind a server where nothing can be put."""
+    with _readable(request.param, servers, tmp_path) as scene:
+        yield scene
+
+
+@pytest.fixture(params=[*_EVERY, long("quack")])
+def opened(request: pytest.FixtureRequest, servers: Servers, tmp_path: Path) -> Iterator[Scene]:
+    """The same for what is asked of a catalog once it is opened: by then one behind a server is a copy in a file."""
+    with _readable(request.param, servers, tmp_path) as scene:
+        yield scene
 
 
 def _as_made(table: Table) -> Table:
@@ -314,10 +339,10 @@ def _is_catalog(snapshot: Snapshot, scene: Scene) -> bool:
     }
 
 
-def test_tables_come_in_the_order_of_their_names(readable: Scene) -> None:
+def test_tables_come_in_the_order_of_their_names(opened: Scene) -> None:
     """A snapshot has the definitions as they were made, in the order of their names' bytes, and the newest head."""
-    with open_catalog(readable.address) as catalog, catalog.snapshot() as snapshot:
-        assert [_as_made(table) for table in snapshot.tables] == readable.tables
+    with open_catalog(opened.address) as catalog, catalog.snapshot() as snapshot:
+        assert [_as_made(table) for table in snapshot.tables] == opened.tables
         assert (snapshot.head.spec_version, snapshot.head.snapshot_id) == ("1.0", 7)
         assert snapshot.left_out == ()
         assert snapshot.source.schema == catalog.schema
@@ -339,11 +364,11 @@ def test_all_ways_to_read_give_the_same_rows(readable: Scene) -> None:
         assert sorted(pieces[0] + pieces[1]) == together[_BIG]
 
 
-def test_what_is_counted_is_what_is_there(readable: Scene) -> None:
+def test_what_is_counted_is_what_is_there(opened: Scene) -> None:
     """Counts are those of the rows, pages are told of every table, and the tables take some room."""
-    with open_catalog(readable.address) as catalog, catalog.snapshot() as snapshot:
-        assert snapshot.counts() == {table.name: len(_ROWS.get(table.name, ())) for table in readable.tables}
-        assert snapshot.pages().keys() == {table.name for table in readable.tables}
+    with open_catalog(opened.address) as catalog, catalog.snapshot() as snapshot:
+        assert snapshot.counts() == {table.name: len(_ROWS.get(table.name, ())) for table in opened.tables}
+        assert snapshot.pages().keys() == {table.name for table in opened.tables}
         assert snapshot.densities().keys() <= snapshot.pages().keys()
         assert snapshot.size_bytes() > 100_000
 
@@ -364,15 +389,15 @@ def test_snapshot_and_who_joins_it_see_no_later_commit(readable: Scene) -> None:
         assert later.counts()[_BIG] == before[_BIG].count + committed
 
 
-def test_nobody_joins_a_snapshot_that_was_not_opened_for_it(readable: Scene) -> None:
+def test_nobody_joins_a_snapshot_that_was_not_opened_for_it(opened: Scene) -> None:
     """A snapshot that is not to be shared has nothing to be joined by."""
-    with open_catalog(readable.address) as catalog, catalog.snapshot() as snapshot:
+    with open_catalog(opened.address) as catalog, catalog.snapshot() as snapshot:
         assert snapshot.joinable(snapshot.tables) is None
 
 
-def test_snapshot_answers_sql(readable: Scene) -> None:
+def test_snapshot_answers_sql(opened: Scene) -> None:
     """Questions are answered at once or row by row, one after the other; then the snapshot is read on."""
-    with open_catalog(readable.address) as catalog, catalog.snapshot() as snapshot:
+    with open_catalog(opened.address) as catalog, catalog.snapshot() as snapshot:
         with snapshot.answers() as answers:
             said = answers.ask(f"select count(*) as many, max(row_id) as most from {answers.schema}.{_BIG}")
             assert (said.columns, said.rows) == (("many", "most"), [(2000, 1999)])
@@ -381,7 +406,7 @@ def test_snapshot_answers_sql(readable: Scene) -> None:
             assert rows_of(answers, "select snapshot_id from {s}.ducklake_snapshot order by 1") == [(0,), (7,)]
             assert answers.tables == snapshot.tables
 
-        assert _is_catalog(snapshot, readable)
+        assert _is_catalog(snapshot, opened)
 
 
 def test_engines_read_the_same_and_no_commit_waits(readable: Scene) -> None:

@@ -26,9 +26,16 @@ from dlbackup.catalogs.duckdb.child import ALIAS
 from dlbackup.catalogs.duckdb.process import FileProcess
 from dlbackup.stores.folder import local
 
-_LAKES: list[tuple[LakeKind, str]] = [("plain", "1.3.2"), ("zoo", "1.4.4"), ("inlined", "1.5.5")]
+_LAKES: list[tuple[LakeKind, str]] = [("zoo", "1.4.4"), ("inlined", "1.5.5")]
 _MORE: list[tuple[LakeKind, str]] = [
-    *(("zoo", "1.3.2"), ("plain", "1.4.4"), ("inlined", "1.4.4"), ("plain", "1.5.1"), ("inlined", "1.5.1")),
+    *(
+        ("plain", "1.3.2"),
+        ("zoo", "1.3.2"),
+        ("plain", "1.4.4"),
+        ("inlined", "1.4.4"),
+        ("plain", "1.5.1"),
+        ("inlined", "1.5.1"),
+    ),
     ("plain", "1.5.5"),
 ]
 """The zoos of 1.5 have inlined values of type VARIANT, which are refused."""

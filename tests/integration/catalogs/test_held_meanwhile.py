@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.files import beside, contents
 from support.lakes.in_files import FileLake, FileLakes
+from support.longer import long
 
 import dlbackup
 from dlbackup import MigrateOptions, RestoreOptions, errors
@@ -92,8 +93,13 @@ _FREE: dict[Command, str] = {_dump: "dump", _restore: "", _migrate: "look check 
 """The stages at which others may take a SQLite file. A DuckDB file is held by its readers too, so also by a dump."""
 
 
-@pytest.mark.parametrize("command", [_dump, _restore, _migrate])
-@pytest.mark.parametrize("ending", ["ducklake", "sqlite"])
+@pytest.mark.parametrize(
+    ("ending", "command"),
+    [
+        *(("ducklake", _dump), ("ducklake", _restore), ("ducklake", _migrate)),
+        *(("sqlite", _dump), ("sqlite", _restore), long("sqlite", _migrate)),
+    ],
+)
 def test_who_takes_the_file_meanwhile(
     command: Command,
     ending: str,

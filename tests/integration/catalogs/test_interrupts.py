@@ -12,7 +12,7 @@ from dlbackup.addresses.address import parse_address
 from dlbackup.catalogs.postgres.sessions import Session, connect, is_idle, one
 from dlbackup.errors import Interrupted
 
-_TIMES = 400
+_TIMES = 200
 _LONGEST_S = 0.004
 
 

@@ -14,6 +14,7 @@ from support.cli import Cli
 from support.engines.engines import engine, with_quack
 from support.lakes.in_files import FileLake, FileLakes
 from support.lakes.lakes import LakeKind
+from support.longer import long
 from support.servers.proxy import Fault, Proxy
 from support.servers.quack import QuackServer, serving
 from support.waiting import PATIENCE_S, wait_until
@@ -85,7 +86,7 @@ def _snapshots(backup: Path) -> tuple[int, int]:
     return rows["ducklake_snapshot"], rows["ducklake_snapshot_changes"]
 
 
-@pytest.mark.parametrize(("kind", "version"), _LAKES)
+@pytest.mark.parametrize(("kind", "version"), [long(*_LAKES[0]), long(*_LAKES[1]), _LAKES[2]])
 def test_dump_is_that_of_the_file(
     file_lakes: FileLakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: LakeKind, version: str
 ) -> None:
@@ -138,7 +139,7 @@ def test_what_hangs_on_tables_and_stands_beside_is_told_as_of_the_file(
     assert len(by_file.left_out) == 9
 
 
-@pytest.mark.parametrize("at", [2, 6, 12, 20])
+@pytest.mark.parametrize("at", [long(2), 6, 12, long(20)])
 def test_commit_in_the_middle_of_a_dump_is_not_half_seen(quack: QuackServer, tmp_path: Path, at: int) -> None:
     """Whenever a commit over two tables comes while a copy is made, both are as before it, or both as after it."""
     before = _snapshots(Path(dlbackup.dump(quack.url, tmp_path / "before.sql.zst").path))
@@ -289,22 +290,21 @@ def test_what_cannot_be_read_is_refused_in_words(
     refused(quack.url, errors.StorageError, "it is empty", _TOKEN)
 
 
-@pytest.mark.parametrize("at", [1, 5, 12])
+@pytest.mark.parametrize("at", [1, long(5), 12])
 def test_silent_server_is_given_up(
     at: int, quack: QuackServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """One that says nothing at the first question, or at a later one, counts as gone, and there is no backup."""
-    monkeypatch.setattr(copying, "SILENCE_S", (2.0, 2.0))
+    monkeypatch.setattr(copying, "SILENCE_S", (1.0, 1.0))
     with Proxy("localhost", quack.port) as proxy:
         proxy.strike_at_message("stall", at)
-        with pytest.raises(errors.Unreachable, match="has not answered for 2 s"):
+        with pytest.raises(errors.Unreachable, match="has not answered for 1 s"):
             dlbackup.dump(f"quack:localhost:{proxy.port}", tmp_path / "b.sql.zst")
         proxy.go_on()
     assert list(tmp_path.glob("b.sql*")) == []
 
 
-@pytest.mark.parametrize("fault", ["gone", "reset"])
-@pytest.mark.parametrize("at", [3, 12])
+@pytest.mark.parametrize(("at", "fault"), [(3, "gone"), long(3, "reset"), long(12, "gone"), (12, "reset")])
 def test_server_that_goes_in_the_middle_leaves_no_backup(
     quack: QuackServer, tmp_path: Path, fault: Fault, at: int
 ) -> None:

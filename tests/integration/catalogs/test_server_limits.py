@@ -12,6 +12,7 @@ from support.comparison import contents, dumped, execute, server_digests, settle
 from support.faults.failures import failure
 from support.faults.faults import nothing_left, started
 from support.lakes.lakes import Lake, Lakes
+from support.longer import all_together
 from support.servers.servers import Server, Servers, majors, server_kind
 from support.waiting import blocked, wait_until
 
@@ -58,12 +59,12 @@ _PLANTED = """
 """
 
 
-@pytest.mark.parametrize("settings", _OVERRIDDEN)
-def test_settings_of_the_server_change_no_job(plain: Lake, cli: Cli, tmp_path: Path, settings: str) -> None:
+@pytest.mark.parametrize("names", all_together(_OVERRIDDEN))
+def test_settings_of_the_server_change_no_job(plain: Lake, cli: Cli, tmp_path: Path, names: tuple[str, ...]) -> None:
     """Whatever these settings are, every command does its work and comes to the same result."""
     backup = dump(plain.url, tmp_path).path
     execute(plain.url, _PLANTED)
-    set_for(plain, **_OVERRIDDEN[settings])
+    set_for(plain, **{name: value for each in names for name, value in _OVERRIDDEN[each].items()})
 
     for words in (
         ["info", plain.url],
@@ -129,7 +130,7 @@ def test_transaction_timeout_ends_no_job_of_ours(servers: Servers, lakes: Lakes,
         pytest.skip("no PostgreSQL from 17 on among PG_TEST_MAJORS: older ones have no transaction_timeout")
     with lakes.copy("plain", "0.3", servers[major], "public") as made:
         backup = dump(made.url, tmp_path).path
-        rows = "select md5(i::text) || md5((-i)::text) as x from generate_series(1, 300000) i"
+        rows = "select md5(i::text) || md5((-i)::text) as x from generate_series(1, 120000) i"
         execute(made.url, f"create table ducklake_aa_large as {rows}")
         set_for(made, transaction_timeout="'100ms'")
 
@@ -222,10 +223,10 @@ def test_cancelled_statement_is_said_to_be_one(plain: Lake, cli: Cli, tmp_path: 
 
 @pytest.fixture(scope="module")
 def small_disk(servers: Servers) -> Iterator[Server]:
-    """A server with a tablespace `small` on a disk of 24 MB of its own."""
+    """A server with a tablespace `small` on a disk of 10 MB of its own."""
     if server_kind() != "docker":
         pytest.skip("a server's disk of a given size needs a container: PG_TEST_ENGINE=docker")
-    with servers.with_disk(majors()[-1], "/small", "size=24m") as server:
+    with servers.with_disk(majors()[-1], "/small", "size=10m") as server:
         server.run("sh", "-c", "mkdir /small/space && chown postgres /small/space")
         execute(server.url, "create tablespace small location '/small/space'")
         yield server
@@ -234,7 +235,7 @@ def small_disk(servers: Servers) -> Iterator[Server]:
 def test_full_disk_of_the_server_changes_nothing(small_disk: Server, cli: Cli, tmp_path: Path) -> None:
     """A restore and a rehearsal that fill the server's disk say so, and leave nothing of their own."""
     with Lakes(tmp_path / "lakes").copy("plain", "0.3", small_disk, "public") as made:
-        rows = "select md5(i::text) || md5((-i)::text) as x from generate_series(1, 300000) i"
+        rows = "select md5(i::text) || md5((-i)::text) as x from generate_series(1, 120000) i"
         execute(made.url, f"create table ducklake_aa_large as {rows}")
         backup = dump(made.url, tmp_path).path
         set_for(made, default_tablespace="small")

@@ -3,7 +3,7 @@
 import shlex
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,14 +56,34 @@ def test_database_that_takes_nobody_is_told_so(plain: Lake, cli: Cli) -> None:
     failure(cli("info", f"{plain.url}?sslmode=require"), 1, "SSL", hint="sslmode=")
 
 
-@pytest.fixture
-def own(servers: Servers, tmp_path: Path) -> Iterator[Lake]:
-    """A lake on a server of its own, which may be broken; it keeps next to nothing in memory."""
+@contextmanager
+def _server(servers: Servers) -> Iterator[Server]:
+    """Start a server which may be broken; it keeps next to nothing in memory."""
     if server_kind() != "docker":
         pytest.skip("a server of its own needs a container: PG_TEST_ENGINE=docker")
     settings = {"max_connections": "12", "superuser_reserved_connections": "2", "shared_buffers": "1MB"}
     with servers.with_settings(majors()[-1], **settings) as server:
-        yield Lakes(tmp_path / "lakes").template("plain", "1.0", server, "public")
+        yield server
+
+
+@pytest.fixture(scope="module")
+def spare(servers: Servers) -> Iterator[Server]:
+    """A server in which something may be broken, and that runs on."""
+    with _server(servers) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def spare_lakes(tmp_path_factory: pytest.TempPathFactory) -> Lakes:
+    """Templates of its own."""
+    return Lakes(tmp_path_factory.mktemp("lakes"))
+
+
+@pytest.fixture
+def own(spare: Server, spare_lakes: Lakes) -> Iterator[Lake]:
+    """A lake on it."""
+    with spare_lakes.copy("plain", "1.0", spare, "public") as made:
+        yield made
 
 
 def test_full_server_says_that_it_is_full(own: Lake, cli: Cli) -> None:
@@ -112,15 +132,17 @@ def test_server_with_broken_files_is_not_a_lost_connection(
     assert not (cli.cwd / "backup.zst").exists()
 
 
-def test_server_that_stops_says_so(own: Lake, cli: Cli) -> None:
+def test_server_that_stops_says_so(servers: Servers, cli: Cli, tmp_path: Path) -> None:
     """A server that is being shut down ends a dump with that reason."""
     # The dump waits for a lock: behind rows that nobody has taken yet, the last words would go with the container.
-    with closing(psycopg.connect(own.url)) as client:
+    with ExitStack() as stack:
+        made = Lakes(tmp_path / "lakes").template("plain", "1.0", stack.enter_context(_server(servers)), "public")
+        client = stack.enter_context(closing(psycopg.connect(made.url)))
         client.execute("lock table ducklake_snapshot in access exclusive mode")
-        with started(cli, "dump", own.url, "-o", "backup.zst") as running:
-            wait_until(lambda: _waits(own))
+        with started(cli, "dump", made.url, "-o", "backup.zst") as running:
+            wait_until(lambda: _waits(made))
             with suppress(Exception):  # the container ends with its server
-                own.server.run("sh", "-c", 'kill -INT "$(head -1 "$PGDATA/postmaster.pid")"')
+                made.server.run("sh", "-c", 'kill -INT "$(head -1 "$PGDATA/postmaster.pid")"')
             done = running.end()
 
     failure(done, 1, "due to administrator command", hint="the server is being stopped")

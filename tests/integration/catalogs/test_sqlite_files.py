@@ -24,9 +24,18 @@ from support.lakes.lakes import LakeKind
 import dlbackup
 from dlbackup import Event, RestoreOptions, errors
 
-_LAKES: list[tuple[LakeKind, str]] = [("plain", "1.3.2"), ("zoo", "1.4.4"), ("inlined", "1.5.5")]
-_MORE: list[tuple[LakeKind, str]] = [("inlined", "1.4.4"), ("plain", "1.5.1"), ("inlined", "1.5.1"), ("zoo", "1.5.5")]
-_KILLS = 2
+_LAKES: list[tuple[LakeKind, str]] = [("inlined", "1.5.5")]
+_MORE: list[tuple[LakeKind, str]] = [
+    *(
+        ("plain", "1.3.2"),
+        ("zoo", "1.4.4"),
+        ("inlined", "1.4.4"),
+        ("plain", "1.5.1"),
+        ("inlined", "1.5.1"),
+        ("zoo", "1.5.5"),
+    ),
+]
+_KILLS = 1
 _COMMIT = (
     "insert into ducklake_snapshot"
     " select max(snapshot_id) + 1, '2026-11-29 00:00:00+00', 1, 100, 100 from ducklake_snapshot"
@@ -287,8 +296,9 @@ def test_readers_go_on_while_much_is_written(one: FileLake, tmp_path: Path) -> N
     assert set(read) == {(4000,)}
 
 
-def test_writer_is_waited_for_and_named(one: FileLake, tmp_path: Path) -> None:
+def test_writer_is_waited_for_and_named(one: FileLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is locked for longer than a commit takes is refused in words."""
+    monkeypatch.setattr("dlbackup.catalogs.sqlite.copying.LEAST_WAIT_S", 1.0)
     with closing(sqlite3.connect(one.path, isolation_level=None)) as writer:
         writer.execute("begin exclusive")
         with pytest.raises(errors.Locked, match="is locked by a program"):

@@ -16,6 +16,7 @@ from support.comparison import execute, schema_lines, settle
 from support.faults.failures import failure
 from support.faults.faults import engine_that, failed
 from support.lakes.lakes import Lake, LakeFactory, Lakes
+from support.longer import all_together
 from support.servers.servers import Server, Servers, majors
 
 _ABORTS = "os.abort()"
@@ -212,15 +213,17 @@ def test_carried_objects_are_there_after_an_undo(
     assert schema_lines(server, made.url) == lines
 
 
-@pytest.mark.parametrize("words", _REFUSED)
-def test_what_an_undo_would_lose_is_refused_by_name(plain: Lake, cli: Cli, words: str) -> None:
+@pytest.mark.parametrize("words", all_together(_REFUSED, "view public.watching of sequence"))
+def test_what_an_undo_would_lose_is_refused_by_name(
+    plain: Lake, cli: Cli, whole_lists: None, words: tuple[str, ...]
+) -> None:
     """What hangs on a table and is in no backup is named before a backup is made or the engine is near."""
-    execute(plain.url, _REFUSED[words])
+    execute(plain.url, *(_REFUSED[each] for each in words))
     before = everything(plain)
 
     done = cli("migrate", plain.url, "--ignore-clients")
 
-    failure(done, 4, words, hint="drop what is named")
+    failure(done, 4, *words, hint="drop what is named")
     assert everything(plain) == before
     assert list(cli.cwd.iterdir()) == []
 

@@ -143,6 +143,7 @@ def mysql_server() -> Iterator[MysqlServer]:
     install = [f"{root}/usr/bin/mariadb-install-db", *common, words, *user, "--skip-test-db"]
     run = [f"{root}/usr/sbin/mariadbd", *common, words, *user, f"--port={port}", f"--socket={folder}/s"]
     run += ["--bind-address=127.0.0.1", "--skip-log-bin", "--innodb-buffer-pool-size=16M", "--skip-innodb-doublewrite"]
+    run += ["--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--skip-sync-frm"]
     first = folder / "first.sql"
     first.write_text(
         f"create user tester@'127.0.0.1' identified by '{PASSWORD}';\ngrant all on *.* to tester@'127.0.0.1';\n"
