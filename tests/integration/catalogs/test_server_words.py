@@ -14,6 +14,7 @@ from support.comparison import contents, execute
 from support.faults.failures import failure
 from support.faults.faults import new_role, role_of, started
 from support.lakes.lakes import Lake, Lakes
+from support.longer import long
 from support.servers.servers import Server, Servers, majors, server_kind
 from support.waiting import wait_until
 
@@ -210,7 +211,7 @@ def pair(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.mark.parametrize(
     ("change", "jobs"),
-    [("vacuum full ducklake_aa_large", "1"), (_LOCKED, "2")],
+    [long("vacuum full ducklake_aa_large", "1"), (_LOCKED, "2")],
 )
 def test_dump_of_a_standby_begins_again(pair: _Pair, cli: Cli, tmp_path: Path, change: str, jobs: str) -> None:
     """What the primary does in the middle ends the reader on the standby; the dump begins again and is good."""

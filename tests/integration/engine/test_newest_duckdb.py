@@ -73,6 +73,7 @@ def test_of_a_server(lake: LakeFactory, newest: _Newest, cli: Cli) -> None:
     assert newest("drill", backup, "--on", made.url, "--rehearse").exit_code == 1
 
 
+@pytest.mark.long
 def test_of_a_file(file_lakes: FileLakes, newest: _Newest, cli: Cli) -> None:
     """A catalog in a file of an older DuckDB too, and what is restored from it the older one reads."""
     made = file_lakes.copy("inlined", "1.5.5", cli.cwd)

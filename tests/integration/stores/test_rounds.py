@@ -12,7 +12,7 @@ from support.servers.clouds import CONTAINER
 SCHEMES = {"moto": "s3", "azurite": "az", "google": "gs"}
 
 
-@pytest.mark.parametrize("cloud", [long(cloud) if cloud == "moto" else cloud for cloud in SCHEMES])
+@pytest.mark.parametrize("cloud", [cloud if cloud == "google" else long(cloud) for cloud in SCHEMES])
 def test_a_round_of_commands(
     cloud: str, request: pytest.FixtureRequest, file_lakes: FileLakes, cli: Cli, tmp_path: Path
 ) -> None:

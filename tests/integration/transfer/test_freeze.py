@@ -122,7 +122,7 @@ def test_zoo_is_read_as_it_was(
         assert dlbackup.check(str(frozen)).ok
 
 
-@pytest.mark.parametrize("kind", ["postgres", long("duckdb"), "sqlite", "backup"])
+@pytest.mark.parametrize("kind", ["postgres", long("duckdb"), "sqlite", long("backup")])
 def test_from_every_kind(kind: str, lake: LakeFactory, file_lakes: FileLakes, tmp_path: Path, cli: Cli) -> None:
     """Whatever holds the lake, with inlined rows of every type: from each the same snapshot, in the middle, is read."""
     if kind == "postgres":

@@ -15,6 +15,7 @@ from support.cli import Cli, Finished
 from support.comparison import execute
 from support.faults.faults import children, is_running, nothing_left, one
 from support.lakes.lakes import Lake, LakeFactory
+from support.longer import long
 from support.servers.failing import Failing, Half, from_the
 from support.servers.proxy import Proxy
 from support.servers.seaweed import BUCKET, Seaweed
@@ -61,7 +62,7 @@ def _listed(cli: Cli, weed: Seaweed, place: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.fixture(params=WRITERS)
+@pytest.fixture(params=[long(it) if it == "drill" else it for it in WRITERS])
 def write(
     request: pytest.FixtureRequest, lake: LakeFactory, database: str, cli: Cli, weed: Seaweed, place: str
 ) -> Writing:
@@ -195,6 +196,7 @@ def test_a_killed_dump_in_parts_is_there_or_not(
         record_property(name, value)
 
 
+@pytest.mark.long
 def test_a_migration_that_is_killed_before_its_store_is_made_again(
     lake: LakeFactory, cli: Cli, weed: Seaweed, place: str, pytestconfig: pytest.Config
 ) -> None:

@@ -42,7 +42,7 @@ def _interrupted(cli: Cli, words: list[str], after_s: float) -> tuple[int, str]:
     return process.returncode, errors.decode()
 
 
-@pytest.mark.parametrize("command", [long(it) if it == "plan" else it for it in _COMMANDS])
+@pytest.mark.parametrize("command", [long(it) if it in ("plan", "rehearse") else it for it in _COMMANDS])
 def test_interrupted_at_any_moment(lake: LakeFactory, cli: Cli, command: str, pytestconfig: pytest.Config) -> None:
     """Exit 130 or 0; no traceback, no scratch schema, no part of a file, and another run goes through."""
     made = lake("plain", "1.0")
