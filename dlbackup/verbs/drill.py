@@ -444,7 +444,7 @@ class _Attempt:
             ok=found == "proven",
             outcome=found,
             proven_at=_now() if found == "proven" else None,
-            on=self.on or self.wanted.on,
+            on=self.on or _shown(self.wanted.on),
             spec_version=header.spec_version if header else None,
             snapshot_id=header.snapshot_id if header else None,
             rows=self.proof.manifest.rows if self.proof else 0,
@@ -465,7 +465,7 @@ def _place(on: str, backup: VerifiedBackup) -> Iterator[tuple[Address, str]]:
     if not is_of_server(dialect):
         if on != EMBEDDED:
             raise UsageError(
-                f"this is a backup of a catalog in a file, which can't be restored into {on}",
+                f"this is a backup of a catalog in a file, which can't be restored into {_shown(on)}",
                 "leave --on out: it is restored into a file in the folder for temporary files, which TMPDIR names",
             )
         with scratch_folder(_FOLDERS) as folder:
@@ -479,6 +479,11 @@ def _place(on: str, backup: VerifiedBackup) -> Iterator[tuple[Address, str]]:
 
     with scratch_folder(_FOLDERS) as folder, embedded_server(folder, user="postgres", extra="demo") as server:
         yield parse_address(server.address), f"an embedded PostgreSQL {server.major}"
+
+
+def _shown(on: str) -> str:
+    """Return what a place is called: an address may hold a password, and a drill is written down beside the backup."""
+    return on if on == EMBEDDED else place_to_try(parse_address(on))
 
 
 def _now() -> str:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.backups import catalog, write_backup
 from support.stores import name_at, write
 
 import dlbackup
@@ -20,6 +21,25 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 FOUND = Finding(
     severity="error", rule="orphan-rows", message="table payroll", count=3, evidence=("payroll",), mend="DELETE"
 )
+
+
+ADDRESS = "postgresql://somebody:pw-of-somebody@127.0.0.1:1/lake"
+
+
+def test_no_password_is_written_down(tmp_path: Path) -> None:
+    """Also where a drill ends before it has come to the server that it was given."""
+    path = tmp_path / name_at(NOON)
+    write_backup(path, catalog("1.0"))
+    path.write_bytes(path.read_bytes()[:-9])
+
+    done = dlbackup.drill(path, on=ADDRESS)
+
+    assert (done.outcome, done.on) == (
+        "bad",
+        "a scratch schema of postgres:host=127.0.0.1 port=1 dbname=lake user=somebody",
+    )
+    (record,) = tmp_path.glob("*.drill*.json")
+    assert "pw-of-somebody" not in record.read_text()
 
 
 @pytest.mark.parametrize(
