@@ -111,6 +111,7 @@ def test_light():
         assert f"\n{fixture} -- " in listed
 
 
+@pytest.mark.long
 def test_restores_into_the_server_of_the_wheel(session: Session, backup: Path) -> None:
     """Each copy has a database of its own, and the server ends with the session."""
     said = session(RESTORES.format(backup=str(backup)), DLBACKUP_TEST_POSTGRES="embedded")
@@ -165,6 +166,7 @@ def test_without_an_image_the_server_of_the_wheel_is_taken(session: Session) -> 
     assert "hint: start a Docker engine" in refused
 
 
+@pytest.mark.long
 def test_without_an_engine_a_container_is_an_error_and_auto_is_the_wheel(session: Session) -> None:
     """Where no Docker engine answers, who asked for a container is told so, and who didn't is served."""
     nowhere = "unix:///nonexistent/docker.sock"

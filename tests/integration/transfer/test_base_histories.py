@@ -128,7 +128,7 @@ def _restored(world: World) -> None:
     path.unlink()
 
 
-HISTORIES = int(os.environ.get("DLBACKUP_HISTORIES", "6"))
+HISTORIES = int(os.environ.get("DLBACKUP_HISTORIES", "8"))
 HAPPENINGS: dict[str, Callable[[World], None]] = {
     "insert": _insert,
     "update": _update,

@@ -232,7 +232,7 @@ def test_lost_answer_to_the_commit_is_looked_up(plain: Lake, cli: Cli, good: Goo
     assert done.exit_code == 0
 
 
-@pytest.mark.parametrize(("job", "share"), [long("dump", 0.2), ("dump", 0.6), ("restore", 0.8)])
+@pytest.mark.parametrize(("job", "share"), [long("dump", 0.2), long("dump", 0.6), ("restore", 0.8)])
 def test_stalled_job_can_be_interrupted(
     plain: Lake, cli: Cli, tmp_path: Path, good: Good, job: str, share: float
 ) -> None:

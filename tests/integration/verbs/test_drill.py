@@ -19,6 +19,7 @@ from support.lakes.in_files import FileLakes
 from support.lakes.lakes import Lake, LakeFactory
 from support.lakes.private_lake import private_lake
 from support.longer import long
+from support.servers.postgres import PASSWORD
 from support.waiting import wait_until
 
 import dlbackup
@@ -103,7 +104,8 @@ def test_of_a_file(file_lakes: FileLakes, cli: Cli, scratch: Path) -> None:
     backup = _dumped(cli, str(made.path))
 
     _proven(cli("drill", backup, "--json"))
-    assert json_failure(cli("drill", backup, "--on", "postgres:dbname=x", "--json"), 2, "catalog in a file")
+    server = f"postgres:dbname=x password={PASSWORD}"
+    assert json_failure(cli("drill", backup, "--on", server, "--json"), 2, "catalog in a file")
     assert list(scratch.glob("dlbackup-drill-*")) == []
 
 
@@ -273,7 +275,7 @@ def test_deadline(lake: LakeFactory, database: str, cli: Cli, tmp_path: Path) ->
     assert one(database, _SCHEMAS) == 0
 
 
-@pytest.mark.parametrize("place", [long("server"), "embedded"])
+@pytest.mark.parametrize("place", ["server", long("embedded")])
 def test_killed(lake: LakeFactory, database: str, cli: Cli, tmp_path: Path, scratch: Path, place: str) -> None:
     """What a killed drill leaves, the next one takes away."""
     made = lake("plain", "1.0")

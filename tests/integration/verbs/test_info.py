@@ -12,6 +12,7 @@ from support.cli import Cli
 from support.comparison import execute
 from support.faults.failures import failure, json_failure
 from support.lakes.lakes import Lake, LakeFactory, Lakes
+from support.longer import long
 from support.servers.postgres import PASSWORD
 from support.servers.servers import Server, Servers, middle_major
 
@@ -57,7 +58,7 @@ def test_catalog_and_backup_say_the_same(lake: LakeFactory, server: Server, cli:
         assert PASSWORD not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("spec", ["0.2", "0.3", "0.4", "1.0"])
+@pytest.mark.parametrize("spec", ["0.2", long("0.3"), long("0.4"), "1.0"])
 def test_lake_and_catalog_are_told_apart(lake: LakeFactory, cli: Cli, spec: str) -> None:
     """info and dump say how many tables and files the lake has, as its engine counts them, beside the catalog's own."""
     made = lake("plain", spec)
@@ -131,7 +132,7 @@ def test_a_backup_that_is_damaged_is_still_known(plain: Lake, cli: Cli) -> None:
     assert cli("verify", path).exit_code == 3
 
 
-@pytest.mark.parametrize("spec", ["0.2", "0.3", "0.4", "1.0"])
+@pytest.mark.parametrize("spec", ["0.2", long("0.3"), long("0.4"), "1.0"])
 def test_looking_at_a_catalog_as_an_engine_made_it_takes_no_parser(lake: LakeFactory, spec: str) -> None:
     """info says that nothing will be left out without loading sqlglot, which takes longer than all else it does."""
     program = "import sys\nfrom dlbackup import info\nprint(info(sys.argv[1]).left_out, 'sqlglot' in sys.modules)"

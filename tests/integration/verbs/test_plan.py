@@ -67,10 +67,10 @@ def test_plan_that_no_engine_can_follow_is_blocked(lake: LakeFactory, cli: Cli) 
 @pytest.mark.parametrize(
     "change",
     [
-        "alter table ducklake_snapshot drop constraint ducklake_snapshot_pkey",
+        long("alter table ducklake_snapshot drop constraint ducklake_snapshot_pkey"),
         "alter table ducklake_data_file drop column footer_size",
-        "drop table ducklake_tag",
-        "alter table ducklake_data_file alter column path type integer using 1",
+        long("drop table ducklake_tag"),
+        long("alter table ducklake_data_file alter column path type integer using 1"),
         """alter table ducklake_snapshot drop constraint ducklake_snapshot_pkey;
         insert into ducklake_snapshot select * from ducklake_snapshot where snapshot_id = 1""",
         "delete from ducklake_snapshot",
