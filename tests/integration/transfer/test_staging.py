@@ -17,7 +17,7 @@ from support.comparison import Contents, contents, dumped, execute, schemas, set
 from support.faults.failures import failure
 from support.faults.faults import OPENS, engine_that, new_role, nothing_left, one, role_of, started
 from support.lakes.lakes import Lake, Lakes
-from support.longer import all_together, long, runs_all
+from support.longer import all_together, long
 from support.servers.proxy import Proxy
 from support.servers.servers import Server, Servers, middle_major, server_kind
 from support.waiting import wait_until
@@ -344,10 +344,9 @@ def usual_s(tight: Server, own_lakes: Lakes, tmp_path_factory: pytest.TempPathFa
         return time.monotonic() - begun
 
 
-def test_thousands_of_tables_on_default_settings(
-    server: Server, cli: Cli, tmp_path: Path, pytestconfig: pytest.Config
-) -> None:
-    """More tables than the server has locks for: restored, dumped and, with --all, replaced and dumped again, equal."""
+@pytest.mark.long
+def test_thousands_of_tables_on_default_settings(server: Server, cli: Cli, tmp_path: Path) -> None:
+    """More tables than the server has locks for: restored, dumped, verified, replaced and dumped again, all equal."""
     count = int(os.environ.get("DLBACKUP_TEST_TABLES") or 2000)
     columns = (
         Column(name="row_id", type="bigint"),
@@ -366,9 +365,6 @@ def test_thousands_of_tables_on_default_settings(
         assert {name: rows for name, (_, rows) in contents(first).items()} == {
             name: rows for name, (_, rows) in contents(path).items()
         }
-        if not runs_all(pytestconfig):
-            return
-
         again = cli("restore", first, url, *WORDS, "--drop-replaced", timeout_s=300)
         assert again.exit_code == 0, again
         assert dumped(url, tmp_path) == contents(first)

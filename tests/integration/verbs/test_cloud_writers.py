@@ -31,7 +31,7 @@ WRITERS: dict[str, tuple[str, ...]] = {
     "drill": ("drill", "PLACE", "--on", "DATABASE", "--files", "none", "--json"),
 }
 FAULTS: tuple[int | Half, ...] = ("silent", 503, "cut", "short")
-_POINTS, _KILLS, _KILLS_OF_MIGRATE = 1, 2, 1
+_POINTS, _KILLS = 1, 1
 _BEFORE = {"prune": 2}
 """How many backups there are before, where it isn't one."""
 _IN_PARTS = "from dlbackup.stores import objects; objects.PART_BYTES = objects.SMALL_BYTES = 5 << 20"
@@ -157,11 +157,11 @@ def _messages(cli: Cli, weed: Seaweed, *words: str, **env: str) -> int:
         return proxy.messages
 
 
-def _moments(pytestconfig: pytest.Config, messages: int, by_default: int = _KILLS) -> list[int]:
+def _moments(pytestconfig: pytest.Config, messages: int) -> list[int]:
     """Return before which messages to kill: half of them anywhere, half at the end, where there are many requests."""
     options = pytestconfig.option
     place = random.Random(options.seed)
-    number = options.kill_points or by_default
+    number = options.kill_points or _KILLS
     late = max(1, messages - _REQUESTS)
     return [place.randint(late if number % 2 else 1, messages) for number in range(number)]
 
@@ -204,7 +204,7 @@ def test_a_migration_that_is_killed_before_its_store_is_made_again(
     env = {"XDG_STATE_HOME": str(cli.cwd / "state")}
     words = ("--backup-dir", place, "--no-rehearsal")
     messages = _messages(cli, weed, "migrate", lake("plain", "0.3").url, *words, **env)
-    for number, moment in enumerate(_moments(pytestconfig, messages, _KILLS_OF_MIGRATE)):
+    for number, moment in enumerate(_moments(pytestconfig, messages)):
         made = lake("plain", "0.3")
         with Proxy("127.0.0.1", weed.port) as proxy:
             proxy.strike_at_message("stall", moment)
