@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import HealthCheck, settings
 from support.cli import Cli
-from support.engines import kept
+from support.engines import forked, kept
 from support.engines.engines import UNSIGNED, newest_duckdb
 from support.keys import identity_file
 from support.servers import servers
@@ -97,14 +97,18 @@ def _quick_engines() -> Iterator[None]:
     """
     Engines that tests or commands start don't check the signatures of their extensions, but where `as_shipped`.
 
-    Those of commands in the test's own process are kept for the next one, and what processes compile is kept too.
+    Those of commands in the test's own process are kept for the next one, other children of such commands are forks,
+    and what processes compile is kept too.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(UNSIGNED), prepend=os.pathsep)
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # each would compile dlbackup anew, for 0.2 s
         patch.setattr("dlbackup.engine.process.start_file", kept.KeptChild)
+        for name in forked.STARTERS:
+            patch.setattr(name, forked.start)
         yield
     kept.end_all()
+    forked.end()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,6 +17,7 @@ from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.postgres.bulk.copy_text import copy_text
 from dlbackup.errors import Corrupt, StorageError, UnsafeStatement
+from dlbackup.runtime.child import start
 from dlbackup.stores.folder import local
 from dlbackup.transfer.chunks import Chunk, Feed
 from dlbackup.transfer.feed import feeding
@@ -31,6 +32,12 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("large") / "backup"
     write_backup(path, [(METADATA, ROWS), *small()[1:]])
     return path
+
+
+@pytest.fixture(autouse=True)
+def as_users_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A child is one of this process's, known by its command line, and no fork."""
+    monkeypatch.setattr("dlbackup.transfer.feed.start", start)
 
 
 @contextmanager
