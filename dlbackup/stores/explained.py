@@ -16,8 +16,8 @@ _ANSWER = (
     "see that it runs and that its endpoint (AWS_ENDPOINT_URL) is right, and try again;"
     f" {TIMEOUT_VARIABLE} says how many seconds one request may take"
 )
-_CUT_OFF = r"list response|sent less"
-"""What the library says of a list that breaks off, and we of an object."""
+_CUT_OFF = r"list response|DeleteObjects response|sent less"
+"""What the library says of a list, or of the answer to a removal, that breaks off, and we of an object."""
 _KNOWN = (
     (r"NoSuchBucket|ContainerNotFound|bucket does not exist", "there is no such bucket", "make it, or name another"),
     (
@@ -74,6 +74,11 @@ class CutOff(OSError):
 def is_cut_off(exc: Exception) -> bool:
     """Tell whether an answer broke off that the library doesn't ask for again."""
     return re.search(_CUT_OFF, str(exc)) is not None
+
+
+def is_first_try(exc: Exception) -> bool:
+    """Tell whether a request got no answer, or a broken one, and the library has not made it again."""
+    return explained("", exc, 0.0).transient and _TRIED.search(str(exc)) is None
 
 
 def explained(failed: str, exc: Exception, took_s: float) -> StorageError:

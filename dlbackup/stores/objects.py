@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from dlbackup.errors import StorageError, UsageError
 from dlbackup.stores.contract import Blob, Readable, Sink, goes_on
-from dlbackup.stores.explained import TIMEOUT_VARIABLE, CutOff, explained, is_cut_off
+from dlbackup.stores.explained import TIMEOUT_VARIABLE, CutOff, explained, is_cut_off, is_first_try
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -108,11 +108,17 @@ class Objects:
     def delete(self, name: str) -> None:
         """Take an object away; see `Store`."""
         import obstore
+        from obstore.exceptions import BaseError
 
         self._refuse_nameless(name)
         with self.errors("delete", name):
             obstore.head(self.client, name)  # stores call it done when there was none
-            obstore.delete(self.client, name)
+            try:
+                obstore.delete(self.client, name)
+            except (BaseError, OSError) as exc:
+                if not is_first_try(exc):
+                    raise
+                obstore.delete(self.client, name)  # asked for by a POST, which the library doesn't make again
 
     def shown(self, name: str) -> str:
         """Return the URL as a user names it."""

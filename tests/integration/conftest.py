@@ -14,10 +14,9 @@ from support.servers.object_store import ObjectStore, object_store
 from support.servers.seaweed import Seaweed, seaweed
 from support.servers.servers import Server, Servers, middle_major
 
-from dlbackup.errors import listed
-
 from dlbackup.catalogs import postgres
 from dlbackup.catalogs.postgres.sessions import LOCK_TIMEOUT_MS
+from dlbackup.errors import listed
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -194,6 +194,21 @@ def test_a_small_object_that_the_store_refuses_is_not_there(weed: Seaweed, monke
         assert list(_set(monkeypatch, weed.environment()).list()) == []
 
 
+@pytest.mark.parametrize("half", ["cut", long("short"), "silent"])
+def test_a_removal_that_gets_no_answer_is_asked_for_again(
+    weed: Seaweed, monkeypatch: pytest.MonkeyPatch, half: Half
+) -> None:
+    """By a POST, which the library doesn't make again; the object may be gone by then."""
+    environment = {"DLBACKUP_STORE_TIMEOUT": "0.3"}
+    with Failing(weed.port, lambda method, path: method == "POST", half, times=1) as failing:
+        store = _set(monkeypatch, weed.environment(failing.port) | environment)
+        with store.create("some") as sink:
+            sink.write(b"ours")
+        store.delete("some")
+        assert len(failing.failed) == 1
+        assert not store.exists("some")
+
+
 @pytest.mark.parametrize("half", [long("cut"), "short", long("silent")])
 def test_an_answer_that_breaks_off_is_asked_for_again(
     weed: Seaweed, monkeypatch: pytest.MonkeyPatch, half: Half
