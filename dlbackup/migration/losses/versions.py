@@ -44,10 +44,11 @@ def fill_schema_versions(mending: Mending, found: list[Any]) -> int:
 
 def unnamed_changes(answers: Answers) -> list[Any]:
     """
-    Return (begin, schema version, table, version that it is instead of) of changes after a table's begin.
+    Return (begin, schema version, table, version that it is instead of) of changes of tables, and of their begins.
 
     Their snapshots have expired before the catalog had schema versions. What `fill_schema_versions` gives the table's
-    begin may be the number of a change after it; it gets its own then.
+    begin may be the number of another change, of this table or of another one; it gets its own then. Engines keep what
+    the lake was like by the number alone: of two changes with one, the first that is asked for counts for both.
     """
     created: dict[Any, int] = dict(
         rows_of(
@@ -65,12 +66,11 @@ def unnamed_changes(answers: Answers) -> list[Any]:
         for begin, version, table in rows_of(answers, UNNAMED.format(s="{s}", of_table=""))
         if table in created
     ]
-    changed = {table for begin, _, table in unnamed if begin > created[table]}
-    filled = _filled_versions(answers) if changed else {}
+    filled = _filled_versions(answers) if unnamed else {}
     return sorted(
         (begin, version, table, filled.get(table, 0) if begin == created[table] else None)
         for begin, version, table in unnamed
-        if table in changed and (begin > created[table] or version != filled.get(table, 0))
+        if begin > created[table] or version != filled.get(table, 0)
     )
 
 

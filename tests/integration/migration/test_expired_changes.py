@@ -103,6 +103,32 @@ def test_files_are_merged_by_their_own_columns_after_a_migration(
     assert _run("1.5.5", address, _MERGE, *_READ)[1:] == _ROWS
 
 
+def test_what_is_asked_of_one_table_is_not_read_for_another(tmp_path: Path, cli: Cli) -> None:
+    """A table that was never changed has no number of another one's change: an engine keeps columns by these alone."""
+    address = f"{tmp_path}/lake.ducklake"
+    statements = [
+        "create table lake.a (i integer)",
+        "create table lake.b (i integer)",
+        *(f"insert into lake.a values ({number})" for number in (1, 2)),
+        "alter table lake.b add column c integer",
+        *(f"insert into lake.b values ({number}, 7)" for number in (3, 4)),
+        "alter table lake.b add column d integer",
+        "insert into lake.a values (5)",
+        f"create temp table gone as from ducklake_expire_snapshots('lake', {EXPIRED['first']})",
+    ]
+    options = {"DATA_INLINING_ROW_LIMIT": 0}
+    engine_of("0.2").run(address, "main", statements, data_path=tmp_path / "data", options=options)
+
+    migrated(cli, address)
+
+    merged = [f"create temp table {it} as from ducklake_merge_adjacent_files('lake', '{it}')" for it in "ab"]
+    rows = _run("1.5.5", address, *merged, "from lake.a order by i", "from lake.b order by i")[2:]
+    assert rows == [[[1], [2], [5]], [[3, 7, None], [4, 7, None]]]
+    assert _ask(address, "select count(distinct schema_version) from ducklake_schema_versions where table_id = 1") == [
+        (2,)
+    ]
+
+
 @pytest.mark.parametrize(
     ("address", "expired"),
     [

@@ -525,22 +525,24 @@ def test_changes_get_schema_versions_of_their_own(catalog: Callable[[str], _Cata
         made.put("schema_versions", begin_snapshot=snapshot, schema_version=version)
     for table, snapshot in ((4, 2), (4, 5), (5, 3), (6, 7)):
         made.put("column", table_id=table, column_id=snapshot, begin_snapshot=snapshot)
-    assert made.found("schema-version-gaps") == []
+    assert made.found("schema-version-gaps") == [(2, 1, 4, 4), (3, 2, 5, 4)]
 
     made.put("column", table_id=4, column_id=9, begin_snapshot=4)
     made.put("column", table_id=7, column_id=1, begin_snapshot=4)
     made.put("column", table_id=6, column_id=8, begin_snapshot=8)
-    assert made.found("schema-version-gaps") == [(2, 1, 4, 4), (4, 3, 4, None), (8, 7, 6, None)]
+    assert made.found("schema-version-gaps") == [(2, 1, 4, 4), (3, 2, 5, 4), (4, 3, 4, None), (8, 7, 6, None)]
 
     loss = made.loss("schema-version-gaps")
     made.run("alter table {s}.ducklake_schema_versions add table_id bigint")
     made.run("update {s}.ducklake_schema_versions set table_id = 4")
     made.put("schema_versions", begin_snapshot=2, schema_version=4, table_id=4)
     made.put("schema_versions", begin_snapshot=2, schema_version=4, table_id=5)
-    assert made.mend(loss) == [("schema-version-gaps", 3)]
+    made.put("schema_versions", begin_snapshot=3, schema_version=4, table_id=5)
+    assert made.mend(loss) == [("schema-version-gaps", 4)]
     assert made.mend(loss) == [("schema-version-gaps", 0)]
     rows = made.run("select begin_snapshot, schema_version, table_id from {s}.ducklake_schema_versions order by 3, 1")
-    assert rows == [(0, 0, 4), (2, 1, 4), (4, 3, 4), (5, 5, 4), (7, 6, 4), (9, 9, 4), (2, 4, 5), (8, 7, 6)]
+    of_four = [(0, 0, 4), (2, 1, 4), (4, 3, 4), (5, 5, 4), (7, 6, 4), (9, 9, 4)]
+    assert rows == [*of_four, (2, 4, 5), (3, 2, 5), (8, 7, 6)]
 
 
 def _put_statistics(catalog: _Catalog, table: int, column: int, column_type: str = "int32", **known: str) -> None:
