@@ -116,7 +116,8 @@ RULES = (
         since="1.0",
         mend="""
         INSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)
-        SELECT coalesce(min(x.snapshot_id), max(v.begin_snapshot) + 1), i.schema_version, i.table_id
+        SELECT coalesce(min(x.snapshot_id), greatest(max(v.begin_snapshot), (SELECT max(y.snapshot_id)
+            FROM {s}.ducklake_snapshot y WHERE y.schema_version < i.schema_version)) + 1), i.schema_version, i.table_id
         FROM {s}.ducklake_inlined_data_tables i
         JOIN {s}.ducklake_schema_versions v ON v.table_id = i.table_id AND v.schema_version < i.schema_version
         LEFT JOIN {s}.ducklake_snapshot x ON x.schema_version = i.schema_version

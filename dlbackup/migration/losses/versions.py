@@ -130,7 +130,8 @@ def unknown_versions(answers: Answers) -> list[Any]:
     Return (begin, schema version, table) that engines will not find for an inlined table of a changed lake table.
 
     An inlined table that came with the first small insert has a schema version that no change of a table made. Where
-    the snapshot of that insert has expired, any one between the change before and the insert says the same.
+    no snapshot has that version, since it has expired, or the commit made several inlined tables and has the version of
+    the last, any snapshot between the one before and the insert says the same.
     """
     by_table = "v.table_id = i.table_id and " if has_versions_by_table(answers) else ""
     return rows_of(
@@ -140,8 +141,12 @@ def unknown_versions(answers: Answers) -> list[Any]:
         from (
             select i.table_id, i.schema_version, t.created, coalesce(
                 (select min(s.snapshot_id) from {{s}}.ducklake_snapshot s where s.schema_version = i.schema_version),
-                (select max(v.begin_snapshot) + 1 from {{s}}.ducklake_schema_versions v
-                 where {by_table}v.schema_version < i.schema_version)
+                greatest(
+                    (select max(v.begin_snapshot) from {{s}}.ducklake_schema_versions v
+                     where {by_table}v.schema_version < i.schema_version),
+                    (select max(s.snapshot_id) from {{s}}.ducklake_snapshot s
+                     where s.schema_version < i.schema_version)
+                ) + 1
             ) as begins
             from (select distinct table_id, schema_version from {{s}}.ducklake_inlined_data_tables) i
             join (select table_id, min(begin_snapshot) as created from {{s}}.ducklake_table group by table_id) t

@@ -671,9 +671,9 @@ def test_inlined_tables_get_their_schema_versions(catalog: Callable[[str], _Cata
     made.put("column", table_id=7, column_id=1, begin_snapshot=1)
     assert made.found("inlined-versions") == []
     made.put("column", table_id=7, column_id=2, begin_snapshot=5)
-    assert made.found("inlined-versions") == [(7, 5, 7)]
+    assert made.found("inlined-versions") == [(6, 4, 7), (7, 5, 7)]
     made.put("column", table_id=7, column_id=3, begin_snapshot=4)
-    assert made.found("inlined-versions") == [(4, 3, 7), (4, 4, 7), (7, 5, 7)]
+    assert made.found("inlined-versions") == [(4, 3, 7), (6, 4, 7), (7, 5, 7)]
 
     loss = made.loss("inlined-versions")
     if version == "0.3":
@@ -682,7 +682,7 @@ def test_inlined_tables_get_their_schema_versions(catalog: Callable[[str], _Cata
     assert made.mend(loss) == [("inlined-versions", 3)]
     assert made.mend(loss) == [("inlined-versions", 0)]
     rows = made.run("select begin_snapshot, schema_version, table_id from {s}.ducklake_schema_versions order by 2")
-    assert rows == [(1, 1, 7), (3, 2, 7), (4, 3, 7), (4, 4, 7), (7, 5, 7)]
+    assert rows == [(1, 1, 7), (3, 2, 7), (4, 3, 7), (6, 4, 7), (7, 5, 7)]
 
 
 def test_tables_that_an_inlined_table_can_t_hold(catalog: Callable[[str], _Catalog]) -> None:

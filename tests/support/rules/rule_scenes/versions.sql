@@ -32,9 +32,13 @@ insert into ducklake_schema_versions (begin_snapshot, schema_version) values (0,
 --= begin_snapshot NULL, schema_version 1
 
 --@ schema-version-of-snapshot | 0.3 1.0
-insert into ducklake_schema_versions (begin_snapshot, schema_version) values (0, 0), (9, 9), (5, 4), (20, 3), (6, 7);
+-- snapshot 8 used up two versions
+update ducklake_snapshot set schema_version = 9 where snapshot_id = 8;
+insert into ducklake_schema_versions (begin_snapshot, schema_version) values (0, 0), (9, 9), (5, 4), (20, 3), (6, 7),
+  (8, 7), (8, 8);
 --= begin_snapshot 5, schema_version 4, of_snapshot 5
 --= begin_snapshot 6, schema_version 7, of_snapshot 6
+--= begin_snapshot 8, schema_version 7, of_snapshot 9
 
 --@ schema-version-missing | 0.3
 -- a column that began at a snapshot which is gone is no matter
