@@ -209,6 +209,7 @@ RULES = (
         query=f"""
         select {_ROW}
         from {{rows}} r
+        join (select distinct table_id from {{s}}.ducklake_table) t on t.table_id = r.table_id
         left join (
             select table_id, max(next_row_id) as next_row_id
             from {{s}}.ducklake_table_stats

@@ -147,6 +147,8 @@ def in_order(*statements: str) -> str:
 
 HEAD = "(select max(snapshot_id) from {s}.ducklake_snapshot)"
 """The newest snapshot."""
+OLDEST = "(select min(snapshot_id) from {s}.ducklake_snapshot)"
+"""The oldest snapshot; what ended until then shows in none."""
 NEXT_CATALOG_ID = "(select max(next_catalog_id) from {s}.ducklake_snapshot)"
 NEXT_FILE_ID = "(select max(next_file_id) from {s}.ducklake_snapshot)"
 OF_TABLE = "y.table_id = x.table_id"

@@ -162,7 +162,11 @@ create table ducklake_inlined_data_2_1 (row_id bigint, begin_snapshot bigint, en
 insert into ducklake_inlined_data_2_1 values (0, 1, null);
 insert into ducklake_table_stats (table_id, next_row_id) values (1, 50), (1, 20);
 insert into ducklake_inlined_data_tables (table_id, schema_version, table_name) values
-  (1, 1, 'ducklake_inlined_data_1_1'), (2, 1, 'ducklake_inlined_data_2_1');
+  (1, 1, 'ducklake_inlined_data_1_1'), (2, 1, 'ducklake_inlined_data_2_1'), (3, 1, 'ducklake_inlined_data_3_1');
+-- table 3 was dropped, and its snapshots have expired
+create table ducklake_inlined_data_3_1 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
+insert into ducklake_inlined_data_3_1 values (0, 1, null);
+insert into ducklake_table (table_id, begin_snapshot, end_snapshot) values (1, 1, 2), (1, 2, null), (2, 1, 3);
 --= table_id 1, name ducklake_inlined_data_1_1, row_id 50, begin_snapshot 1, end_snapshot NULL
 --= table_id 1, name ducklake_inlined_data_1_1, row_id 51, begin_snapshot 1, end_snapshot 3
 --= table_id 2, name ducklake_inlined_data_2_1, row_id 0, begin_snapshot 1, end_snapshot NULL

@@ -234,9 +234,13 @@ insert into ducklake_view (view_id) values (2);
 insert into ducklake_column (table_id, column_id) values (1, 1), (3, 3);
 insert into ducklake_tag (object_id) values (1), (2), (50);
 insert into ducklake_column_tag (table_id, column_id) values (1, 1), (3, 3), (51, 1), (1, 3);
+-- what a comment from before the oldest snapshot was of may have been dropped
+delete from ducklake_snapshot where snapshot_id < 3;
+insert into ducklake_tag (object_id, begin_snapshot, end_snapshot) values (52, 2, null), (53, 2, 4), (54, 3, null);
 --= column comment of table, id 1
 --= column comment of table, id 51
 --= comment, id 50
+--= comment, id 54
 
 --@ macro-parts | 0.4 1.0
 insert into ducklake_schema (schema_id) values (0);
@@ -249,6 +253,13 @@ insert into ducklake_macro_parameters (macro_id, impl_id, column_id) values (1, 
 --= no schema, id 50
 --= parameter without body, id 50
 --= parameter without body, id 53
+
+--@ macro-parts | 0.4 1.0
+-- no snapshot shows what ended until the oldest one
+delete from ducklake_snapshot where snapshot_id < 3;
+insert into ducklake_macro (macro_id, schema_id, end_snapshot) values (54, 9, 3), (55, 9, 4);
+insert into ducklake_macro_impl (macro_id, impl_id) values (54, 0), (55, 0);
+--= no schema, id 55
 
 --@ sort-key-parts | 0.4 1.0
 insert into ducklake_table (table_id) values (1);
