@@ -22,7 +22,9 @@ class FileMending:
 
     def execute(self, sql: str) -> int:
         """Execute a statement; return how many rows it touched."""
-        return self.connection.execute(sql.replace("{s}", "main")).rowcount
+        self.connection.execute(sql.replace("{s}", "main"))
+        ((rows,),) = self.connection.execute("select changes()")  # what begins with WITH has no row count in Python
+        return int(rows)
 
     def retype(self, tables: Retyped) -> None:
         """Make empty inlined tables anew, whose columns are declared otherwise."""
