@@ -17,12 +17,12 @@ from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.catalogs.contract import Access, Catalog, Remake, Snapshot
 from dlbackup.catalogs.open import open_catalog, open_for_restore, remaking
 from dlbackup.engine.engine import Engine, attach_migrating, probe
-from dlbackup.errors import DlbackupError, Interrupted, Locked, NeedsPerson, Unchanged, UsageError
+from dlbackup.errors import DlbackupError, Interrupted, Locked, NeedsPerson, Unchanged
 from dlbackup.inventory.names import MIGRATION
 from dlbackup.inventory.publishing import pin
 from dlbackup.migration.backing_up import back_up
 from dlbackup.migration.losses.loss import Loss
-from dlbackup.migration.obstacles import already, obstacles
+from dlbackup.migration.obstacles import already, obstacles, refuse_bars
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Migration
 from dlbackup.migration.passage import Passage, examine, keeps_rules, passage_by, put_right
@@ -49,10 +49,7 @@ def migrate_copy(address: Address, options: MigrateOptions, run: Run) -> Migrati
         Refused, CatalogError, BackupError, EngineError: before the engine had anything to do.
         Unchanged: it, or the proof, failed; the file is as it was.
     """
-    if options.bar_stale_clients:
-        raise UsageError(
-            "a catalog in a file has no stale clients to be barred: nobody has it open while it is migrated"
-        )
+    refuse_bars(options)
     with ExitStack() as engines:
         with run.stage("look"):
             engine = engines.enter_context(probe(options.engine))

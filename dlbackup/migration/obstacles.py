@@ -5,14 +5,27 @@ from dataclasses import dataclass
 from itertools import chain
 
 from dlbackup.catalogs.contract import Snapshot
-from dlbackup.errors import CatalogError, DlbackupError, HasDependents, NotVerified, Refused, WouldLose, listed
+from dlbackup.errors import (
+    CatalogError,
+    DlbackupError,
+    HasDependents,
+    NotVerified,
+    Refused,
+    UsageError,
+    WouldLose,
+    listed,
+)
 from dlbackup.lake import conformance
+from dlbackup.lake.answers import Answers
 from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration.losses.known import errors_already, known_losses
 from dlbackup.migration.losses.loss import Loss
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.steps import Step
+from dlbackup.runtime.progress import ignore
+from dlbackup.stores.named import is_url
 from dlbackup.transfer.destination import refuse_place_among_data
+from dlbackup.transfer.file_keys import guard_file_keys, holds_file_keys
 
 _OF_VERIFY = frozenset({"one-version", "one-head-snapshot", "snapshot-once"})
 """Rules of which a backup's verification sees to it that they hold."""
@@ -46,6 +59,8 @@ def obstacles(
     try:
         with snapshot.answers() as answers:
             refuse_place_among_data(options.backup_dir, data_paths(answers))
+            if is_url(options.backup_dir) and not (options.keys.encrypts or options.plaintext_keys):
+                _refuse_file_keys(answers)
     except Refused as exc:
         errors.append(exc)
     losses = [known_losses(snapshot, step, unreadable=unreadable) for step in steps]
@@ -63,6 +78,20 @@ def obstacles(
             )
         )
     return errors, losses
+
+
+def refuse_bars(options: MigrateOptions) -> None:
+    """Refuse, of a catalog in a file, what makes no sense there."""
+    if options.bar_stale_clients:
+        raise UsageError(
+            "a catalog in a file has no stale clients to be barred: nobody has it open while it is migrated"
+        )
+
+
+def _refuse_file_keys(answers: Answers) -> None:
+    """Refuse what the dump would: keys to data files in clear on somebody else's machine."""
+    if holds_file_keys(answers):
+        guard_file_keys(remote=True, on_event=ignore)
 
 
 @dataclass(frozen=True, slots=True)

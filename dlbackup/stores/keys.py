@@ -70,6 +70,11 @@ class Keys:
         """
         return Keyring(self)
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether backups are to be encrypted."""
+        return bool(self.encrypt_to or self.recipients_file or self.encrypt_to_passphrase_file)
+
     def words(self) -> list[str]:
         """Return the options that say again where the identities are, or the passphrase."""
         words = [word for path in self.identity for word in ("--identity", str(Path(path).absolute()))]

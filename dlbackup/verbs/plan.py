@@ -17,7 +17,7 @@ from dlbackup.catalogs.open import is_in_file, open_catalog, refuse_read_only
 from dlbackup.errors import CannotMigrate, DlbackupError, EngineError, Pooled, StorageError, UnknownVersion
 from dlbackup.lake import spec
 from dlbackup.migration.losses.known import refuse_unknown
-from dlbackup.migration.obstacles import already, obstacles
+from dlbackup.migration.obstacles import already, obstacles, refuse_bars
 from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.steps import Step
 from dlbackup.tables.likeness import differences, granted_by_column
@@ -165,6 +165,8 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     options.keys.ring()  # whom migrate would encrypt to
     where = parse_address(address)
     refuse_read_only(where)
+    if is_in_file(where):
+        refuse_bars(options)
     with ExitStack() as held:
         engine = held.enter_context(probe(options.engine))
         access = Access(wait_s=options.wait_s, engine=options.reader(engine.duckdb_version))

@@ -190,7 +190,8 @@ def test_commit_between_backup_and_migration_is_in_the_backup(one: FileLake, tmp
 
 def test_bars_are_refused(one: FileLake, cli: Cli) -> None:
     """Nobody is attached to a file while it is migrated: there is nobody to be barred."""
-    assert "no stale clients" in cli("migrate", one.path, "--bar-stale-clients").stderr
+    for verb in ("plan", "migrate"):
+        assert "no stale clients" in cli(verb, one.path, "--bar-stale-clients").stderr
     assert cli("unbar", one.path).exit_code == 2
 
 

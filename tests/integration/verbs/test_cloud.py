@@ -147,6 +147,10 @@ def test_keys_of_data_files_go_to_no_store_in_clear(
     assert weed.bucket().list(place.rpartition("/")[2]).collect() == []
     if command == "dump":
         assert cli(command, plain.url, option, place, "--plaintext-keys", env=env).exit_code == 0
+        return
+    planned = cli("plan", plain.url, option, place, "--json", env=env).json()
+    assert [blocker["type"] for blocker in planned["blockers"]] == ["PlaintextKeys"]
+    assert cli("plan", plain.url, option, place, "--plaintext-keys", env=env).exit_code == 0
 
 
 TABLES = "select tablename from pg_tables where tablename like 'ducklake%'"
