@@ -30,6 +30,17 @@ join (
 join {s}.ducklake_table t on t.table_id = i.table_id and t.end_snapshot is null
 """
 """The inlined tables that new rows go into."""
+OPTION = "data_inlining_row_limit"
+LIMIT = f"""
+coalesce(
+    (select max(m.value) from {{s}}.ducklake_metadata m
+     where m.key = '{OPTION}' and m.scope = 'table' and m.scope_id = t.table_id),
+    (select max(m.value) from {{s}}.ducklake_metadata m
+     where m.key = '{OPTION}' and m.scope = 'schema' and m.scope_id = t.schema_id),
+    (select max(m.value) from {{s}}.ducklake_metadata m where m.key = '{OPTION}' and m.scope is null),
+    ''
+)"""
+"""How many rows of an insert into a table `t` are inlined at most, as text: what is said nearest to it counts."""
 HEXADECIMAL = r"\\x([0-9a-f][0-9a-f])*"
 """What DuckDB 1.5 makes of a text, a `bytea` literal, as a regular expression."""
 INLINED_COLUMNS: dict[Kind, tuple[str, ...]] = {

@@ -10,7 +10,14 @@ from dlbackup.tables.definition import Table
 from dlbackup.tables.digest import Rows, total
 
 # Tables whose rows a migration rewrites, or aftercare takes away; the fingerprint looks after them.
-_REWRITTEN = frozenset({"ducklake_metadata", "ducklake_schema_versions", "ducklake_table_column_stats"})
+_REWRITTEN = frozenset(
+    {
+        "ducklake_inlined_data_tables",
+        "ducklake_metadata",
+        "ducklake_schema_versions",
+        "ducklake_table_column_stats",
+    }
+)
 
 
 def state_of(backup: VerifiedBackup) -> tuple[tuple[Table, ...], dict[str, Rows]]:

@@ -80,7 +80,7 @@ RULES = (
         severity="error",
         what="a comment belongs to no table, view or column",
         why="an object was lost from the catalog",
-        # DuckDB up to 1.5.1 leaves the comment of a dropped view alive: what came before the oldest snapshot may be one.
+        # DuckDB up to 1.5.1 leaves comments of dropped views alive: one from before the oldest snapshot may be that.
         query=union(
             f"""
             select 'comment' as kind, g.object_id as id

@@ -10,7 +10,7 @@ import re
 
 from dlbackup.health.rules.rule import Reading, Rule, Values
 from dlbackup.lake.columntypes import DUCKDB_TYPES, NESTED, is_known
-from dlbackup.lake.inlined import MOST_COLUMNS
+from dlbackup.lake.inlined import LIMIT, MOST_COLUMNS
 
 _LIVING_TABLES = "(select distinct table_id from {s}.ducklake_table where end_snapshot is null)"
 SURE = sorted((DUCKDB_TYPES.keys() - {"time_ns"}) | NESTED)
@@ -318,16 +318,7 @@ RULES = (
         join {{s}}.ducklake_column c
           on c.table_id = t.table_id and c.end_snapshot is null and c.parent_column is null
         where t.end_snapshot is null
-          and not exists (
-              select 1 from {{s}}.ducklake_metadata m
-              where m.key = 'data_inlining_row_limit'
-                and m.value = '0'
-                and (
-                    m.scope is null
-                    or (m.scope = 'schema' and m.scope_id = t.schema_id)
-                    or (m.scope = 'table' and m.scope_id = t.table_id)
-                )
-          )
+          and {LIMIT} <> '0'
         group by t.table_id
         having count(*) > {MOST_COLUMNS}
         """,

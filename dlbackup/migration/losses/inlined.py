@@ -4,38 +4,34 @@ from typing import Any
 
 from dlbackup.catalogs.contract import Mending
 from dlbackup.lake.answers import Answers, rows_of
-from dlbackup.lake.inlined import CONVERSIONS, CURRENT, MOST_COLUMNS
-from dlbackup.tables.definition import by_name, inlined_table_id
+from dlbackup.lake.inlined import CONVERSIONS, CURRENT, LIMIT, MOST_COLUMNS
+from dlbackup.migration.losses.current import REGISTRY, Current, current_tables
+from dlbackup.tables.definition import by_name
+from dlbackup.tables.quoting import quote_literal, quote_pairs
 
 
 def old_inlined_tables(answers: Answers) -> list[Any]:
-    """Return (table, [(column, type, conversion)]) for the inlined tables that new rows would go into."""
+    """
+    Return (table, [(column, type, conversion)]) for the inlined tables that new rows would go into.
+
+    Not of those that are outdated: what is a text there may be another column than the one of that name now.
+    """
     tables = by_name(answers.tables)
-    current = rows_of(answers, CURRENT + " order by i.table_id")
-    columns = rows_of(
-        answers,
-        """
-        select table_id, column_name, column_type
-        from {s}.ducklake_column
-        where end_snapshot is null and parent_column is null
-        """,
-    )
-    types = {(table, name): type_ for table, name, type_ in columns}
     found = []
-    for name in (row[0] for row in current if row[0] in tables):
-        table_id = inlined_table_id(name)
+    for current in current_tables(answers):
+        types = {name: type_ for _, name, type_, parent in current.then if parent is None}
         conversions = [
-            (column.name, column.type, CONVERSIONS[types[table_id, column.name], column.type])
-            for column in tables[name].columns
-            if (types.get((table_id, column.name), ""), column.type) in CONVERSIONS
+            (column.name, column.type, CONVERSIONS[types[column.name], column.type])
+            for column in tables[current.name].columns
+            if (types.get(column.name, ""), column.type) in CONVERSIONS
         ]
-        if conversions:
-            found.append((name, conversions))
+        if conversions and not current.is_outdated:
+            found.append((current.name, conversions))
     return found
 
 
 def wide_tables(answers: Answers) -> list[Any]:
-    """Return the tables that are too wide to be inlined, and whose lake, schema and own options don't forbid it."""
+    """Return the tables that are too wide to be inlined, where no option forbids it."""
     return rows_of(
         answers,
         f"""
@@ -46,15 +42,45 @@ def wide_tables(answers: Answers) -> list[Any]:
               select count(*) from {{s}}.ducklake_column c
               where c.table_id = t.table_id and c.end_snapshot is null and c.parent_column is null
           )
-          and not exists (
-              select 1 from {{s}}.ducklake_metadata m
-              where m.key = 'data_inlining_row_limit' and m.value = '0'
-                and (m.scope is null or m.scope = 'schema' and m.scope_id = t.schema_id
-                     or m.scope = 'table' and m.scope_id = t.table_id)
-          )
+          and {LIMIT} <> '0'
         order by 1
         """,
     )
+
+
+def empty_outdated_tables(answers: Answers) -> list[Any]:
+    """Return (lake table, name, schema version) of the outdated inlined tables that hold no rows."""
+    return [(it.table, it.name, it.version) for it in _getting_rows(answers) if not _has_rows(answers, it.name)]
+
+
+def filled_outdated_tables(answers: Answers) -> list[Any]:
+    """Return those that hold rows."""
+    return [it.name for it in _getting_rows(answers) if _has_rows(answers, it.name)]
+
+
+def _getting_rows(answers: Answers) -> list[Current]:
+    return [it for it in current_tables(answers) if it.is_outdated and not it.forbidden]
+
+
+def _has_rows(answers: Answers, name: str) -> bool:
+    return bool(rows_of(answers, f"select 1 from {{s}}.{name} limit 1"))
+
+
+def unregister(mending: Mending, found: list[Any]) -> int:
+    """Take inlined tables from the registry, so that engines make new ones; they stay, empty, and nobody reads them."""
+    pairs = quote_pairs((table, version) for table, _, version in found)
+    return mending.execute(
+        f"""
+        with x (table_id, version) as ({pairs})
+        delete from {{s}}.{REGISTRY} as i
+        where exists (select 1 from x where x.table_id = i.table_id and x.version = i.schema_version)
+        """
+    )
+
+
+def registered(found: list[Any]) -> dict[str, list[bytes]]:
+    """Return the rows that `unregister` takes away, by table."""
+    return {REGISTRY: [f"{table},{quote_literal(name)},{version}\n".encode() for table, name, version in found]}
 
 
 def empty_double_tables(answers: Answers) -> list[Any]:

@@ -27,8 +27,12 @@ from dlbackup.migration.losses.foreseen import AsOf03
 from dlbackup.migration.losses.inlined import (
     convert_inlined,
     empty_double_tables,
+    empty_outdated_tables,
     filled_double_tables,
+    filled_outdated_tables,
     old_inlined_tables,
+    registered,
+    unregister,
     wide_tables,
 )
 from dlbackup.migration.losses.loss import KnownLoss, Loss
@@ -255,6 +259,25 @@ RULES = (
         message="{count} with rows would keep columns in which SQLite turns a NaN into NULL; --staged writes them as"
         " the new engine does",
         dialects=("sqlite",),
+    ),
+    KnownLoss(
+        name="inlined-columns",
+        applies=lambda step: step.crosses("0.4"),
+        find=empty_outdated_tables,
+        what="inlined table",
+        message="{count} would get small inserts, which the new engine inlines unasked, although columns have changed"
+        " since: inserts fail, or values land in other columns and are lost",
+        mend=unregister,
+        takes=registered,
+    ),
+    KnownLoss(
+        name="inlined-column-rows",
+        applies=lambda step: step.crosses("0.4"),
+        find=filled_outdated_tables,
+        what="inlined table",
+        message="{count} with rows would get small inserts, which the new engine inlines unasked, although columns have"
+        " changed since: inserts fail, or values land in other columns and are lost, unless the rows are flushed before"
+        " (CALL ducklake_flush_inlined_data('lake')), or data_inlining_row_limit is 0 for their tables",
     ),
     KnownLoss(
         name="wide-tables",

@@ -86,3 +86,30 @@ def test_late_inlined_rows_are_read_rightly(
     assert by("1.0", *_READ) == [[[1, 11], [2, 22], [3, 33]]] * len(_CHANGED)
     assert by("1.0", *(query.format(head=head) for query in _READ_WITH_FEW)) == [[[1, 11], [2, 22]]] * len(_CHANGED)
     assert dlbackup.check(address).findings == ()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgres", *(pytest.param(it, marks=pytest.mark.long) for it in ("duckdb", "sqlite"))],
+    indirect=True,
+)
+def test_inlined_tables_of_other_columns_get_no_rows(address: str, by: Callable[..., list[Reading]], cli: Cli) -> None:
+    """Columns were changed while nothing was inlined: DuckDB 1.5 would write their values into the older ones."""
+    by("0.3", "create table lake.t (i int, a int)", "create table lake.u (i int, a int[])")
+    by("0.3", "insert into lake.u values (1, [1, 2])")
+    again = ("drop column a", "add column a varchar")
+    by("0.3", *(f"alter table lake.{table} {change}" for table in "tu" for change in again), limit=0)
+    planned = dlbackup.plan(address)
+    assert [(loss.rule, loss.rows, loss.mended) for loss in planned.losses] == [
+        ("inlined-columns", 1, True),
+        ("inlined-column-rows", 1, False),
+    ]
+    assert [blocker.type for blocker in planned.blockers] == ["WouldLose"]
+
+    answer = migrated(cli, address, "--accept-loss", "inlined-column-rows")
+
+    assert answer["mends"] == [{"rule": "inlined-columns", "rows": 1}]
+    by("1.0", "insert into lake.t values (2, 'x')")
+    read = ["from lake.t", "from lake.u", "from lake.u at (version => 3)"]
+    assert by("1.0", *read) == [[[2, "x"]], [[1, None]], [[1, [1, 2]]]]
+    assert dlbackup.check(address).ok

@@ -610,6 +610,8 @@ def test_every_known_loss_has_tests_here() -> None:
         "rewritten-partial-files",
         "flushed-partial-files",
         "inlined-types",
+        "inlined-columns",  # in test_inlined_versions
+        "inlined-column-rows",  # in test_inlined_versions
         "wide-tables",
         "name-mapping-partition",
         "schema-versions-at-one-snapshot",

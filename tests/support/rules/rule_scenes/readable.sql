@@ -302,12 +302,15 @@ insert into :stats (data_file_id, table_id, column_id, min_value, max_value) val
 
 --@ wide-table | 0.4 1.0
 insert into ducklake_table (table_id, schema_id, begin_snapshot, end_snapshot) values
-  (1, 1, 1, null), (2, 2, 1, null), (3, 1, 1, null), (4, 1, 1, 5), (50, 1, 1, null), (51, 1, 1, null);
+  (1, 1, 1, null), (2, 2, 1, null), (3, 1, 1, null), (4, 1, 1, 5), (50, 1, 1, null), (51, 1, 1, null),
+  (52, 2, 1, null);
+-- what is said of the table itself counts first
 insert into ducklake_metadata (key, value, scope, scope_id) values
   ('data_inlining_row_limit', '0', 'schema', 2), ('data_inlining_row_limit', '0', 'table', 3),
-  ('data_inlining_row_limit', '5', 'table', 50);
+  ('data_inlining_row_limit', '5', 'table', 50), ('data_inlining_row_limit', '5', 'table', 52);
 insert into ducklake_column (table_id, column_id) select t, c from generate_series(1, 1597) n(c), (values (1)) v(t);
 insert into ducklake_column (table_id, column_id)
-  select t, c from generate_series(1, 1598) n(c), (values (2), (3), (4), (50), (51)) v(t);
+  select t, c from generate_series(1, 1598) n(c), (values (2), (3), (4), (50), (51), (52)) v(t);
 --= table_id 50, columns 1598
 --= table_id 51, columns 1598
+--= table_id 52, columns 1598
