@@ -5,7 +5,7 @@ Rules of the scopes `rows` and `deletes` return five columns, the table's id and
 """
 
 from dlbackup.health.rules.rule import HEAD, NEXT_FILE_ID, Rule, union
-from dlbackup.lake.inlined import CONVERSIONS
+from dlbackup.lake.inlined import CONVERSIONS, LIMIT
 
 _CONVERTIBLE = " or ".join(f"(c.column_type = '{lake}' and u.type = '{stored}')" for lake, stored in CONVERSIONS)
 _ROW = "r.table_id, r.name, r.row_id, r.begin_snapshot, r.end_snapshot"
@@ -165,6 +165,48 @@ RULES = (
         until="0.4",
         advice="migrate to 1.0 with dlbackup: DuckDB 1.5.2 or later reads them rightly; flush, update and delete"
         " nothing of the table before, which makes what is read now last",
+        engines_own=True,
+    ),
+    Rule(
+        name="inlined-columns-changed",
+        severity="warning",
+        what="columns of a table have changed since the inlined table was made that its next small insert goes into",
+        why="DuckDB writes into it by position: the insert fails, or a column that came where another went loses its"
+        " values; an ALTER TABLE leaves it so while inlining is off, of which other clients know nothing",
+        query=f"""
+        select x.table_id, x.name, count(*) as columns
+        from (
+            select i.table_id, i.name, c.column_id, c.column_type, c.parent_column,
+                   max(case when c.end_snapshot is null then 1 else 0 end) as is_now,
+                   max(case when c.begin_snapshot <= v.begins
+                            and (c.end_snapshot is null or c.end_snapshot > v.begins) then 1 else 0 end) as was_then
+            from (
+                select t.table_id, max(r.table_name) as name, max(r.schema_version) as schema_version
+                from {{s}}.ducklake_table t
+                join {{s}}.ducklake_inlined_data_tables r on r.table_id = t.table_id
+                left join {{s}}.ducklake_inlined_data_tables later
+                  on later.table_id = r.table_id and later.schema_version > r.schema_version
+                where t.end_snapshot is null and later.table_id is null and {LIMIT} <> '0'
+                group by t.table_id
+            ) i
+            join (
+                select schema_version, min(begins) as begins
+                from (
+                    select schema_version, snapshot_id as begins from {{s}}.ducklake_snapshot
+                    union all
+                    select schema_version, begin_snapshot from {{s}}.ducklake_schema_versions
+                ) known
+                group by schema_version
+            ) v on v.schema_version = i.schema_version
+            join {{s}}.ducklake_column c on c.table_id = i.table_id
+            group by i.table_id, i.name, c.column_id, c.column_type, c.parent_column
+        ) x
+        where x.is_now <> x.was_then
+        group by x.table_id, x.name
+        """,
+        since="0.4",
+        advice="change the table's columns once more while inlining is on: ALTER TABLE ... ADD COLUMN makes a new one,"
+        " and the column can go again; or CALL lake.set_option('data_inlining_row_limit', 0, table_name => '...')",
         engines_own=True,
     ),
     Rule(

@@ -280,6 +280,10 @@ update ducklake_snapshot set schema_version = schema_version + 1 where snapshot_
 update ducklake_table t set begin_snapshot = -1 from ducklake_inlined_data_tables i
   where i.table_name = ':rows' and t.table_id = i.table_id;
 update ducklake_snapshot set schema_version = schema_version + 1 where snapshot_id = :head;
+--@ inlined-columns-changed | 0.4 1.0 | a column that came while nothing was inlined
+insert into ducklake_column (column_id, begin_snapshot, table_id, column_order, column_name, column_type, nulls_allowed,
+  default_value_type) select 99, :head, table_id, 99, 'later', 'int32', true, 'literal' from
+  ducklake_inlined_data_tables where table_name = ':rows';
 --@ inlined-row-range | 0.2 0.3 1.0 | rows of the future
 update :rows set begin_snapshot = 100000;
 --@ inlined-row-range | 1.0 | rows from before all snapshots

@@ -152,6 +152,29 @@ insert into ducklake_inlined_data_tables (table_id, schema_version, table_name) 
   (1, 1, 'ducklake_inlined_data_1_1'), (1, 2, 'ducklake_inlined_data_1_2'), (2, 1, 'ducklake_inlined_data_2_1');
 --= table_id 1, name ducklake_inlined_data_1_1, row_id 50, begin_snapshot 1, end_snapshot NULL
 
+--@ inlined-columns-changed | 0.4 1.0
+-- 1 has its columns still, but for a name; 2 has one more since, 3 one less, 4 another type, 5 another one in a struct;
+-- 6 has a newer inlined table, 7 was dropped, 8 is told not to inline
+insert into ducklake_table (table_id, schema_id, begin_snapshot, end_snapshot) values (1, 0, 1, null),
+  (2, 0, 1, null), (3, 0, 1, null), (4, 0, 1, null), (5, 0, 1, null), (6, 0, 1, null), (7, 0, 1, 6), (8, 0, 1, null);
+insert into ducklake_inlined_data_tables (table_id, schema_version, table_name)
+  select t, 3, 'ducklake_inlined_data_' || t || '_3' from generate_series(1, 8) n(t);
+insert into ducklake_inlined_data_tables (table_id, schema_version, table_name) values
+  (6, 5, 'ducklake_inlined_data_6_5');
+insert into ducklake_schema_versions (begin_snapshot, schema_version, table_id) values (3, 3, 2);
+insert into ducklake_column (table_id, column_id, begin_snapshot, end_snapshot, column_name, column_type, parent_column)
+  values (1, 1, 1, 5, 'a', 'int32', null), (1, 1, 5, null, 'b', 'int32', null), (1, 2, 1, 3, 'c', 'int32', null),
+  (2, 1, 1, null, 'a', 'int32', null), (2, 2, 4, null, 'b', 'int32', null),
+  (3, 1, 3, null, 'a', 'int32', null), (3, 2, 3, 4, 'b', 'int32', null), (3, 3, 3, 9, 'c', 'int32', null),
+  (4, 1, 1, 4, 'a', 'int32', null), (4, 1, 4, null, 'a', 'int64', null),
+  (5, 1, 1, null, 'a', 'struct', null), (5, 2, 1, 4, 'b', 'int32', 1), (5, 3, 4, null, 'b', 'int32', 1),
+  (6, 1, 5, null, 'a', 'int32', null), (7, 1, 5, null, 'a', 'int32', null), (8, 1, 5, null, 'a', 'int32', null);
+insert into ducklake_metadata (key, value, scope, scope_id) values ('data_inlining_row_limit', '0', 'table', 8);
+--= table_id 2, name ducklake_inlined_data_2_3, columns 1
+--= table_id 3, name ducklake_inlined_data_3_3, columns 2
+--= table_id 4, name ducklake_inlined_data_4_3, columns 2
+--= table_id 5, name ducklake_inlined_data_5_3, columns 2
+
 --@ inlined-row-id | 0.2 1.0
 -- the last counter counts; a table without statistics has given no ids
 create table ducklake_inlined_data_1_1 (row_id bigint, begin_snapshot bigint, end_snapshot bigint);
