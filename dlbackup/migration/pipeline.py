@@ -82,6 +82,8 @@ def run_migration(address: Address, options: MigrateOptions, on_event: OnEvent) 
         exc.hint = f"{exc.hint}; {done}" if exc.hint else done
         exc.result = _joined(first, exc.result) if isinstance(exc.result, Migration) else first
         raise
+    if second.outcome == "current":  # this environment's own engine opens what the first one made
+        return first
 
     def way_back() -> WayBack:
         with open_catalog(address, options.metadata_schema) as catalog:
