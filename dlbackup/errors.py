@@ -14,7 +14,25 @@ A message is lower case without a full stop: what failed, on which object, with 
 The hint says what to do next. Neither ever holds a password.
 """
 
+import re
 from collections.abc import Sequence
+
+_IN_DATABASE_URI = re.compile(r"\b((?:postgres(?:ql)?|mysql)(?:\+\w+)?:/++)(?!user@)\S*@", re.IGNORECASE)
+"""A password with a `/` in it has to be escaped there; who forgot that has it in the path, as libpq reads it."""
+_IN_URI = re.compile(r"(\b[a-z][a-z0-9+.-]*:/++)(?!user@)[^/]*@", re.IGNORECASE)
+"""Also where somebody took one for a path, in which two slashes are one."""
+_IN_PAIR = re.compile(
+    r"((?:passw(?:or)?d|pwd|passphrase|scram_client_key|scram_server_key|oauth_client_secret"
+    r"|(?<=[?&])\w*(?:secret|token|signature|key))\s*=\s*)"
+    r"('(?:[^'\\]|\\.)*(?:'|$)|(?:\\.|\S)+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def masked(text: str) -> str:
+    """Return `text` without what looks like a password, in a URI or as key=value."""
+    text = _IN_URI.sub(r"\1***@", _IN_DATABASE_URI.sub(r"\1***@", text))
+    return _IN_PAIR.sub(r"\1***", text)
 
 
 def listed(items: Sequence[object], most: int = 5, *, separator: str = "; ", more: int = 0) -> str:
@@ -35,16 +53,20 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 class DlbackupError(Exception):
-    """Base of all errors that a user can meet; `exit_code` is the process's exit status."""
+    """
+    Base of all errors that a user can meet; `exit_code` is the process's exit status.
+
+    Whatever was given in a wrong place, and is repeated, is so without what looks like a password.
+    """
 
     exit_code = 1
     transient = False
     """Whether the same may go well in a while, when others are done: nothing is unsafe about it."""
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = masked(message)
+        self.hint = masked(hint)
+        super().__init__(self.message)
         self.result: object | None = None
         """A record of what was found or done until then, where there is one."""
 
@@ -283,7 +305,7 @@ class NeedsPerson(MigrationError):
 
 class Interrupted(DlbackupError, KeyboardInterrupt):
     """
-    The user or the system asked to stop (SIGINT, SIGTERM).
+    The user or the system asked to stop (SIGINT, SIGTERM, SIGHUP).
 
     A KeyboardInterrupt too, because that is what makes psycopg cancel the query that it waits for.
     """

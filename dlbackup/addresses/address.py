@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from dlbackup.addresses import mysql
-from dlbackup.addresses.libpq import ADDRESS_HINT, SECRET, conninfo, masked, parse_keywords, parse_uri, quoted
-from dlbackup.errors import UsageError
+from dlbackup.addresses.libpq import ADDRESS_HINT, SECRET, conninfo, parse_keywords, parse_uri, quoted
+from dlbackup.errors import UsageError, masked
 
 Kind = Literal["postgres", "duckdb", "sqlite", "quack", "mysql"]
 _SHOWN = ("host", "hostaddr", "port", "dbname", "user", "service")
@@ -28,6 +28,7 @@ _UNSUPPORTED = {
     "mssql": "SQL Server",
     "moraine": "object storage by moraine",
 }
+_ON_SERVER = re.compile(r"\s*(ducklake:)?(postgres(ql)?|mysql|quack)(\+\w+)?:|.*\bpassw(or)?d\s*=", re.IGNORECASE)
 BACKUP_ENDINGS = (".zst", ".zst.age")
 """How names of backups end, plain and encrypted ones."""
 
@@ -98,6 +99,7 @@ def parse_address(given: str | Path) -> Address:
             return Address("postgres", parse_uri(tail))
         return Address("postgres", parse_keywords(whole.partition(":")[2]))
     if colon and scheme in ("duckdb", "sqlite") and tail:
+        tail = _from_home(tail)
         return Address("sqlite" if _is_sqlite(tail, like=scheme == "sqlite") else "duckdb", path=tail)
     if colon and scheme == "quack":
         return _of_server(tail)
@@ -109,9 +111,9 @@ def parse_address(given: str | Path) -> Address:
             ADDRESS_HINT,
         )
     if rest and "=" not in rest and "://" not in rest and rest.endswith(FILE_ENDINGS):
-        return _at(rest)
+        return _at(_from_home(rest))
     if rest != given.strip() and _names_file(rest):
-        return _at(rest)
+        return _at(_from_home(rest))
     raise UsageError(f"the address can't be understood (it begins with {_beginning(rest)!r})", ADDRESS_HINT)
 
 
@@ -129,6 +131,11 @@ def _names_file(text: str) -> bool:
     return re.fullmatch(r"[^:=]*[./][^:=]*", text) is not None
 
 
+def _from_home(path: str) -> str:
+    """Return a path in which `~` stands for the user's folder, as for DuckDB; no shell sees it after `duckdb:`."""
+    return os.path.expanduser(path) if path.startswith("~/") else path  # noqa: PTH111 - it stays where there is no home
+
+
 def _at(path: str) -> Address:
     return Address("sqlite" if _is_sqlite(path, like=path.endswith(_SQLITE_ENDINGS)) else "duckdb", path=path)
 
@@ -139,9 +146,9 @@ def _is_sqlite(path: str, *, like: bool) -> bool:
 
     Another process looks: were the file open in a DuckDB of this one, a second opening here would drop its lock.
     """
-    if not Path(path).is_file():
-        return like
     try:
+        if not Path(path).is_file():
+            return like
         looking = ["head", "-c", str(len(_SQLITE)), "--", path]
         first = subprocess.run(looking, capture_output=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
@@ -150,7 +157,7 @@ def _is_sqlite(path: str, *, like: bool) -> bool:
 
 
 def _of_file(path: Path) -> Address:
-    if path.name.endswith(FILE_ENDINGS) and not names_postgres(path):
+    if path.name.endswith(FILE_ENDINGS) and not names_server(path):
         return _at(str(path))
     raise UsageError(
         f"a Path names no catalog unless it ends in {', '.join(FILE_ENDINGS)} (this one begins with"
@@ -190,9 +197,9 @@ def parameters_for(address: Address, name: str = "dlbackup") -> dict[str, str]:
     return defaults | {"fallback_application_name": name} | address.parameters
 
 
-def names_postgres(target: str | Path) -> bool:
-    """Tell whether what a user named, wherever, is meant as the address of a PostgreSQL database."""
-    return re.match(r"\s*(ducklake:)?postgres(ql)?(\+\w+)?:|.*\bpassword\s*=", str(target), re.IGNORECASE) is not None
+def names_server(target: str | Path) -> bool:
+    """Tell whether what a user named, wherever, is meant as the address of a catalog on a server."""
+    return _ON_SERVER.match(str(target)) is not None
 
 
 def names_backup(target: str | Path) -> bool:

@@ -21,12 +21,6 @@ ADDRESS_HINT = (
 )
 
 
-def masked(text: str) -> str:
-    """Return `text` without what looks like a password, in a URI or as key=value."""
-    text = re.sub(r"(?<=://)[^/@\s]*@", "***@", text)
-    return re.sub(r"(?i)(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", r"\1***", text)
-
-
 def conninfo(parameters: dict[str, str]) -> str:
     """Return libpq's key=value form, quoted so that spaces, quotes and backslashes survive."""
     return " ".join(f"{key}={quoted(value)}" for key, value in parameters.items())

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from dlbackup.addresses.address import BACKUP_ENDINGS, names_postgres
+from dlbackup.addresses.address import BACKUP_ENDINGS, names_server
 from dlbackup.backupfile.manifest import Manifest
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import BackupError, Corrupt, StorageError, UsageError
@@ -130,6 +130,6 @@ def where_of(backup: str | Path | Backup, keys: Keys = NO_KEYS) -> AbstractConte
     path = backup.path if isinstance(backup, Backup) else backup
     if isinstance(backup, Backup) and path == "-":
         raise UsageError("this backup went to standard output", "name the file in which it is now")
-    if names_postgres(path):
+    if names_server(path):
         raise UsageError("a backup is a file, and this is the address of a catalog", "name the file of a backup first")
     return given(path, keys.ring())

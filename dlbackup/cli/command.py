@@ -19,11 +19,10 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 import dlbackup
-from dlbackup.addresses.libpq import masked
 from dlbackup.cli import inventories, reports
 from dlbackup.cli.options import command_line
 from dlbackup.cli.terminal import Output, Screen, flushed, is_one_place, say, written
-from dlbackup.errors import DlbackupError, Interrupted, Refused, UsageError
+from dlbackup.errors import DlbackupError, Interrupted, Refused, UsageError, masked
 from dlbackup.lake.findings import first_error
 from dlbackup.records import encode
 from dlbackup.runtime.progress import OnEvent

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
-from dlbackup.addresses.libpq import masked
-from dlbackup.errors import StorageError
+from dlbackup.errors import StorageError, masked
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.files import make_folder, rewrite
 
@@ -47,7 +46,7 @@ class Pings:
 
     def ended(self, exit_code: int, answer: dict[str, Any]) -> None:
         """Say how it ended."""
-        body = json.dumps(answer, ensure_ascii=False).encode()[:_BODY_BYTES]
+        body = _as_json(answer)[:_BODY_BYTES]
         self._say(str(exit_code) if exit_code else "", body, _WAITS_S)
 
     def _say(self, what: str, body: bytes, waits_s: Sequence[float]) -> None:
@@ -87,7 +86,7 @@ class Notices:
                 return
             event = "failed" if exit_code else "recovered"
             about = {"event": event, "job": self._job, "exit_code": exit_code, "at": datetime.now(UTC).isoformat()}
-            body = json.dumps({**about, "result": answer}, ensure_ascii=False).encode()
+            body = _as_json({**about, "result": answer})
             if reason := _posted(self._url, body, _WAITS_S):
                 self._warn(f"{urlsplit(self._url).hostname} was not told ({event}): {reason}")
                 return
@@ -101,6 +100,11 @@ class Notices:
 
     def _warn(self, text: str) -> None:
         self._on_event(Event(stage="notify", message=text, warning=True))
+
+
+def _as_json(answer: dict[str, Any]) -> bytes:
+    """Return JSON; what is no text in the name of a file has an escape of JSON's own."""
+    return json.dumps(answer, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _posted(url: str, body: bytes, waits_s: Sequence[float]) -> str:

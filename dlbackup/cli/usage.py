@@ -12,8 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from dlbackup.addresses.libpq import masked
-from dlbackup.errors import UsageError
+from dlbackup.errors import UsageError, masked
 from dlbackup.runtime.throttle import parse_rate
 
 __all__ = ["Parser", "duration", "rate", "seconds", "web_url", "whole"]

@@ -102,8 +102,13 @@ def check_secrets(file: str | Path | None, *, data_files: bool) -> None:
 def _of_file(path: Path) -> Keys:
     import duckdb
 
+    if re.search(r"\bsecret\b[^/]*\(", str(path), re.IGNORECASE):
+        raise UsageError(
+            f"--secrets and {VARIABLE} name a file with secrets, and one holds a statement itself",
+            "write it to a file that only you can read",
+        )
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is no text"
         raise StorageError(f"can't read the secrets in {path}: {reason}") from None

@@ -6,6 +6,7 @@ from importlib.metadata import version as installed
 from pathlib import Path
 
 from dlbackup.errors import StorageError, UsageError
+from dlbackup.stores.files import storage_errors
 from dlbackup.stores.keys import NO_KEYS, Keys
 from dlbackup.stores.named import is_url, names_object, store_named
 
@@ -79,7 +80,9 @@ class MigrateOptions:
                 )
             return
         folder = Path(self.backup_dir)
-        if not folder.is_dir() and (folder.exists() or not str(self.backup_dir).endswith("/")):
+        with storage_errors(folder):
+            is_none = not folder.is_dir() and (folder.exists() or not str(self.backup_dir).endswith("/"))
+        if is_none:
             raise StorageError(
                 f"{folder} is not a folder",
                 f"name an existing folder with --backup-dir, or write '{folder}/', so that it is made",

@@ -53,8 +53,8 @@ def make_folder(path: Path) -> None:
     Raises:
         StorageError: it can't be made, or something else has that name.
     """
-    missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
     try:
+        missing = [folder for folder in (path, *path.parents) if not folder.is_dir()]
         path.mkdir(parents=True, exist_ok=True)
         for folder in missing:
             sync_folder(folder.parent)
@@ -81,6 +81,8 @@ def remove(path: Path) -> None:
 @contextmanager
 def _written(path: Path, publish: Callable[[Path, Path], object], mode: int = _OWN) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path`, publish it when the block ends without an error, and sync the folder."""
+    if not path.name:
+        raise StorageError(f"'{path}' is no name for a file", "name a file")
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     with storage_errors(path):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

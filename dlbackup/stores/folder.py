@@ -9,7 +9,6 @@ from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
-from dlbackup.addresses.libpq import masked
 from dlbackup.errors import StorageError
 from dlbackup.stores import files
 from dlbackup.stores.contract import Blob, Readable, Where, goes_on
@@ -28,9 +27,19 @@ def folder(path: str | Path) -> "Folder":
     Raises:
         StorageError: there is no such folder.
     """
-    if not Path(path).is_dir():
-        raise StorageError(f"{masked(str(path))} is not a folder", "name the folder in which the backups are")
+    with _reading(Path(path)):
+        is_there = Path(path).is_dir()
+    if not is_there:
+        raise StorageError(f"{path} is not a folder", "name the folder in which the backups are")
     return Folder(Path(path))
+
+
+def is_folder(path: str | Path) -> bool:
+    """Tell whether there is such a folder; what is wrong with a name, or a right that is lacking, others say."""
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

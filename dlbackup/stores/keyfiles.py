@@ -4,12 +4,13 @@ Recipients, identities and passphrases as people have them: words, files, and wh
 Whatever is wrong is said with its place and what to do; no error repeats what may be a secret.
 """
 
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlbackup.errors import BackupError, NoIdentity, StorageError, UsageError
+from dlbackup.errors import BackupError, NoIdentity, StorageError, UsageError, masked
 from dlbackup.stores.age.armor import BEGIN, Dearmored, is_armored
 from dlbackup.stores.age.header import FIRST_LINE, NoMatch
 from dlbackup.stores.age.hybrid import HybridPublicKey, HybridSecretKey
@@ -23,12 +24,27 @@ from dlbackup.stores.in_memory import Bytes
 
 SECRETS = ("AGE-SECRET-KEY-", "AGE-PLUGIN-")
 """How identities begin."""
+_BEGINNINGS = (*SECRETS, "AGE-ENCRYPTION.ORG/", "-----BEGIN ")
+_WHOLE = re.compile(
+    r"AGE-SECRET-KEY-(PQ-)?1[02-9AC-HJ-NP-Z]{20}|AGE-PLUGIN-[^/\s]+-1[02-9AC-HJ-NP-Z]{6}", re.IGNORECASE
+)
+_KEY_OF_SSH = re.compile("-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _POST_QUANTUM = "AGE-SECRET-KEY-PQ-"
 _MAKE = "age-keygen makes one (AGE-SECRET-KEY-1...)"
 
 Key = PublicKey | HybridPublicKey | SshPublicKey | PluginRecipient
 """What can stand beside others in a header."""
 AnyRecipient = Key | Passphrase
+
+
+def names_no_file(text: str) -> bool:
+    """Tell whether a text that names a file with identities, or is one itself, is what such a file holds."""
+    return "\n" in text or text.upper().startswith(_BEGINNINGS)
+
+
+def holds_identity(text: str) -> bool:
+    """Tell whether there is an identity in a text; a file that is called after one is none."""
+    return _WHOLE.search(text) is not None or _KEY_OF_SSH.search(text) is not None
 
 
 def recipient(text: str, place: str) -> Key:
@@ -47,7 +63,7 @@ def recipient(text: str, place: str) -> Key:
         return _key(text)
     except ValueError as exc:
         raise UsageError(
-            f"{place} holds what is no recipient of dlbackup's: {text[:20]}...: {exc}",
+            f"{place} holds what is no recipient of dlbackup's: {masked(text)[:20]}...: {exc}",
             "name a key of age's (age1...), or an SSH key as a .pub file has it; for one of a plugin's (age1NAME1...)"
             " have age-plugin-NAME in the PATH; --recipients-file names a file with such lines",
         ) from None

@@ -19,7 +19,7 @@ from dlbackup.stores.age.payload import Reader, Writer
 from dlbackup.stores.age.stanza import Identity, Recipient
 from dlbackup.stores.age.x25519 import SecretKey
 from dlbackup.stores.contract import Readable, Sink
-from dlbackup.stores.keyfiles import SECRETS, AnyRecipient
+from dlbackup.stores.keyfiles import AnyRecipient
 
 ENDING = ".age"
 """How the name of an encrypted backup ends."""
@@ -95,7 +95,8 @@ class Keyring:
     """
 
     def __init__(self, keys: Keys = NO_KEYS) -> None:
-        _refuse_identities((*map(str, keys.identity), keys.identity_command or ""))
+        files = (*keys.identity, keys.recipients_file, keys.encrypt_to_passphrase_file, keys.passphrase_file)
+        _refuse_identities((*(str(file) for file in files if file is not None), keys.identity_command or ""))
         self.keys = keys
         self._recipients = tuple(_recipients(keys))
         self._own = _own_of(self._recipients)
@@ -146,7 +147,7 @@ class Keyring:
         given = [*(self._read or ()), *([self._own] if isinstance(self._own, Passphrase) else [])]
         if kinds == {SCRYPT} and not any(isinstance(identity, Passphrase) for identity in given):
             return NoIdentity(f"{name} is encrypted by a passphrase, and none was given", _GIVE_PASSPHRASE)
-        by_age = f"age -d {shlex.quote(name)} | dlbackup verify -"
+        by_age = f"age -d -i IDENTITY {shlex.quote(name)} | dlbackup verify -"
         if not given:
             hint = f"{_GIVE}; what age can open and dlbackup can't: {by_age}"
             return NoIdentity(f"{name} is encrypted, and no identity was given that opens it", hint)
@@ -217,7 +218,7 @@ def _identities(keys: Keys) -> Iterator[Identity]:
         text = keyfiles.printed(keys.identity_command)
         yield from keyfiles.identities_in(text, "what --identity-command printed", passphrase)
     if not keys.identity and not keys.identity_command and (value := os.environ.get(VARIABLE, "").strip()):
-        if value.upper().startswith(SECRETS):
+        if keyfiles.names_no_file(value):
             yield from keyfiles.identities_in(value.encode(), VARIABLE, passphrase)
         else:
             yield from keyfiles.identities_at(value, VARIABLE, passphrase, _GIVE)
@@ -235,9 +236,9 @@ def _passphrase(keys: Keys) -> Passphrase | None:
 
 def _refuse_identities(texts: Iterable[str]) -> None:
     """Refuse an identity where it is to be said where one is: everybody sees a command line, and it may be repeated."""
-    if any(begin in text.upper() for text in texts for begin in SECRETS):
+    if any(map(keyfiles.holds_identity, texts)):
         raise UsageError(
-            "--identity and --identity-command say where an identity is, and one holds an identity itself, which"
+            "an option that says where an identity, a passphrase or recipients are holds an identity itself, which"
             " everybody on the machine can see now",
             "write it to a file that only you can read, and make a new identity",
         )

@@ -32,7 +32,7 @@ class Address(str):
     __slots__ = ()
 
     def __repr__(self) -> str:
-        from dlbackup.addresses.libpq import masked
+        from dlbackup.errors import masked
 
         return repr(masked(self))
 

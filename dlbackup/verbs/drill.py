@@ -9,7 +9,7 @@ import random
 import re
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -53,6 +53,7 @@ from dlbackup.runtime.signals import raise_swallowed, time_limit
 from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.contract import Where
 from dlbackup.stores.encrypted import is_encrypted
+from dlbackup.stores.folder import is_folder
 from dlbackup.stores.keys import NO_KEYS, Keys
 from dlbackup.stores.named import is_url, names_object, store_of_backups
 
@@ -229,20 +230,19 @@ def _meant(
 
 def _catalog_in(given: str | Path) -> Address | None:
     """Return the address of a catalog in a file that was named; None where something else was."""
-    if is_url(given) or names_backup(given) or Path(given).is_dir():
+    if is_url(given) or names_backup(given) or is_folder(given):
         return None
-    try:
+    with suppress(UsageError, OSError):
         address = parse_address(given)
-    except UsageError:
-        return None
-    return address if is_in_file(address) and Path(address.path).is_file() else None
+        return address if is_in_file(address) and Path(address.path).is_file() else None
+    return None
 
 
 def _picked(backup: str | Path | Backup, pick: Pick) -> str | Path | Backup:
     """Return the backup that is meant, where a folder is named one of those in it."""
     if isinstance(backup, Backup):
         return backup
-    is_store = not names_object(str(backup)) if is_url(backup) else Path(backup).is_dir()
+    is_store = not names_object(str(backup)) if is_url(backup) else is_folder(backup)
     if not is_store:
         return backup
     store = store_of_backups(backup)

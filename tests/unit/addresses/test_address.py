@@ -8,7 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from dlbackup.addresses.address import Address, parse_address, scrub
 from dlbackup.addresses.libpq import conninfo, parse_uri, uri
-from dlbackup.errors import UsageError
+from dlbackup.errors import UsageError, masked
 
 FORMS = (
     ("postgres:dbname=lake", Address("postgres", {"dbname": "lake"})),
@@ -144,6 +144,41 @@ def test_scrubbing_takes_secrets_out_of_messages() -> None:
     assert scrub("at postgresql://u:other@h/db", address) == "at postgresql://***@h/db"
     assert set(address.secrets()) == {SECRET, "/home/u/.pgpass"}
     assert parse_address("postgres:password=ab sslpassword=abc").secrets() == ("abc", "ab")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"given mysql:host=h passwd={SECRET} database=d",
+        f"oauth_client_secret={SECRET}",
+        f"scram_client_key='a {SECRET}'",
+        f"password=a\\ {SECRET} dbname=d",
+        f"password='a {SECRET}",
+        f"postgresql://u:a@{SECRET}@h/db",
+        f"postgresql://u:a b{SECRET}@h/db",
+        f"postgresql://u:a/{SECRET}@h/db",
+        f"https://u:a@{SECRET}@h/db",
+    ],
+)
+def test_what_looks_like_a_password_is_masked(text: str) -> None:
+    """Whatever it holds that ends words or begins a path, and by every name that a parameter has for it."""
+    assert SECRET not in masked(text)
+
+
+def test_what_holds_no_password_stays() -> None:
+    """A sign in a path is none that ends a password."""
+    text = "see https://example.org/a@b, s3://bucket/a@c/d and ~/.pgpass"
+
+    assert masked(text) == text
+
+
+@pytest.mark.parametrize("text", ["duckdb:~/a.db", "sqlite:~/a.db", "~/a.ducklake", "ducklake:~/a.ducklake"])
+def test_the_user_s_folder_is_as_duckdb_has_it(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No shell sees `~` after a colon, or in a unit's file; DuckDB takes it for the user's folder."""
+    monkeypatch.setenv("HOME", "/home/me")
+
+    assert parse_address(text).path.startswith("/home/me/a.")
+    assert parse_address("duckdb:a/~/b").path == "a/~/b"
 
 
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)

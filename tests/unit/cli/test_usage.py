@@ -219,6 +219,7 @@ def test_values_out_of_range_are_answered_like_others(
         ["dump", "x", "--json=password=s3cr3t"],
         ["cat", "x", "y", "--format", "password=s3cr3t"],
         ["postgresql://u:s3cr3t@h/db"],
+        ["dump", "mysql:host=h", "user=u", "passwd=s3cr3t"],
     ],
 )
 def test_no_password_is_shown(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -155,3 +155,14 @@ def test_keys_that_nobody_would_use_are_wrong_usage(tmp_path: Path) -> None:
     check_secrets(None, data_files=False)
     with pytest.raises(UsageError, match="looking for data files, which is not asked for"):
         check_secrets(file, data_files=False)
+
+
+def test_a_statement_where_a_file_belongs_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever writes the keys themselves where their file is to be named, is told so, and nobody else the keys."""
+    text = "CREATE SECRET (TYPE s3, KEY_ID 'k', SECRET 's3cr3t')"
+    with pytest.raises(UsageError) as given:
+        check_secrets(text, data_files=True)
+    with pytest.raises(UsageError) as found:
+        keys_at_hand(None, "s3", {"DLBACKUP_SECRETS": text})
+
+    assert "s3cr3t" not in repr((given.value, given.value.hint, found.value, found.value.hint))

@@ -97,6 +97,33 @@ def test_an_identity_opens_it(
     assert content(pickle.loads(pickle.dumps(where))) == DATA  # noqa: S301 - our own
 
 
+@pytest.mark.parametrize("made_by", ["age-keygen", "ssh-keygen"])
+def test_the_environment_may_hold_all_of_a_file(
+    made_by: str, tmp_path: Path, secret: SecretKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a store of secrets gives is what the file says, comments included: no name of a file, to be repeated."""
+    public, private = ssh_pair(Ed25519PrivateKey.generate())
+    text = f"# created: 2026-11-30\n# public key: {secret.public}\n{secret.text()}\n"
+    written(tmp_path, Keys(encrypt_to=(public, str(secret.public))).ring())
+
+    monkeypatch.setenv("DLBACKUP_IDENTITY", text if made_by == "age-keygen" else private.decode())
+
+    assert content(keyed(local(tmp_path / NAME), Keyring())) == DATA
+
+
+def test_a_file_may_be_called_after_what_it_holds(tmp_path: Path, secret: SecretKey) -> None:
+    """Only an identity itself is refused in a command line; of each option that names a file, and not repeated."""
+    written(tmp_path, ring_to(secret))
+    file = _file(tmp_path, secret.text(), "age-secret-key-of-operations.txt")
+    assert content(keyed(local(tmp_path / NAME), Keys(identity=(file,)).ring())) == DATA
+
+    text = secret.text()
+    for keys in (Keys(recipients_file=text), Keys(passphrase_file=text), Keys(encrypt_to_passphrase_file=text)):
+        with pytest.raises(UsageError, match="holds an identity itself") as refused:
+            keys.ring()
+        assert secret.text() not in repr((refused.value, refused.value.hint))
+
+
 def test_an_option_counts_before_the_environment(
     tmp_path: Path, secret: SecretKey, identity: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
