@@ -3,10 +3,12 @@
 import sys
 
 from dlbackup.runtime.memory import collector_of_a_program
+from dlbackup.runtime.streams import take_places
 
 
 def program() -> int:
     """Run one command in a process that is dlbackup's alone; return the exit code."""
+    take_places()
     with collector_of_a_program():
         from dlbackup.cli.command import main
 

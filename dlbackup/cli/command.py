@@ -6,7 +6,6 @@ one JSON object, also on failure. Exit codes come from the error classes.
 """
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -21,12 +20,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 import dlbackup
 from dlbackup.cli import inventories, reports
 from dlbackup.cli.options import command_line
-from dlbackup.cli.terminal import Output, Screen, flushed, is_one_place, say, written
-from dlbackup.errors import DlbackupError, Interrupted, Refused, UsageError, masked
+from dlbackup.cli.terminal import Output, Screen, is_one_place, say, say_as_json, written
+from dlbackup.errors import DlbackupError, Interrupted, Refused, StorageError, UsageError, masked
 from dlbackup.lake.findings import first_error
 from dlbackup.records import encode
 from dlbackup.runtime.progress import OnEvent
 from dlbackup.runtime.signals import (
+    ASKED,
     cut_off,
     hearing_swallowed,
     interrupt,
@@ -42,25 +42,32 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, _interrupt)
-    answers = _answers(words) if "--json" in words else None
+    for name in ASKED:
+        if name is not signal.SIGHUP or signal.getsignal(name) != signal.SIG_IGN:  # nohup
+            signal.signal(name, _interrupt)
+    answers = _answers(words)
     nobody_asked()
     code, told = 0, []
     answer: dict[str, Any] = {}
     try:
         options = command_line().parse_args(words)
+        answers = _answers_to(options)
         told = _who_is_told(options)
         with hearing_swallowed():
-            code, answer = _run(options)
-        flushed()
+            code, answer = _run(options, answers)
+    except SystemExit:  # what --help and --version end with
+        _let_go_of_output()
+        raise
     except DlbackupError as exc:
         code, answer = _report(_said_of(exc), answers)
     except BrokenPipeError:
         code = code or 1
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001 - a bug ends like any other failure
         if "-v" in words or "--verbose" in words:
-            raise
+            import traceback
+
+            with suppress(OSError):
+                traceback.print_exc()
         reason = masked(str(exc).splitlines()[0]) if str(exc) else "no message"
         text = f"unexpected {type(exc).__name__}: {reason}"
         bug = DlbackupError(text, "this is a bug in dlbackup: run again with -v and report it")
@@ -92,21 +99,38 @@ def _who_is_told(options: argparse.Namespace) -> "list[Pings | Notices]":
     return told
 
 
-def _answers(words: Sequence[str]) -> TextIO:
-    """Return where the one JSON object goes: to standard output, unless that is the backup."""
+def _answers(words: Sequence[str]) -> TextIO | None:
+    """Return where the one JSON object goes of a command line that can't be understood, as far as it says."""
+    if not any(len(word) > len("--") and "--json".startswith(word) for word in words):
+        return None
     pairs = set(pairwise(words))
     is_backup = pairs & {("-o", "-"), ("--output", "-")} or {"-o-", "--output=-"} & set(words)
     return sys.stderr if is_backup else sys.stdout
 
 
+def _answers_to(options: argparse.Namespace) -> TextIO | None:
+    """Return where the one JSON object goes that was asked for: to standard output, unless that is the backup."""
+    return _said_on(options) if options.json else None
+
+
+def _said_on(options: argparse.Namespace) -> TextIO:
+    return sys.stderr if _is_output_taken(options) else sys.stdout
+
+
+def _is_output_taken(options: argparse.Namespace) -> bool:
+    """Tell whether standard output is the backup."""
+    return bool(options.command == "dump" and options.output == "-")
+
+
 def _let_go_of_output() -> None:
-    """Flush standard output; if that can't be done, keep the interpreter from failing at it once more when it ends."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    """Flush what was said; if that can't be done, keep the interpreter from failing at it once more when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
@@ -132,39 +156,58 @@ def _said_of(error: DlbackupError) -> DlbackupError:
 
 def _report(error: DlbackupError, answers: TextIO | None) -> tuple[int, dict[str, Any]]:
     """Tell a user of an error, and those who read JSON, where there are any; return exit code and JSON."""
-    with suppress(BrokenPipeError):
-        say(f"error: {error.message}", sys.stderr)
-        if error.hint:
-            say(f"hint: {error.hint}", sys.stderr)
+    _say_of_failure(error)
     answer = _public(error.result) if error.result else {}
     about = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
     again = {"transient": True} if error.transient else {}
     said = {**answer, "error": about, "exit_code": error.exit_code, **again}
     if answers is not None:
         with suppress(OSError):  # whoever reads only the exit code still gets it
-            print(json.dumps(said, ensure_ascii=False), file=answers)
+            say_as_json(said, answers)
     return error.exit_code, said
 
 
-def _run(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
+def _say_of_failure(error: DlbackupError) -> None:
+    with suppress(OSError):  # as above, and a log may be on the disk that is full
+        say(f"error: {error.message}", sys.stderr)
+        if error.hint:
+            say(f"hint: {error.hint}", sys.stderr)
+
+
+def _run(options: argparse.Namespace, answers: TextIO | None) -> tuple[int, dict[str, Any]]:
     with Screen(quiet=options.quiet) as screen:
         record, text, error = _COMMANDS[options.command](options, screen.show)
     if options.command in _JUDGES:
         raise_swallowed()
-    answers = sys.stderr if getattr(options, "output", None) == "-" else sys.stdout
     if error is not None:
-        if not options.json and text:
-            with written():
+        if answers is None and text:
+            with suppress(OSError):
                 say(text)
+                sys.stdout.flush()
         error.result = record
-        return _report(error, answers if options.json else None)
+        return _report(error, answers)
     answer = _public(record) if record is not None else {}
-    with written():
-        if options.json:
-            print(json.dumps(answer, ensure_ascii=False), file=answers)
-        elif text:
-            say(text, answers)
+    try:
+        with written():
+            if answers is not None:
+                say_as_json(answer, answers)
+            elif text:
+                say(text, _said_on(options))
+            sys.stdout.flush()
+    except (BrokenPipeError, StorageError) as exc:
+        if not _is_output_taken(options):
+            raise _untold(options.command, exc, record, text) from exc
     return (Refused.exit_code if getattr(record, "blocked", False) else 0), answer
+
+
+def _untold(command: str, failure: Exception, record: object, text: str) -> Exception:
+    """Return what to raise where a result can't be written: of what was done, it says that it is done, and what."""
+    if command in _LOOKS:
+        return failure
+    reason = failure.message if isinstance(failure, StorageError) else "nobody reads standard output any more"
+    error = StorageError(f"{command} did what it was to do, but can't say so: {reason}", f"it would have said: {text}")
+    error.result = record
+    return error
 
 
 def _public(record: object) -> Any:
@@ -371,8 +414,9 @@ def _drill(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str,
 def _metrics(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, str, None]:
     if options.json:
         raise UsageError("metrics prints Prometheus' text format, and no JSON object", "leave --json out")
-    text = dlbackup.metrics(options.store, options.output, **_live(options))
-    return None, "" if options.output else text.removesuffix("\n"), None
+    to = None if options.output == "-" else options.output
+    text = dlbackup.metrics(options.store, to, **_live(options))
+    return None, "" if to else text.removesuffix("\n"), None
 
 
 def _live(options: argparse.Namespace) -> dict[str, Any]:
@@ -409,6 +453,8 @@ def _release(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, st
     return done, inventories.released(done), None
 
 
+_LOOKS = frozenset({"verify", "plan", "check", "info", "cat", "metrics", "list"})
+"""Commands that change nothing."""
 _JUDGES = frozenset({"verify", "check", "plan", "drill"})
 """Commands whose answer means nothing once something of them was cut off."""
 _COMMANDS: dict[str, Callable[[argparse.Namespace, OnEvent], tuple[object, str, DlbackupError | None]]] = {

@@ -552,7 +552,8 @@ def _add_drill(commands: _Commands) -> None:
         default="embedded",
         metavar="ADDRESS",
         help="the PostgreSQL database in which a scratch schema is made; embedded: a server that is started for this,"
-        " out of a wheel that dlbackup[demo] brings (default: %(default)s); a backup of a DuckDB file needs neither",
+        " out of a wheel that dlbackup[demo] brings (default: %(default)s); a backup of a catalog in a file needs"
+        " neither, and is restored into a temporary file, or into one beside that of an ADDRESS",
     )
     add(
         "--files",
@@ -590,7 +591,7 @@ def _add_metrics(commands: _Commands) -> None:
         "--output",
         metavar="FILE",
         help="write them to this file instead, whole or not at all, as a textfile collector needs it; its name ends in"
-        " .prom by custom",
+        " .prom by custom; - for standard output",
     )
     _catalog_options(parser, "also tell for how many of its backups the data files are still there")
 

@@ -6,6 +6,7 @@ goes to a file or a pipe is left as it is. On a terminal progress is a bar that 
 it is plain lines, at first one a second, then always fewer.
 """
 
+import json
 import os
 import sys
 import time
@@ -25,8 +26,26 @@ _LINE_SHARE = 0.1
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print text that may hold names from a catalog or a backup."""
-    print(printable(text), file=stream or sys.stdout)
+    """Print text that may hold names from a catalog or a backup; what the stream's encoding hasn't, as an escape."""
+    stream = stream or sys.stdout
+    text = printable(text)
+    if not _can_be_written(text, stream, stream.errors):
+        text = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
+    print(text, file=stream)
+
+
+def say_as_json(answer: object, stream: TextIO) -> None:
+    """Print one JSON object, in letters that the stream's encoding has; names of files may be no text at all."""
+    text = json.dumps(answer, ensure_ascii=False)
+    print(text if _can_be_written(text, stream, "strict") else json.dumps(answer), file=stream)
+
+
+def _can_be_written(text: str, stream: TextIO, errors: str | None) -> bool:
+    try:
+        text.encode(stream.encoding or "utf-8", errors or "strict")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_one_place() -> bool:
@@ -57,17 +76,6 @@ class Output:
         with written():
             self._stream.write(data)
         return len(data)
-
-
-def flushed() -> None:
-    """
-    Write what standard output still keeps: on a full disk that is the first to fail.
-
-    Raises:
-        StorageError: as `Output.write`.
-    """
-    with written():
-        sys.stdout.flush()
 
 
 @contextmanager

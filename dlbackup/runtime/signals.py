@@ -17,6 +17,8 @@ from typing import NoReturn
 
 from dlbackup.errors import Interrupted, NeedsPerson, UsageError
 
+ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""By which people and systems ask for an end; the last comes when a terminal is closed or can't be reached any more."""
 _cuts: list[Callable[[], None]] = []
 _raised: list[Interrupted] = []
 _again: list[Callable[[], None]] = []
@@ -166,7 +168,7 @@ def signals_held(*, asked: bool = False, too_late: bool = False) -> Iterator[Non
         yield
         return
     came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [number for number in ASKED if signal.getsignal(number) != signal.SIG_IGN]
 
     def hold(number: int, frame: FrameType | None) -> None:
         came.append(number)

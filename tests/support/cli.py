@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dlbackup.cli.command import main
+from dlbackup.runtime.signals import ASKED
 from support.waiting import PATIENCE_S
 
 __all__ = ["Cli", "Finished"]
@@ -140,7 +141,7 @@ def _environment(changes: Mapping[str, str | None] | None) -> dict[str, str]:
 def _in_place(folder: Path, environment: Mapping[str, str], stdin: bytes) -> Iterator[None]:
     """Give this process, for a while, the folder, environment, standard input and signals that a command has."""
     before, variables, words = Path.cwd(), dict(os.environ), sys.stdin
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in ASKED}
     try:
         os.chdir(folder)
         _set_environment(environment)

@@ -23,7 +23,7 @@ from support.waiting import wait_until
 import dlbackup
 from dlbackup.cli.command import main
 from dlbackup.errors import Interrupted, NotVerified
-from dlbackup.runtime.signals import interrupt
+from dlbackup.runtime.signals import ASKED, interrupt
 from dlbackup.tables.definition import Column, Table
 
 COMMANDS = ("dump", "verify", "restore", "migrate", "info")
@@ -32,7 +32,7 @@ COMMANDS = ("dump", "verify", "restore", "migrate", "info")
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
     """Give the signals that a command takes back to pytest."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in ASKED}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -176,15 +176,20 @@ def test_json_and_quiet_stand_before_or_after_the_command(
     assert json.loads(capsys.readouterr().out)["ok"] is True
 
 
-def test_verbose_stands_before_the_command(backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So may -v; the traceback of something unexpected is then there."""
+def test_verbose_stands_before_the_command(
+    backup: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """So may -v; the traceback of something unexpected is then there, and how it ended is told as ever."""
 
     def fails(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr("dlbackup.verify", fails, raising=False)
-    with pytest.raises(ZeroDivisionError):
-        main(["-v", "verify", str(backup)])
+    assert main(["-v", "verify", "--json", str(backup)]) == 1
+
+    said = capsys.readouterr()
+    assert "Traceback" in said.err
+    assert "ZeroDivisionError" in json.loads(said.out)["error"]["message"]
 
 
 @pytest.mark.parametrize("words", [["--json", "cat"], ["-q", "--json", "cat"]])
@@ -395,7 +400,7 @@ def _open_files(pid: int) -> set[Path]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", ASKED)
 def test_interruption_is_exit_130(tmp_path: Path, cli: Cli, number: signal.Signals) -> None:
     """A command that is interrupted in the middle of its work ends in 130 and says by what."""
     path = tmp_path / "backup.zst"
@@ -450,6 +455,98 @@ def without_reader(arguments: list[str], unbuffered: str) -> subprocess.Complete
             env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             timeout=60,
         )
+
+
+@pytest.mark.parametrize(
+    ("redirected", "code", "said"),
+    [
+        ("2>/dev/full", 3, ""),
+        (">/dev/full", 3, "error: "),
+        (">/dev/full 2>&1", 3, ""),
+        ("2>&-", 3, ""),
+        (">&- 2>&- <&-", 3, ""),
+    ],
+)
+def test_a_full_disk_hides_no_exit_code(backup: Path, redirected: str, code: int, said: str, tmp_path: Path) -> None:
+    """The exit code is that of what was found also where nothing can be said of it, or there is nowhere to say it."""
+    backup.write_bytes(backup.read_bytes()[:-1])
+
+    done = _redirected(["verify", str(backup)], redirected)
+
+    assert done.returncode == code
+    assert done.stderr.startswith(said)
+    assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize("redirected", [">/dev/full", ">&-"])
+def test_what_is_done_and_can_t_be_told_is_told_elsewhere(redirected: str, backup: Path) -> None:
+    """Exit 1 says that nothing was changed; of a command that did its work, standard error says what it did."""
+    kept = backup.rename(backup.with_name("ducklake-lake-20261101T020000Z-v1.0-000000.sql.zst"))
+    assert main(["verify", str(kept), "--record"]) == 0
+
+    done = _redirected(["pin", str(kept)], redirected)
+
+    assert done.returncode == 1
+    assert "pin did what it was to do, but can't say so" in done.stderr
+    assert f"{kept} is kept" in done.stderr
+    assert dlbackup.pin(kept).changed == ()
+
+
+def test_nothing_else_comes_where_a_stream_was_closed(backup: Path) -> None:
+    """The first file that a command opens is none of its standard streams."""
+    program = (
+        "import os, sys; from dlbackup.runtime.streams import take_places; take_places();"
+        " print(os.open(os.devnull, os.O_RDONLY) > 2, file=sys.stdout)"
+    )
+    done = subprocess.run(
+        ["sh", "-c", '"$0" -c "$1" 2>&- <&-', sys.executable, program], capture_output=True, text=True, timeout=60
+    )
+
+    assert done.stdout == "True\n"
+
+
+def _redirected(words: list[str], redirected: str) -> subprocess.CompletedProcess[str]:
+    """Run a command as a shell redirects it."""
+    command = ["sh", "-c", f'"$@" {redirected}', "sh", sys.executable, "-m", "dlbackup", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict", "latin-1"])
+def test_names_that_are_no_text_end_no_command(encoding: str, tmp_path: Path) -> None:
+    """A result is told, with escapes, whatever letters standard output takes; JSON gives the name back as it is."""
+    path = tmp_path / os.fsdecode(b"\xe4-\xc3\xa4.sql.zst")
+    write_backup(path, small())
+    command = [sys.executable, "-m", "dlbackup", "verify", str(path)]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+
+    plain, as_json = (
+        subprocess.run([*command, *more], env=environment, capture_output=True, timeout=60) for more in ([], ["--json"])
+    )
+
+    assert (plain.returncode, as_json.returncode) == (0, 0)
+    assert plain.stdout.count(b"good: ") == 1
+    assert json.loads(as_json.stdout)["path"] == str(path)
+
+
+@pytest.mark.parametrize("words", [["--js"], ["--output", "-", "--json"], ["--out", "-", "--js"]])
+def test_short_forms_of_options_are_options(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What the parser takes for --json and -o counts as those where a command fails, too."""
+    assert main(["dump", "/nonexistent/x.ducklake", *words]) == 1
+
+    said = capsys.readouterr()
+    assert json.loads(said.out if len(words) == 1 else said.err.splitlines()[-1])["exit_code"] == 1
+    assert (said.out == "") == (len(words) > 1)
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored(backup: Path, cli: Cli) -> None:
+    """What nohup has started goes on."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with cli.started("verify", backup) as process:
+        while process.poll() is None:
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.01)
+
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("end", ["bad", "good", "bug"])
