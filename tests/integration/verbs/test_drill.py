@@ -99,11 +99,19 @@ def scratch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_of_a_file(file_lakes: FileLakes, cli: Cli, scratch: Path) -> None:
-    """A backup of a DuckDB file is restored into a file, and opened; a database is no place for it."""
+    """
+    A backup of a DuckDB file is restored into a file, and opened; beside the catalog where that is named.
+
+    A database is no place for it.
+    """
     made = file_lakes.copy("inlined", "1.5.5", cli.cwd)
     backup = _dumped(cli, str(made.path))
 
     _proven(cli("drill", backup, "--json"))
+    before = sorted(cli.cwd.iterdir())
+    beside = cli("drill", backup, "--on", made.path, "--files", "none", "--json")
+    _proven(beside)
+    assert (beside.json()["on"], sorted(cli.cwd.iterdir())) == (f"a scratch file beside duckdb:{made.path}", before)
     server = f"postgres:dbname=x password={PASSWORD}"
     assert json_failure(cli("drill", backup, "--on", server, "--json"), 2, "catalog in a file")
     assert list(scratch.glob("dlbackup-drill-*")) == []

@@ -287,6 +287,13 @@ def test_pins_keep_a_backup_until_it_is_released(store: Folder, cli: Cli) -> Non
     assert not oldest.exists()
 
 
+def test_the_pin_of_a_migration_is_not_put_by_hand(store: Folder, cli: Cli) -> None:
+    """It would keep nothing of a migration that was undone."""
+    done = cli("pin", store.path / _backups(store)[0], "--name", "migration")
+
+    assert (done.exit_code, "choose another name" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("verb_name", ["pin", "release"])
 def test_only_what_is_in_a_store_can_be_pinned(tmp_path: Path, verb_name: str) -> None:
     """A file of another name is never pruned, and one that isn't there is told."""
