@@ -2,13 +2,15 @@
 The state of a store of backups, in the text format of Prometheus.
 """
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dlbackup.errors import StorageError
 from dlbackup.inventory.horizon import files_by_name, look_at
 from dlbackup.inventory.listing import listing_of
 from dlbackup.inventory.metrics import exposition
-from dlbackup.stores.files import rewrite
+from dlbackup.stores.files import rewrite, storage_errors
 from dlbackup.stores.named import store_of_backups
 
 _READABLE = 0o644
@@ -29,7 +31,7 @@ def metrics(
 
     Args:
         store: a folder of backups, or the URL of a place for them.
-        to: a file that they are written to as well: whole, or not at all.
+        to: a file that they are written to as well, whole or not at all: where it is a link, what that leads to.
         catalog: the address of a live catalog, which tells whether the data files of its backups are still there.
         metadata_schema, wait, engine: as for `info`, of that catalog.
 
@@ -37,10 +39,25 @@ def metrics(
         StorageError: the store can't be listed, or the file not be written.
         CatalogError: the live catalog can't be read; the file stays as it was.
     """
+    file = None if to is None else _replaceable(to)
     place = store_of_backups(store)
     listing = listing_of(place)
     there = look_at(catalog, metadata_schema, wait, engine) if catalog else None
     text = exposition(listing, datetime.now(UTC), files_by_name(listing.entries, place, there))
-    if to is not None:
-        rewrite(Path(to), text.encode(), mode=_READABLE)
+    if file is not None:
+        rewrite(file, text.encode(), mode=_READABLE)
     return text
+
+
+def _replaceable(to: str | Path) -> Path:
+    """
+    Return the file that is written anew: what a link leads to, and no device or pipe, which a file must not replace.
+
+    Raises:
+        StorageError: it is one.
+    """
+    with storage_errors(Path(to)):
+        file = Path(os.path.realpath(to))
+        if file.exists() and not file.is_file():
+            raise StorageError(f"{to} is no file, and would be replaced by one", "name a file; the command takes -o -")
+    return file

@@ -1,6 +1,7 @@
 """The state of a store as Prometheus reads it."""
 
 import json
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from support.stores import CONTENT, add_backup, drilled, pinned
 
 import dlbackup
 from dlbackup.cli.command import main
+from dlbackup.errors import StorageError
 from dlbackup.inventory import names
 from dlbackup.inventory.horizon import Files
 from dlbackup.inventory.listing import listing_of
@@ -159,3 +161,19 @@ def test_a_store_that_can_t_be_listed_is_no_empty_one(tmp_path: Path, capsys: py
     assert "is not a folder" in capsys.readouterr().err
     assert file.read_text() == "before"
     assert main(["metrics", str(tmp_path), "--json"]) == 2
+
+
+def test_only_a_file_is_written_anew(tmp_path: Path) -> None:
+    """A device or a pipe is not replaced by a file, and neither is a link: what it leads to is written."""
+    (tmp_path / "store").mkdir()
+    pipe, link, file = (tmp_path / name for name in ("pipe", "link.prom", "file.prom"))
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+
+    for wrong in (pipe, tmp_path, ""):
+        with pytest.raises(StorageError, match="is no file"):
+            dlbackup.metrics(tmp_path / "store", wrong)
+    dlbackup.metrics(tmp_path / "store", link)
+
+    assert pipe.is_fifo()
+    assert (link.is_symlink(), "dlbackup_last_run" in file.read_text()) == (True, True)
