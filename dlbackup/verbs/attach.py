@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from dlbackup.addresses.address import parse_address
+from dlbackup.addresses.address import Address, parse_address
 from dlbackup.catalogs.open import is_in_file, making_lake, refuse_read_only
 from dlbackup.errors import (
     DlbackupError,
@@ -106,7 +106,7 @@ def attach(
     if migrate not in get_args(Allowed):
         raise UsageError(f"migrate is {migrate!r}", "say 'never' or 'backup-first'")
     how = migration or MigrateOptions()
-    where = parse_address(address)
+    where = _as_meant_here(parse_address(address))
     refuse_read_only(where)
     wish = Wish(
         address=where,
@@ -123,9 +123,15 @@ def attach(
 
 
 class _Catalogs:
-    """What this process knows of catalogs: which are fit to be opened, and who is looking at one."""
+    """
+    What this process knows of catalogs: which are fit to be opened, and who is looking at one.
+
+    A file is known by the name that it is given, as engines know it: one that isn't absolute is of the folder in which
+    the process was at first.
+    """
 
     def __init__(self) -> None:
+        self.folder = _folder()
         self._guard = threading.Lock()
         self._locks: dict[tuple[object, ...], threading.Lock] = {}
         self.fit: dict[tuple[object, ...], Found] = {}
@@ -145,7 +151,21 @@ class _Catalogs:
             lock.release()
 
 
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it is gone
+        return ""
+
+
 _catalogs = _Catalogs()
+
+
+def _as_meant_here(address: Address) -> Address:
+    """Return an address that means the file of the folder in which the process is now, where it has gone to another."""
+    if not is_in_file(address) or Path(address.path).is_absolute() or (here := _folder()) == _catalogs.folder:
+        return address
+    return replace(address, path=str(Path(here) / address.path))
 
 
 def _forget() -> None:

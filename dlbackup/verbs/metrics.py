@@ -6,6 +6,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dlbackup.addresses.address import BACKUP_ENDINGS
 from dlbackup.errors import StorageError
 from dlbackup.inventory.horizon import files_by_name, look_at
 from dlbackup.inventory.listing import listing_of
@@ -54,10 +55,12 @@ def _replaceable(to: str | Path) -> Path:
     Return the file that is written anew: what a link leads to, and no device or pipe, which a file must not replace.
 
     Raises:
-        StorageError: it is one.
+        StorageError: it is one, or may be a backup.
     """
     with storage_errors(Path(to)):
         file = Path(os.path.realpath(to))
+        if file.name.endswith(BACKUP_ENDINGS):
+            raise StorageError(f"{to} is the name of a backup", "name another file, such as dlbackup.prom")
         if file.exists() and not file.is_file():
             raise StorageError(f"{to} is no file, and would be replaced by one", "name a file; the command takes -o -")
     return file

@@ -559,6 +559,28 @@ def test_lake_in_a_duckdb_file(connection: duckdb.DuckDBPyConnection, tmp_path: 
     assert path.read_bytes() == before
 
 
+def test_a_name_is_of_the_folder_in_which_a_program_is(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program that goes to another folder is not told that the lake of that name there is the one here."""
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        dlbackup.attach(connection, "lake.ducklake", create=True)
+        connection.execute(f"CREATE TABLE lake.of_{name} (i int)")
+        connection.execute("DETACH lake")
+    dlbackup.attach(connection, "lake.ducklake")
+
+    monkeypatch.chdir(tmp_path / "a")
+    with pytest.raises(dlbackup.AliasTaken):
+        dlbackup.attach(connection, "lake.ducklake")
+    dlbackup.attach(connection, "lake.ducklake", alias="other")
+
+    assert connection.sql("SELECT database_name, table_name FROM duckdb_tables() ORDER BY 1").fetchall() == [
+        *(("lake", "of_b"), ("other", "of_a"))
+    ]
+
+
 def test_file_that_is_no_lake(connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     """A DuckDB file without a catalog, a file of another kind and one that is not there are refused, each by name."""
     with duckdb.connect(str(tmp_path / "plain.duckdb")) as plain:

@@ -173,6 +173,8 @@ def test_only_a_file_is_written_anew(tmp_path: Path) -> None:
     for wrong in (pipe, tmp_path, ""):
         with pytest.raises(StorageError, match="is no file"):
             dlbackup.metrics(tmp_path / "store", wrong)
+    with pytest.raises(StorageError, match="name of a backup"):
+        dlbackup.metrics(tmp_path / "store", tmp_path / "one.sql.zst")
     dlbackup.metrics(tmp_path / "store", link)
 
     assert pipe.is_fifo()
