@@ -231,6 +231,12 @@ def refuse_to_freeze(address: Address) -> None:
         )
 
 
+def refuse_storage_version(address: Address) -> None:
+    """Raise UsageError where there is none."""
+    if address.kind != "duckdb":
+        raise UsageError(f"only a DuckDB file has a storage version, and {address} is none", "leave it out")
+
+
 def is_in_file(address: Address) -> bool:
     """Tell whether there is no server, so that a copy of a catalog is a file beside."""
     return _BACKENDS[address.kind].served is None

@@ -420,6 +420,8 @@ def _metrics(options: argparse.Namespace, on_event: OnEvent) -> tuple[object, st
 
 
 def _live(options: argparse.Namespace) -> dict[str, Any]:
+    if options.metadata_schema is not None and options.catalog is None:
+        raise UsageError("--metadata-schema is of the live catalog, and none is named", "add --catalog ADDRESS")
     return {name: getattr(options, name) for name in ("catalog", "metadata_schema", "wait", "engine")}
 
 

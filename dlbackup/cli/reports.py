@@ -131,7 +131,7 @@ def _way_back(way: "WayBack | None") -> list[str]:
 
 def _clients(result: "Migration | Restored | Copied") -> list[str]:
     """Say who has to attach again, and what keeps them from doing harm until then."""
-    barred = ["barred: commits of stale clients fail, until dlbackup unbar"] if result.barred else []
+    barred = ["barred: commits of stale clients fail, until dlbackup unbar ADDRESS"] if result.barred else []
     return barred + [f"stale client, must attach again: {client}" for client in result.stale_clients]
 
 

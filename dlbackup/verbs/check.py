@@ -57,6 +57,8 @@ def check(
     """
     check_secrets(secrets, data_files=data_files)
     if isinstance(target, Backup) or names_backup(target):
+        if metadata_schema is not None:
+            raise UsageError("a backup holds one catalog, whose schema needs no name", "leave --metadata-schema out")
         if store is not None:
             raise UsageError("a backup's lake deletes nothing", "--store goes with the address of the live catalog")
         with where_of(target, keys) as where, BackupReader(where) as reader:

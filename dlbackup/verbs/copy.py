@@ -14,7 +14,7 @@ from pathlib import Path
 from dlbackup.addresses.address import Address, names_backup, parse_address
 from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.catalogs.contract import Access, Client
-from dlbackup.catalogs.open import refuse_read_only, refuse_to_freeze
+from dlbackup.catalogs.open import refuse_read_only, refuse_storage_version, refuse_to_freeze
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import DlbackupError, NotCarried, Unsupported, UsageError
 from dlbackup.runtime.progress import OnEvent, ignore
@@ -103,6 +103,8 @@ def copy(
     refuse_read_only(where)
     if options.frozen:
         refuse_to_freeze(where)
+    if options.storage_version:
+        refuse_storage_version(where)
     at = _wanted_snapshot(options, snapshot, snapshot_time)
     check_secrets(options.secrets, data_files=options.data_files or at is not None)
     if isinstance(source, Backup) or names_backup(source):

@@ -127,6 +127,8 @@ def info(
         CatalogError, BackupError, UsageError: as for reading either.
     """
     if isinstance(target, Backup) or names_backup(target):
+        if metadata_schema is not None:
+            raise UsageError("a backup holds one catalog, whose schema needs no name", "leave --metadata-schema out")
         if since is not None:
             raise UsageError("only a catalog changes", "name its address, and the earlier backup with --since")
         with where_of(target, keys) as where:

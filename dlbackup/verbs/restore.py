@@ -16,7 +16,14 @@ from dlbackup.addresses.address import Address, parse_address
 from dlbackup.backupfile.backup import Backup, where_of
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Access, Catalog, Client
-from dlbackup.catalogs.open import dialect_at, open_for_restore, refuse_read_only, refuse_to_freeze, rewrite_for
+from dlbackup.catalogs.open import (
+    dialect_at,
+    open_for_restore,
+    refuse_read_only,
+    refuse_storage_version,
+    refuse_to_freeze,
+    rewrite_for,
+)
 from dlbackup.engine.keys import check_secrets
 from dlbackup.errors import DlbackupError
 from dlbackup.runtime.progress import Event, OnEvent, ignore
@@ -107,6 +114,8 @@ def restore_seen(
     refuse_read_only(where)
     if options.frozen:
         refuse_to_freeze(where)
+    if options.storage_version:
+        refuse_storage_version(where)
     # The feed reads while drivers are being imported.
     with (
         named as source,

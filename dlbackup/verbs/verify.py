@@ -72,6 +72,8 @@ def verify(
     """
     if jobs < 1:
         raise UsageError(f"{jobs} jobs can't do anything")
+    if engine is not None and rehearse is None:
+        raise UsageError("the engine is for the rehearsal, which is not asked for", "add --rehearse ADDRESS")
     server = None if rehearse is None else parse_address(rehearse)
     check_secrets(secrets, data_files=data_files)
     begun = time.monotonic()

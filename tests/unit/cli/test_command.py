@@ -538,6 +538,26 @@ def test_short_forms_of_options_are_options(words: list[str], capsys: pytest.Cap
     assert (said.out == "") == (len(words) > 1)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["verify", "BACKUP", "--engine", "python"],
+        ["info", "BACKUP", "--metadata-schema", "s"],
+        ["check", "BACKUP", "--metadata-schema", "s"],
+        ["list", ".", "--metadata-schema", "s"],
+        ["metrics", ".", "--metadata-schema", "s"],
+        ["prune", ".", "--keep-last", "1", "--metadata-schema", "s"],
+        ["restore", "BACKUP", "postgres:host=/nonexistent", "--storage-version", "v1.0.0"],
+        ["copy", "BACKUP", "new.sqlite", "--storage-version", "v1.0.0"],
+    ],
+)
+def test_an_option_that_nothing_would_heed_is_refused(words: list[str], backup: Path, cli: Cli) -> None:
+    """Nobody is to believe that it counted."""
+    done = cli(*[str(backup) if word == "BACKUP" else word for word in words])
+
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
 def test_a_hang_up_that_is_ignored_stays_ignored(backup: Path, cli: Cli) -> None:
     """What nohup has started goes on."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
