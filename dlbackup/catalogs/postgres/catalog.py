@@ -24,7 +24,14 @@ from dlbackup.catalogs.postgres.mending import mending
 from dlbackup.catalogs.postgres.ready import NOTHING
 from dlbackup.catalogs.postgres.replacement import replacing
 from dlbackup.catalogs.postgres.schemas import catalog_schemas, drop_left, find_schema
-from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, one, translated
+from dlbackup.catalogs.postgres.sessions import (
+    LOCAL_SETTINGS,
+    Session,
+    connect,
+    one,
+    translated,
+    with_options_of_service,
+)
 from dlbackup.catalogs.postgres.snapshot import ONE_VIEW, Exported, PostgresSnapshot
 from dlbackup.catalogs.postgres.surroundings import surroundings, unseen
 from dlbackup.errors import MovedOn, Unreachable
@@ -42,7 +49,7 @@ class PostgresCatalog:
     """One catalog: a schema of a database. Holds one session, closed by `with`."""
 
     def __init__(self, address: Address, session: Session, schema: str) -> None:
-        self.address, self.session, self.schema = address, session, schema
+        self.address, self.session, self.schema = with_options_of_service(address, session), session, schema
         self.ready = NOTHING
         """What a mend puts in the place of the catalog's tables; see `contract.Served.readied`."""
 

@@ -10,6 +10,7 @@ import socket
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import psycopg
@@ -145,6 +146,18 @@ def _converts_for_engines(parameters: dict[str, str]) -> bool:
         return probe.info.parameter_status("client_encoding") == "UTF8"
     finally:
         probe.close()
+
+
+def with_options_of_service(address: Address, session: Session) -> Address:
+    """
+    Return an address with the options that a service file has for it, such as `-c role=...`.
+
+    Whoever sets options of its own, as for engines is done, would leave out those of the file.
+    """
+    if "options" in address.parameters or not (address.parameters.get("service") or os.environ.get("PGSERVICE")):
+        return address
+    found = next((option.val for option in session.pgconn.info if option.keyword == b"options"), None)
+    return replace(address, parameters=address.parameters | {"options": found.decode()}) if found else address
 
 
 def _opened(text: str, encoding: str) -> Session:

@@ -11,7 +11,7 @@ import pytest
 from support.cli import Cli
 from support.comparison import execute
 from support.engines.engines import Engine
-from support.faults.faults import engine_that, new_role, one, pause, sessions, started, state
+from support.faults.faults import engine_that, new_role, one, pause, role_of, sessions, started, state
 from support.faults.writers import writer
 from support.lakes.lakes import Lake, LakeFactory, LakeKind, hash_lake
 from support.migrations import migrated
@@ -386,6 +386,26 @@ def test_odd_passwords_work_and_are_never_shown(lake: LakeFactory, cli: Cli) -> 
         assert not [text for run in runs for text in (run.stdout, run.stderr) if "never-shown" in text]
         assert not [path for path in cli.cwd.iterdir() if "never-shown" in path.name]
         assert state(made.url)[0].spec_version == "1.0"
+
+
+def test_options_of_a_service_are_the_engine_s_too(lake: LakeFactory, cli: Cli) -> None:
+    """Where a service file says as whom a member works who inherits nothing, the engine works as that role, too."""
+    made = lake("plain", "0.4")
+    server, member, services = made.server, f"member_{made.dbname}", cli.cwd / "services"
+    with new_role(made, "secret", owner=True) as url:
+        execute(server.url, f"create role {member} login noinherit password 'secret' in role {role_of(url)}")
+        escaped = role_of(url).strip('"').replace(" ", "\\ ")
+        services.write_text(
+            f"[lake]\nhost={server.host}\nport={server.port}\ndbname={made.dbname}\n"
+            f"user={member}\npassword=secret\noptions=-c role={escaped}\n"
+        )
+        try:
+            done = cli("migrate", "postgres:service=lake", "--no-rehearsal", env={"PGSERVICEFILE": str(services)})
+        finally:
+            execute(server.url, f"drop role {member}")
+
+    assert done.exit_code == 0, done.stderr
+    assert "secret" not in done.stdout + done.stderr
 
 
 def test_odd_database_name_reaches_the_engine(lake: LakeFactory, cli: Cli) -> None:
