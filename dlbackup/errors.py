@@ -23,7 +23,7 @@ _IN_URI = re.compile(r"(\b[a-z][a-z0-9+.-]*:/++)(?!user@)[^/]*@", re.IGNORECASE)
 """Also where somebody took one for a path, in which two slashes are one."""
 _IN_PAIR = re.compile(
     r"((?:passw(?:or)?d|pwd|passphrase|scram_client_key|scram_server_key|oauth_client_secret"
-    r"|(?<=[?&])\w*(?:secret|token|signature|key))\s*=\s*)"
+    r"|(?<=[?&])[\w-]*(?:secret|token|signature|credential|key))\s*=\s*)"
     r"('(?:[^'\\]|\\.)*(?:'|$)|(?:\\.|\S)+)",
     re.IGNORECASE | re.DOTALL,
 )

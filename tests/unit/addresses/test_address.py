@@ -158,6 +158,8 @@ def test_scrubbing_takes_secrets_out_of_messages() -> None:
         f"postgresql://u:a b{SECRET}@h/db",
         f"postgresql://u:a/{SECRET}@h/db",
         f"https://u:a@{SECRET}@h/db",
+        f"https:/u:{SECRET}@h/db",
+        f"s3://bucket/prefix?X-Amz-Signature={SECRET}",
     ],
 )
 def test_what_looks_like_a_password_is_masked(text: str) -> None:
