@@ -185,7 +185,7 @@ def check_opens(
     Raises:
         AttachFailed: it can't be opened.
     """
-    options = never_migrating(engine)
+    options: dict[str, Option] = {**never_migrating(engine), "READ_ONLY": True}
     statements = []
     for snapshot_id in dict.fromkeys(snapshot_ids):
         statements += [

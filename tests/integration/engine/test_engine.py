@@ -5,9 +5,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 from support.engines.engines import ENGINES, engine
 from support.faults.faults import MIGRATES, children, engine_that, nothing_left
+from support.lakes.in_files import FileLakes
 from support.lakes.lakes import Lake, LakeFactory
 from support.longer import long
 
@@ -134,6 +136,21 @@ def test_process_that_waits_is_not_connected(lake: LakeFactory, version: str, sp
             check_opens(opener, target, numbers, 60)
             nothing_left(made)
             assert set(waiting) & set(children(os.getpid()))
+
+
+@pytest.mark.parametrize(
+    "version", [version if version == "1.5.5" else pytest.param(version, marks=pytest.mark.long) for version in ENGINES]
+)
+def test_opening_a_file_writes_nothing(version: str, file_lakes: FileLakes, tmp_path: Path) -> None:
+    """Others can read it meanwhile, as only who doesn't write lets them, and it stays as it is."""
+    made = file_lakes.copy("plain", version, tmp_path)
+    target = Target(address=parse_address(made.path), schema="main", name="dlbackup-engine-1", lock_timeout_ms=1000)
+    before = made.path.read_bytes(), made.path.stat().st_mtime_ns
+
+    with probe(made.engine.python) as opener, duckdb.connect(str(made.path), read_only=True):
+        check_opens(opener, target, (0, 3), 60)
+
+    assert (made.path.read_bytes(), made.path.stat().st_mtime_ns) == before
 
 
 def test_engine_that_migrated_has_let_go(lake: LakeFactory, tmp_path: Path) -> None:
