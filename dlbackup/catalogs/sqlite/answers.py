@@ -6,12 +6,11 @@ comes as what it is.
 """
 
 import re
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from dlbackup.catalogs.loaded_backup import LoadedBackup, Loading, loading
-from dlbackup.catalogs.sqlite.rows import row_texts
+from dlbackup.catalogs.sqlite.rows import Connection, row_texts
 from dlbackup.lake.answers import Answer, Row
 from dlbackup.lake.inlined import begins_right
 from dlbackup.tables.definition import Kind, Table, by_name
@@ -24,7 +23,7 @@ class FileAnswers:
 
     schema = "main"
 
-    def __init__(self, connection: sqlite3.Connection, tables: tuple[Table, ...], loading: Loading) -> None:
+    def __init__(self, connection: Connection, tables: tuple[Table, ...], loading: Loading) -> None:
         self.tables = tables
         self._connection, self._loading = connection, loading
         self._answers = LoadedBackup(loading.connection, tables)
@@ -58,7 +57,7 @@ class FileAnswers:
 
 
 @contextmanager
-def answering(connection: sqlite3.Connection, tables: tuple[Table, ...]) -> Iterator[FileAnswers]:
+def answering(connection: Connection, tables: tuple[Table, ...]) -> Iterator[FileAnswers]:
     """Let a file answer in the block."""
     with loading() as loaded:
         yield FileAnswers(connection, tables, loaded)

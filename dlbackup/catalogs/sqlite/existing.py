@@ -1,14 +1,14 @@
 """What stands in a SQLite file before something is put in its place."""
 
-import sqlite3
 from functools import partial
 
 from dlbackup.catalogs.existing_file import FileExisting, read_head
 from dlbackup.catalogs.sqlite.introspection import SCHEMA, read_definitions, rows_of
+from dlbackup.catalogs.sqlite.rows import Connection
 from dlbackup.tables.quoting import quote_identifier
 
 
-def look_at(connection: sqlite3.Connection, path: str) -> FileExisting:
+def look_at(connection: Connection, path: str) -> FileExisting:
     """Look at what stands in a file that is open."""
     definitions = read_definitions(connection)
     ask = partial(rows_of, connection)

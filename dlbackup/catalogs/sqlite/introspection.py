@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from dlbackup.catalogs.sqlite.rows import Flags, Text, flags
+from dlbackup.catalogs.sqlite.rows import Connection, Flags, Text, flags
 from dlbackup.errors import NotALake, UnsafeStatement, Unsupported, listed
 from dlbackup.lake import spec
 from dlbackup.lake.inlined import INLINED_COLUMNS, lake_table_id
@@ -18,6 +18,8 @@ from dlbackup.tables.sqlitetypes import can_be, types_for
 from dlbackup.tables.types import Written, written_as
 
 SCHEMA = "main"
+REAL_OF = "real_of"
+"""What a connection of ours calls Python's reading of a number: of some thousand SQLite takes one for the next."""
 _PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
 _PLAIN_DEFAULT = re.compile(r"-?[0-9]+|NULL|'(?:[^']|'')*'")
 _PLAIN: dict[Written, str] = {"integer": "bigint", "boolean": "boolean", "bytes": "BYTES", "real": "REAL"}
@@ -50,10 +52,11 @@ def opened(path: str, wait_s: float = 5.0) -> sqlite3.Connection:
     """Open a file; every statement is its own transaction until one begins one."""
     connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
     connection.text_factory = Text
+    connection.create_function(REAL_OF, 1, float, deterministic=True)
     return connection
 
 
-def rows_of(connection: sqlite3.Connection, query: str) -> list[tuple[object, ...]]:
+def rows_of(connection: Connection, query: str) -> list[tuple[object, ...]]:
     """Return the rows of a query, with texts as such."""
     return [
         tuple(bytes(value).decode(errors="replace") if isinstance(value, Text) else value for value in row)
@@ -61,7 +64,7 @@ def rows_of(connection: sqlite3.Connection, query: str) -> list[tuple[object, ..
     ]
 
 
-def refuse_no_catalog(connection: sqlite3.Connection, where: object) -> None:
+def refuse_no_catalog(connection: Connection, where: object) -> None:
     """
     Refuse a file without a catalog.
 
@@ -72,7 +75,7 @@ def refuse_no_catalog(connection: sqlite3.Connection, where: object) -> None:
         raise NotALake(f"{where} holds no DuckLake catalog")
 
 
-def read_definitions(connection: sqlite3.Connection) -> Definitions:
+def read_definitions(connection: Connection) -> Definitions:
     """
     Read the definitions of the catalog's tables, and what their columns hold.
 
@@ -113,12 +116,12 @@ def read_definitions(connection: sqlite3.Connection) -> Definitions:
     )
 
 
-def _version(connection: sqlite3.Connection) -> str:
+def _version(connection: Connection) -> str:
     found = rows_of(connection, "select value from ducklake_metadata where key = 'version'")
     return str(found[0][0]) if len(found) == 1 else ""
 
 
-def _layouts(connection: sqlite3.Connection, names: Iterable[str]) -> Layouts | None:
+def _layouts(connection: Connection, names: Iterable[str]) -> Layouts | None:
     """Return what the lake's tables were like, as far as they have inlined rows; None where nobody can say it."""
     inlined = frozenset(lake_table_id(table) for table in map(_named, names) if table.kind == "inlined-data")
     if not inlined:
@@ -159,7 +162,7 @@ def _type_for(declared: str, value_type: str) -> str:
 
 
 def _table(
-    connection: sqlite3.Connection, name: str, sql: str, expected: Table | None, layouts: Layouts | None
+    connection: Connection, name: str, sql: str, expected: Table | None, layouts: Layouts | None
 ) -> tuple[Table, list[str]]:
     """Return a table's record, and what hangs on it and is in none."""
     about = rows_of(connection, f"pragma table_xinfo({quote_literal(name)})")

@@ -1,14 +1,13 @@
 """Tables made and filled in a SQLite file, in an open transaction."""
 
 import re
-import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from dlbackup.catalogs.sqlite.answers import FileAnswers, answering
-from dlbackup.catalogs.sqlite.introspection import read_definitions
-from dlbackup.catalogs.sqlite.rows import row_texts
+from dlbackup.catalogs.sqlite.introspection import REAL_OF, read_definitions
+from dlbackup.catalogs.sqlite.rows import Connection, row_texts
 from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import quote_literal
@@ -19,11 +18,14 @@ from dlbackup.tables.types import written_as
 _REAL = re.compile(rb"-?[0-9]+(?:\.[0-9]+(?:e[-+]?[0-9]+)?|e[-+]?[0-9]+)")
 
 
+_CALL = REAL_OF.encode() + rb"('\g<0>')"
+
+
 @dataclass(frozen=True, slots=True)
 class FilePlace:
     """A file to be filled."""
 
-    connection: sqlite3.Connection
+    connection: Connection
     schema: str
 
     def create(self, tables: Sequence[Table]) -> None:
@@ -35,7 +37,6 @@ class FilePlace:
         """Load rows that stand as in an INSERT; return how many SQLite says it took."""
         header = insert_header(table)
         if any(written_as(column.type) in ("real", "any") for column in table.columns):
-            self.connection.create_function("real_of", 1, float, deterministic=True)
             texts = map(_with_exact_reals, texts)
         return sum(self.connection.execute((header + text + END).decode()).rowcount for text in texts)
 
@@ -75,7 +76,7 @@ class FilePlace:
 
 
 def _with_exact_reals(text: bytes) -> bytes:
-    """Have Python read the reals of a VALUES list: of some thousand SQLite takes one for the next number."""
+    """Have Python read the reals of a VALUES list."""
     pieces = text.split(b"'")
-    pieces[::2] = [_REAL.sub(rb"real_of('\g<0>')", piece) for piece in pieces[::2]]
+    pieces[::2] = [_REAL.sub(_CALL, piece) for piece in pieces[::2]]
     return b"'".join(pieces)

@@ -18,6 +18,7 @@ from dlbackup.catalogs.exchange import beside, drop
 from dlbackup.catalogs.sqlite.catalog import SqliteCatalog
 from dlbackup.catalogs.sqlite.copying import copied, translated
 from dlbackup.catalogs.sqlite.introspection import SCHEMA, opened, read_definitions
+from dlbackup.catalogs.sqlite.live import LiveFile
 from dlbackup.catalogs.sqlite.place import FilePlace
 from dlbackup.catalogs.sqlite.replacement import hold, keep
 from dlbackup.catalogs.sqlite.rows import row_texts
@@ -40,7 +41,7 @@ class FileRemake:
 
     held: SqliteCatalog
     copy: SqliteCatalog
-    live: sqlite3.Connection
+    live: LiveFile
     path: Path
 
     def make_copy(self) -> None:
@@ -52,13 +53,13 @@ class FileRemake:
             raise StorageError(
                 f"can't make a copy beside {self.path}: {exc.strerror}", "the engine works on a copy in the same folder"
             ) from exc
-        with translated(self.copy.address), closing(opened(str(self.path))) as live, closing(opened(str(new))) as copy:
-            live.backup(copy)
+        with translated(self.copy.address):
+            self.live.copy_to(new)
 
     def exchange(self) -> str | None:
         """Put the copy's tables in the place of the catalog's, read them back, and commit."""
         with translated(self.held.address), closing(opened(self.copy.address.path)) as new:
-            aside = keep(self.path)
+            aside = keep(self.path, self.live)
             try:
                 self._take_in(new)
                 with signals_held(too_late=True):

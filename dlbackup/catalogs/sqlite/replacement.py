@@ -7,7 +7,6 @@ else is in the file stays. What was there is kept as a copy, `<name>.replaced-<t
 """
 
 import os
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -22,7 +21,9 @@ from dlbackup.catalogs.in_files import FileTerms
 from dlbackup.catalogs.sqlite.copying import LEAST_WAIT_S, translated
 from dlbackup.catalogs.sqlite.existing import look_at
 from dlbackup.catalogs.sqlite.introspection import SCHEMA, opened
+from dlbackup.catalogs.sqlite.live import LiveFile
 from dlbackup.catalogs.sqlite.place import FilePlace
+from dlbackup.catalogs.sqlite.rows import Connection
 from dlbackup.errors import NotEmpty, StorageError, UsageError
 from dlbackup.runtime.signals import signals_held
 from dlbackup.stores.files import sync_folder
@@ -42,9 +43,7 @@ def replacing(address: Address, access: Access, terms: Terms) -> Iterator["FileR
         replacement.publish()
 
 
-def hold(
-    address: Address, access: Access, path: Path, held: ExitStack
-) -> tuple[sqlite3.Connection | None, FileExisting]:
+def hold(address: Address, access: Access, path: Path, held: ExitStack) -> tuple[LiveFile | None, FileExisting]:
     """
     Begin to write to the file that stands there, so that nobody else does, until `held` is closed or a commit.
 
@@ -59,19 +58,13 @@ def hold(
                     "move it away: its file is gone",
                 )
         return None, FileExisting(path=address.path, schema=SCHEMA)
-    connection = held.enter_context(closing(opened(str(path), max(access.wait_s, LEAST_WAIT_S))))
+    connection = held.enter_context(closing(LiveFile(path, max(access.wait_s, LEAST_WAIT_S))))
     connection.execute("pragma cache_spill = off")  # what is written early locks readers out, or waits for each
     connection.execute("begin immediate")
-    held.callback(_roll_back, connection)
     return connection, look_at(connection, address.path)
 
 
-def _roll_back(connection: sqlite3.Connection) -> None:
-    if connection.in_transaction:
-        connection.execute("rollback")
-
-
-def keep(path: Path) -> Path:
+def keep(path: Path, live: LiveFile) -> Path:
     """Copy the whole file as it is, beside it; that it is held keeps nobody from reading it."""
     aside = path.with_name(f"{path.name}.replaced-{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
     try:
@@ -80,8 +73,7 @@ def keep(path: Path) -> Path:
     except OSError as exc:
         raise StorageError(f"can't keep what is replaced as {aside}: {exc.strerror}") from exc
     try:
-        with closing(opened(str(path))) as live, closing(opened(str(aside))) as copy:
-            live.backup(copy)
+        live.copy_to(aside)
     except BaseException:
         drop(aside)
         raise
@@ -92,14 +84,14 @@ class FileReplacement(FileTerms):
     """What is made in a file; what stands in its place is held already."""
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection | None, existing: FileExisting, terms: Terms, held: ExitStack
+        self, path: Path, connection: LiveFile | None, existing: FileExisting, terms: Terms, held: ExitStack
     ) -> None:
         self.existing = existing
         self.replaced: str | None = None
         self.came: tuple[Client, ...] = ()
         self._path, self._live, self._terms, self._held = path, connection, terms, held
         self._new: Path | None = None
-        self._made: sqlite3.Connection | None = None
+        self._made: Connection | None = None
         self._is_published = False
 
     def parts(self, entries: Sequence[Entry]) -> Iterator[AbstractContextManager[Part]]:
@@ -109,13 +101,13 @@ class FileReplacement(FileTerms):
             self._new = beside(self._path)
             self._held.callback(drop, self._new)
             self._new.touch(0o600, exist_ok=False)  # a lake's encryption keys are in its catalog
-            made = self._held.enter_context(closing(opened(str(self._new))))
+            made: Connection = self._held.enter_context(closing(opened(str(self._new))))
             made.execute("pragma synchronous = off")
             made.execute("begin")
         else:
             made = self._live
             if self.existing.tables and not self._terms.drop_replaced:
-                aside = keep(self._path)
+                aside = keep(self._path, self._live)
                 self._held.callback(self._drop_unless_published, aside)
                 self.replaced = str(aside)
             for table in self.existing.tables:

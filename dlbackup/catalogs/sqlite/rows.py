@@ -1,9 +1,8 @@
 """Rows of a SQLite file as the texts between the parentheses of a VALUES list."""
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from dlbackup.errors import CatalogError
 from dlbackup.tables.definition import Column, Table
@@ -13,6 +12,39 @@ from dlbackup.tables.sqlitetypes import real_literal, text_literal
 from dlbackup.tables.types import Written, written_as
 
 _Part = TypeVar("_Part")
+
+
+class Cursor(Protocol):
+    """What a statement gave, as of sqlite3."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it touched."""
+        ...
+
+    def fetchone(self) -> Any:
+        """Return the next row; None where there is none."""
+        ...
+
+    def fetchmany(self, size: int, /) -> list[Any]:
+        """Return as many of the next rows as there are."""
+        ...
+
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """A file that is open, in this process or in another; texts come as `Text`."""
+
+    def execute(self, sql: str, /) -> Cursor:
+        """Execute a statement."""
+        ...
+
+    def close(self) -> None:
+        """Roll back what is open, and let go of the file."""
+        ...
+
+
 ROWS_AT_ONCE = 2_000
 _MOST_IN_SQL = 200
 """So many columns SQLite joins itself, which takes a quarter of the time; more would be too deep an expression."""
@@ -31,7 +63,7 @@ _LINE_END = "instr({c}, char(13, 10)) > 0"
 _ENCODED = ("%s", f"case when {_NUL} or {_LINE_END} then 'x''' || hex({{c}}) || '''' else quote({{c}}) end")
 
 
-def row_texts(connection: sqlite3.Connection, table: Table, where: str = "") -> Iterator[Block]:
+def row_texts(connection: Connection, table: Table, where: str = "") -> Iterator[Block]:
     """
     Yield the texts of a table's rows in blocks, in the order in which SQLite keeps them.
 
@@ -125,7 +157,7 @@ Flags = tuple[bool, ...]
 """Whether a column holds integers, other ones than 0 and 1, reals, texts, bytes, a NUL in a text, CR LF in one."""
 
 
-def flags(connection: sqlite3.Connection, table: str, declared: Mapping[str, str]) -> Mapping[str, Flags]:
+def flags(connection: Connection, table: str, declared: Mapping[str, str]) -> Mapping[str, Flags]:
     """Return what the columns of a table hold; `declared` are their types, by name."""
     usual = {name: type_ for name, type_ in declared.items() if type_ in _ODD}
     odd = [_ODD[type_].replace("{c}", quote_identifier(name)) for name, type_ in usual.items()]
@@ -135,7 +167,7 @@ def flags(connection: sqlite3.Connection, table: str, declared: Mapping[str, str
     return found | dict(_all_flags(connection, table, [name for name in declared if name not in usual]))
 
 
-def _usual_flags(connection: sqlite3.Connection, table: str, name: str, declared: str) -> Flags:
+def _usual_flags(connection: Connection, table: str, name: str, declared: str) -> Flags:
     column = quote_identifier(name)
     there = _is_there(connection, table, f"{column} is not null")
     if declared in ("VARCHAR", "TEXT"):
@@ -144,13 +176,13 @@ def _usual_flags(connection: sqlite3.Connection, table: str, name: str, declared
     return (there, others, False, False, False, False, False)
 
 
-def _is_there(connection: sqlite3.Connection, table: str, condition: str) -> bool:
+def _is_there(connection: Connection, table: str, condition: str) -> bool:
     """Tell whether a row fulfills a condition; no more rows are read than that takes."""
     query = f"select exists (select 1 from {quote_identifier(table)} where {condition})"
     return bool(connection.execute(query).fetchone()[0])
 
 
-def _all_flags(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> Iterator[tuple[str, Flags]]:
+def _all_flags(connection: Connection, table: str, columns: Sequence[str]) -> Iterator[tuple[str, Flags]]:
     asked = (
         "max(typeof({c}) = 'integer'), max(typeof({c}) = 'integer' and {c} not in (0, 1)), max(typeof({c}) = 'real'),"
         " max(typeof({c}) = 'text'), max(typeof({c}) = 'blob'),"
