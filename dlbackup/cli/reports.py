@@ -74,7 +74,15 @@ def restored(result: "Restored | Copied", *, read_back: bool) -> str:
     )
     if result.replaced:
         text += f"\nthe previous catalog is kept {result.kept}"
-    return "\n".join([text, *_clients(result), *_way_back(result.way_back)])
+    return "\n".join([text, *_witness(result), *_clients(result), *_way_back(result.way_back)])
+
+
+def _witness(result: "Restored | Copied") -> list[str]:
+    """Say what an engine has read before it was published."""
+    if not result.snapshots_read:
+        return []
+    what = "source and copy alike" if result.source_read else "what was made of the backup"
+    return [f"before it was published, an engine has read {what} at {counted(result.snapshots_read, 'snapshot')}"]
 
 
 def copied(result: "Copied", *, read_back: bool) -> str:
@@ -82,11 +90,6 @@ def copied(result: "Copied", *, read_back: bool) -> str:
     lines = restored(result, read_back=read_back).splitlines()
     lines[0] = lines[0].replace("restored", "froze" if result.frozen else "copied", 1)
     lines.append(f"fingerprint {result.fingerprint}, as of {result.source}")
-    if result.snapshots_read:
-        both = "source and copy alike" if result.source_read else "what was made of the backup"
-        lines.append(
-            f"before it was published, an engine has read {both} at {counted(result.snapshots_read, 'snapshot')}"
-        )
     return "\n".join(lines)
 
 

@@ -1,9 +1,10 @@
 """
-An engine reads what a copy is made of, and what is about to be published: both have to be the same to it.
+An engine reads what a catalog is made of, and what is about to be published: both have to be the same to it.
 
 What is published can't be seen by others before it is, so the engine is shown another catalog that is made of the same
 backup in the same kind of place, and gone afterwards; that what is published holds the very rows of that backup is
-proved by reading them back. The source is read where it is, or in a copy where a reader would keep writers waiting.
+proved by reading them back. The source is read where it is, or in a copy where a reader would keep writers waiting; a
+backup of a catalog in another kind of file becomes a scratch file of that kind.
 """
 
 import secrets
@@ -18,7 +19,7 @@ from dlbackup.backupfile.backup import Backup
 from dlbackup.backupfile.lineage import rows_in
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Access, Catalog
-from dlbackup.catalogs.open import dialect_at, is_in_file, open_catalog, open_for_restore, scratch_file, trying
+from dlbackup.catalogs.open import is_in_file, is_of_server, open_catalog, open_for_restore, scratch_file, trying
 from dlbackup.catalogs.reading import contents
 from dlbackup.engine.engine import Engine, probe
 from dlbackup.engine.readings import LakeTable, Reading, differing, may_read, read_at
@@ -37,6 +38,7 @@ from dlbackup.errors import (
 from dlbackup.lake.inlined import lake_table_id
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.runtime.scratch import scratch_folder
+from dlbackup.stores.contract import Where
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
 
@@ -76,15 +78,19 @@ class Witness:
     Who has an engine read both.
 
     Args:
-        origin: None where a copy is made of a backup: then only what was made of that is read.
+        origin: None where what is published is made of a backup.
         options: with the engine, and how to come by files.
+        backup: what that backup was before it was converted; None where it wasn't.
         snapshots_read: at how many snapshots; None before that, and where no engine could.
+        source_read: whether it has read the same of the source there.
     """
 
     origin: Origin | None
     options: RestoreOptions
     on_event: OnEvent
+    backup: Where | None = None
     snapshots_read: int | None = field(default=None, init=False)
+    source_read: bool = field(default=False, init=False)
 
     def testify(self, reader: BackupReader, where: Address, schema: str) -> None:
         """
@@ -113,16 +119,30 @@ class Witness:
         history = _History(reader)
         engine.reach(history.data_paths)
         with ExitStack() as held:
-            source = held.enter_context(_Seen.of(self.origin, engine, self.options)) if self.origin else None
-            made = held.enter_context(_made_of(reader, where, schema, engine, self.options, self.on_event))
+            source = self._source(engine, held)
+            beside = None if is_in_file(where) else where
+            made = held.enter_context(_made_of(reader, schema, engine, self.options, self.on_event, beside))
             chosen = history.chosen()
             some = f"{len(chosen)} of {counted(len(history.snapshots), 'snapshot')}"
             self.on_event(Event(stage=_STAGE, message=f"DuckDB {engine.duckdb_version} reads {some} for comparison"))
             dumped = self.origin.dumped if self.origin else None
             comparison = _Comparison(source=source, made=made, history=history, dumped=dumped)
             self.snapshots_read = sum(map(comparison.is_alike_at, chosen)) or None
+            self.source_read = source is not None and self.snapshots_read is not None
         for why in comparison.said:
             self._say(why)
+
+    def _source(self, engine: Engine, held: ExitStack) -> "_Seen | None":
+        """Open what there is to be read of the source; None where that is a backup that no file can be made of."""
+        if self.origin is not None:
+            return held.enter_context(_Seen.of(self.origin, engine, self.options))
+        if self.backup is None:
+            return None
+        before = held.enter_context(BackupReader(self.backup))
+        if is_of_server(before.header.dialect):
+            return None
+        schema = before.header.source.schema
+        return held.enter_context(_made_of(before, schema, engine, self.options, self.on_event))
 
     def _say(self, why: str) -> None:
         self.on_event(Event(stage=_STAGE, message=f"not all was read by an engine for comparison: {why}"))
@@ -228,18 +248,23 @@ class _Comparison:
 
 @contextmanager
 def _made_of(
-    reader: BackupReader, where: Address, schema: str, engine: Engine, given: RestoreOptions, on_event: OnEvent
+    reader: BackupReader,
+    schema: str,
+    engine: Engine,
+    given: RestoreOptions,
+    on_event: OnEvent,
+    beside: Address | None = None,
 ) -> Iterator[_Seen]:
-    """Make a catalog of a backup in a scratch place of the kind that it is for, gone with the block."""
+    """Make a catalog of a backup in a scratch place beside another, or in a scratch file, gone with the block."""
     options = RestoreOptions(owner=False, privileges=False, data_files=False, max_rate=given.max_rate)
     with ExitStack() as held:
-        if is_in_file(where):
+        if beside is None:
             folder = held.enter_context(scratch_folder("dlbackup-read-"))
-            place = scratch_file(dialect_at(where), folder)
+            place = scratch_file(reader.header.dialect, folder)
             access = Access.of(given.wait, given.engine)
             catalog = held.enter_context(open_for_restore(place, None, schema, access, replace=False))
         else:
-            trial = held.enter_context(trying(where, schema))
+            trial = held.enter_context(trying(beside, schema))
             catalog = trial.catalog
         restore_into(catalog, reader, options, _without_warnings(on_event), scratch=True)
         yield held.enter_context(_Seen.by(catalog, catalog.address, engine))

@@ -43,7 +43,8 @@ class Copied:
         fingerprint: what the lake means, the same in both.
         snapshots_read: at how many snapshots an engine has read, before anything was published, what was to be; None
             where none could, or without reading back.
-        source_read: whether it has read the same of the source; not where that is a backup.
+        source_read: whether it has read the same of the source; not of a backup, unless that is of a catalog in another
+            kind of file.
     """
 
     source: str
@@ -213,7 +214,7 @@ def _copied(
         missing_grants=done.missing_grants,
         way_back=done.way_back,
         snapshots_read=witness.snapshots_read,
-        source_read=bool(witness.snapshots_read) and witness.origin is not None,
+        source_read=witness.source_read,
         place=done.place,
         kept=done.kept,
     )

@@ -54,6 +54,9 @@ class Restored:
         place: where it is now, in words.
         kept: where what was replaced is, and how it is taken away, in words; empty where it is not kept.
         fingerprint: what the lake means; empty where an old backup doesn't say.
+        snapshots_read: of a backup of another kind of catalog, at how many snapshots an engine has read, before
+            anything was published, what was to be; None where none could, or without reading back.
+        source_read: whether it has read the same of the backup in a file of its own kind.
     """
 
     spec_version: str
@@ -71,6 +74,8 @@ class Restored:
     place: str = ""
     kept: str = ""
     fingerprint: str = ""
+    snapshots_read: int | None = None
+    source_read: bool = False
 
 
 def restore(
@@ -123,6 +128,9 @@ def restore_seen(
         feeding(reader, rewrite_for(where, reader.header.dialect)) as feed,
     ):
         manifest = reader.manifest  # nobody is asked anything for definitions that were not checked
+        if reader.where is not source and options.read_back:
+            witness = witness or Witness(origin=None, options=options, on_event=on_event)
+            witness.backup = source
         catalog, loaded, stale, way = _restore(where, reader, feed, str(source), options, on_event, witness)
     header = manifest.header
     constraints = [constraint.name for entry in manifest.tables for constraint in entry.table.constraints]
@@ -142,6 +150,8 @@ def restore_seen(
         place=catalog.place,
         kept=catalog.said_of_kept(loaded.replaced) if loaded.replaced else "",
         fingerprint=manifest.fingerprint.value if manifest.fingerprint else "",
+        snapshots_read=witness.snapshots_read if witness else None,
+        source_read=witness is not None and witness.source_read,
     )
 
 

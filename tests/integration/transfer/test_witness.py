@@ -53,7 +53,7 @@ def _damaged(scratch: Path, damage: str) -> OnEvent:
     """Damage the catalog in a file that the engine is shown."""
 
     def act(event: Event) -> None:
-        (path,) = scratch.glob("dlbackup-read-*/lake.ducklake")
+        (path,) = (made for made in scratch.glob("dlbackup-read-*/*") if made.read_bytes()[8:12] == b"DUCK")
         with duckdb.connect() as connection:
             connection.execute(f"attach '{path}' as made; use made; {damage}")
 
@@ -106,6 +106,32 @@ def test_copy_of_a_backup_is_read_alone(file: FileLake, tmp_path: Path) -> None:
     copied = dlbackup.copy(backup, str(tmp_path / "copy.ducklake"))
 
     assert (bool(copied.snapshots_read), copied.source_read) == (True, False)
+
+
+def test_restore_to_another_kind_is_read(file: FileLake, database: str, tmp_path: Path, scratch: Path) -> None:
+    """Beside what its backup is in a file of its own kind; alone where that is of a server; not in the same kind."""
+    backup = dlbackup.dump(str(file.path), tmp_path / "file.sql.zst")
+    served = dlbackup.restore(backup, database)
+    beside = dlbackup.restore(backup, str(tmp_path / "new.sqlite"))
+    same = dlbackup.restore(backup, str(tmp_path / "new.ducklake"))
+    alone = dlbackup.restore(dlbackup.dump(database, tmp_path / "served.sql.zst"), str(tmp_path / "other.ducklake"))
+
+    assert [(done.snapshots_read, done.source_read) for done in (served, beside, same, alone)] == [
+        *((2, True), (2, True), (None, False), (2, False))
+    ]
+    assert list(scratch.iterdir()) == []
+
+
+def test_difference_keeps_a_restore_from_it(file_lakes: FileLakes, tmp_path: Path, scratch: Path) -> None:
+    """Where an engine reads something else of what a backup of another kind became, nothing is there."""
+    backup = dlbackup.dump(str(file_lakes.copy("inlined", "1.5.5", tmp_path, "sqlite").path), tmp_path / "b.sql.zst")
+    words, damage = next(iter(_DAMAGES.items()))
+
+    with pytest.raises(errors.RestoredOtherwise, match=words):
+        dlbackup.restore(backup, str(tmp_path / "new.ducklake"), on_event=_damaged(scratch, damage))
+
+    assert not (tmp_path / "new.ducklake").exists()
+    assert list(scratch.iterdir()) == []
 
 
 @pytest.mark.parametrize("frozen", [long(False), True])
