@@ -19,6 +19,7 @@ from support.servers.proxy import Proxy
 import dlbackup
 from dlbackup.addresses.address import parse_address
 from dlbackup.catalogs.mysql import copying
+from dlbackup.engine.engine import probe
 
 _LAKES: list[tuple[LakeKind, str]] = [("plain", "1.5.5"), ("zoo", "1.4.4")]
 _VALUES = {
@@ -138,6 +139,19 @@ def test_as_duckdb_makes_it(mysql: MysqlServer, cli: Cli, tmp_path: Path) -> Non
     assert (*row[8:10], str(row[10])) == ("18446744073709551615", "00FF", "1.250")
     assert PASSWORD not in dumped.stdout + dumped.stderr + restored.stdout + restored.stderr
     assert PASSWORD.encode() not in (cli.cwd / "made.sql.zst").read_bytes()
+
+
+def test_copy_is_read_beside_it(
+    mysql: MysqlServer, file_lakes: FileLakes, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An engine reads the same of what was copied out of MySQL as of what is to be published."""
+    monkeypatch.setattr("dlbackup.transfer.witness.probe", probe)
+    monkeypatch.setattr("dlbackup.transfer.witness.MOST_READINGS", 1)
+    mysql.fill("seen", file_lakes.copy("plain", "1.5.5", tmp_path).path)
+
+    copied = dlbackup.copy(mysql.url("seen"), str(tmp_path / "away.ducklake"))
+
+    assert (copied.snapshots_read, copied.source_read) == (2, True)
 
 
 def test_nothing_is_written(mysql: MysqlServer, plain: FileLake, cli: Cli, tmp_path: Path) -> None:

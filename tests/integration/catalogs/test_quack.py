@@ -27,6 +27,7 @@ from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.contract import Access
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.catalogs.quack import copying
+from dlbackup.engine.engine import probe
 from dlbackup.stores.folder import local
 
 _LAKES: list[tuple[LakeKind, str]] = [("plain", "1.3.2"), ("zoo", "1.4.4"), ("inlined", "1.5.5")]
@@ -194,6 +195,16 @@ def test_catalog_is_copied_to_other_kinds(
         copied = dlbackup.copy(quack.url, target, RestoreOptions(frozen=frozen))
         assert (copied.source, copied.fingerprint) == (quack.url, meant)
         assert dlbackup.info(target, fingerprint=True).fingerprint == meant
+
+
+def test_copy_is_read_beside_the_server(quack: QuackServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An engine reads the same of what the server shows as of the copy, before that is there."""
+    monkeypatch.setattr("dlbackup.transfer.witness.probe", probe)
+    monkeypatch.setattr("dlbackup.transfer.witness.MOST_READINGS", 1)
+
+    copied = dlbackup.copy(quack.url, str(tmp_path / "copy.ducklake"))
+
+    assert (copied.snapshots_read, copied.source_read) == (2, True)
 
 
 def test_schema_can_be_named_and_must_where_there_are_several(quack: QuackServer, tmp_path: Path) -> None:
