@@ -7,6 +7,7 @@ that MySQL has; what DuckDB's connector lost when it wrote (fractions of seconds
 
 import os
 import re
+import secrets
 import sqlite3
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
@@ -47,7 +48,16 @@ _CONNECT_TIMEOUT_S = 10
 _SILENCE_S = 600
 _TRIES = 3
 _AT_ONCE = 1000
+_LIMITS_OFF = (
+    "SET SESSION sql_mode = '', SESSION sql_select_limit = 18446744073709551615, SESSION sql_big_selects = 1"
+    "/*!50708 , SESSION max_execution_time = 0 *//*M!100101 , SESSION max_statement_time = 0 */"
+)
+"""
+What a server sets for all its clients: how many rows a SELECT gives, without a word, how many it may read and for how
+long; and whether a backslash means something. MySQL knows one of the times, MariaDB the other.
+"""
 _BEGIN = (
+    _LIMITS_OFF,
     "SET SESSION time_zone = '+00:00'",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
@@ -135,6 +145,7 @@ def copied(address: Address, schema: str | None) -> Iterator[Path]:
         for left in reversed(range(_TRIES)):
             try:
                 with closing(_connected(address, options)) as server:
+                    _refuse_hidden(server, address, options["database"])
                     found = _copy(server, file)
                 break
             except _errors() as exc:
@@ -177,20 +188,24 @@ def _errors() -> type[Exception]:
 def _connected(address: Address, options: dict[str, str]) -> "Connection[Any]":
     """Connect so that all values come as text, or as bytes where they are such."""
     driver = _driver()
-    connection: Connection[Any] = driver.connect(
-        host=options.get("host", "localhost"),
-        port=int(options.get("port", "0")),
-        unix_socket=options.get("socket"),
-        user=options.get("user"),
-        password=options.get("password", ""),
-        database=options["database"],
-        charset="utf8mb4",
-        conv=driver.converters.encoders,
-        ssl=_tls(address, options),
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        read_timeout=_SILENCE_S,
-        program_name="dlbackup",
-    )
+    tls = _tls(address, options)
+    try:
+        connection: Connection[Any] = driver.connect(
+            host=options.get("host", "localhost"),
+            port=int(options.get("port", "0")),
+            unix_socket=options.get("socket"),
+            user=options.get("user"),
+            password=options.get("password", ""),
+            database=options["database"],
+            charset="utf8mb4",
+            conv=driver.converters.encoders,
+            ssl=tls,
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            read_timeout=_SILENCE_S,
+            program_name="dlbackup",
+        )
+    except RuntimeError as exc:  # it lacks a package for the way in which that user is known
+        raise Unreachable(f"{address} lets us not in: {scrub(str(exc), address)}", "install that package") from exc
     return connection
 
 
@@ -210,6 +225,26 @@ def _tls(address: Address, options: dict[str, str]) -> ssl.SSLContext | None:
     if mode == "required":
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def _refuse_hidden(server: "Connection[Any]", address: Address, database: str) -> None:
+    """
+    Refuse a user to whom the server may hide tables: those that a user has no right to, it says nothing of.
+
+    Raises:
+        NoRight: of a table that isn't there it says that this user may not read it.
+    """
+    try:
+        with server.cursor() as cursor:
+            cursor.execute(f"SELECT 1 FROM `{PREFIX}{secrets.token_hex(8)}`")
+    except _errors() as exc:
+        if exc.args and exc.args[0] in _NO_RIGHT:
+            raise NoRight(
+                f"this user may read some tables of {address} alone, and nobody can tell whether that is the catalog",
+                f"GRANT SELECT ON {database}.* to that user: DuckLake makes new tables all the time",
+            ) from exc
+        if not exc.args or exc.args[0] not in _CHANGED:
+            raise
 
 
 def _copy(server: "Connection[Any]", file: Path) -> frozenset[str]:

@@ -17,6 +17,7 @@ from support.servers.mysql import PASSWORD, MysqlServer, mysql_server
 from support.servers.proxy import Proxy
 
 import dlbackup
+from dlbackup import errors
 from dlbackup.addresses.address import parse_address
 from dlbackup.catalogs.mysql import copying
 from dlbackup.engine.engine import probe
@@ -181,6 +182,55 @@ def test_one_state(mysql: MysqlServer, file_lakes: FileLakes, tmp_path: Path) ->
         after = dlbackup.info(mysql.url("moves"), fingerprint=True)
 
     assert (after.snapshot_id, after.fingerprint) == (before.snapshot_id, before.fingerprint)
+
+
+_LIMITS = {
+    "sql_select_limit": "400",
+    "sql_mode": "'NO_BACKSLASH_ESCAPES,ANSI_QUOTES'",
+    "sql_big_selects": "0",
+    "max_join_size": "1",
+}
+
+
+def test_limits_of_the_server_do_not_count(mysql: MysqlServer, file_lakes: FileLakes, tmp_path: Path) -> None:
+    """A server that gives its clients some rows alone, or reads their queries otherwise: all is copied."""
+    mysql.fill("limited", file_lakes.copy("plain", "1.5.5", tmp_path).path)
+    with mysql.connected("limited") as session, session.cursor() as cursor:
+        cursor.executemany("insert into ducklake_metadata (`key`, value) values (%s, 'x')", [[n] for n in range(500)])
+    before = dlbackup.info(mysql.url("limited"), fingerprint=True)
+    with mysql.connected() as session, session.cursor() as cursor:
+        for name, value in _LIMITS.items():
+            cursor.execute(f"set global {name} = {value}")
+        try:
+            limited = dlbackup.info(mysql.url("limited"), fingerprint=True)
+        finally:
+            for name in _LIMITS:
+                cursor.execute(f"set global {name} = default")
+
+    assert (limited.rows, limited.fingerprint) == (before.rows, before.fingerprint)
+
+
+def test_who_sees_some_tables_alone_copies_none(mysql: MysqlServer, tmp_path: Path) -> None:
+    """A server hides tables that a user may not read, so that nobody can tell whether one is missing: refused."""
+    made = ("create table lake.t (i int)", "insert into lake.t values (1)")
+    options = {"DATA_INLINING_ROW_LIMIT": 10}
+    engine("1.5.5").run(str(tmp_path / "l.ducklake"), "main", made, data_path=tmp_path / "data", options=options)
+    mysql.fill("partly", tmp_path / "l.ducklake")
+    mysql.execute(None, f"create user seer@'127.0.0.1' identified by '{PASSWORD}'")
+    with mysql.connected("partly") as session, session.cursor() as cursor:
+        cursor.execute("show tables")
+        for (table,) in cursor.fetchall():
+            if table != "ducklake_inlined_data_1_1":
+                cursor.execute(f"grant select on partly.`{table}` to seer@'127.0.0.1'")
+    address = mysql.url("partly").replace("user=tester", "user=seer")
+
+    with pytest.raises(errors.NoRight, match=r"some tables of .* alone") as refused:
+        dlbackup.copy(address, str(tmp_path / "away.ducklake"))
+    assert "GRANT SELECT ON partly.*" in refused.value.hint
+    assert not (tmp_path / "away.ducklake").exists()
+
+    mysql.execute(None, "grant select on partly.* to seer@'127.0.0.1'")
+    assert dlbackup.info(address).spec_version == "1.0"
 
 
 def test_a_table_that_is_made_anew_meanwhile(mysql: MysqlServer, file_lakes: FileLakes, tmp_path: Path) -> None:

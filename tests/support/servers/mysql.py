@@ -146,7 +146,8 @@ def mysql_server() -> Iterator[MysqlServer]:
     run += ["--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync", "--skip-sync-frm"]
     first = folder / "first.sql"
     first.write_text(
-        f"create user tester@'127.0.0.1' identified by '{PASSWORD}';\ngrant all on *.* to tester@'127.0.0.1';\n"
+        f"create user tester@'127.0.0.1' identified by '{PASSWORD}';\n"
+        "grant all on *.* to tester@'127.0.0.1' with grant option;\n"
     )
     with Reaper() as reaper:
         subprocess.run(
