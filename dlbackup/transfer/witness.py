@@ -26,7 +26,9 @@ from dlbackup.engine.readings import LakeTable, Reading, differing, may_read, re
 from dlbackup.engine.statements import Target
 from dlbackup.errors import (
     AttachFailed,
+    DlbackupError,
     EngineError,
+    Interrupted,
     Locked,
     NoRight,
     RestoredOtherwise,
@@ -142,7 +144,13 @@ class Witness:
         if is_of_server(before.header.dialect):
             return None
         schema = before.header.source.schema
-        return held.enter_context(_made_of(before, schema, engine, self.options, self.on_event))
+        try:
+            return held.enter_context(_made_of(before, schema, engine, self.options, self.on_event))
+        except Interrupted:
+            raise
+        except DlbackupError as exc:  # such as a file of a newer DuckDB: that it can't be made here again is no fault
+            self._say(f"the backup is not read in its own kind of file: {exc.message}")
+            return None
 
     def _say(self, why: str) -> None:
         self.on_event(Event(stage=_STAGE, message=f"not all was read by an engine for comparison: {why}"))

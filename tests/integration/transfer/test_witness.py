@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -14,8 +15,10 @@ from support.longer import long
 
 import dlbackup
 from dlbackup import RestoreOptions, errors
+from dlbackup.catalogs.contract import Catalog
 from dlbackup.engine.engine import probe
 from dlbackup.runtime.progress import Event, OnEvent
+from dlbackup.transfer.loading import restore_into
 
 _DAMAGES = {
     "the rows of table main.every_type": "delete from ducklake_inlined_data_1_1 where row_id = 0",
@@ -120,6 +123,25 @@ def test_restore_to_another_kind_is_read(file: FileLake, database: str, tmp_path
         *((2, True), (2, True), (None, False), (2, False))
     ]
     assert list(scratch.iterdir()) == []
+
+
+def test_backup_that_can_not_be_made_again_in_its_kind(
+    file: FileLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of a file of a newer DuckDB: it is said, and what is to be published is read alone."""
+    said: list[str] = []
+
+    def first_fails(catalog: Catalog, *rest: Any, **more: Any) -> str | None:
+        if catalog.address.kind == "duckdb":
+            raise errors.Unsupported("the DuckDB here makes no files of that storage version")
+        return restore_into(catalog, *rest, **more)
+
+    monkeypatch.setattr("dlbackup.transfer.witness.restore_into", first_fails)
+    backup = dlbackup.dump(str(file.path), tmp_path / "b.sql.zst")
+    done = dlbackup.restore(backup, str(tmp_path / "new.sqlite"), on_event=lambda event: said.append(event.message))
+
+    assert (done.snapshots_read, done.source_read) == (2, False)
+    assert [text for text in said if "in its own kind of file: the DuckDB here makes" in text] != []
 
 
 def test_difference_keeps_a_restore_from_it(file_lakes: FileLakes, tmp_path: Path, scratch: Path) -> None:
