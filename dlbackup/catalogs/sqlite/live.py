@@ -21,7 +21,7 @@ from typing import Any
 
 from dlbackup.catalogs.sqlite.introspection import opened
 from dlbackup.catalogs.sqlite.rows import ROWS_AT_ONCE, Cursor, Text
-from dlbackup.errors import EngineError
+from dlbackup.errors import EngineError, NeedsPerson
 from dlbackup.runtime.child import start
 
 _LENGTH = struct.Struct("<Q")
@@ -134,7 +134,7 @@ class LiveFile:
             self._child = start(main)
         except OSError as exc:
             raise EngineError(f"can't start a process for {path}: {exc.strerror}") from exc
-        self._is_there = True
+        self._path, self._is_there = path, True
         try:
             self.asked("open", str(path), wait_s)
         except BaseException:
@@ -144,6 +144,24 @@ class LiveFile:
     def execute(self, sql: str) -> "Cursor":
         """Execute a statement."""
         return _Rows(self, *self.asked("execute", sql))
+
+    def commit(self) -> None:
+        """
+        Commit.
+
+        Raises:
+            NeedsPerson: its process was ended, and nobody knows whether it had committed before.
+        """
+        try:
+            self.execute("commit")
+        except sqlite3.OperationalError as exc:
+            if self._is_there:
+                raise
+            raise NeedsPerson(
+                f"whether {self._path} has become another catalog is not known: {exc}",
+                "dlbackup info FILE says which catalog is there; where one was to be kept that is replaced, a copy of"
+                " it is beside the file, NAME.replaced-TIME",
+            ) from exc
 
     @property
     def in_transaction(self) -> bool:

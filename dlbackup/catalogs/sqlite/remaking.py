@@ -63,7 +63,7 @@ class FileRemake:
             try:
                 self._take_in(new)
                 with signals_held(too_late=True):
-                    self.live.execute("commit")
+                    self.live.commit()
             except BaseException:
                 self._hold_again()
                 drop(aside)

@@ -24,7 +24,7 @@ from dlbackup.catalogs.sqlite.introspection import SCHEMA, opened
 from dlbackup.catalogs.sqlite.live import LiveFile
 from dlbackup.catalogs.sqlite.place import FilePlace
 from dlbackup.catalogs.sqlite.rows import Connection
-from dlbackup.errors import NotEmpty, StorageError, UsageError
+from dlbackup.errors import NeedsPerson, NotEmpty, StorageError, UsageError
 from dlbackup.runtime.signals import signals_held
 from dlbackup.stores.files import sync_folder
 from dlbackup.tables.quoting import quote_identifier
@@ -119,13 +119,23 @@ class FileReplacement(FileTerms):
         if not self._is_published:  # SQLite ends a transaction by itself that has no room
             drop(aside)
 
+    def _commit(self, made: Connection) -> None:
+        try:
+            if self._live is None:
+                made.execute("commit")
+            else:
+                self._live.commit()
+        except NeedsPerson:
+            self._is_published = True  # it may be: what was replaced then is not to be lost
+            raise
+        self._is_published = True
+
     def publish(self) -> None:
         """Commit, or give the new file its name; the block is over without an error."""
         if self._made is None:  # nobody has asked for parts, or they were not made
             return
         with signals_held(too_late=True):
-            self._made.execute("commit")
-            self._is_published = True
+            self._commit(self._made)
             if self._new is not None:
                 self._made.close()
                 number = os.open(self._new, os.O_RDWR)

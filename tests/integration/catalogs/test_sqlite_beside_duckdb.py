@@ -13,6 +13,7 @@ from support.lakes.in_files import FileLake, FileLakes
 
 import dlbackup
 from dlbackup import Event, RestoreOptions, errors
+from dlbackup.catalogs.sqlite.live import LiveFile
 from dlbackup.engine.child import load
 
 _REPLACE = RestoreOptions(replace=True, drop_replaced=True)
@@ -43,6 +44,28 @@ def own(lake: FileLake, request: pytest.FixtureRequest) -> Iterator[duckdb.DuckD
         load(connection, "sqlite")
         connection.execute(f"attach '{lake.path}' as file (type sqlite, busy_timeout 100)")
         yield connection
+
+
+def test_process_that_is_ended_at_its_commit(lake: FileLake, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is told that nothing was changed, and what was replaced is kept."""
+    execute = LiveFile.execute
+
+    def ended(self: LiveFile, sql: str) -> object:
+        found = execute(self, sql)
+        if sql == "commit":
+            self._child.kill()
+            return execute(self, "select 1")
+        return found
+
+    before = contents(lake.path)
+    monkeypatch.setattr(LiveFile, "execute", ended)
+    with pytest.raises(errors.NeedsPerson, match="is not known") as refused:
+        dlbackup.restore(backup, str(lake.path), RestoreOptions(replace=True))
+
+    assert refused.value.exit_code == 7
+    (kept,) = lake.path.parent.glob("lake.sqlite.replaced-*")
+    assert contents(lake.path) == contents(backup)
+    assert contents(kept) == before
 
 
 def _others_can_write(path: Path) -> bool:

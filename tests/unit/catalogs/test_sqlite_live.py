@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dlbackup import errors
 from dlbackup.catalogs.sqlite.introspection import opened
 from dlbackup.catalogs.sqlite.live import LiveFile
 from dlbackup.catalogs.sqlite.rows import ROWS_AT_ONCE, Text
@@ -89,14 +90,29 @@ def test_what_is_not_committed_goes_with_it(path: Path) -> None:
 
 
 def test_end_of_its_process_is_said(live: LiveFile, path: Path) -> None:
-    """Whoever ends it: the statement fails, and the file is as it was."""
+    """Whoever ends it: the statement fails, and the file is as it was; of a commit nobody knows."""
     live.execute("begin immediate")
     live.execute("delete from t")
     live._child.kill()
 
-    with pytest.raises(sqlite3.OperationalError, match="was ended by SIGKILL"):
-        live.execute("commit")
+    with pytest.raises(errors.NeedsPerson, match=r"f\.sqlite has become another catalog is not known: .* by SIGKILL"):
+        live.commit()
+    with pytest.raises(sqlite3.OperationalError, match="has ended"):
+        live.execute("select 1")
     assert _numbers(path) == 2 * ROWS_AT_ONCE + 1
+
+
+def test_commit_that_fails_is_told(live: LiveFile, path: Path) -> None:
+    """While somebody reads nothing is committed, which is known."""
+    live.execute("begin immediate")
+    live.execute("delete from t")
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("begin")
+        reader.execute("select i from t").fetchone()
+        with pytest.raises(sqlite3.OperationalError, match="database is locked"):
+            live.commit()
+    live.commit()
+    assert _numbers(path) == 0
 
 
 def test_copy_is_what_others_read(live: LiveFile, path: Path, tmp_path: Path) -> None:
