@@ -24,6 +24,7 @@ __all__ = ["STARTERS", "end", "start"]
 
 STARTERS = (
     *("dlbackup.catalogs.duckdb.process.start", "dlbackup.catalogs.sqlite.copying.start"),
+    "dlbackup.catalogs.sqlite.live.start",
     *("dlbackup.catalogs.quack.copying.start", "dlbackup.runtime.workers.start", "dlbackup.transfer.feed.start"),
 )
 """The names by which children are started."""
