@@ -280,7 +280,7 @@ def test_a_store_that_is_too_slow_is_given_up(weed: Seaweed, monkeypatch: pytest
     with past.create("some") as sink:
         sink.write(bytes(_MIB))
     with Failing(weed.port, chosen, "slow") as failing:
-        for name, value in (weed.environment(failing.port) | {"DLBACKUP_STORE_TIMEOUT": "0.5"}).items():
+        for name, value in (weed.environment(failing.port) | {"DLBACKUP_STORE_TIMEOUT": "0.3"}).items():
             monkeypatch.setenv(name, value)
         _client.cache_clear()
         begun = time.monotonic()
