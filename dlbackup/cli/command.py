@@ -194,18 +194,21 @@ def _run(options: argparse.Namespace, answers: TextIO | None) -> tuple[int, dict
             elif text:
                 say(text, _said_on(options))
             sys.stdout.flush()
-    except (BrokenPipeError, StorageError) as exc:
+    except BrokenPipeError:  # whoever reads only the first line is told nothing more of what is done
+        if options.command in _LOOKS:
+            raise
+    except StorageError as exc:
         if not _is_output_taken(options):
             raise _untold(options.command, exc, record, text) from exc
     return (Refused.exit_code if getattr(record, "blocked", False) else 0), answer
 
 
-def _untold(command: str, failure: Exception, record: object, text: str) -> Exception:
+def _untold(command: str, failure: StorageError, record: object, text: str) -> StorageError:
     """Return what to raise where a result can't be written: of what was done, it says that it is done, and what."""
     if command in _LOOKS:
         return failure
-    reason = failure.message if isinstance(failure, StorageError) else "nobody reads standard output any more"
-    error = StorageError(f"{command} did what it was to do, but can't say so: {reason}", f"it would have said: {text}")
+    message = f"{command} did what it was to do, but can't say so: {failure.message}"
+    error = StorageError(message, f"it would have said: {text}")
     error.result = record
     return error
 

@@ -492,6 +492,16 @@ def test_what_is_done_and_can_t_be_told_is_told_elsewhere(redirected: str, backu
     assert dlbackup.pin(kept).changed == ()
 
 
+def test_what_is_done_is_done_whoever_reads_it(backup: Path) -> None:
+    """`dump | head -n 1` leaves early by will: the exit code is that of what was done, and nothing is said of it."""
+    kept = backup.rename(backup.with_name("ducklake-lake-20261101T020000Z-v1.0-000000.sql.zst"))
+    assert main(["verify", str(kept), "--record"]) == 0
+
+    done = without_reader(["pin", str(kept)], "1")
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_nothing_else_comes_where_a_stream_was_closed(backup: Path) -> None:
     """The first file that a command opens is none of its standard streams."""
     program = (
