@@ -185,9 +185,7 @@ class LiveFile:
         is_heard = False
         try:
             self._child.say(_LENGTH.pack(len(text)) + text)
-            length = self._child.says.read(_LENGTH.size)
-            text = self._child.says.read(*_LENGTH.unpack(length)) if length else b""
-            answer = marshal.loads(text) if text else ()  # noqa: S302 - from our child
+            answer = self._answer()
             is_heard = bool(answer)
         finally:
             if not is_heard:
@@ -198,6 +196,16 @@ class LiveFile:
             _, kind, message = answer
             raise getattr(sqlite3, kind, sqlite3.OperationalError)(message)
         return answer[1]
+
+    def _answer(self) -> tuple[Any, ...]:
+        """Return what the process says, all of it; nothing where it has ended before."""
+        length = self._child.says.read(_LENGTH.size)
+        size = _LENGTH.unpack(length)[0] if len(length) == _LENGTH.size else 0
+        text = self._child.says.read(size)
+        if not size or len(text) < size:
+            return ()
+        answer: tuple[Any, ...] = marshal.loads(text)  # noqa: S302 - from our child
+        return answer
 
     def close(self) -> None:
         """Roll back what is open, and end the process."""
