@@ -335,12 +335,13 @@ def test_live_sqlite_file_is_migrated(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("version", ["1.4.4", "1.3.2"])
-def test_zoo_in_a_sqlite_file(
-    version: str, file_lakes: FileLakes, cli: Cli, tmp_path: Path, pytestconfig: pytest.Config
-) -> None:
-    """A lake with everything of an old version, doubles in rows too, reads alike at every snapshot, migrated."""
-    lake = file_lakes.copy("zoo", version, tmp_path, "sqlite")
+def test_zoo_in_a_sqlite_file(file_lakes: FileLakes, cli: Cli, tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    """
+    A lake with everything of 0.3, doubles in rows too, reads alike at every snapshot, migrated.
+
+    There is none of 0.2: DuckDB 1.3.2 ends in an error of its own when it reads what it has inlined in a SQLite file.
+    """
+    lake = file_lakes.copy("zoo", "1.4.4", tmp_path, "sqlite")
     at = None if pytestconfig.option.long else ("first", "last")
     before = lake.read_by(at)
 
