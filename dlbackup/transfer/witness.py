@@ -41,6 +41,7 @@ from dlbackup.lake.inlined import lake_table_id
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.stores.contract import Where
+from dlbackup.stores.encrypted import is_encrypted
 from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
 
@@ -82,7 +83,8 @@ class Witness:
     Args:
         origin: None where what is published is made of a backup.
         options: with the engine, and how to come by files.
-        backup: what that backup was before it was converted; None where it wasn't.
+        backup: that backup, as it is kept.
+        is_converted: whether what is published is of another kind than it.
         snapshots_read: at how many snapshots; None before that, and where no engine could.
         source_read: whether it has read the same of the source there.
     """
@@ -91,6 +93,7 @@ class Witness:
     options: RestoreOptions
     on_event: OnEvent
     backup: Where | None = None
+    is_converted: bool = False
     snapshots_read: int | None = field(default=None, init=False)
     source_read: bool = field(default=False, init=False)
 
@@ -106,6 +109,9 @@ class Witness:
             RestoredOtherwise: the engine reads something else, or nothing at all, of what was made.
         """
         version = reader.header.spec_version
+        if is_in_file(where) and self._is_encrypted():
+            self._say("of an encrypted backup no file is made in clear but where it is restored to")
+            return
         try:
             with probe(self.options.engine) as engine:
                 if not may_read(engine, version):
@@ -138,7 +144,7 @@ class Witness:
         """Open what there is to be read of the source; None where that is a backup that no file can be made of."""
         if self.origin is not None:
             return held.enter_context(_Seen.of(self.origin, engine, self.options))
-        if self.backup is None:
+        if self.backup is None or not self.is_converted or self._is_encrypted():
             return None
         before = held.enter_context(BackupReader(self.backup))
         if is_of_server(before.header.dialect):
@@ -151,6 +157,9 @@ class Witness:
         except DlbackupError as exc:  # such as a file of a newer DuckDB: that it can't be made here again is no fault
             self._say(f"the backup is not read in its own kind of file: {exc.message}")
             return None
+
+    def _is_encrypted(self) -> bool:
+        return self.backup is not None and is_encrypted(self.backup)
 
     def _say(self, why: str) -> None:
         self.on_event(Event(stage=_STAGE, message=f"not all was read by an engine for comparison: {why}"))

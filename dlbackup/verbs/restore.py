@@ -128,9 +128,11 @@ def restore_seen(
         feeding(reader, rewrite_for(where, reader.header.dialect)) as feed,
     ):
         manifest = reader.manifest  # nobody is asked anything for definitions that were not checked
-        if reader.where is not source and options.read_back:
+        is_converted = reader.where is not source
+        if is_converted and options.read_back:
             witness = witness or Witness(origin=None, options=options, on_event=on_event)
-            witness.backup = source
+        if witness is not None and witness.origin is None:
+            witness.backup, witness.is_converted = source, is_converted
         catalog, loaded, stale, way = _restore(where, reader, feed, str(source), options, on_event, witness)
     header = manifest.header
     constraints = [constraint.name for entry in manifest.tables for constraint in entry.table.constraints]

@@ -14,10 +14,11 @@ from support.lakes.lakes import LakeFactory
 from support.longer import long
 
 import dlbackup
-from dlbackup import RestoreOptions, errors
+from dlbackup import Keys, RestoreOptions, errors
 from dlbackup.catalogs.contract import Catalog
 from dlbackup.engine.engine import probe
 from dlbackup.runtime.progress import Event, OnEvent
+from dlbackup.stores.age.x25519 import SecretKey
 from dlbackup.transfer.loading import restore_into
 
 _DAMAGES = {
@@ -142,6 +143,23 @@ def test_backup_that_can_not_be_made_again_in_its_kind(
 
     assert (done.snapshots_read, done.source_read) == (2, False)
     assert [text for text in said if "in its own kind of file: the DuckDB here makes" in text] != []
+
+
+def test_encrypted_backup_stands_in_no_file_in_clear(
+    file: FileLake, database: str, tmp_path: Path, scratch: Path, secret: SecretKey, identity: Path
+) -> None:
+    """An engine reads it on a server alone, where it is restored to."""
+    keys = Keys(encrypt_to=(str(secret.public),), identity=(identity,))
+    backup = dlbackup.dump(str(file.path), tmp_path / "file.sql.zst.age", keys=keys)
+    said: list[str] = []
+    beside = dlbackup.restore(
+        backup, str(tmp_path / "new.sqlite"), keys=keys, on_event=lambda event: said.append(event.message)
+    )
+    served = dlbackup.restore(backup, database, keys=keys)
+
+    assert [(done.snapshots_read, done.source_read) for done in (beside, served)] == [(None, False), (2, False)]
+    assert any("encrypted backup" in text for text in said)
+    assert list(scratch.iterdir()) == []
 
 
 def test_difference_keeps_a_restore_from_it(file_lakes: FileLakes, tmp_path: Path, scratch: Path) -> None:
