@@ -56,9 +56,11 @@ from {s}.ducklake_files_scheduled_for_deletion
 where data_file_id is not null and schedule_start is not null
 """
 _GRACE = """\
-select cast(floor(extract(epoch from cast(coalesce(max(value), '2 days') as interval))) as bigint)
+select cast(floor(extract(epoch from timestamp '2001-03-01' -
+    (timestamp '2001-03-01' - cast(coalesce(max(value), '2 days') as interval)))) as bigint)
 from {s}.ducklake_metadata where key = 'delete_older_than'{scope}
 """
+"""Engines count back by the calendar, and months are 28 days at least."""
 _LAKE = "select cast(schema_uuid as varchar) from {s}.ducklake_schema where schema_id = 0"
 _SNAPSHOTS = """\
 select snapshot_id, cast(round(extract(epoch from cast(snapshot_time as timestamptz)) * 1000000) as bigint)

@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import duckdb
 import pytest
 from support.stores import add_backup
 
 from dlbackup.inventory.fileids import FileIds
-from dlbackup.inventory.horizon import Files, Live, files_of, recorded, state_of, too_short
+from dlbackup.inventory.horizon import _GRACE, Files, Live, files_of, recorded, state_of, too_short
 from dlbackup.inventory.listing import Entry, listing_of
 from dlbackup.inventory.retention import cleanup_call, cleanup_safe_before
 from dlbackup.stores.in_memory import InMemory
@@ -111,3 +112,19 @@ def test_the_call_that_is_safe(dialect: str, time: str) -> None:
     assert (
         cleanup_call(safe, [entry]) == f"CALL ducklake_cleanup_old_files('lake', older_than => TIMESTAMPTZ '{time}+00')"
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "grace"),
+    [
+        *((None, timedelta(days=2)), ("0 seconds", timedelta()), ("1 week 12:30:00", timedelta(days=7, hours=12.5))),
+        *(("1 month", timedelta(days=28)), ("2 months", timedelta(days=59)), ("1 year", timedelta(days=365))),
+    ],
+)
+def test_months_are_as_short_as_they_can_be(said: str | None, grace: timedelta) -> None:
+    """What is said to be kept must be: engines count back by the calendar."""
+    with duckdb.connect() as connection:
+        connection.execute("create table ducklake_metadata (key varchar, value varchar, scope varchar)")
+        connection.execute("insert into ducklake_metadata values ('delete_older_than', ?, null)", [said])
+        ((seconds,),) = connection.execute(_GRACE.format(s="main", scope="")).fetchall()
+    assert timedelta(seconds=seconds) == grace
