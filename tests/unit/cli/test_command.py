@@ -1,14 +1,17 @@
 """The command line: help, usage errors, JSON, exit codes, and no heavy import before it is needed."""
 
 import ast
+import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 import weakref
+from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,7 +19,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from support.backups import row, small, write_backup
+from support.backups import small, write_backup
 from support.cli import Cli
 from support.waiting import wait_until
 
@@ -24,7 +27,6 @@ import dlbackup
 from dlbackup.cli.command import main
 from dlbackup.errors import Interrupted, NotVerified
 from dlbackup.runtime.signals import ASKED, interrupt
-from dlbackup.tables.definition import Column, Table
 
 COMMANDS = ("dump", "verify", "restore", "migrate", "info")
 
@@ -391,25 +393,26 @@ def test_an_impossible_output_is_exit_1(tmp_path: Path, cli: Cli) -> None:
     assert "Traceback" not in done.stderr
 
 
-def _open_files(pid: int) -> set[Path]:
-    """Return the files that a process reads at this moment."""
-    found = set()
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):  # closed in the meantime
-            found.add(link.readlink())
-    return found
+def _waiting(pipe: int) -> int:
+    """Return how many bytes of a pipe nobody has read yet."""
+    counted = array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, counted)
+    return counted[0]
 
 
 @pytest.mark.parametrize("number", ASKED)
-def test_interruption_is_exit_130(tmp_path: Path, cli: Cli, number: signal.Signals) -> None:
+def test_interruption_is_exit_130(backup: Path, tmp_path: Path, cli: Cli, number: signal.Signals) -> None:
     """A command that is interrupted in the middle of its work ends in 130 and says by what."""
-    path = tmp_path / "backup.zst"
-    table = Table(name="ducklake_many", columns=(Column(name="n", type="bigint"),))
-    write_backup(path, [*small(), (table, [row(1)] * 3_000_000)])
-    with cli.started("verify", path, "--json") as process:
-        wait_until(lambda: path in _open_files(process.pid))
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDWR)
+    os.write(pipe, backup.read_bytes()[:50])
+    reads_it = f"import os; os.dup2(os.open({str(path)!r}, os.O_RDWR), 0)"
+    with cli.started("verify", "-", "--json", first=reads_it) as process:
+        wait_until(lambda: not _waiting(pipe))
         process.send_signal(number)
         output, _ = process.communicate(timeout=30)
+    os.close(pipe)
 
     assert process.returncode == 130
     assert json.loads(output)["error"]["message"] == f"interrupted by {number.name}"
