@@ -71,7 +71,7 @@ def test_killed_run_leaves_no_server() -> None:
 
         run.send_signal(signal.SIGKILL)
 
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120  # a Docker engine of a busy machine takes its time
         with pytest.raises(psycopg.OperationalError):
             while time.monotonic() < deadline:
                 assert one(url, "select 1") == 1
