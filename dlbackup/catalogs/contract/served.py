@@ -131,12 +131,11 @@ class Served(Catalog, Protocol):
             What differs among them, or could not be given, in words: a person decides on it.
         """
 
-    def readied(self, tables: Retyped) -> AbstractContextManager[int]:
+    def readied(self, tables: Retyped) -> AbstractContextManager[None]:
         """
         Make inlined tables anew beside the catalog, which `Mending.retype` puts in its tables' place in the block.
 
-        Returns:
-            How many: those that can't be made alike are left to be rewritten.
+        Those that can't be made alike are left to be rewritten.
         """
 
     def unready(self) -> None:

@@ -8,7 +8,7 @@ schema that holds or is known to anything else is refused.
 from collections.abc import Sequence
 
 from dlbackup.catalogs.postgres.clients.connected import lock_all
-from dlbackup.catalogs.postgres.schemas import OWN_KINDS, aside_name, catalog_tables, own_name
+from dlbackup.catalogs.postgres.schemas import DROPPED, aside_name, catalog_tables, own_name
 from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one, quoted_text
 from dlbackup.errors import CatalogError
 from dlbackup.tables.quoting import qualified, quote_identifier
@@ -43,7 +43,7 @@ def exchange(session: Session, schema: str, staging: str, *, drop: bool) -> str 
         session.execute(_renaming(staging, schema))
         return None
     held = catalog_tables(session, schema)
-    aside = own_name(OWN_KINDS[1], schema) if drop else aside_name(schema)
+    aside = own_name(DROPPED, schema) if drop else aside_name(schema)
     grants = session.execute(_GRANTS, [schema]).fetchall()
     session.execute(_renaming(schema, aside))
     session.execute(_renaming(staging, schema))

@@ -14,13 +14,12 @@ from dlbackup.catalogs.contract import Retyped
 from dlbackup.catalogs.postgres.introspection import read_definitions
 from dlbackup.catalogs.postgres.locks import batch_tables
 from dlbackup.catalogs.postgres.place import PostgresPlace
-from dlbackup.catalogs.postgres.schemas import claimed, drop_left, drop_schema, own_name
+from dlbackup.catalogs.postgres.schemas import DROPPED, READY, claimed, drop_left, drop_schema, own_name
 from dlbackup.catalogs.postgres.sessions import AS_STORED, LOCAL_SETTINGS, Session, connect, translated
 from dlbackup.errors import DlbackupError, Interrupted
 from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.quoting import qualified, quote_identifier
 
-_KIND = "ready"
 _USING = " USING "
 
 
@@ -57,7 +56,7 @@ def readied(address: Address, schema: str, tables: Retyped) -> Iterator[Ready]:
     One whose definition would not be the same but for the types is left out, and all are, where something fails.
     """
     with closing(connect(address, "dlbackup-ready")) as session:
-        name, aside = own_name(_KIND, schema), own_name("dropped", schema)
+        name, aside = own_name(READY, schema), own_name(DROPPED, schema)
         with claimed(session, name), claimed(session, aside):
             try:
                 yield _made(address, session, schema, Ready(name, aside, frozenset()), tables)
@@ -71,7 +70,7 @@ def _made(address: Address, session: Session, schema: str, new: Ready, tables: R
     place = PostgresPlace(session, new.schema)
     try:
         with translated(address, "making tables with other types"):
-            drop_left(session, schema, [_KIND])
+            drop_left(session, schema, [READY])
             with _transaction(session):
                 known = by_name(read_definitions(session, schema).tables)
                 for name in (new.schema, new.aside):

@@ -28,7 +28,7 @@ from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, batch_tables, lock
 from dlbackup.catalogs.postgres.place import PostgresPlace
 from dlbackup.catalogs.postgres.rights import missing_collations, missing_storage, unknown_options
 from dlbackup.catalogs.postgres.schemas import (
-    OWN_KINDS,
+    RESTORING,
     aside_name,
     catalog_tables,
     claimed,
@@ -191,7 +191,7 @@ class _InBatches(_Replacing):
         super().__init__(session, there, terms)
         self._address, self._needed = address, needed
         self._on_event, self._held = on_event, held
-        self._name = there.schema if terms.scratch else own_name(OWN_KINDS[0], there.schema)
+        self._name = there.schema if terms.scratch else own_name(RESTORING, there.schema)
         self._own: Session | None = None
         self._all_made = False
         self._proved: list[tuple[int, str, int]] = []

@@ -71,7 +71,8 @@ def _others(found: list[str]) -> str:
 _NAME_BYTES = 63
 _POLL_S = 0.05
 _LOCK_CLASS = 0x444C4B53  # "DLKS"
-OWN_KINDS = ("restoring", "dropped", "ready")
+RESTORING, DROPPED, READY = "restoring", "dropped", "ready"
+OWN_KINDS = (RESTORING, DROPPED, READY)
 """Of schemas that a restore makes and drops, and of one with tables that a mend takes."""
 
 

@@ -57,11 +57,11 @@ class ServedCatalog(PostgresCatalog):
             return give_alike(self.session, self.schema, sisters)
 
     @contextmanager
-    def readied(self, tables: Retyped) -> Iterator[int]:
+    def readied(self, tables: Retyped) -> Iterator[None]:
         """Make tables anew, which `mending` puts in their place in the block."""
         with readied(self.address, self.schema, tables) as self.ready:
             try:
-                yield len(self.ready.tables)
+                yield
             finally:
                 self.unready()
 
