@@ -9,7 +9,7 @@ from dlbackup.catalogs.contract import Retyped
 from dlbackup.catalogs.postgres.clients.bars import bar
 from dlbackup.catalogs.postgres.locks import AT_ONCE
 from dlbackup.catalogs.postgres.ready import Ready, converting
-from dlbackup.catalogs.postgres.sessions import AS_STORED, LOCAL_SETTINGS, Session, translated
+from dlbackup.catalogs.postgres.sessions import AS_STORED, Session, in_transaction, translated
 from dlbackup.tables.quoting import qualified, quote_identifier
 
 
@@ -72,6 +72,5 @@ class PostgresMending:
 @contextmanager
 def mending(session: Session, address: Address, schema: str, ready: Ready) -> Iterator[PostgresMending]:
     """Open the transaction."""
-    with translated(address, "mending what the engine lost"), session.transaction():
-        session.execute(LOCAL_SETTINGS.encode())
+    with translated(address, "mending what the engine lost"), in_transaction(session):
         yield PostgresMending(session, schema, ready)

@@ -15,7 +15,7 @@ from dlbackup.catalogs.postgres.introspection import read_definitions
 from dlbackup.catalogs.postgres.locks import batch_tables
 from dlbackup.catalogs.postgres.place import PostgresPlace
 from dlbackup.catalogs.postgres.schemas import DROPPED, READY, claimed, drop_left, drop_schema, own_name
-from dlbackup.catalogs.postgres.sessions import AS_STORED, LOCAL_SETTINGS, Session, connect, translated
+from dlbackup.catalogs.postgres.sessions import AS_STORED, Session, connect, in_transaction, translated
 from dlbackup.errors import DlbackupError, Interrupted
 from dlbackup.tables.definition import Table, by_name
 from dlbackup.tables.quoting import qualified, quote_identifier
@@ -71,29 +71,22 @@ def _made(address: Address, session: Session, schema: str, new: Ready, tables: R
     try:
         with translated(address, "making tables with other types"):
             drop_left(session, schema, [READY])
-            with _transaction(session):
+            with in_transaction(session):
                 known = by_name(read_definitions(session, schema).tables)
                 for name in (new.schema, new.aside):
                     session.execute(f"CREATE SCHEMA {quote_identifier(name)}".encode())
             wanted = _wanted(known, tables)
             size = batch_tables(session)
             for begin in range(0, len(wanted), size):
-                with _transaction(session):
+                with in_transaction(session):
                     _fill(place, schema, wanted[begin : begin + size])
-            with _transaction(session):
+            with in_transaction(session):
                 made = by_name(place.definitions())
     except Interrupted:
         raise
     except DlbackupError:
         return NOTHING
     return replace(new, tables=frozenset(table.name for table, _ in wanted if table == made.get(table.name)))
-
-
-@contextmanager
-def _transaction(session: Session) -> Iterator[None]:
-    with session.transaction():
-        session.execute(LOCAL_SETTINGS.encode())
-        yield
 
 
 def _wanted(known: dict[str, Table], tables: Retyped) -> list[tuple[Table, dict[str, str]]]:

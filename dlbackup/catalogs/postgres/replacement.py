@@ -36,7 +36,7 @@ from dlbackup.catalogs.postgres.schemas import (
     own_name,
     relations,
 )
-from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, translated
+from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, in_transaction, translated
 from dlbackup.errors import CatalogError, DlbackupError, MovedOn, listed
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.tables.definition import Constraint, Table
@@ -68,8 +68,7 @@ def replacing(
         return
     with ExitStack() as held:
         with translated(address, doing):
-            with session.transaction():
-                session.execute(LOCAL_SETTINGS.encode())
+            with in_transaction(session):
                 there_now = existing.look_at(session, schema)
             batches = _InBatches(session, address, there_now, terms, needed, on_event, held)
             yield batches
@@ -235,8 +234,7 @@ class _InBatches(_Replacing):
 
     @contextmanager
     def _part(self, own: Session, entries: Sequence[Entry], *, whole: bool) -> Iterator[Part]:
-        with self._translated(), own.transaction():
-            own.execute(LOCAL_SETTINGS.encode())
+        with self._translated(), in_transaction(own):
             if self._terms.exact:
                 own.execute(_OWN_TABLESPACE)
             yield Part(self._place(own, self._name), entries, whole)

@@ -11,7 +11,7 @@ from dlbackup.catalogs.postgres.clients.bars import bars, remove_bars
 from dlbackup.catalogs.postgres.fence import PostgresFence
 from dlbackup.catalogs.postgres.new_lake import making_lake
 from dlbackup.catalogs.postgres.ready import NOTHING, readied
-from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, answers, connect
+from dlbackup.catalogs.postgres.sessions import answers, connect, in_transaction
 from dlbackup.catalogs.postgres.sisters import give_alike
 from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import qualified
@@ -71,8 +71,7 @@ class ServedCatalog(PostgresCatalog):
 
     def declared(self) -> Declared:
         """Read ducklake_metadata, and nothing else."""
-        with self.session.transaction():
-            self.session.execute(LOCAL_SETTINGS.encode())
+        with in_transaction(self.session):
             query = _DECLARED.format(metadata=qualified(self.schema, "ducklake_metadata"))
             rows = self.session.execute(query.encode()).fetchall()
         return Declared(
@@ -90,6 +89,5 @@ class ServedCatalog(PostgresCatalog):
 
     def remove_bars(self) -> tuple[str, ...]:
         """Take the bars away in one transaction; return the names of the constraints."""
-        with self.doing("taking the bars away"), self.session.transaction():
-            self.session.execute(LOCAL_SETTINGS.encode())
+        with self.doing("taking the bars away"), in_transaction(self.session):
             return remove_bars(self.session, self.schema)

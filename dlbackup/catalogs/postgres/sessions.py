@@ -148,6 +148,14 @@ def _converts_for_engines(parameters: dict[str, str]) -> bool:
         probe.close()
 
 
+@contextmanager
+def in_transaction(session: Session) -> Iterator[None]:
+    """Open a transaction, or a savepoint in one that is open, with the settings that all of ours have."""
+    with session.transaction():
+        session.execute(LOCAL_SETTINGS.encode())
+        yield
+
+
 def with_options_of_service(address: Address, session: Session) -> Address:
     """
     Return an address with the options that a service file has for it, such as `-c role=...`.

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from dlbackup.catalogs.postgres.introspection import read_definitions
 from dlbackup.catalogs.postgres.place import PostgresPlace
-from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session
+from dlbackup.catalogs.postgres.sessions import Session, in_transaction
 from dlbackup.errors import CatalogError
 from dlbackup.tables import likeness
 from dlbackup.tables.definition import Table
@@ -44,8 +44,7 @@ def give_alike(session: Session, schema: str, sisters: Iterable[Table]) -> list[
     said: list[str] = []
     new: list[Table] = []
     try:
-        with session.transaction():
-            session.execute(LOCAL_SETTINGS.encode())
+        with in_transaction(session):
             definitions = read_definitions(session, schema)
             new += [table for table in definitions.tables if table.name not in old]
             # A table that the migration has renamed (0.2 to 0.3) is no sister: it is found under no old name any more.
