@@ -1,9 +1,7 @@
 """The fixtures of tests with real servers, engines and lakes."""
 
-import pkgutil
 from collections.abc import Iterator
 from contextlib import ExitStack
-from importlib import import_module
 
 import pytest
 from support.engines.engines import Engine, engine_of
@@ -14,7 +12,7 @@ from support.servers.object_store import ObjectStore, object_store
 from support.servers.seaweed import Seaweed, seaweed
 from support.servers.servers import Server, Servers, middle_major
 
-from dlbackup.catalogs import postgres
+from dlbackup.catalogs.postgres import sessions
 from dlbackup.catalogs.postgres.sessions import LOCK_TIMEOUT_MS
 from dlbackup.errors import listed
 
@@ -96,11 +94,9 @@ def newest() -> Engine:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let sessions of the test's own process wait a tenth as long behind somebody's lock."""
-    for found in pkgutil.walk_packages(postgres.__path__, f"{postgres.__name__}."):
-        module = import_module(found.name)
-        for settings in {"LOCAL_SETTINGS", "_SESSION_SETTINGS"} & vars(module).keys():
-            shorter = vars(module)[settings].replace(str(LOCK_TIMEOUT_MS), str(LOCK_TIMEOUT_MS // 10))
-            monkeypatch.setattr(module, settings, shorter)
+    for settings in ("LOCAL_SETTINGS", "_SESSION_SETTINGS"):
+        shorter = vars(sessions)[settings].replace(str(LOCK_TIMEOUT_MS), str(LOCK_TIMEOUT_MS // 10))
+        monkeypatch.setattr(sessions, settings, shorter)
 
 
 @pytest.fixture(scope="session")

@@ -24,14 +24,7 @@ from dlbackup.catalogs.postgres.mending import mending
 from dlbackup.catalogs.postgres.ready import NOTHING
 from dlbackup.catalogs.postgres.replacement import replacing
 from dlbackup.catalogs.postgres.schemas import catalog_schemas, drop_left, find_schema
-from dlbackup.catalogs.postgres.sessions import (
-    LOCAL_SETTINGS,
-    Session,
-    connect,
-    one,
-    translated,
-    with_options_of_service,
-)
+from dlbackup.catalogs.postgres.sessions import Session, connect, one, set_ours, translated, with_options_of_service
 from dlbackup.catalogs.postgres.snapshot import ONE_VIEW, Exported, PostgresSnapshot
 from dlbackup.catalogs.postgres.surroundings import surroundings, unseen
 from dlbackup.errors import MovedOn, Unreachable
@@ -103,7 +96,7 @@ class PostgresCatalog:
         try:
             with translated(self.address, doing), self.session.transaction():
                 self.session.execute(ONE_VIEW)
-                self.session.execute(LOCAL_SETTINGS.encode())
+                set_ours(self.session)
                 exported = None
                 if share and one(self.session, _MAY_EXPORT)[0]:  # before the first savepoint
                     exported = Exported(self.address, one(self.session, "select pg_export_snapshot()")[0])
@@ -124,7 +117,7 @@ class PostgresCatalog:
         """Look at what stands in the schema, in one view."""
         with self.doing(f"reading the catalog in schema {self.schema}"), self.session.transaction():
             self.session.execute(ONE_VIEW)
-            self.session.execute(LOCAL_SETTINGS.encode())
+            set_ours(self.session)
             yield look_at(self.session, self.schema)
 
     def for_engines(self) -> AbstractContextManager[Address]:

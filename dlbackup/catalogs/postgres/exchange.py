@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from dlbackup.catalogs.postgres.clients.connected import lock_all
 from dlbackup.catalogs.postgres.schemas import DROPPED, aside_name, catalog_tables, own_name
-from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one, quoted_text
+from dlbackup.catalogs.postgres.sessions import Session, one, quoted_text, set_ours
 from dlbackup.errors import CatalogError
 from dlbackup.tables.quoting import qualified, quote_identifier
 
@@ -37,7 +37,7 @@ def exchange(session: Session, schema: str, staging: str, *, drop: bool) -> str 
     Returns:
         The schema in which the old catalog is now, None where there was none.
     """
-    session.execute(LOCAL_SETTINGS.encode())
+    set_ours(session)
     before = session.execute(_RIGHTS, [schema]).fetchone()
     if before is None:
         session.execute(_renaming(staging, schema))

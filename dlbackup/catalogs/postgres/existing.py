@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dlbackup.catalogs.contract import Encoding, Head
 from dlbackup.catalogs.postgres.clients.connected import lock_all
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
-from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, one
+from dlbackup.catalogs.postgres.sessions import Session, one, set_ours
 from dlbackup.catalogs.postgres.snapshot import read_head
 from dlbackup.lake.lineage import Lineage
 from dlbackup.tables.definition import Constraint, Table, by_name
@@ -130,7 +130,7 @@ def lock(session: Session, schema: str) -> PostgresExisting:
         CatalogError: the schema can't be made.
         Locked: its tables can't be had within ten seconds.
     """
-    session.execute(LOCAL_SETTINGS.encode())
+    set_ours(session)
     is_new = not _is_there(session, schema)
     if is_new:
         session.execute(f"CREATE SCHEMA {quote_identifier(schema)}".encode())

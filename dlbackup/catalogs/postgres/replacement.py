@@ -36,7 +36,7 @@ from dlbackup.catalogs.postgres.schemas import (
     own_name,
     relations,
 )
-from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS, Session, connect, in_transaction, translated
+from dlbackup.catalogs.postgres.sessions import Session, connect, in_transaction, set_ours, translated
 from dlbackup.errors import CatalogError, DlbackupError, MovedOn, listed
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.tables.definition import Constraint, Table
@@ -265,7 +265,7 @@ class _InBatches(_Replacing):
         self._own.close()
         doing = f"putting the restored catalog in the place of schema {self._schema}"
         with committed_or_known(self._session, self._address, self._schema, doing):
-            self._session.execute(LOCAL_SETTINGS.encode())
+            set_ours(self._session)
             lock_out_commits(self._session, self._schema)
             there = existing.look_at(self._session, self._schema)
             self._terms.accept(there)

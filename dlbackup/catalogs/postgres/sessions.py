@@ -148,11 +148,16 @@ def _converts_for_engines(parameters: dict[str, str]) -> bool:
         probe.close()
 
 
+def set_ours(session: Session) -> None:
+    """Give the transaction that is open the settings that all of ours have."""
+    session.execute(LOCAL_SETTINGS.encode())
+
+
 @contextmanager
 def in_transaction(session: Session) -> Iterator[None]:
     """Open a transaction, or a savepoint in one that is open, with the settings that all of ours have."""
     with session.transaction():
-        session.execute(LOCAL_SETTINGS.encode())
+        set_ours(session)
         yield
 
 

@@ -20,7 +20,7 @@ from dlbackup.catalogs.postgres.bulk.copy_out import Copies, copy_query
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available, refuse_shared
 from dlbackup.catalogs.postgres.rights import missing_rights, schema_rights
-from dlbackup.catalogs.postgres.sessions import AS_STORED, LOCAL_SETTINGS, Session, connect, one, translated
+from dlbackup.catalogs.postgres.sessions import AS_STORED, Session, connect, one, set_ours, translated
 from dlbackup.catalogs.postgres.unchanged import VIEW, View, changes_since, moment_of, nothing_committed, origins_of
 from dlbackup.errors import (
     CannotMigrate,
@@ -376,7 +376,7 @@ class SharedSnapshot:
             with translated(address, f"reading the catalog in schema {self.schema}"), session.transaction():
                 session.execute(ONE_VIEW)
                 session.execute(f"SET TRANSACTION SNAPSHOT {quote_literal(self.exported.name)}".encode())
-                session.execute(LOCAL_SETTINGS.encode())
+                set_ours(session)
                 if View(*one(session, f"select {VIEW}")) != self.view:
                     raise Unreachable(f"another server than before answers at {address}", "name one of them")
                 session.execute("SAVEPOINT dlbackup")

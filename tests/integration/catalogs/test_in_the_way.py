@@ -11,8 +11,8 @@ from support.faults.failures import failure
 from support.lakes.lakes import Lake
 
 from dlbackup.addresses.address import parse_address
+from dlbackup.catalogs.postgres import sessions
 from dlbackup.catalogs.postgres.catalog import PostgresCatalog
-from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS
 
 _SINCE = r"for \d+ s, since 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -73,9 +73,8 @@ def test_who_reads_what_a_restore_replaces_is_named(
     plain: Lake, cli: Cli, app: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A restore waits for its tables, and then names who has them."""
-    waits = LOCAL_SETTINGS.replace("10000", "1500")
-    for module in ("catalog", "existing", "exchange", "replacement", "served"):
-        monkeypatch.setattr(f"dlbackup.catalogs.postgres.{module}.LOCAL_SETTINGS", waits)
+    waits = sessions.LOCAL_SETTINGS.replace("10000", "1500")
+    monkeypatch.setattr(sessions, "LOCAL_SETTINGS", waits)
     backup = cli("dump", plain.url, "--json").json()["path"]
     app.execute("select count(*) from ducklake_column")
 

@@ -8,7 +8,7 @@ from support.lakes.lakes import LakeFactory, LakeKind
 
 from dlbackup import cat, dump
 from dlbackup.backupfile.reader import BackupReader
-from dlbackup.catalogs.postgres.sessions import LOCAL_SETTINGS
+from dlbackup.catalogs.postgres.sessions import set_ours
 from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import qualified, quote_identifier
@@ -38,7 +38,7 @@ def test_each_table_is_as_the_server_prints_it(lake: LakeFactory, tmp_path: Path
 
     assert len(tables) > 20
     with psycopg.connect(made.url) as connection:
-        connection.execute(LOCAL_SETTINGS.encode())
+        set_ours(connection)
         for table in tables:
             with (tmp_path / "found").open("wb") as file:
                 write(backup.path, table.name, "csv", file)
