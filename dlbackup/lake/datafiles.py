@@ -8,6 +8,7 @@ what nobody can look at is counted.
 
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
@@ -287,84 +288,123 @@ def look(answers: Answers, elsewhere: Elsewhere | None = None) -> Looked:
     Findings are errors for files that are missing or have another size; a warning for those that can't be looked at
     from here.
     """
-    missing, sizes, remote, closed, noted = Several(), Several(), Several(), Several(), Several()
-    total = 0
-    is_missing = cache(_is_missing)  # where a folder is missing, its files need no look
-
-    def out_of_reach(path: str | None, text: str, count: int = 1) -> bool:
-        if path is None or _REMOTE.match(path):
-            remote.add(text, count)
-        elif _WINDOWS.match(path):
-            closed.add(text, count)
-        elif is_missing(path.rpartition("/")[0]):
-            (missing if path.startswith(("/", "file:")) else closed).add(text, count)
-        else:
-            return False
-        return True
-
-    def is_listed(path: str | None) -> bool:
-        return path is not None and elsewhere is not None and bool(_REMOTE.match(path)) and elsewhere.lists(path)
-
-    near = []
-    for table, folder, count in answers.stream(_FOLDERS.replace("{s}", answers.schema)):
-        if is_listed(folder):
-            near.append(table)
-        elif out_of_reach(folder, f"{count} in {folder or 'no known folder'}", count):
-            total += count
-        else:
-            near.append(table)
+    look = _Look(elsewhere)
+    near = [
+        table
+        for table, folder, count in answers.stream(_FOLDERS.replace("{s}", answers.schema))
+        if not look.settles_folder(folder, count)
+    ]
     files = _FILES.replace("{s}", answers.schema)
     if near:
         files += f" or f.table_id::text in ({', '.join(map(quote_literal, near))})"
     for path, size in answers.stream(files):
-        total += 1
-        if is_listed(path) and elsewhere is not None and elsewhere.expect(path, size):
-            noted.add(path)
-            continue
-        if out_of_reach(path, path or "without a path"):
-            continue
+        look.at_file(path, size)
+    look.compare_elsewhere()
+    return look.looked()
+
+
+class _Look:
+    """
+    What was seen of a catalog's files, each of which is counted once.
+
+    Args:
+        elsewhere: looks for files in object storage.
+    """
+
+    def __init__(self, elsewhere: Elsewhere | None) -> None:
+        self._elsewhere = elsewhere
+        self._total = 0
+        self._missing, self._sizes = Several(), Several()
+        self._remote, self._closed = Several(), Several()
+        self._listed = Several()
+        """Those that are looked for elsewhere, all at once at the end."""
+        self._not_listed = ""
+        self._is_missing = cache(_is_missing)  # where a folder is missing, its files need no look
+
+    def settles_folder(self, folder: str | None, count: int) -> bool:
+        """Count the files of a folder where none of them can be there; False where each has to be looked at."""
+        if self._is_elsewhere(folder):
+            return False
+        text = f"{count} in {folder or 'no known folder'}"
+        if not self._is_out_of_reach(folder, text, count):
+            return False
+        self._total += count
+        return True
+
+    def at_file(self, path: str | None, size: int | None) -> None:
+        """Look at a file, or note it for who looks elsewhere."""
+        self._total += 1
+        if path is None:
+            self._remote.add("without a path")
+            return
+        if self._elsewhere is not None and self._is_elsewhere(path) and self._elsewhere.expect(path, size):
+            self._listed.add(path)
+            return
+        if self._is_out_of_reach(path, path):
+            return
         try:
             there = os.stat(path.removeprefix("file://")).st_size  # noqa: PTH116 - a Path for each costs twice the look
         except PermissionError as exc:
-            closed.add(f"{path} ({exc.strerror})")
-            continue
+            self._closed.add(f"{path} ({exc.strerror})")
         except OSError as exc:
-            missing.add(path if isinstance(exc, FileNotFoundError) else f"{path} ({exc.strerror})")
-            continue
-        if size is not None and there != size:
-            sizes.add(f"{path} has {there} bytes, not {size}")
-    unlooked = ""
-    if noted.count and elsewhere is not None:
-        compared = elsewhere.compare()
-        missing.add_first(compared.missing_first, compared.missing)
-        sizes.add_first(compared.other_size_first, compared.other_size)
+            self._missing.add(path if isinstance(exc, FileNotFoundError) else f"{path} ({exc.strerror})")
+        else:
+            if size is not None and there != size:
+                self._sizes.add(f"{path} has {there} bytes, not {size}")
+
+    def compare_elsewhere(self) -> None:
+        """Look for the files that were noted for that."""
+        if self._elsewhere is None or not self._listed.count:
+            return
+        compared = self._elsewhere.compare()
+        self._missing.add_first(compared.missing_first, compared.missing)
+        self._sizes.add_first(compared.other_size_first, compared.other_size)
         if compared.failed:
-            remote.add_first(noted.shown, noted.count)
-            unlooked = f" ({compared.failed})"
-    findings = []
-    if missing.count:
-        text = f"{missing.count} of {total} data files are missing or can't be reached from here: {missing}"
-        findings.append(Finding(severity="error", rule="missing-data-files", message=text))
-    if sizes.count:
-        text = f"{sizes.count} of {total} data files have another size than the catalog says: {sizes}"
-        findings.append(Finding(severity="error", rule="data-file-sizes", message=text))
-    if remote.count:
-        text = (
-            f"{remote.count} of {total} data files are not on this machine and were not looked at: {remote}{unlooked}"
+            self._remote.add_first(self._listed.shown, self._listed.count)
+            self._not_listed = f" ({compared.failed})"
+
+    def looked(self) -> Looked:
+        """Say what was found."""
+        unseen = self._remote.count + self._closed.count
+        return Looked(
+            findings=list(self._findings()),
+            missing=None if 0 < unseen == self._total else self._missing.count,
+            changed=self._sizes.count,
+            total=self._total,
+            remote=unseen,
         )
-        findings.append(Finding(severity="warning", rule="remote-data-files", message=text))
-    if closed.count:
-        text = (
-            f"{closed.count} of {total} data files are out of reach, and nothing is known of them: their paths are"
-            " of Windows, closed to this user, or relative to a folder that the catalog doesn't name; looked for from"
-            f" {Path.cwd()}: {closed}"
-        )
-        findings.append(Finding(severity="warning", rule="data-files-out-of-reach", message=text))
-    unseen = remote.count + closed.count
-    return Looked(
-        findings=findings,
-        missing=None if 0 < unseen == total else missing.count,
-        changed=sizes.count,
-        total=total,
-        remote=unseen,
-    )
+
+    def _is_elsewhere(self, path: str | None) -> bool:
+        there = self._elsewhere
+        return path is not None and there is not None and bool(_REMOTE.match(path)) and there.lists(path)
+
+    def _is_out_of_reach(self, path: str | None, text: str, count: int = 1) -> bool:
+        """Count what can't be looked at from here, or needs no look."""
+        if path is None or _REMOTE.match(path):
+            self._remote.add(text, count)
+        elif _WINDOWS.match(path):
+            self._closed.add(text, count)
+        elif self._is_missing(path.rpartition("/")[0]):
+            (self._missing if path.startswith(("/", "file:")) else self._closed).add(text, count)
+        else:
+            return False
+        return True
+
+    def _findings(self) -> Iterator[Finding]:
+        of = f"of {self._total} data files"
+        if (found := self._missing).count:
+            text = f"{found.count} {of} are missing or can't be reached from here: {found}"
+            yield Finding(severity="error", rule="missing-data-files", message=text)
+        if (found := self._sizes).count:
+            text = f"{found.count} {of} have another size than the catalog says: {found}"
+            yield Finding(severity="error", rule="data-file-sizes", message=text)
+        if (found := self._remote).count:
+            text = f"{found.count} {of} are not on this machine and were not looked at: {found}{self._not_listed}"
+            yield Finding(severity="warning", rule="remote-data-files", message=text)
+        if (found := self._closed).count:
+            text = (
+                f"{found.count} {of} are out of reach, and nothing is known of them: their paths are of Windows, closed"
+                " to this user, or relative to a folder that the catalog doesn't name; looked for from"
+                f" {Path.cwd()}: {found}"
+            )
+            yield Finding(severity="warning", rule="data-files-out-of-reach", message=text)
