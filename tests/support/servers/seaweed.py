@@ -54,12 +54,14 @@ class Seaweed:
             client_options={"allow_http": True},
         )
 
-    def stray_parts(self) -> dict[str, int]:
-        """Return the bytes of the parts of uploads that were neither completed nor aborted, by upload and part."""
-        found: dict[str, int] = {}
-        for upload in self._entries(f"/buckets/{BUCKET}/.uploads/"):
-            found |= {part["FullPath"]: int(part["FileSize"]) for part in self._entries(f"{upload['FullPath']}/")}
-        return found
+    def uploads(self) -> frozenset[str]:
+        """Return the uploads that were neither completed nor aborted; parts of killed ones may be on the way."""
+        return frozenset(upload["FullPath"] for upload in self._entries(f"/buckets/{BUCKET}/.uploads/"))
+
+    def stray_parts(self, before: frozenset[str]) -> list[int]:
+        """Return the bytes of each part of the uploads that are there and were not before."""
+        new = self.uploads() - before
+        return [int(part["FileSize"]) for upload in new for part in self._entries(f"{upload}/")]
 
     def _entries(self, folder: str) -> list[dict[str, Any]]:
         """List a folder of what is below the storage."""

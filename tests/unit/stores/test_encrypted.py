@@ -1,7 +1,6 @@
 """A store seen through keys: what is written by age, what is read, and who may."""
 
 import io
-import os
 import pickle
 import shlex
 import sys
@@ -213,8 +212,9 @@ def _writing(folder: Path, keys: Keys) -> Keys:
 SECRET = SecretKey.generate()
 NISTP256 = generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
 PROTECTED = ssh_pair(Ed25519PrivateKey.generate(), b"secret")[1]
+MISTYPED = str(SECRET.public)[:-1] + ("q" if str(SECRET.public)[-1] != "q" else "p")
 WRONG: dict[str, tuple[type[DlbackupError], str, Callable[[Path], Keys]]] = {
-    "recipient": (UsageError, "checksum", lambda f: Keys(encrypt_to=(str(SECRET.public)[:-1] + "x",))),
+    "recipient": (UsageError, "checksum", lambda f: Keys(encrypt_to=(MISTYPED,))),
     "ssh key": (UsageError, "ssh-ed25519", lambda f: Keys(encrypt_to=("ssh-ed25519 AAAAC3",))),
     "other ssh key": (UsageError, "only ssh-ed25519", lambda f: Keys(encrypt_to=("ecdsa-sha2-nistp256 AAAAE2",))),
     "plugin": (UsageError, "age-plugin-nowhere", lambda f: Keys(encrypt_to=(f"age1nowhere1q{'0' * 58}",))),
@@ -248,7 +248,7 @@ WRONG: dict[str, tuple[type[DlbackupError], str, Callable[[Path], Keys]]] = {
     ),
     "empty file": (StorageError, "no identity", lambda f: Keys(identity=(_wrong(f, ""),))),
     "cut identity": (StorageError, "line 1", lambda f: Keys(identity=(_wrong(f, SECRET.text()[:-1]),))),
-    "binary file": (StorageError, "line 1", lambda f: Keys(identity=(_wrong(f, os.urandom(50).replace(b"#", b"x")),))),
+    "binary file": (StorageError, "line 1", lambda f: Keys(identity=(_wrong(f, bytes(range(0x80, 0xB0))),))),
     "encrypted identity": (
         StorageError,
         "itself encrypted",
