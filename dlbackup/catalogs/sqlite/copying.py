@@ -1,8 +1,10 @@
 """
-A private copy of a live SQLite file, made by SQLite's own backup, in one step, in a process of its own.
+A private copy of a live SQLite file, in a process of its own.
 
-A commit that comes meanwhile waits for that step (0.3 ms for a small catalog). In a process of its own, because the
-end of any other opening of a file drops the locks that a DuckDB in the same process holds on it.
+In WAL mode SQLite's own backup makes it, and no commit waits for that. In the other modes a commit waits as long as
+anybody reads, so the file is copied without a lock first, and what has changed is copied again under one: that takes
+as long as comparing the two does, a fifth of what SQLite's backup takes. In a process of its own, because the end of
+any other opening of a file drops the locks that a SQLite or a DuckDB in the same process holds on it.
 """
 
 import json
@@ -13,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from shutil import copyfile
 from urllib.parse import quote
 
 from dlbackup.addresses.address import Address
@@ -24,6 +27,7 @@ from dlbackup.runtime.scratch import scratch_folder
 LEAST_WAIT_S = 5.0
 """For how long a commit is waited for that is just being made."""
 _AGAIN_S = 0.02
+_PIECE_BYTES = 1 << 18
 _LOCKED = (5, 6)
 """SQLITE_BUSY and SQLITE_LOCKED, which Python 3.11's module doesn't name for this."""
 _MAGIC = b"SQLite format 3\0"
@@ -32,39 +36,111 @@ _MAGIC = b"SQLite format 3\0"
 def main() -> None:
     """Copy a file, as one line of JSON on standard input says, and say how that ended."""
     task = json.loads(sys.stdin.buffer.readline())
+    os.umask(0o077)  # a lake's encryption keys are in its catalog
     try:
-        said = _copied(task["source"], task["target"], task["wait"])
+        said = make_copy(task["source"], task["target"], task["wait"])
     except (sqlite3.Error, OSError) as exc:
         said = {"type": type(exc).__name__, "message": str(exc)}
     sys.stdout.buffer.write(json.dumps(said).encode() + b"\n")
     sys.stdout.flush()
 
 
-def _copied(source: str, target: str, wait_s: float) -> dict[str, str]:
-    os.umask(0o077)  # a lake's encryption keys are in its catalog
+def make_copy(source: str, target: str, wait_s: float) -> dict[str, str]:
+    """
+    Copy a file as one state of it, and look whether that is sound.
+
+    Returns:
+        Nothing where it is; with `begins`, the first bytes in hexadecimal, where it is no SQLite file; with `type` and
+        `message`, what is wrong with the copy.
+
+    Raises:
+        sqlite3.Error, OSError: it can't be copied, such as one that is locked for longer than `wait_s`.
+    """
     with Path(source).open("rb") as file:
         first = file.read(len(_MAGIC))
     if first != _MAGIC:
         return {"begins": first.hex()}
     until = time.monotonic() + wait_s
+    for mode in ("ro", "rw"):  # what a killed writer left behind has to be rolled back, as whoever comes next does
+        try:
+            if not _copied_alike(source, target, mode, until):
+                _backed_up(source, target, mode, until)
+            break
+        except sqlite3.OperationalError as exc:
+            if mode == "rw" or "readonly" not in str(exc):
+                raise
+    with closing(sqlite3.connect(target)) as copy:
+        (sound,) = copy.execute("pragma quick_check(1)").fetchone()
+    return {} if sound == "ok" else {"type": "DatabaseError", "message": sound}
+
+
+def _live(source: str, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(source)}?mode={mode}", uri=True, timeout=_AGAIN_S, isolation_level=None)
+
+
+def _backed_up(source: str, target: str, mode: str, until: float) -> None:
+    """Copy a file as SQLite does, which keeps commits waiting unless it is in WAL mode."""
 
     def gone_by(status: int, remaining: int, total: int) -> None:
         if status in _LOCKED and time.monotonic() > until:
             raise sqlite3.OperationalError("database is locked")
 
-    for mode in ("ro", "rw"):  # what a killed writer left behind has to be rolled back, as whoever comes next does
+    with closing(_live(source, mode)) as live, closing(sqlite3.connect(target)) as copy:
+        live.backup(copy, progress=gone_by, sleep=_AGAIN_S)
+
+
+def _copied_alike(source: str, target: str, mode: str, until: float) -> bool:
+    """
+    Copy a file, and then again what has changed meanwhile, in a transaction that reads.
+
+    That has the lock which keeps everybody from writing to the file (sqlite.org/lockingv3.html): a commit waits for
+    it, and so do a transaction's changes that come into the file before.
+
+    Returns:
+        False where the file is in WAL mode, in which it isn't the whole of its database.
+    """
+    # Opened before there is a lock and closed after it: the end of any opening drops what locks a process has.
+    with Path(source).open("rb", buffering=0) as file:
+        if _is_in_wal_mode(file.fileno()):
+            return False
+        copyfile(source, target)
+        with Path(target).open("r+b", buffering=0) as copy, closing(_live(source, mode)) as live:
+            _begin_to_read(live, until)
+            if _is_in_wal_mode(file.fileno()):
+                copy.truncate(0)
+                return False
+            _make_alike(file.fileno(), copy.fileno())
+    return True
+
+
+def _is_in_wal_mode(file: int) -> bool:
+    """Tell by the version that a reader has to know (sqlite.org/fileformat.html, 1.3.3)."""
+    return os.pread(file, 1, 19) != b"\x01"
+
+
+def _begin_to_read(live: sqlite3.Connection, until: float) -> None:
+    """Have a transaction read, once nobody is writing to the file."""
+    while True:
         try:
-            with (
-                closing(sqlite3.connect(f"file:{quote(source)}?mode={mode}", uri=True, timeout=_AGAIN_S)) as live,
-                closing(sqlite3.connect(target)) as copy,
-            ):
-                live.backup(copy, progress=gone_by, sleep=_AGAIN_S)
-                (sound,) = copy.execute("pragma quick_check(1)").fetchone()
-            break
+            live.execute("begin")
+            live.execute("select count(*) from sqlite_master").fetchone()
         except sqlite3.OperationalError as exc:
-            if mode == "rw" or "readonly" not in str(exc):
+            if "locked" not in str(exc) or time.monotonic() > until:
                 raise
-    return {} if sound == "ok" else {"type": "DatabaseError", "message": sound}
+            live.execute("rollback")
+        else:
+            return
+
+
+def _make_alike(file: int, copy: int) -> None:
+    """Write to a copy where it isn't like the file, and give it its size."""
+    ours, theirs = bytearray(_PIECE_BYTES), bytearray(_PIECE_BYTES)  # small ones stay in the processor's cache
+    at = 0
+    while size := os.preadv(file, [ours], at):
+        if os.preadv(copy, [theirs], at) != size or ours != theirs:
+            os.pwrite(copy, memoryview(ours)[:size], at)
+        at += size
+    os.truncate(copy, at)
 
 
 @contextmanager

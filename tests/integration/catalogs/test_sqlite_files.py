@@ -23,6 +23,7 @@ from support.lakes.lakes import LakeKind
 
 import dlbackup
 from dlbackup import Event, RestoreOptions, errors
+from dlbackup.catalogs.sqlite import copying
 
 _LAKES: list[tuple[LakeKind, str]] = [("inlined", "1.5.5")]
 _MORE: list[tuple[LakeKind, str]] = [
@@ -240,6 +241,40 @@ def test_no_commit_fails_beside_a_dump(journal: str, one: FileLake, tmp_path: Pa
         assert dlbackup.verify(made).spec_version == "1.0"
         head, tags = (made.contents[name].count for name in ("ducklake_snapshot", "ducklake_tag"))
         assert head - tags == backups[0].contents["ducklake_snapshot"].count - backups[0].contents["ducklake_tag"].count
+
+
+@pytest.mark.parametrize("ahead", ["nothing", "a part", "other pages", "more"])
+def test_what_changes_while_a_file_is_copied_is_copied_again(
+    ahead: str, one: FileLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was copied before there was a lock, the copy is the file as it is then."""
+    data, copy = one.path.read_bytes(), tmp_path / "copy"
+    copied = {"nothing": b"", "a part": data[:5000], "other pages": bytes(len(data)), "more": data + bytes(1_000_000)}
+    monkeypatch.setattr(copying, "copyfile", lambda source, target: Path(target).write_bytes(copied[ahead]))
+
+    assert copying.make_copy(str(one.path), str(copy), 0) == {}
+    assert copy.read_bytes() == data
+
+
+def test_a_file_that_gets_another_journal_while_it_is_copied_is_copied_by_sqlite(
+    one: FileLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In WAL mode, what is in the file is not the whole."""
+    copy = tmp_path / "copy"
+    with closing(sqlite3.connect(one.path)) as writer:
+
+        def meanwhile(source: str, target: str) -> None:
+            Path(target).write_bytes(b"x" * 10_000)
+            writer.execute("pragma journal_mode = wal")
+            writer.execute(_COMMIT)
+            writer.commit()
+
+        monkeypatch.setattr(copying, "copyfile", meanwhile)
+        assert copying.make_copy(str(one.path), str(copy), 0) == {}
+        found = writer.execute("select * from ducklake_snapshot").fetchall()
+
+    with closing(sqlite3.connect(copy)) as copied:
+        assert copied.execute("select * from ducklake_snapshot").fetchall() == found
 
 
 def test_live_file_is_replaced_for_all_who_have_it_open(one: FileLake, backup: Path, cli: Cli) -> None:
