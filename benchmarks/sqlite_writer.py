@@ -63,14 +63,16 @@ def commit(file: Path, done: Event, took: "multiprocessing.Queue[list[float]]") 
 
 def measured(file: Path, seconds: float, *, dumping: bool) -> str:
     """Let somebody commit, beside dumps or alone, and say what that took."""
-    done, took = multiprocessing.Event(), multiprocessing.Queue[list[float]]()
+    done = multiprocessing.Event()
+    took: multiprocessing.Queue[list[float]] = multiprocessing.Queue()
     writer = multiprocessing.Process(target=commit, args=(file, done, took))
     writer.start()
     until, dumps = time.monotonic() + seconds, 0
     while time.monotonic() < until:
         if dumping:
             to = file.parent / f"{dumps}.sql.zst"
-            subprocess.run([sys.executable, "-m", "dlbackup", "dump", "-q", file, "--output", to], check=True)
+            command = [sys.executable, "-m", "dlbackup", "dump", str(file), "--output", str(to)]
+            subprocess.run(command, check=True, capture_output=True)
             dumps += 1
         else:
             time.sleep(0.1)
