@@ -184,7 +184,10 @@ def _of_catalog(
 
 def _of_snapshot(snapshot: Snapshot, copies: tuple[Copy, ...], fingerprint: bool, since: BackupReader | None) -> Info:
     head, source = snapshot.head, snapshot.source
-    counts = snapshot.counts()
+    if since is None:
+        compared, rows = None, sum(snapshot.counts(snapshot.tables).values())
+    else:
+        compared, rows = _since(snapshot, since)
     with snapshot.answers() as answers:
         lake = extent_of(answers)
     return Info(
@@ -193,7 +196,7 @@ def _of_snapshot(snapshot: Snapshot, copies: tuple[Copy, ...], fingerprint: bool
         snapshot_id=head.snapshot_id,
         snapshot_time=head.snapshot_time,
         tables=len(snapshot.tables),
-        rows=sum(counts.values()),
+        rows=rows,
         database=source.database,
         schema=source.schema,
         server_version=source.server_version,
@@ -207,22 +210,24 @@ def _of_snapshot(snapshot: Snapshot, copies: tuple[Copy, ...], fingerprint: bool
         lake=lake,
         dialect=snapshot.dialect,
         storage_version=source.storage_version,
-        since=_since(snapshot, since, counts) if since is not None else None,
+        since=compared,
     )
 
 
-def _since(snapshot: Snapshot, backup: BackupReader, counts: dict[str, int]) -> Since:
-    """Hold a catalog against a backup; `counts` are of the rows that its tables have now."""
+def _since(snapshot: Snapshot, backup: BackupReader) -> tuple[Since, int]:
+    """Hold a catalog against a backup; return how many rows it has, too."""
     header = backup.manifest.header
     changes = changes_since(snapshot, backup.manifest, may_have_more_columns=False)
     untold = [table for table in snapshot.tables if changes.get(table.name, (None, ...))[1] is None]
     read = contents(snapshot, untold)
+    counts = snapshot.counts([table for table in snapshot.tables if table.name not in changes])
     changed = [
         TableChange(table=name, change="new", rows=count, rows_then=0, added=count, removed=0)
         for name, count in counts.items()
-        if name not in changes
     ]
     for name, (entry, change) in changes.items():
+        # Where it is proved, the server has counted the rows to prove it.
+        counts[name] = read[name].count if change is None else entry.rows + change.added - change.removed
         if read[name] != entry.content if change is None else change:
             changed.append(
                 TableChange(
@@ -241,7 +246,7 @@ def _since(snapshot: Snapshot, backup: BackupReader, counts: dict[str, int]) -> 
         if id(entry) not in held
     ]
     changed.sort(key=lambda it: it.table)
-    return Since(
+    compared = Since(
         backup=str(backup.where),
         created=header.created,
         spec_version=header.spec_version,
@@ -250,3 +255,4 @@ def _since(snapshot: Snapshot, backup: BackupReader, counts: dict[str, int]) -> 
         unchanged_tables=len(counts) - sum(it.change != "gone" for it in changed),
         rows_read=sum(rows.count for rows in read.values()),
     )
+    return compared, sum(counts.values())

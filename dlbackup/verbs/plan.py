@@ -238,7 +238,7 @@ def _look(snapshot: Snapshot, engine: "Engine", options: MigrateOptions, errors:
     """Look for the way, and for what stands in it; `errors` gets what a migration is refused for."""
     from dlbackup.migration.route import reach, route
 
-    rows = sum(snapshot.counts().values())
+    rows = sum(snapshot.counts(snapshot.tables).values())
     seconds = _FIXED_SECONDS + rows * _SECONDS_PER_ROW + _throttled_s(snapshot, options)
     way: tuple[Step, ...] = ()
     with _noted(errors, CannotMigrate, UnknownVersion):

@@ -133,8 +133,8 @@ class Snapshot(Protocol):
     def densities(self) -> dict[str, float]:
         """Return how many rows a page holds, of the tables that the server has statistics of."""
 
-    def counts(self) -> dict[str, int]:
-        """Return the number of rows by table name, counted by the backend."""
+    def counts(self, tables: Sequence[Table]) -> dict[str, int]:
+        """Return the number of rows of these tables, by name, counted by the backend."""
 
     def size_bytes(self) -> int:
         """Return how many bytes the tables take where they are, with their indexes."""

@@ -104,11 +104,11 @@ class FileSnapshot(FileView):
         """Return how many rows a page holds: the same in all tables."""
         return dict.fromkeys(self.definitions.sizes, float(PAGE_ROWS))
 
-    def counts(self) -> dict[str, int]:
+    def counts(self, tables: Sequence[Table]) -> dict[str, int]:
         """Return the number of rows by table name."""
         counts: dict[str, int] = {}
-        for first in range(0, len(self.tables), _TABLES_AT_ONCE):
-            run = self.tables[first : first + _TABLES_AT_ONCE]
+        for first in range(0, len(tables), _TABLES_AT_ONCE):
+            run = tables[first : first + _TABLES_AT_ONCE]
             queries = (f"select {n}, count(*) from {place(self.schema, table.name)}" for n, table in enumerate(run))
             found: dict[int, int] = dict(self.process.ask(" union all ".join(queries)).rows)
             counts |= {table.name: found[number] for number, table in enumerate(run)}

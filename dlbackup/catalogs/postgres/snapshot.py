@@ -281,10 +281,10 @@ class PostgresSnapshot:
             view=self.view,
         )
 
-    def counts(self) -> dict[str, int]:
+    def counts(self, tables: Sequence[Table]) -> dict[str, int]:
         """Return the number of rows by table name, counted by the server."""
         counts: dict[str, int] = {}
-        for run in runs(self.tables, {}, RUN_TABLES):
+        for run in runs(tables, {}, RUN_TABLES):
             queries = (
                 f"select {number}, count(*) from {qualified(self.schema, table.name)}"
                 for number, table in enumerate(run)

@@ -109,9 +109,9 @@ class FileSnapshot(FileView):
         """Return how many rows a page holds: the same in all tables."""
         return dict.fromkeys((table.name for table in self.tables), float(PAGE_ROWS))
 
-    def counts(self) -> dict[str, int]:
+    def counts(self, tables: Sequence[Table]) -> dict[str, int]:
         """Return the number of rows by table name."""
-        return {table.name: self._number("count(*)", table) for table in self.tables}
+        return {table.name: self._number("count(*)", table) for table in tables}
 
     def _number(self, what: str, table: Table) -> int:
         with translated(self.address):

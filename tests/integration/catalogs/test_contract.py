@@ -367,7 +367,9 @@ def test_all_ways_to_read_give_the_same_rows(readable: Scene) -> None:
 def test_what_is_counted_is_what_is_there(opened: Scene) -> None:
     """Counts are those of the rows, pages are told of every table, and the tables take some room."""
     with open_catalog(opened.address) as catalog, catalog.snapshot() as snapshot:
-        assert snapshot.counts() == {table.name: len(_ROWS.get(table.name, ())) for table in opened.tables}
+        assert snapshot.counts(snapshot.tables) == {
+            table.name: len(_ROWS.get(table.name, ())) for table in opened.tables
+        }
         assert snapshot.pages().keys() == {table.name for table in opened.tables}
         assert snapshot.densities().keys() <= snapshot.pages().keys()
         assert snapshot.size_bytes() > 100_000
@@ -386,7 +388,7 @@ def test_snapshot_and_who_joins_it_see_no_later_commit(readable: Scene) -> None:
             assert contents(joined) == contents(snapshot) == before
             assert (joined.tables, joined.head) == (snapshot.tables, snapshot.head)
     with open_catalog(readable.address) as catalog, catalog.snapshot() as later:
-        assert later.counts()[_BIG] == before[_BIG].count + committed
+        assert later.counts(later.tables)[_BIG] == before[_BIG].count + committed
 
 
 def test_nobody_joins_a_snapshot_that_was_not_opened_for_it(opened: Scene) -> None:
@@ -488,7 +490,7 @@ def test_what_is_replaced_is_kept_aside(full: Scene) -> None:
         assert aside is not None
         where = catalog.where_kept(aside)
     with open_catalog(*where) as old, old.snapshot() as snapshot:
-        assert snapshot.counts()[METADATA.name] == 1
+        assert snapshot.counts(snapshot.tables)[METADATA.name] == 1
 
 
 def test_what_is_dropped_is_nowhere(full: Scene) -> None:

@@ -30,7 +30,7 @@ def _then(url: str) -> tuple[Moment, Origin | None, int]:
     with _snapshot(url) as snapshot:
         moment = snapshot.moment()
         assert moment is not None
-        return moment, snapshot.origins().get(_TABLE), snapshot.counts()[_TABLE]
+        return moment, snapshot.origins().get(_TABLE), snapshot.counts(snapshot.tables)[_TABLE]
 
 
 def _told(url: str, then: tuple[Moment, Origin | None, int]) -> Change | None:

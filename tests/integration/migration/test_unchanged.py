@@ -107,7 +107,7 @@ def test_columns_that_count_have_to_stay(plain: Lake, happens: str, told: Change
     files = "ducklake_data_file"
     execute(plain.url, f"update {files} set partial_file_info = null, mapping_id = null")
     with open_catalog(parse_address(plain.url)) as catalog, catalog.snapshot() as before:
-        moment, origin, rows = before.moment(), before.origins()[files], before.counts()[files]
+        moment, origin, rows = before.moment(), before.origins()[files], before.counts(before.tables)[files]
         columns = len(next(table for table in before.tables if table.name == files).columns) - 2
     assert moment is not None
     execute(plain.url, happens.format(t=files))
