@@ -28,6 +28,7 @@ _UNSUPPORTED = {
     "mssql": "SQL Server",
     "moraine": "object storage by moraine",
 }
+_IN_STORAGE = re.compile(r"(s3[an]?|gcs|gs|r2|az|azure|abfss?)://", re.IGNORECASE)
 _ON_SERVER = re.compile(r"\s*(ducklake:)?(postgres(ql)?|mysql|quack)(\+\w+)?:|.*\bpassw(or)?d\s*=", re.IGNORECASE)
 BACKUP_ENDINGS = (".zst", ".zst.age")
 """How names of backups end, plain and encrypted ones."""
@@ -114,6 +115,11 @@ def parse_address(given: str | Path) -> Address:
         return _at(_from_home(rest))
     if rest != given.strip() and _names_file(rest):
         return _at(_from_home(rest))
+    if _IN_STORAGE.match(rest):
+        raise UsageError(
+            f"the address is of an object storage ({scheme}:), which holds backups, and no catalog that dlbackup reads",
+            "name a backup there, such as s3://BUCKET/PREFIX/NAME.sql.zst; dlbackup list shows which there are",
+        )
     raise UsageError(f"the address can't be understood (it begins with {_beginning(rest)!r})", ADDRESS_HINT)
 
 

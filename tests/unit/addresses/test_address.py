@@ -311,3 +311,12 @@ def test_other_catalogs_are_refused_by_name(text: str, name: str) -> None:
     with pytest.raises(UsageError, match=f"a catalog in {name} ") as refused:
         parse_address(text)
     assert "hidden" not in refused.value.message
+
+
+@pytest.mark.parametrize("text", ["s3://bucket/lakes/", "gs://bucket", "az://hidden@container/x", "ducklake:S3://b/x"])
+def test_a_place_for_backups_is_no_catalog(text: str) -> None:
+    """Who names a place where a backup or a catalog is meant is told so, and not what addresses look like."""
+    with pytest.raises(UsageError, match="is of an object storage") as refused:
+        parse_address(text)
+    assert "name a backup there" in refused.value.hint
+    assert "hidden" not in refused.value.message + refused.value.hint
