@@ -164,6 +164,10 @@ class _Copying:
             replaced = self._walk(remake, backup, made)
         except Interrupted:
             raise  # nothing was changed, and nobody is told that something failed
+        except NeedsPerson as exc:
+            self.run.pause_s = time.monotonic() - since
+            exc.result = self.run.result(OUTCOMES[NeedsPerson], before, before, self.run.snapshot_id)
+            raise
         except Exception as exc:
             failure = self._failed(remake, backup, exc)
             self.run.pause_s = time.monotonic() - since

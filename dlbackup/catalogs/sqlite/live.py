@@ -134,7 +134,7 @@ class LiveFile:
             self._child = start(main)
         except OSError as exc:
             raise EngineError(f"can't start a process for {path}: {exc.strerror}") from exc
-        self._path, self._is_there = path, True
+        self._path, self._wait_s, self._is_there = path, wait_s, True
         try:
             self.asked("open", str(path), wait_s)
         except BaseException:
@@ -147,21 +147,37 @@ class LiveFile:
 
     def commit(self) -> None:
         """
-        Commit.
+        Commit what has changed the schema.
+
+        Where its process is ended meanwhile, the file itself says whether it had committed before: each change of a
+        schema counts its version up (sqlite.org/pragma.html#pragma_schema_version).
 
         Raises:
-            NeedsPerson: its process was ended, and nobody knows whether it had committed before.
+            sqlite3.Error: nothing was committed.
+            NeedsPerson: its process was ended, and the file can't be asked.
         """
+        ours = _schema_version(self)
         try:
             self.execute("commit")
         except sqlite3.OperationalError as exc:
             if self._is_there:
+                raise
+            found = self._found_later()
+            if found == ours:
+                return
+            if found is not None and found < ours:
                 raise
             raise NeedsPerson(
                 f"whether {self._path} has become another catalog is not known: {exc}",
                 "dlbackup info FILE says which catalog is there; where one was to be kept that is replaced, a copy of"
                 " it is beside the file, NAME.replaced-TIME",
             ) from exc
+
+    def _found_later(self) -> int | None:
+        """Return the schema's version, as another process reads it; None where that can't be done."""
+        with suppress(sqlite3.Error, EngineError), closing(LiveFile(self._path, self._wait_s)) as again:
+            return _schema_version(again)
+        return None
 
     @property
     def in_transaction(self) -> bool:
@@ -213,6 +229,11 @@ class LiveFile:
         self._child.says.close()  # an answer that nobody hears keeps it from nothing
         self._child.finish()
         self._child.end()
+
+
+def _schema_version(file: LiveFile) -> int:
+    (found,) = file.execute("pragma schema_version").fetchmany(1)[0]
+    return int(found)
 
 
 class _Rows:

@@ -22,7 +22,7 @@ from dlbackup.catalogs.sqlite.live import LiveFile
 from dlbackup.catalogs.sqlite.place import FilePlace
 from dlbackup.catalogs.sqlite.replacement import hold, keep
 from dlbackup.catalogs.sqlite.rows import row_texts
-from dlbackup.errors import MigratedOtherwise, NotALake, StorageError
+from dlbackup.errors import MigratedOtherwise, NeedsPerson, NotALake, StorageError
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.signals import signals_held
 from dlbackup.tables.digest import summed
@@ -64,6 +64,8 @@ class FileRemake:
                 self._take_in(new)
                 with signals_held(too_late=True):
                     self.live.commit()
+            except NeedsPerson:
+                raise  # what was replaced then is not to be lost
             except BaseException:
                 self._hold_again()
                 drop(aside)

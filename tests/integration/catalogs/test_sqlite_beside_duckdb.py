@@ -3,7 +3,7 @@
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import duckdb
@@ -12,11 +12,12 @@ from support.files import contents
 from support.lakes.in_files import FileLake, FileLakes
 
 import dlbackup
-from dlbackup import Event, RestoreOptions, errors
+from dlbackup import Event, MigrateOptions, Migration, RestoreOptions, errors
 from dlbackup.catalogs.sqlite.live import LiveFile
 from dlbackup.engine.child import load
 
 _REPLACE = RestoreOptions(replace=True, drop_replaced=True)
+_UNKNOWN = (errors.NeedsPerson, "is not known")
 _OTHER = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('insert into mine values (3)')"
 
 
@@ -46,26 +47,75 @@ def own(lake: FileLake, request: pytest.FixtureRequest) -> Iterator[duckdb.DuckD
         yield connection
 
 
-def test_process_that_is_ended_at_its_commit(lake: FileLake, backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody is told that nothing was changed, and what was replaced is kept."""
-    execute = LiveFile.execute
+@pytest.fixture
+def end(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], None]:
+    """Let the process that has the live file open be ended before its commit or after it, or others take the file."""
 
-    def ended(self: LiveFile, sql: str) -> object:
-        found = execute(self, sql)
-        if sql == "commit":
-            self._child.kill()
-            return execute(self, "select 1")
-        return found
+    def at(moment: str, path: Path) -> None:
+        execute = LiveFile.execute
 
+        def ended(self: LiveFile, sql: str) -> object:
+            if sql == "commit":
+                if moment != "before":
+                    execute(self, sql)
+                self._child.kill()
+                if moment == "unknown":
+                    monkeypatch.setattr(self, "_path", path.parent)
+                return execute(self, "select 1")
+            return execute(self, sql)
+
+        monkeypatch.setattr(LiveFile, "execute", ended)
+
+    return at
+
+
+def _kept(path: Path) -> list[Path]:
+    return list(path.parent.glob(f"{path.name}.replaced-*"))
+
+
+@pytest.mark.parametrize("moment", ["before", "after", "unknown"])
+def test_restore_whose_process_is_ended_at_its_commit(
+    lake: FileLake, backup: Path, end: Callable[[str, Path], None], moment: str
+) -> None:
+    """The file says whether it was done; where it can't be asked, nobody is told so, and what was replaced is kept."""
+    with sqlite3.connect(lake.path) as connection:
+        connection.execute("insert into ducklake_tag values (1, 1, null, 'k', 'v')")
+    connection.close()
     before = contents(lake.path)
-    monkeypatch.setattr(LiveFile, "execute", ended)
-    with pytest.raises(errors.NeedsPerson, match="is not known") as refused:
-        dlbackup.restore(backup, str(lake.path), RestoreOptions(replace=True))
+    end(moment, lake.path)
 
-    assert refused.value.exit_code == 7
-    (kept,) = lake.path.parent.glob("lake.sqlite.replaced-*")
-    assert contents(lake.path) == contents(backup)
-    assert contents(kept) == before
+    if moment == "after":
+        assert dlbackup.restore(backup, str(lake.path), RestoreOptions(replace=True)).replaced == str(*_kept(lake.path))
+    else:
+        kind, said = (errors.CatalogError, "nothing was changed") if moment == "before" else _UNKNOWN
+        with pytest.raises(kind, match=said):
+            dlbackup.restore(backup, str(lake.path), RestoreOptions(replace=True))
+
+    assert contents(lake.path) == (before if moment == "before" else contents(backup))
+    assert [contents(kept) for kept in _kept(lake.path)] == ([] if moment == "before" else [before])
+
+
+@pytest.mark.parametrize("moment", ["before", "after", "unknown"])
+def test_migration_whose_process_is_ended_at_its_commit(
+    file_lakes: FileLakes, tmp_path: Path, end: Callable[[str, Path], None], moment: str
+) -> None:
+    """The same for the exchange of a migrated copy."""
+    path = file_lakes.copy("plain", "1.4.4", tmp_path, "sqlite").path
+    before = contents(path)
+    end(moment, path)
+
+    if moment == "after":
+        done = dlbackup.migrate(str(path), MigrateOptions(backup_dir=tmp_path))
+        assert (done.outcome, done.replaced) == ("migrated", str(*_kept(path)))
+    else:
+        kind, said = (errors.Unchanged, "catalog is as it was") if moment == "before" else _UNKNOWN
+        with pytest.raises(kind, match=said) as refused:
+            dlbackup.migrate(str(path), MigrateOptions(backup_dir=tmp_path))
+        assert isinstance(refused.value.result, Migration)
+        assert refused.value.result.outcome == ("unchanged" if moment == "before" else "needs-person")
+
+    assert dlbackup.info(str(path)).spec_version == ("0.3" if moment == "before" else "1.0")
+    assert [contents(kept) for kept in _kept(path)] == ([] if moment == "before" else [before])
 
 
 def _others_can_write(path: Path) -> bool:
