@@ -14,6 +14,7 @@ What SQL can't tell of a row, such as whether a text parses, its rule's `breaks`
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from inspect import cleandoc
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Literal, Protocol
@@ -113,6 +114,7 @@ class Rule:
         return frozenset(_TABLE.findall(self.sql(version)))
 
 
+@cache
 def written_for(version: str, text: str) -> str:
     """Fill in the names that changed with the spec version."""
     for placeholder, names in _RENAMED.items():

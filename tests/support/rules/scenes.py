@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -112,14 +113,14 @@ def statements_before(version: str) -> Iterator[str]:
 
 
 class Stage:
-    """A catalog in DuckDB, read in the way in which one on a server is."""
+    """A catalog in DuckDB as it is after a scene, read in the way in which one on a server is."""
 
     schema = "main"
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, version: str) -> None:
         self._connection, self._version = connection, version
 
-    @property
+    @cached_property
     def tables(self) -> tuple[Table, ...]:
         """The tables of the spec version, and the inlined ones that a scene made."""
         made: dict[str, list[Column]] = {}
