@@ -2,8 +2,9 @@
 The dlbackup command, with its output and exit code.
 
 `cli(...)` runs it in the test's own process, which saves the start of an interpreter and every import, most of the
-time that a small command takes. `cli.apart(...)` and `cli.started(...)` are processes as a user has them: for what is
-killed or signalled, and once for each command.
+time that a small command takes. `cli.redirected(...)` and `cli.forked(...)` run it in a fork, with standard streams of
+its own: for what is closed, full or gone. `cli.apart(...)` and `cli.started(...)` are processes as a user has them: for
+what is killed or signalled, and once for each command.
 """
 
 import io
@@ -12,19 +13,25 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from dlbackup.cli.command import main
 from dlbackup.runtime.signals import ASKED
+from support.engines import forked
 from support.waiting import PATIENCE_S
 
-__all__ = ["Cli", "Finished"]
+__all__ = ["CAPTURED", "TOGETHER", "Cli", "Finished"]
 
+CAPTURED: Final = -1
+"""A stream that is read to its end."""
+TOGETHER: Final = -2
+"""Standard error that goes where standard output goes."""
 
 _MAIN = "import sys; from dlbackup.cli.command import main; sys.exit(main(sys.argv[1:]))"
 _FOREIGN = ("PG", "AWS_", "AZURE_", "GOOGLE_", "DLBACKUP_")
@@ -102,6 +109,38 @@ class Cli:
             timeout=timeout_s,
         )
         return Finished(done.returncode, done.stdout, done.stderr.decode())
+
+    def redirected(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str | None] | None = None,
+        stdout: int | None = CAPTURED,
+        stderr: int | None = CAPTURED,
+        stdin: bytes | None = b"",
+    ) -> Finished:
+        """Run a command to its end in a fork, with these descriptors as its streams; None is a closed one."""
+        with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+            given.write(stdin or b"")
+            given.seek(0)
+            out = output.fileno() if stdout == CAPTURED else stdout
+            err = {CAPTURED: errors.fileno(), TOGETHER: out}.get(stderr, stderr) if stderr is not None else None
+            with self.forked(*arguments, env=env, streams=(None if stdin is None else given.fileno(), out, err)) as it:
+                code = it.wait()
+            output.seek(0)
+            errors.seek(0)
+            return Finished(code, output.read(), errors.read().decode())
+
+    @contextmanager
+    def forked(
+        self,
+        *arguments: str | Path,
+        env: Mapping[str, str | None] | None = None,
+        streams: tuple[int | None, int | None, int | None],
+    ) -> Iterator[forked.Process]:
+        """Start a command in a fork, with these descriptors as its standard streams; None is a closed one."""
+        there = {number: stream for number, stream in enumerate(streams) if stream is not None}
+        with forked.command(list(map(str, arguments)), there, _environment(env), self.cwd) as process:
+            yield process
 
     @contextmanager
     def started(

@@ -20,7 +20,7 @@ from typing import Any, cast
 
 import pytest
 from support.backups import small, write_backup
-from support.cli import Cli
+from support.cli import CAPTURED, TOGETHER, Cli, Finished
 from support.waiting import wait_until
 
 import dlbackup
@@ -74,18 +74,20 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
         assert len(entry.split("\n", 1)[0].split("  ")) > 1 or entry.count("\n") >= 1, f"no help for -{entry}"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["dump", "--help"], ["migrate", "--help"], ["nope"]])
-def test_help_imports_no_driver(arguments: list[str]) -> None:
+def test_help_imports_no_driver() -> None:
     """Help, version and usage errors load neither psycopg nor duckdb nor sqlglot, so they come at once."""
     heavy = ("psycopg", "duckdb", "sqlglot", "sqlite3", "boto3", "asyncio", "cryptography")
     program = (
         "import sys\nfrom dlbackup.cli.command import main\n"
-        f"try:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
-        f"print('loaded:', [name for name in {heavy!r} if name in sys.modules])"
+        "for words in (['--help'], ['--version'], ['dump', '--help'], ['migrate', '--help'], ['nope']):\n"
+        "    try:\n        main(words)\n    except SystemExit:\n        pass\n"
+        f"    print('loaded by', words, [name for name in {heavy!r} if name in sys.modules])"
     )
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout.splitlines()[-1] == "loaded: []"
+    loaded = [line for line in done.stdout.splitlines() if line.startswith("loaded by ")]
+    assert len(loaded) == 5
+    assert all(line.endswith(" []") for line in loaded)
 
 
 def test_the_version_is_the_package_s(cli: Cli) -> None:
@@ -242,12 +244,11 @@ def test_a_terminal_is_no_backup(cli: Cli, monkeypatch: pytest.MonkeyPatch, caps
     assert "terminal" in capsys.readouterr().err
 
 
-def test_damage_is_told_once(backup: Path) -> None:
+def test_damage_is_told_once(backup: Path, cli: Cli) -> None:
     """Who reads output and errors in one place is told once; the line of the error then only names the rules."""
     backup.write_bytes(backup.read_bytes()[:-1])
-    command = [sys.executable, "-m", "dlbackup", "verify", str(backup)]
-    apart = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    together = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    apart = cli.redirected("verify", backup)
+    together = cli.redirected("verify", backup, stderr=TOGETHER)
 
     finding = apart.stdout.splitlines()[0].partition(": ")[2]
     rule, _, message = finding.partition(": ")
@@ -407,17 +408,16 @@ def test_interruption_is_exit_130(backup: Path, tmp_path: Path, cli: Cli, number
     os.mkfifo(path)
     pipe = os.open(path, os.O_RDWR)
     os.write(pipe, backup.read_bytes()[:50])
-    # These tests may run where SIGHUP is ignored, as under nohup, and then a command heeds that.
-    heard = f"import signal; signal.signal({int(number)}, signal.SIG_DFL)"
-    reads_it = f"import os; os.dup2(os.open({str(path)!r}, os.O_RDWR), 0)"
-    with cli.started("verify", "-", "--json", first=f"{heard}\n{reads_it}") as process:
-        wait_until(lambda: not _waiting(pipe))
-        process.send_signal(number)
-        output, _ = process.communicate(timeout=30)
+    with (tmp_path / "output").open("wb") as output, (tmp_path / "errors").open("wb") as errors:
+        streams = (pipe, output.fileno(), errors.fileno())
+        with cli.forked("verify", "-", "--json", streams=streams) as process:
+            wait_until(lambda: not _waiting(pipe))
+            process.send_signal(number)
+            code = process.wait()
     os.close(pipe)
 
-    assert process.returncode == 130
-    assert json.loads(output)["error"]["message"] == f"interrupted by {number.name}"
+    assert code == 130
+    assert json.loads((tmp_path / "output").read_text())["error"]["message"] == f"interrupted by {number.name}"
 
 
 @pytest.mark.parametrize(
@@ -430,84 +430,88 @@ def test_interruption_is_exit_130(backup: Path, tmp_path: Path, cli: Cli, number
         ),
     ],
 )
-def test_a_closed_pipe_is_no_traceback(backup: Path, command: list[str], unbuffered: str) -> None:
+def test_a_closed_pipe_is_no_traceback(backup: Path, cli: Cli, command: list[str], unbuffered: str) -> None:
     """When the reader of standard output is gone, the command ends in 1 without a word of it."""
-    done = without_reader([*command, str(backup)], unbuffered)
+    done = without_reader(cli, [*command, str(backup)], unbuffered)
 
-    assert (done.returncode, done.stderr) == (1, b"")
+    assert (done.exit_code, done.stderr) == (1, "")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_closed_pipe_hides_no_exit_code(backup: Path, unbuffered: str) -> None:
+def test_a_closed_pipe_hides_no_exit_code(backup: Path, cli: Cli, unbuffered: str) -> None:
     """A failure has its own exit code and message also when the reader of standard output is gone."""
     backup.write_bytes(backup.read_bytes()[:-1])
-    done = without_reader(["verify", "--json", str(backup)], unbuffered)
+    done = without_reader(cli, ["verify", "--json", str(backup)], unbuffered)
 
-    assert done.returncode == 3
-    assert done.stderr.startswith(b"error: ")
-    assert b"BrokenPipe" not in done.stderr
+    assert done.exit_code == 3
+    assert done.stderr.startswith("error: ")
+    assert "BrokenPipe" not in done.stderr
 
 
-def without_reader(arguments: list[str], unbuffered: str) -> subprocess.CompletedProcess[bytes]:
+def without_reader(cli: Cli, arguments: list[str], unbuffered: str) -> Finished:
     """Run a command whose standard output is a pipe that nobody reads."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as stdout:
-        return subprocess.run(
-            [sys.executable, "-m", "dlbackup", *arguments],
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
-            timeout=60,
-        )
+        return cli.redirected(*arguments, stdout=stdout.fileno(), env={"PYTHONUNBUFFERED": unbuffered})
+
+
+@pytest.fixture
+def full() -> Iterator[int]:
+    """A device on which there is never room."""
+    with Path("/dev/full").open("wb") as device:
+        yield device.fileno()
 
 
 @pytest.mark.parametrize(
-    ("redirected", "code", "said"),
-    [
-        ("2>/dev/full", 3, ""),
-        (">/dev/full", 3, "error: "),
-        (">/dev/full 2>&1", 3, ""),
-        ("2>&-", 3, ""),
-        (">&- 2>&- <&-", 3, ""),
-    ],
+    ("stdout", "stderr", "said"),
+    [("captured", "full", ""), ("full", "captured", "error: "), ("full", "full", ""), ("captured", "closed", "")],
 )
-def test_a_full_disk_hides_no_exit_code(backup: Path, redirected: str, code: int, said: str, tmp_path: Path) -> None:
+def test_a_full_disk_hides_no_exit_code(backup: Path, stdout: str, stderr: str, said: str, cli: Cli, full: int) -> None:
     """The exit code is that of what was found also where nothing can be said of it, or there is nowhere to say it."""
     backup.write_bytes(backup.read_bytes()[:-1])
+    streams = {"captured": CAPTURED, "full": full, "closed": None}
 
-    done = _redirected(["verify", str(backup)], redirected)
+    done = cli.redirected("verify", backup, stdout=streams[stdout], stderr=streams[stderr])
 
-    assert done.returncode == code
+    assert done.exit_code == 3
     assert done.stderr.startswith(said)
     assert "Exception ignored" not in done.stderr
 
 
-@pytest.mark.parametrize("redirected", [">/dev/full", ">&-"])
-def test_what_is_done_and_can_t_be_told_is_told_elsewhere(redirected: str, backup: Path) -> None:
+def test_closed_streams_hide_no_exit_code(backup: Path) -> None:
+    """So it is of a command that begins with no stream at all, as some daemons start theirs."""
+    backup.write_bytes(backup.read_bytes()[:-1])
+    command = ["sh", "-c", '"$@" >&- 2>&- <&-', "sh", sys.executable, "-m", "dlbackup", "verify", str(backup)]
+
+    assert subprocess.run(command, timeout=60, check=False).returncode == 3
+
+
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_what_is_done_and_can_t_be_told_is_told_elsewhere(is_closed: bool, backup: Path, cli: Cli, full: int) -> None:
     """Exit 1 says that nothing was changed; of a command that did its work, standard error says what it did."""
     kept = backup.rename(backup.with_name("ducklake-lake-20261101T020000Z-v1.0-000000.sql.zst"))
     assert main(["verify", str(kept), "--record"]) == 0
 
-    done = _redirected(["pin", str(kept)], redirected)
+    done = cli.redirected("pin", kept, stdout=None if is_closed else full)
 
-    assert done.returncode == 1
+    assert done.exit_code == 1
     assert "pin did what it was to do, but can't say so" in done.stderr
     assert f"{kept} is kept" in done.stderr
     assert dlbackup.pin(kept).changed == ()
 
 
-def test_what_is_done_is_done_whoever_reads_it(backup: Path) -> None:
+def test_what_is_done_is_done_whoever_reads_it(backup: Path, cli: Cli) -> None:
     """`dump | head -n 1` leaves early by will: the exit code is that of what was done, and nothing is said of it."""
     kept = backup.rename(backup.with_name("ducklake-lake-20261101T020000Z-v1.0-000000.sql.zst"))
     assert main(["verify", str(kept), "--record"]) == 0
 
-    done = without_reader(["pin", str(kept)], "1")
+    done = without_reader(cli, ["pin", str(kept)], "1")
 
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert (done.exit_code, done.stderr) == (0, "")
 
 
-def test_nothing_else_comes_where_a_stream_was_closed(backup: Path) -> None:
+def test_nothing_else_comes_where_a_stream_was_closed() -> None:
     """The first file that a command opens is none of its standard streams."""
     program = (
         "import os, sys; from dlbackup.runtime.streams import take_places; take_places();"
@@ -520,27 +524,19 @@ def test_nothing_else_comes_where_a_stream_was_closed(backup: Path) -> None:
     assert done.stdout == "True\n"
 
 
-def _redirected(words: list[str], redirected: str) -> subprocess.CompletedProcess[str]:
-    """Run a command as a shell redirects it."""
-    command = ["sh", "-c", f'"$@" {redirected}', "sh", sys.executable, "-m", "dlbackup", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
-
-
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict", "latin-1"])
-def test_names_that_are_no_text_end_no_command(encoding: str, tmp_path: Path) -> None:
+def test_names_that_are_no_text_end_no_command(encoding: str, tmp_path: Path, cli: Cli) -> None:
     """A result is told, with escapes, whatever letters standard output takes; JSON gives the name back as it is."""
     path = tmp_path / os.fsdecode(b"\xe4-\xc3\xa4.sql.zst")
     write_backup(path, small())
-    command = [sys.executable, "-m", "dlbackup", "verify", str(path)]
-    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    environment = {"PYTHONIOENCODING": encoding}
+    run = cli.apart if encoding == "ascii" else cli.redirected
 
-    plain, as_json = (
-        subprocess.run([*command, *more], env=environment, capture_output=True, timeout=60) for more in ([], ["--json"])
-    )
+    plain, as_json = (run("verify", path, *more, env=environment) for more in ([], ["--json"]))
 
-    assert (plain.returncode, as_json.returncode) == (0, 0)
-    assert plain.stdout.count(b"good: ") == 1
-    assert json.loads(as_json.stdout)["path"] == str(path)
+    assert (plain.exit_code, as_json.exit_code) == (0, 0)
+    assert plain.output.count(b"good: ") == 1
+    assert json.loads(as_json.output)["path"] == str(path)
 
 
 @pytest.mark.parametrize("words", [["--js"], ["--output", "-", "--json"], ["--out", "-", "--js"]])
