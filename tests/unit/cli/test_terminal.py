@@ -4,15 +4,16 @@ import io
 import os
 import pty
 import re
-import subprocess
-import sys
+from contextlib import redirect_stderr, suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from support.backups import small, write_backup
+from support.cli import Cli
 from support.clock import Clock
 
+from dlbackup.cli.command import main
 from dlbackup.cli.terminal import Screen
 from dlbackup.runtime.progress import Event
 from dlbackup.tables.definition import Column, Table
@@ -169,52 +170,44 @@ def test_a_stream_that_is_gone_does_not_end_the_job() -> None:
         stream.close()
 
 
-@pytest.fixture(scope="module")
-def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A backup that takes a few seconds to verify."""
-    path = tmp_path_factory.mktemp("slow") / "backup"
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A backup of some blocks, each of which is told as if much time had passed."""
+    monkeypatch.setattr("dlbackup.runtime.progress.REPORT_S", 0.0)
+    monkeypatch.setattr("dlbackup.cli.terminal._LINE_S", 0.0)
+    monkeypatch.setattr("dlbackup.cli.terminal._LINE_SHARE", 0.0)
+    path = tmp_path / "backup"
     table = Table(name="ducklake_many", columns=(Column(name="n", type="bigint"), Column(name="t", type="text")))
-    write_backup(path, [*small(), (table, [b"%d,'%s'\n" % (n, b"x" * 50) for n in range(1_500_000)])])
+    write_backup(path, [*small(), (table, [b"%d,'%s'\n" % (n, b"x" * 50) for n in range(5000)])])
     return path
 
 
-def test_the_command_draws_a_bar_on_a_terminal(slow: Path) -> None:
+def test_the_command_draws_a_bar_on_a_terminal(told: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """`verify` on a real terminal draws a bar over itself, takes it away, and prints its result."""
     ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "dlbackup", "verify", str(slow)], stdout=subprocess.PIPE, stderr=theirs
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                some = os.read(ours, 4096)
-            except OSError:  # the other end is closed
-                break
-            if not some:
-                break
+    with os.fdopen(theirs, "w", buffering=1) as terminal, redirect_stderr(terminal):
+        assert main(["verify", str(told)]) == 0
+    shown = b""
+    with suppress(OSError):  # the other end is closed
+        while some := os.read(ours, 4096):
             shown += some
-        assert process.stdout is not None
-        result = process.stdout.read()
     os.close(ours)
 
-    assert process.returncode == 0
-    assert b"good" in result
-    drawn = re.findall(rb"verify \[[#.]{20}\] +\d+ % [\d,]+ of 1,500,004 rows, [\d,]+ rows/s", shown)
-    assert drawn
+    assert "good" in capfd.readouterr().out
+    drawn = re.findall(rb"verify \[[#.]{20}\] +\d+ % [\d,]+ of 5,004 rows, [\d,]+ rows/s", shown)
+    assert len(drawn) > 3
     assert b"\n" not in shown
     assert shown.endswith(b" \r")
 
 
-@pytest.mark.parametrize("option", [pytest.param("-q", marks=pytest.mark.long), "--json"])
-def test_the_command_writes_plain_lines_elsewhere(slow: Path, option: str) -> None:
+@pytest.mark.parametrize("option", ["-q", "--json"])
+def test_the_command_writes_plain_lines_elsewhere(told: Path, cli: Cli, option: str) -> None:
     """Where standard error is no terminal, nothing but whole lines comes, and with -q nothing at all."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dlbackup", "verify", str(slow), option], capture_output=True, timeout=120
-    )
+    done = cli("verify", told, option)
 
-    assert done.returncode == 0
-    assert b"\r" not in done.stderr
-    lines = done.stderr.decode().splitlines()
-    line = re.compile(r"verify: [\d,]+ of 1,500,004 rows, [\d,]+ rows/s(, about .* left)?")
+    assert done.exit_code == 0
+    assert "\r" not in done.stderr
+    lines = done.stderr.splitlines()
+    line = re.compile(r"verify: [\d,]+ of 5,004 rows, [\d,]+ rows/s(, about .* left)?")
     assert [text for text in lines if option == "-q" or not line.fullmatch(text)] == []
+    assert (len(lines) > 3) == (option == "--json")

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import random
-import subprocess
 import sys
 import tracemalloc
 from collections.abc import Iterator
@@ -339,22 +338,21 @@ def test_a_damaged_manifest_gives_nothing(large: Path, tmp_path: Path, cli: Cli)
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_may_leave_early(large: Path, unbuffered: str) -> None:
+def test_a_reader_may_leave_early(large: Path, cli: Cli, tmp_path: Path, unbuffered: str) -> None:
     """`cat ... | head -2` gets its lines, and standard error stays empty."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "dlbackup", "cat", str(large), "ducklake_big", "--format", "jsonl"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        lines = [json.loads(process.stdout.readline()) for _ in range(2)]
-        process.stdout.close()
-        errors = process.stderr.read()
+    reading, writing = os.pipe()
+    errors = tmp_path / "errors"
+    words = ("cat", large, "ducklake_big", "--format", "jsonl")
+    with os.fdopen(reading, "rb") as lines, errors.open("wb") as said, Path(os.devnull).open("rb") as nothing:
+        streams = (nothing.fileno(), writing, said.fileno())
+        with cli.forked(*words, streams=streams, env={"PYTHONUNBUFFERED": unbuffered}) as process:
+            os.close(writing)
+            found = [json.loads(lines.readline()) for _ in range(2)]
+            lines.close()
+            code = process.wait()
 
-    assert [line["id"] for line in lines] == [0, 1]
-    assert (process.returncode, errors) == (1, b"")
+    assert [line["id"] for line in found] == [0, 1]
+    assert (code, errors.read_bytes()) == (1, b"")
 
 
 class Screen(io.TextIOWrapper):
@@ -392,19 +390,14 @@ def test_nothing_steers_the_terminal(
         ),
     ],
 )
-def test_a_full_disk_is_named(tmp_path: Path, words: tuple[str, ...], unbuffered: str) -> None:
+def test_a_full_disk_is_named(tmp_path: Path, cli: Cli, words: tuple[str, ...], unbuffered: str) -> None:
     """When standard output can't be written to, at once or in the end, the command ends in 1 and says why."""
     path = tmp_path / "backup"
     write_backup(path, small())
     with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "dlbackup", words[0], str(path), *words[1:]],
-            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
-            stdout=full,
-            stderr=subprocess.PIPE,
-            timeout=60,
-        )
+        environment = {"PYTHONUNBUFFERED": unbuffered}
+        done = cli.redirected(words[0], path, *words[1:], stdout=full.fileno(), env=environment)
 
-    assert done.returncode == 1
-    assert b"error: can't write standard output: No space left on device" in done.stderr
-    assert b"Traceback" not in done.stderr
+    assert done.exit_code == 1
+    assert "error: can't write standard output: No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
