@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import sources
 from support.backups import small, write_backup
 
-import dlbackup
 from dlbackup.addresses.address import parse_address
 from dlbackup.backupfile.backup import VERIFIER, Backup, VerifiedBackup
 from dlbackup.backupfile.reader import BackupReader
@@ -23,8 +23,6 @@ from dlbackup.engine.statements import Target, attach_statement
 from dlbackup.errors import AttachFailed
 from dlbackup.stores.folder import local
 
-PACKAGE = Path(dlbackup.__file__).parent
-SOURCES = sorted(PACKAGE.rglob("*.py"))
 ENGINE = Engine(python=Path("/nonexistent/python"), duckdb_version="1.5.5", spec_version="1.0")
 TARGET = Target(
     address=parse_address("postgres:dbname=x password=s3cr3t"),
@@ -35,33 +33,14 @@ TARGET = Target(
 
 
 @cache
-def parsed(source: Path) -> ast.Module:
-    """Return a module's tree without its docstrings."""
-    tree = ast.parse(source.read_text("utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
-            node
-        ):
-            node.body = node.body[1:] or [ast.Pass()]
-    return tree
-
-
-@cache
 def words() -> list[tuple[str, str, str]]:
     """Return each name, keyword and text in code, in lower case: itself, module and function."""
-    found = []
-    for source in SOURCES:
-        module = source.relative_to(PACKAGE).as_posix()
-        owners: list[tuple[ast.AST, str]] = [(parsed(source), "")]
-        while owners:
-            node, owner = owners.pop()
-            for field in ("id", "attr", "arg", "name", "value"):
-                text = getattr(node, field, None)
-                if isinstance(text, str):
-                    found.append((text.lower(), module, owner))
-            inside = node.name if isinstance(node, ast.FunctionDef | ast.ClassDef) else owner
-            owners += [(child, inside) for child in ast.iter_child_nodes(node)]
-    return found
+    return [
+        (text.lower(), module, owner)
+        for module, node, owner in sources.places()
+        for field in ("id", "attr", "arg", "name", "value")
+        if isinstance(text := getattr(node, field, None), str)
+    ]
 
 
 def places(word: str) -> Iterator[tuple[str, str]]:
@@ -71,11 +50,9 @@ def places(word: str) -> Iterator[tuple[str, str]]:
 
 def statements() -> Iterator[tuple[str, str]]:
     """Yield each text that stands in code, by module."""
-    for source in SOURCES:
-        module = source.relative_to(PACKAGE).as_posix()
-        for node in ast.walk(parsed(source)):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str):
-                yield module, node.value
+    for module, node, _ in sources.places():
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield module, node.value
 
 
 def test_only_one_function_lets_an_engine_migrate() -> None:
@@ -134,15 +111,13 @@ def _last_name(function: ast.expr) -> str:
 def test_only_verification_builds_verified_backups() -> None:
     """No other module calls VerifiedBackup, makes one without its constructor, or derives from it."""
     callers, makers, heirs = set(), set(), set()
-    for source in SOURCES:
-        name = source.relative_to(PACKAGE).as_posix()
-        for node in ast.walk(parsed(source)):
-            if isinstance(node, ast.Call) and _last_name(node.func).endswith("VerifiedBackup"):
-                callers.add(name)
-            if isinstance(node, ast.Attribute) and node.attr in ("__new__", "__class__"):
-                makers.add(name)
-            if isinstance(node, ast.ClassDef) and any("VerifiedBackup" in ast.unparse(base) for base in node.bases):
-                heirs.add(name)
+    for name, node, _ in sources.places():
+        if isinstance(node, ast.Call) and _last_name(node.func).endswith("VerifiedBackup"):
+            callers.add(name)
+        if isinstance(node, ast.Attribute) and node.attr in ("__new__", "__class__"):
+            makers.add(name)
+        if isinstance(node, ast.ClassDef) and any("VerifiedBackup" in ast.unparse(base) for base in node.bases):
+            heirs.add(name)
 
     assert (callers, makers, heirs) == ({"backupfile/prover.py"}, set(), set())
 

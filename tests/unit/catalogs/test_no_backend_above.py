@@ -2,11 +2,12 @@
 
 import ast
 import configparser
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import get_args
 
 import pytest
+from support.sources import PACKAGE, SOURCES, nodes_of
 
 from dlbackup.addresses.address import Kind
 
@@ -14,9 +15,9 @@ ROOT = Path(__file__).parents[3]
 ABOVE = ("health", "inventory", "migration", "transfer", "verbs")
 
 
-def _named(tree: ast.AST) -> Iterator[ast.expr]:
+def _named(nodes: Iterable[ast.AST]) -> Iterator[ast.expr]:
     """Yield where code asks for one backend by its name, or makes an address of one."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Compare(left=left, comparators=others):
                 yield from (it for side in (left, *others) for it in _parts(side) if _is_kind(it))
@@ -48,9 +49,10 @@ def test_the_import_contract_has_no_exceptions() -> None:
 def test_no_room_above_decides_by_the_name_of_a_backend(room: str) -> None:
     """What differs between backends is asked of `catalogs.open` and its contracts."""
     found = [
-        f"{path.relative_to(ROOT)}:{node.lineno}"
-        for path in (ROOT / "dlbackup" / room).rglob("*.py")
-        for node in _named(ast.parse(path.read_text()))
+        f"{source}:{node.lineno}"
+        for source in SOURCES
+        if source.is_relative_to(PACKAGE / room)
+        for node in _named(node for node, _ in nodes_of(source))
     ]
 
     assert found == []
@@ -61,4 +63,4 @@ def test_no_room_above_decides_by_the_name_of_a_backend(room: str) -> None:
 )
 def test_names_are_found(code: str) -> None:
     """The search finds what it is for."""
-    assert list(_named(ast.parse(code)))
+    assert list(_named(ast.walk(ast.parse(code))))

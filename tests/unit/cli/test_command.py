@@ -19,6 +19,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from support import sources
 from support.backups import small, write_backup
 from support.cli import CAPTURED, TOGETHER, Cli, Finished
 from support.waiting import wait_until
@@ -259,17 +260,13 @@ def test_damage_is_told_once(backup: Path, cli: Cli) -> None:
 
 def test_hints_point_at_nothing_that_only_a_checkout_has() -> None:
     """No text that a user may read names a file of the project's: who installed a wheel has none of them."""
-    package = Path(dlbackup.__file__).parent
-    for path in package.rglob("*.py"):
-        tree = ast.parse(path.read_text())
-        comments = {
-            id(node.value)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        }
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in comments:
-                assert not re.search(r"docs/|\.md\b|README|CHANGELOG", node.value), f"{path}: {node.value}"
+    found = list(sources.places())
+    comments = {
+        id(node.value) for _, node, _ in found if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for module, node, _ in found:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in comments:
+            assert not re.search(r"docs/|\.md\b|README|CHANGELOG", node.value), f"{module}: {node.value}"
 
 
 def test_a_good_backup_verifies(backup: Path, capsys: pytest.CaptureFixture[str]) -> None:
