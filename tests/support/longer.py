@@ -3,10 +3,14 @@
 from collections.abc import Iterable
 
 import pytest
+from hypothesis import settings
 
 from support.servers.servers import majors
 
-__all__ = ["all_together", "each_major", "long", "runs_all"]
+__all__ = ["USUAL_EXAMPLES", "all_together", "each_major", "fewer_examples", "long", "runs_all"]
+
+USUAL_EXAMPLES = 100
+"""Hypothesis' own number, which runs of all tests have."""
 
 
 def long(*values: object, name: str | None = None) -> object:
@@ -38,3 +42,8 @@ def each_major() -> list[object]:
 def runs_all(config: pytest.Config) -> bool:
     """Tell whether this is a run of all tests, with `--all` or `--long`."""
     return bool(config.option.all or config.option.long)
+
+
+def fewer_examples(number: int, *, of: int = USUAL_EXAMPLES) -> settings:
+    """Return how often a property is tried whose examples take long; `of` is for `--all` and `--long`."""
+    return settings(max_examples=number if settings().max_examples < USUAL_EXAMPLES else of)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.backups import HEADER, assemble, row, small, take_apart, write_backup
+from support.longer import fewer_examples, runs_all
 
 from dlbackup.backupfile.manifest import Entry, Manifest, Source
 from dlbackup.backupfile.reader import BackupReader
@@ -96,6 +97,7 @@ def catalogs(draw: st.DrawFn) -> Contents:
     return contents
 
 
+@fewer_examples(12)
 @given(catalogs(), st.integers(1, 3), st.lists(texts, max_size=2), st.none() | st.integers(0, 99))
 def test_any_catalog_comes_back(
     tmp_path_factory: pytest.TempPathFactory,
@@ -256,14 +258,14 @@ def pieces(path: Path) -> tuple[list[bytes], bytes]:
 
 
 def test_random_places_of_a_large_backup(large: Path, tmp_path: Path, pytestconfig: pytest.Config) -> None:
-    """A flipped bit at random places of a file of several frames is found each time; with --long at a thousand."""
+    """A flipped bit at 30 random places of several frames is found; with --all at 100, with --long at 1,000."""
     file = large.read_bytes()
     dice = random.Random(pytestconfig.option.seed)
     path = tmp_path / "flipped"
     path.write_bytes(file)
     unnoticed = []
     with path.open("r+b", buffering=0) as flipped:
-        for _ in range(1000 if pytestconfig.option.long else 100):
+        for _ in range(1000 if pytestconfig.option.long else 100 if runs_all(pytestconfig) else 30):
             place, bit = dice.randrange(len(file)), dice.randrange(8)
             flipped.seek(place)
             flipped.write(bytes([file[place] ^ 1 << bit]))
@@ -424,7 +426,7 @@ def test_reading_stops_at_the_first_damage(large: Path, tmp_path: Path) -> None:
     assert sum(seen) <= whole.rows - frame.rows
 
 
-@settings(max_examples=100)
+@fewer_examples(50)
 @given(st.binary(max_size=200), st.integers(0, 1400), st.integers(0, 300))
 def test_no_change_makes_any_other_error(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, place: int, length: int

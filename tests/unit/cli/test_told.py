@@ -80,8 +80,11 @@ def test_nobody_s_backup_fails_for_it(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert "a-secret" not in said
 
 
-def test_a_service_behind_a_password_is_told(service: Service, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_service_behind_a_password_is_told(
+    service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What stands before the host goes where HTTP has it, and is not printed, whether the service answers or not."""
+    monkeypatch.setattr(told, "_WAITS_S", (0.0, 0.0))
     url = service.url.replace("//", "//us%40er:pass-word@")
     assert _dump_nowhere(url) == 1
 

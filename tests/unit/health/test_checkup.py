@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
 from support.backups import HEADER, Record, Value, record, row, tables_with, write_backup
+from support.plans import plain_plans
 from support.rules.scenes import Stage, broken, statements_before
 
 from dlbackup.backupfile.manifest import Source
@@ -52,17 +52,8 @@ def _check(
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _without_optimizer() -> Iterator[None]:
-    """Planning well takes half of the time of a query over few rows; other tests of `check` have it."""
-    connect = duckdb.connect
-
-    def connected(*words: Any, **more: Any) -> duckdb.DuckDBPyConnection:
-        connection = connect(*words, **more)
-        connection.execute("pragma disable_optimizer")
-        return connection
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duckdb, "connect", connected)
+def _plain_plans() -> Iterator[None]:
+    with plain_plans():
         yield
 
 

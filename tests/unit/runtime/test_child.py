@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from support.faults.faults import children, is_running
@@ -24,36 +24,39 @@ def answers() -> None:
     time.sleep(600)
 
 
-def test_child_looks_for_modules_where_we_do() -> None:
-    """The path of modules comes on standard input and stands in no process list; more can be told after it."""
-    with start(answers) as child:
-        said = child.says.readline().decode()
-        child.say(b"words\n")
-        heard = child.says.readline()
-        listed = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(child.pid)], capture_output=True, text=True)
+@pytest.fixture(scope="module")
+def answering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Child]:
+    """A child that was started where there is a `json.py`."""
+    folder = tmp_path_factory.mktemp("where")
+    (folder / "json.py").write_text("raise SystemExit('this is not json')\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        child = start(answers)
+    with child:
+        yield child
+    assert not is_running(child.pid)
+
+
+def test_child_looks_for_modules_where_we_do(answering: Child) -> None:
+    """
+    The path of modules comes on standard input and stands in no process list; more can be told after it.
+
+    A `json.py` where the command is run is not imported by a child while it begins.
+    """
+    said = answering.says.readline().decode()
+    answering.say(b"words\n")
+    heard = answering.says.readline()
+    listed = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(answering.pid)], capture_output=True, text=True)
 
     assert said.strip() == str(sys.path)
     assert heard == b"words\n"
     assert listed.stdout.split()[-2:] == [answers.__module__, "answers"]
     assert sys.path[-1] not in listed.stdout
-    assert not is_running(child.pid)
 
 
-def test_files_in_the_working_directory_are_not_taken_for_modules(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A `json.py` where the command is run is not imported by a child while it begins."""
-    (tmp_path / "json.py").write_text("raise SystemExit('this is not json')\n")
-    monkeypatch.chdir(tmp_path)
-
-    with start(answers) as child:
-        assert child.says.readline()
-
-
-def test_terminal_reaches_no_child() -> None:
+def test_terminal_reaches_no_child(answering: Child) -> None:
     """A child has a session of its own, so that an interrupt on the terminal is for us alone."""
-    with start(answers) as child:
-        assert os.getsid(child.pid) == child.pid
+    assert os.getsid(answering.pid) == answering.pid
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def work(task: int) -> tuple[int, int]:
     """Return the square of a task and the process that made it, after the time of a real one."""
     if task == -13:
         raise Corrupt("task 13 is damaged", "take another")
-    time.sleep(0.01)
+    time.sleep(0.003)
     return task * task, os.getpid()
 
 
@@ -108,7 +108,7 @@ def test_an_error_is_raised_where_its_result_is_wanted(helpers: int) -> None:
 def test_no_helper_survives_an_error() -> None:
     """Helpers are ended, whatever they are doing, when the block ends by an exception."""
     with pytest.raises(KeyboardInterrupt), Crew(squares, None, work, 2) as crew:
-        processes = {crew.result(number)[1] for number in crew.add(range(300))}
+        processes = {crew.result(number)[1] for number in crew.add(range(100))}
         raise KeyboardInterrupt
 
     for process in processes - {os.getpid()}:

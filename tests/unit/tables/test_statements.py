@@ -5,8 +5,9 @@ import time
 from dataclasses import replace
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from support.longer import fewer_examples
 
 from dlbackup.errors import UnsafeStatement
 from dlbackup.tables.allowlist import check_table, split_unsafe
@@ -759,7 +760,7 @@ NUMBER = re.compile(r"\b[0-9]+\.[0-9]+\b")
 CALL = re.compile(r"(?:#|[A-Za-z_]\w*) *\(")
 
 
-@settings(max_examples=500)
+@fewer_examples(150, of=500)
 @example('ANY"a"')
 @example("''::text")
 @example("1.1")

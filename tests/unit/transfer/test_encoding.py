@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from itertools import product
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.longer import fewer_examples
 
 from dlbackup.catalogs.values import Workbench, workbench
 from dlbackup.lake.columntypes import DUCKDB_TYPES, duckdb_type
@@ -66,6 +67,7 @@ VALUES = {
 def bench() -> Iterator[Workbench]:
     """Where texts become values."""
     with workbench() as opened:
+        opened.connection.execute("pragma disable_optimizer")  # which takes half of the time of a query over few rows
         yield opened
 
 
@@ -106,7 +108,7 @@ def test_values_come_back(bench: Workbench, backend: tuple[Dialect, Generation],
     _there_and_back(bench, dialect, column, value_type, texts)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@fewer_examples(8)
 @given(texts=st.lists(st.text(st.characters(exclude_characters="\0", codec="utf-8")), max_size=5))
 def test_texts_come_back(bench: Workbench, texts: list[str]) -> None:
     """Whatever their signs are."""
@@ -115,7 +117,7 @@ def test_texts_come_back(bench: Workbench, texts: list[str]) -> None:
         _there_and_back(bench, dialect, column, "VARCHAR", texts)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@fewer_examples(8)
 @given(data=st.lists(st.binary(), max_size=5))
 def test_bytes_come_back(bench: Workbench, data: list[bytes]) -> None:
     """Whatever they are, also where they are no text."""
@@ -124,7 +126,7 @@ def test_bytes_come_back(bench: Workbench, data: list[bytes]) -> None:
         _there_and_back(bench, dialect, Column(name="c", type=stored_in(dialect, "BLOB", generation)), "BLOB", texts)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@fewer_examples(8)
 @given(data=st.lists(st.binary(), max_size=5))
 def test_texts_with_nul_are_encoded_in_files(bench: Workbench, data: list[bytes]) -> None:
     """What PostgreSQL has as bytes is a text again in a file, NUL included; what is no UTF-8 is no value."""

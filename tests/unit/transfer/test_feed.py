@@ -22,15 +22,13 @@ from dlbackup.stores.folder import local
 from dlbackup.transfer.chunks import Chunk, Feed
 from dlbackup.transfer.feed import feeding
 
-ROWS = [row("key", f"value {number} ".ljust(100, "x"), None, number) for number in range(60_000)]
-"""More than pipes and buffers hold."""
-
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A backup that a child can't have sent before somebody takes it."""
+    """A backup that a child can't have sent before somebody takes it: it is more than pipes and buffers hold."""
     path = tmp_path_factory.mktemp("large") / "backup"
-    write_backup(path, [(METADATA, ROWS), *small()[1:]])
+    rows = [row("key", f"value {number} ".ljust(600, "x"), None, number) for number in range(10_000)]
+    write_backup(path, [(METADATA, rows), *small()[1:]])
     return path
 
 

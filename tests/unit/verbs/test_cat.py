@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.backups import HEADER, assemble, row, small, take_apart, write_backup
 from support.cli import Cli
+from support.longer import fewer_examples
 
 import dlbackup
 from dlbackup.backupfile.manifest import Entry
@@ -76,6 +77,7 @@ layouts = st.lists(
 )
 
 
+@fewer_examples(12)
 @given(layouts)
 def test_each_table_reads_as_in_the_whole(
     tmp_path_factory: pytest.TempPathFactory, counts: list[list[tuple[bool, int]]]
@@ -90,6 +92,7 @@ def test_each_table_reads_as_in_the_whole(
         assert [len(rows) for rows in whole.values()] == [sum(size for _, size in found[1:]) for found in counts]
 
 
+@fewer_examples(12)
 @given(layouts, st.integers(0, 4), st.sampled_from(["first_frame", "last_frame"]), st.sampled_from([-1, 1, 2]))
 def test_a_manifest_that_lies_about_frames_is_found(
     tmp_path_factory: pytest.TempPathFactory, counts: list[list[tuple[bool, int]]], which: int, key: str, by: int

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 from support.backups import HEADER, catalog, write_backup
 from support.cli import Cli
+from support.plans import plain_plans
 
 import dlbackup
 from dlbackup.backupfile.backup import Backup
@@ -51,7 +52,8 @@ BACKUP_TAKEN: dict[str, Callable[[Any], object]] = {
 def test_a_backup_is_a_text_a_path_or_what_dump_returned(verb: str, backup: Backup) -> None:
     """The three name the same file."""
     ask = BACKUP_TAKEN[verb]
-    answers = [ask(backup.path), ask(Path(backup.path)), ask(backup)]
+    with plain_plans():
+        answers = [ask(backup.path), ask(Path(backup.path)), ask(backup)]
     if verb == "verify":
         answers = [replace(answer, seconds=0.0) for answer in answers if isinstance(answer, dlbackup.Verification)]
 
