@@ -1,17 +1,14 @@
 """The command line: help, usage errors, JSON, exit codes, and no heavy import before it is needed."""
 
 import ast
-import fcntl
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
-import termios
 import time
 import weakref
-from array import array
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -21,8 +18,7 @@ from typing import Any, cast
 import pytest
 from support import sources
 from support.backups import small, write_backup
-from support.cli import CAPTURED, TOGETHER, Cli, Finished
-from support.waiting import wait_until
+from support.cli import Cli
 
 import dlbackup
 from dlbackup.cli.command import main
@@ -245,19 +241,6 @@ def test_a_terminal_is_no_backup(cli: Cli, monkeypatch: pytest.MonkeyPatch, caps
     assert "terminal" in capsys.readouterr().err
 
 
-def test_damage_is_told_once(backup: Path, cli: Cli) -> None:
-    """Who reads output and errors in one place is told once; the line of the error then only names the rules."""
-    backup.write_bytes(backup.read_bytes()[:-1])
-    apart = cli.redirected("verify", backup)
-    together = cli.redirected("verify", backup, stderr=TOGETHER)
-
-    finding = apart.stdout.splitlines()[0].partition(": ")[2]
-    rule, _, message = finding.partition(": ")
-    assert apart.stderr.startswith(f"error: {backup} does not verify: {finding}\n")
-    assert together.stdout.count(message) == 1
-    assert f"error: {backup} does not verify: {rule}\n" in together.stdout
-
-
 def test_hints_point_at_nothing_that_only_a_checkout_has() -> None:
     """No text that a user may read names a file of the project's: who installed a wheel has none of them."""
     found = list(sources.places())
@@ -391,151 +374,6 @@ def test_an_impossible_output_is_exit_1(tmp_path: Path, cli: Cli) -> None:
     assert "Traceback" not in done.stderr
 
 
-def _waiting(pipe: int) -> int:
-    """Return how many bytes of a pipe nobody has read yet."""
-    counted = array("i", [0])
-    fcntl.ioctl(pipe, termios.FIONREAD, counted)
-    return counted[0]
-
-
-@pytest.mark.parametrize("number", ASKED)
-def test_interruption_is_exit_130(backup: Path, tmp_path: Path, cli: Cli, number: signal.Signals) -> None:
-    """A command that is interrupted in the middle of its work ends in 130 and says by what."""
-    path = tmp_path / "pipe"
-    os.mkfifo(path)
-    pipe = os.open(path, os.O_RDWR)
-    os.write(pipe, backup.read_bytes()[:50])
-    with (tmp_path / "output").open("wb") as output, (tmp_path / "errors").open("wb") as errors:
-        streams = (pipe, output.fileno(), errors.fileno())
-        with cli.forked("verify", "-", "--json", streams=streams) as process:
-            wait_until(lambda: not _waiting(pipe))
-            process.send_signal(number)
-            code = process.wait()
-    os.close(pipe)
-
-    assert code == 130
-    assert json.loads((tmp_path / "output").read_text())["error"]["message"] == f"interrupted by {number.name}"
-
-
-@pytest.mark.parametrize(
-    ("command", "unbuffered"),
-    [
-        *((["verify"], ""), (["verify", "--json"], "1"), (["info", "--json"], "")),
-        *(
-            pytest.param(*it, marks=pytest.mark.long)
-            for it in ((["verify"], "1"), (["verify", "--json"], ""), (["info", "--json"], "1"))
-        ),
-    ],
-)
-def test_a_closed_pipe_is_no_traceback(backup: Path, cli: Cli, command: list[str], unbuffered: str) -> None:
-    """When the reader of standard output is gone, the command ends in 1 without a word of it."""
-    done = without_reader(cli, [*command, str(backup)], unbuffered)
-
-    assert (done.exit_code, done.stderr) == (1, "")
-
-
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_closed_pipe_hides_no_exit_code(backup: Path, cli: Cli, unbuffered: str) -> None:
-    """A failure has its own exit code and message also when the reader of standard output is gone."""
-    backup.write_bytes(backup.read_bytes()[:-1])
-    done = without_reader(cli, ["verify", "--json", str(backup)], unbuffered)
-
-    assert done.exit_code == 3
-    assert done.stderr.startswith("error: ")
-    assert "BrokenPipe" not in done.stderr
-
-
-def without_reader(cli: Cli, arguments: list[str], unbuffered: str) -> Finished:
-    """Run a command whose standard output is a pipe that nobody reads."""
-    reading, writing = os.pipe()
-    os.close(reading)
-    with os.fdopen(writing, "wb") as stdout:
-        return cli.redirected(*arguments, stdout=stdout.fileno(), env={"PYTHONUNBUFFERED": unbuffered})
-
-
-@pytest.fixture
-def full() -> Iterator[int]:
-    """A device on which there is never room."""
-    with Path("/dev/full").open("wb") as device:
-        yield device.fileno()
-
-
-@pytest.mark.parametrize(
-    ("stdout", "stderr", "said"),
-    [("captured", "full", ""), ("full", "captured", "error: "), ("full", "full", ""), ("captured", "closed", "")],
-)
-def test_a_full_disk_hides_no_exit_code(backup: Path, stdout: str, stderr: str, said: str, cli: Cli, full: int) -> None:
-    """The exit code is that of what was found also where nothing can be said of it, or there is nowhere to say it."""
-    backup.write_bytes(backup.read_bytes()[:-1])
-    streams = {"captured": CAPTURED, "full": full, "closed": None}
-
-    done = cli.redirected("verify", backup, stdout=streams[stdout], stderr=streams[stderr])
-
-    assert done.exit_code == 3
-    assert done.stderr.startswith(said)
-    assert "Exception ignored" not in done.stderr
-
-
-def test_closed_streams_hide_no_exit_code(backup: Path) -> None:
-    """So it is of a command that begins with no stream at all, as some daemons start theirs."""
-    backup.write_bytes(backup.read_bytes()[:-1])
-    command = ["sh", "-c", '"$@" >&- 2>&- <&-', "sh", sys.executable, "-m", "dlbackup", "verify", str(backup)]
-
-    assert subprocess.run(command, timeout=60, check=False).returncode == 3
-
-
-@pytest.mark.parametrize("is_closed", [False, True])
-def test_what_is_done_and_can_t_be_told_is_told_elsewhere(is_closed: bool, backup: Path, cli: Cli, full: int) -> None:
-    """Exit 1 says that nothing was changed; of a command that did its work, standard error says what it did."""
-    kept = backup.rename(backup.with_name("ducklake-lake-20261101T020000Z-v1.0-000000.sql.zst"))
-    assert main(["verify", str(kept), "--record"]) == 0
-
-    done = cli.redirected("pin", kept, stdout=None if is_closed else full)
-
-    assert done.exit_code == 1
-    assert "pin did what it was to do, but can't say so" in done.stderr
-    assert f"{kept} is kept" in done.stderr
-    assert dlbackup.pin(kept).changed == ()
-
-
-def test_what_is_done_is_done_whoever_reads_it(backup: Path, cli: Cli) -> None:
-    """`dump | head -n 1` leaves early by will: the exit code is that of what was done, and nothing is said of it."""
-    kept = backup.rename(backup.with_name("ducklake-lake-20261101T020000Z-v1.0-000000.sql.zst"))
-    assert main(["verify", str(kept), "--record"]) == 0
-
-    done = without_reader(cli, ["pin", str(kept)], "1")
-
-    assert (done.exit_code, done.stderr) == (0, "")
-
-
-def test_nothing_else_comes_where_a_stream_was_closed() -> None:
-    """The first file that a command opens is none of its standard streams."""
-    program = (
-        "import os, sys; from dlbackup.runtime.streams import take_places; take_places();"
-        " print(os.open(os.devnull, os.O_RDONLY) > 2, file=sys.stdout)"
-    )
-    done = subprocess.run(
-        ["sh", "-c", '"$0" -c "$1" 2>&- <&-', sys.executable, program], capture_output=True, text=True, timeout=60
-    )
-
-    assert done.stdout == "True\n"
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "utf-8:strict", "latin-1"])
-def test_names_that_are_no_text_end_no_command(encoding: str, tmp_path: Path, cli: Cli) -> None:
-    """A result is told, with escapes, whatever letters standard output takes; JSON gives the name back as it is."""
-    path = tmp_path / os.fsdecode(b"\xe4-\xc3\xa4.sql.zst")
-    write_backup(path, small())
-    environment = {"PYTHONIOENCODING": encoding}
-    run = cli.apart if encoding == "ascii" else cli.redirected
-
-    plain, as_json = (run("verify", path, *more, env=environment) for more in ([], ["--json"]))
-
-    assert (plain.exit_code, as_json.exit_code) == (0, 0)
-    assert plain.output.count(b"good: ") == 1
-    assert json.loads(as_json.output)["path"] == str(path)
-
-
 @pytest.mark.parametrize("words", [["--js"], ["--output", "-", "--json"], ["--out", "-", "--js"]])
 def test_short_forms_of_options_are_options(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """What the parser takes for --json and -o counts as those where a command fails, too."""
@@ -564,17 +402,6 @@ def test_an_option_that_nothing_would_heed_is_refused(words: list[str], backup: 
     done = cli(*[str(backup) if word == "BACKUP" else word for word in words])
 
     assert (done.exit_code, done.stdout) == (2, "")
-
-
-def test_a_hang_up_that_is_ignored_stays_ignored(backup: Path, cli: Cli) -> None:
-    """What nohup has started goes on."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with cli.started("verify", backup) as process:
-        while process.poll() is None:
-            process.send_signal(signal.SIGHUP)
-            time.sleep(0.01)
-
-    assert process.returncode == 0
 
 
 @pytest.mark.parametrize("end", ["bad", "good", "bug"])

@@ -2,8 +2,6 @@
 
 import copy
 import io
-import json
-import os
 import random
 import sys
 import tracemalloc
@@ -340,24 +338,6 @@ def test_a_damaged_manifest_gives_nothing(large: Path, tmp_path: Path, cli: Cli)
     assert (done.exit_code, done.stdout) == (3, "")
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_may_leave_early(large: Path, cli: Cli, tmp_path: Path, unbuffered: str) -> None:
-    """`cat ... | head -2` gets its lines, and standard error stays empty."""
-    reading, writing = os.pipe()
-    errors = tmp_path / "errors"
-    words = ("cat", large, "ducklake_big", "--format", "jsonl")
-    with os.fdopen(reading, "rb") as lines, errors.open("wb") as said, Path(os.devnull).open("rb") as nothing:
-        streams = (nothing.fileno(), writing, said.fileno())
-        with cli.forked(*words, streams=streams, env={"PYTHONUNBUFFERED": unbuffered}) as process:
-            os.close(writing)
-            found = [json.loads(lines.readline()) for _ in range(2)]
-            lines.close()
-            code = process.wait()
-
-    assert [line["id"] for line in found] == [0, 1]
-    assert (code, errors.read_bytes()) == (1, b"")
-
-
 class Screen(io.TextIOWrapper):
     """Standard output that says it is a terminal."""
 
@@ -376,31 +356,3 @@ def test_nothing_steers_the_terminal(
     Output().write("a\x1b[2Jé\n".encode())
 
     assert written.getvalue() == shown
-
-
-@pytest.mark.parametrize(
-    ("words", "unbuffered"),
-    [
-        *((("cat", "ducklake_snapshot"), ""), (("info",), "1"), (("info", "--json"), ""), (("verify",), "1")),
-        *(
-            pytest.param(*it, marks=pytest.mark.long)
-            for it in (
-                (("cat", "ducklake_snapshot"), "1"),
-                (("info",), ""),
-                (("info", "--json"), "1"),
-                (("verify",), ""),
-            )
-        ),
-    ],
-)
-def test_a_full_disk_is_named(tmp_path: Path, cli: Cli, words: tuple[str, ...], unbuffered: str) -> None:
-    """When standard output can't be written to, at once or in the end, the command ends in 1 and says why."""
-    path = tmp_path / "backup"
-    write_backup(path, small())
-    with Path("/dev/full").open("wb") as full:
-        environment = {"PYTHONUNBUFFERED": unbuffered}
-        done = cli.redirected(words[0], path, *words[1:], stdout=full.fileno(), env=environment)
-
-    assert done.exit_code == 1
-    assert "error: can't write standard output: No space left on device" in done.stderr
-    assert "Traceback" not in done.stderr
