@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.longer import fewer_examples
 
 import dlbackup
 from dlbackup.backupfile.frames import Frame
@@ -118,6 +119,7 @@ json_values = st.recursive(
 )
 
 
+@fewer_examples(12)
 @given(json_values)
 @pytest.mark.parametrize("record", [Outer, Manifest, Entry, Table, Frame, Finding])
 def test_no_json_makes_another_error(record: type[object], value: object) -> None:

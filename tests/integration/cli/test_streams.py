@@ -254,3 +254,19 @@ def test_a_full_disk_is_named(tmp_path: Path, cli: Cli, words: tuple[str, ...], 
     assert done.exit_code == 1
     assert "error: can't write standard output: No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_help_imports_no_driver() -> None:
+    """Help, version and usage errors load neither psycopg nor duckdb nor sqlglot, so they come at once."""
+    heavy = ("psycopg", "duckdb", "sqlglot", "sqlite3", "boto3", "asyncio", "cryptography")
+    program = (
+        "import sys\nfrom dlbackup.cli.command import main\n"
+        "for words in (['--help'], ['--version'], ['dump', '--help'], ['migrate', '--help'], ['nope']):\n"
+        "    try:\n        main(words)\n    except SystemExit:\n        pass\n"
+        f"    print('loaded by', words, [name for name in {heavy!r} if name in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    loaded = [line for line in done.stdout.splitlines() if line.startswith("loaded by ")]
+    assert len(loaded) == 5
+    assert all(line.endswith(" []") for line in loaded)

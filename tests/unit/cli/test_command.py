@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 import weakref
@@ -69,22 +68,6 @@ def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixtur
     options = said.out.split("options:\n", 1)[1]
     for entry in options.split("\n  -")[1:]:
         assert len(entry.split("\n", 1)[0].split("  ")) > 1 or entry.count("\n") >= 1, f"no help for -{entry}"
-
-
-def test_help_imports_no_driver() -> None:
-    """Help, version and usage errors load neither psycopg nor duckdb nor sqlglot, so they come at once."""
-    heavy = ("psycopg", "duckdb", "sqlglot", "sqlite3", "boto3", "asyncio", "cryptography")
-    program = (
-        "import sys\nfrom dlbackup.cli.command import main\n"
-        "for words in (['--help'], ['--version'], ['dump', '--help'], ['migrate', '--help'], ['nope']):\n"
-        "    try:\n        main(words)\n    except SystemExit:\n        pass\n"
-        f"    print('loaded by', words, [name for name in {heavy!r} if name in sys.modules])"
-    )
-
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
-    loaded = [line for line in done.stdout.splitlines() if line.startswith("loaded by ")]
-    assert len(loaded) == 5
-    assert all(line.endswith(" []") for line in loaded)
 
 
 def test_the_version_is_the_package_s(cli: Cli) -> None:

@@ -17,7 +17,6 @@ from dlbackup.tables.definition import Column, Table
 
 BY_NAME = {rule.name: rule for rule in RULES}
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "rules.md").read_text("utf-8")
-SECTIONS = re.split(r"^### ", DOCUMENT, flags=re.MULTILINE)
 _STANDING = {
     "s": "main",
     "present": "main.present",
@@ -119,14 +118,15 @@ def test_every_mend_has_a_scene() -> None:
     assert {rule.name for rule in RULES if rule.mend} | {"inlined-types"} <= asked
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_every_rule_is_documented(rule: Rule) -> None:
+def test_every_rule_is_documented() -> None:
     """docs/rules.md has a section for each rule, with its severity, meaning and mend."""
-    (section,) = (text for text in SECTIONS if text.startswith(f"{rule.name}\n"))
-    assert f"{rule.severity}, " in section
-    mend = rule.mend.replace("{s}.", "").replace("{found}", "...").replace("{table}", "ducklake_inlined_delete_1")
-    for line in mend.split("\n"):
-        assert line in section
+    sections = {text.partition("\n")[0]: text for text in re.split(r"^### ", DOCUMENT, flags=re.MULTILINE)}
+    for rule in RULES:
+        section = sections[rule.name]
+        assert f"{rule.severity}, " in section, rule.name
+        mend = rule.mend.replace("{s}.", "").replace("{found}", "...").replace("{table}", "ducklake_inlined_delete_1")
+        for line in mend.split("\n"):
+            assert line in section, rule.name
 
 
 def test_document_counts_scenes_and_damages() -> None:
