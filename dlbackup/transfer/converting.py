@@ -44,6 +44,7 @@ from dlbackup.transfer.encoding import (
     declared_in,
     form_in,
     generation_of,
+    is_float,
     is_reworded,
     limits_of,
     may_store,
@@ -51,6 +52,7 @@ from dlbackup.transfer.encoding import (
     stored_in,
     value_type_in,
     values_of,
+    without_nan_sign,
 )
 
 _LEVEL = 1
@@ -248,6 +250,11 @@ class _Side:
     table: Table
     forms: Sequence[Form]
 
+    def without_nan_signs(self, types: Sequence[str]) -> "_Side":
+        """Return the same with NaN as PostgreSQL prints it; the values are of these DuckDB types."""
+        forms = zip(self.forms, types, strict=True)
+        return _Side(self.table, [without_nan_sign(form) if is_float(type_) else form for form, type_ in forms])
+
     def texts(self, bench: Workbench) -> Iterator[Block]:
         """Yield the rows on the bench as they stand in a backup."""
         queries = [form.writing(f"v{number}") for number, form in enumerate(self.forms)]
@@ -396,9 +403,11 @@ class _Conversion:
         theirs = self._other_side(entry, types)
         self._refuse_lost(theirs)
         normal = self.expected.of(entry.table)
-        for block in ours.texts(self._bench):
+        loses_signs = not limits_of(self._to).nan_signs
+        for block in (ours.without_nan_signs(types) if loses_signs else ours).texts(self._bench):
             normal.add(block, digest(block))
-        if normal.rows != plain.rows and not any(map(is_reworded, types)):
+        is_nan = [f"isnan(v{number})" for number, type_ in enumerate(types) if loses_signs and is_float(type_)]
+        if normal.rows != plain.rows and not any(map(is_reworded, types)) and not any(self._bench.any(is_nan)):
             raise RestoredOtherwise(
                 f"inlined rows in table {entry.table.name} read otherwise when they are written again",
                 "this is a bug in dlbackup: report it; nothing was written",

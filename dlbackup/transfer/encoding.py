@@ -112,6 +112,7 @@ class Limits:
         untyped: a column doesn't say of which type its values are, so who reads the catalog asks the lake's tables.
         single: of texts that stand as bytes in a backup, only those do that have to; the others of the column don't.
         encoded: SQL that tells whether the text of the value `{v}` has to.
+        nan_signs: a NaN is printed with its sign, by which DuckDB makes no difference; PostgreSQL prints none.
     """
 
     nul: bool
@@ -120,6 +121,7 @@ class Limits:
     untyped: bool = False
     single: bool = False
     encoded: str = "contains({v}, chr(0))"
+    nan_signs: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +200,16 @@ def form_in(dialect: Dialect, column: Column, value_type: str) -> Form:
     """Return how a column, which may store values of that DuckDB type, stores them."""
     form = _RULES[dialect].form(column, value_type)
     return replace(form, literal=str) if written_as(column.type) in ("integer", "boolean") else form
+
+
+def is_float(value_type: str) -> bool:
+    """Tell whether a value may be NaN, with a sign or without."""
+    return value_type in ("FLOAT", "DOUBLE")
+
+
+def without_nan_sign(form: Form) -> Form:
+    """Return how a column of such values is written where no sign of a NaN shows."""
+    return replace(form, write=f"case when isnan({{v}}) then 'nan' else {form.write} end")
 
 
 def is_reworded(value_type: str) -> bool:
@@ -344,7 +356,7 @@ _RULES: dict[Dialect, _Rules] = {
         value_type=_as_duckdb,
     ),
     "postgres": _Rules(
-        limits=Limits(nul=False, name_bytes=63, columns=1600),
+        limits=Limits(nul=False, name_bytes=63, columns=1600, nan_signs=False),
         schema="public",
         stored=_stored_by_postgres,
         form=_form_in_postgres,

@@ -23,6 +23,7 @@ from support.servers.web import WebServer
 import dlbackup
 from dlbackup import errors
 from dlbackup.backupfile.reader import BackupReader
+from dlbackup.engine.engine import probe
 from dlbackup.runtime.progress import Event
 from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Table
@@ -485,6 +486,29 @@ def test_line_ends_go_along(database: str, tmp_path: Path) -> None:
     execute(database, "drop schema public cascade; create schema public")
     assert dlbackup.copy(places[-1], database).fingerprint == meant
     assert made.run(database, "public", query) == said
+
+
+@pytest.mark.parametrize("kind", ["postgres", "duckdb", "sqlite"])
+def test_nan_with_a_sign_is_nan(
+    kind: str, database: str, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What 0.0 / 0.0 gives, and only PostgreSQL prints without its sign, is the same number to DuckDB."""
+    monkeypatch.setattr("dlbackup.transfer.witness.probe", probe)
+    made = with_sqlite(engine("1.5.5"))
+    lakes = {"postgres": database, "duckdb": f"{tmp_path}/one.ducklake", "sqlite": f"sqlite:{tmp_path}/one.sqlite"}
+    steps = [
+        "call lake.set_option('data_inlining_row_limit', 100)",
+        "create table lake.t (d double, f float, l double[])",
+        "insert into lake.t values (0.0::double / 0.0, '-nan', ['-nan']), ('nan', 'nan', ['nan']), (-0.0, 0.1, [-0.0])",
+    ]
+    made.run(lakes[kind], None, steps, data_path=tmp_path / "data")
+    query = ["select rowid, isnan(d), isnan(f), isnan(l[1]), d = 'nan' from lake.t order by rowid"]
+    said = made.run(lakes[kind], None, query)
+
+    with server.database() as other:
+        for target in (other, f"{tmp_path}/two.ducklake", f"sqlite:{tmp_path}/two.sqlite"):
+            assert dlbackup.copy(lakes[kind], target).source_read
+            assert made.run(target, None, query) == said
 
 
 def test_what_sqlite_cant_hold_is_refused(lake: LakeFactory, tmp_path: Path) -> None:
