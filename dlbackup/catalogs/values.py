@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 import duckdb
 
-from dlbackup.catalogs.loaded_backup import CHUNK_BYTES, in_process, insert_rows, room
+from dlbackup.catalogs.loaded_backup import CHUNK_BYTES, MEMORY_KIB, in_process, insert_rows, room
 from dlbackup.runtime.handing import Handed
 from dlbackup.tables.digest import Block
 
+_VALUES_AT_ONCE = 200_000
+"""Of as many rows as that makes; at most so many as DuckDB has ready at once."""
 _ROWS_AT_ONCE = 2_000
+_COLUMN_KIB = 256
+"""DuckDB reserves 160 to 205 KiB for each column of texts and values, however few rows there are (measured)."""
 Texts = tuple[str | None, ...]
 """The values of a row, None for NULL."""
 
@@ -43,6 +47,7 @@ class Workbench:
         types = {f"c{number}": "VARCHAR" for number in range(len(readings))}
         with room():
             self.connection.execute("drop view if exists value_table; drop table if exists texts")
+            self.connection.execute(f"set memory_limit = '{MEMORY_KIB + len(types) * _COLUMN_KIB}KiB'")
             self.connection.execute(f"create table texts ({', '.join(f'{name} varchar' for name in types)})")
             values = ", ".join(f"try({sql}) as v{number}" for number, sql in enumerate(readings))
             self.connection.execute(f"create view value_table as select *, {values} from texts")
@@ -67,9 +72,10 @@ class Workbench:
 
     def rows(self, texts: Sequence[str]) -> Iterator[list[Texts]]:
         """Yield the rows, made of the SQL for the text of each column, in their order and some at a time."""
+        most = min(_ROWS_AT_ONCE, max(1, _VALUES_AT_ONCE // len(texts)))
         with room():
             found = self.connection.execute(f"select {', '.join(texts)} from value_table")
-            while rows := found.fetchmany(_ROWS_AT_ONCE):
+            while rows := found.fetchmany(most):
                 yield rows
 
 

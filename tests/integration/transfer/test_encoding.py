@@ -157,6 +157,18 @@ def test_what_a_backend_has_no_room_for_is_found(bench: Workbench, value_type: s
         assert bench.any([form.holding("v0")]) == [holds]
 
 
+@pytest.mark.parametrize("columns", [300, 2000])
+def test_wide_tables_have_room(bench: Workbench, columns: int) -> None:
+    """DuckDB reserves memory for each column, also of a table of one row."""
+    texts = tuple(str(number) for number in range(columns))
+    names = range(columns)
+
+    bench.load([f"cast(c{name} as double)" for name in names], [[",".join(texts).encode() + b"\n"]])
+
+    assert not any(bench.any([f"v{name} is null" for name in names]))
+    assert list(bench.rows([f"cast(cast(v{name} as bigint) as varchar)" for name in names])) == [[texts]]
+
+
 def test_sqlite_has_no_number_for_nan(bench: Workbench) -> None:
     """It stores NULL; as 1.5 stores it, it is a text."""
     bench.load(["'nan'::double"], [[b"1\n"]])
