@@ -59,6 +59,9 @@ _LEVEL = 1
 _OWN = len(INLINED_COLUMNS["inlined-data"])
 _FLUSH = "have DuckLake write the inlined rows into files first: CALL ducklake_flush_inlined_data('lake')"
 _MIGRATE = "migrate the lake to 0.3 or later first, or have DuckDB write these tables anew without inlining"
+_WITHOUT_INLINING = (
+    "CALL lake.set_option('data_inlining_row_limit', 0, schema => ..., table_name => ...) has them write files"
+)
 _REGISTRY = "ducklake_inlined_data_tables"
 
 
@@ -135,6 +138,7 @@ def converted(
         _refuse_strange(reader, dialect)
         conversion = _Conversion(reader, header, bench, writer, dressed)
         _say_what_stays(reader, conversion.left_out, on_event)
+        _say_what_fails(reader, dialect, on_event)
         conversion.run()
         writer.finish(reader.manifest.left_out, conversion.written.result())
     made, _ = prove_file(where, on_event=on_event)
@@ -190,6 +194,12 @@ def _refuse_strange(reader: BackupReader, dialect: Dialect) -> None:
                 f" other catalog cuts: {listed(long)}",
                 _way_out(version),
             )
+        if taken := _taken(table, dialect):
+            raise NotCarried(
+                f"table {table.name} has inlined rows with names that no column of the other catalog can have:"
+                f" {listed(taken)}",
+                _way_out(version),
+            )
         if _is_too_wide(table, dialect):
             raise NotCarried(
                 f"table {table.name} has {len(table.columns)} columns, and the other catalog takes {limits.columns}",
@@ -210,6 +220,10 @@ def _too_long(table: Table, dialect: Dialect) -> list[str]:
     return [name for name in table.column_names if most and len(name.encode()) > most]
 
 
+def _taken(table: Table, dialect: Dialect) -> list[str]:
+    return [name for name in table.column_names if name in limits_of(dialect).taken]
+
+
 def _is_too_wide(table: Table, dialect: Dialect) -> bool:
     most = limits_of(dialect).columns
     return bool(most) and len(table.columns) > most
@@ -217,8 +231,10 @@ def _is_too_wide(table: Table, dialect: Dialect) -> bool:
 
 def _is_left_out(entry: Entry, dialect: Dialect) -> bool:
     """Tell whether a table is for inlined rows that it hasn't, and that the other catalog can't have: flushed ones."""
-    is_impossible = bool(_too_long(entry.table, dialect)) or _is_too_wide(entry.table, dialect)
-    return entry.kind == "inlined-data" and not entry.rows and is_impossible
+    is_impossible = (
+        _too_long(entry.table, dialect) or _taken(entry.table, dialect) or _is_too_wide(entry.table, dialect)
+    )
+    return entry.kind == "inlined-data" and not entry.rows and bool(is_impossible)
 
 
 def _say_what_stays(reader: BackupReader, left_out: Container[str], on_event: OnEvent) -> None:
@@ -241,6 +257,17 @@ def _say_what_stays(reader: BackupReader, left_out: Container[str], on_event: On
             stays.append(f"comments on table {table.name}")
     if stays:
         on_event(Event(stage="convert", message=f"not carried to another kind: {listed(stays)}", warning=True))
+
+
+def _say_what_fails(reader: BackupReader, dialect: Dialect, on_event: OnEvent) -> None:
+    """Warn of lake tables for which engines can't make the tables that they inline rows into."""
+    tables = (entry.table for entry in reader.manifest.tables if entry.kind == "inlined-data")
+    if names := sorted({name for table in tables for name in _taken(table, dialect)}):
+        text = (
+            "there, engines fail to insert a few rows into the lake's tables with a column"
+            f" {listed(names, separator=' or ')}: {_WITHOUT_INLINING}"
+        )
+        on_event(Event(stage="convert", message=text, warning=True))
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,7 @@ class Limits:
     What inlined tables of a backend can have: NUL in texts, bytes in a name, columns; 0 for any number.
 
     Args:
+        taken: names that no column can have.
         untyped: a column doesn't say of which type its values are, so who reads the catalog asks the lake's tables.
         single: of texts that stand as bytes in a backup, only those do that have to; the others of the column don't.
         encoded: SQL that tells whether the text of the value `{v}` has to.
@@ -118,6 +119,7 @@ class Limits:
     nul: bool
     name_bytes: int = 0
     columns: int = 0
+    taken: frozenset[str] = frozenset()
     untyped: bool = False
     single: bool = False
     encoded: str = "contains({v}, chr(0))"
@@ -254,6 +256,8 @@ def _form_in_duckdb(column: Column, value_type: str) -> Form:
     return Form(type=column.type, read=read, write="cast(encode(cast({v} as varchar)) as varchar)", holds=holds)
 
 
+_SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
+"""What PostgreSQL itself has in every table."""
 _BYTES = "unhex(substr({c}, 3))"
 _BC = r"regexp_replace({c}, '^(\S+)( .*)? BC$', '\1 (BC)\2')"
 """PostgreSQL writes `0044-03-15 10:00:00 BC`, DuckDB `0044-03-15 (BC) 10:00:00`."""
@@ -356,7 +360,7 @@ _RULES: dict[Dialect, _Rules] = {
         value_type=_as_duckdb,
     ),
     "postgres": _Rules(
-        limits=Limits(nul=False, name_bytes=63, columns=1600, nan_signs=False),
+        limits=Limits(nul=False, name_bytes=63, columns=1600, taken=_SYSTEM_COLUMNS, nan_signs=False),
         schema="public",
         stored=_stored_by_postgres,
         form=_form_in_postgres,

@@ -10,7 +10,16 @@ from typing import NamedTuple
 
 import psycopg
 
-from dlbackup.errors import CatalogError, DlbackupError, Locked, MovedOn, NoRight, OtherEncoding, Unreachable
+from dlbackup.errors import (
+    CatalogError,
+    DlbackupError,
+    Locked,
+    MovedOn,
+    NoRight,
+    NotCarried,
+    OtherEncoding,
+    Unreachable,
+)
 
 
 class Meaning(NamedTuple):
@@ -111,6 +120,13 @@ _ROWS = (
         " limit of the server (max_connections), the role or the database (CONNECTION LIMIT)",
     ),
     _Row("53", CatalogError, "the server has reached a limit of its own: raise the one that is named, or try again"),
+    _Row(
+        "54000",
+        NotCarried,
+        "have DuckLake write the inlined rows into files first, where such rows come from:"
+        " CALL ducklake_flush_inlined_data('lake')",
+        "row is too big",
+    ),
     _Row("54", CatalogError, "this is more than PostgreSQL can do, or than a setting that is named allows"),
     _Row("55P03", Locked, "another session holds a lock on the catalog; try again when it is done"),
     _Row("55006", CatalogError, "another session uses what is named; try again when it is done"),

@@ -157,8 +157,18 @@ _LONG = "x" * 70
 _WIDE, _HALF_WIDE = (", ".join(f"c{number} integer" for number in range(count)) for count in (1650, 45))
 _FEW_COLUMNS = 40
 """More than a catalog's own tables have."""
+_NEVER_INLINED = ("no column of the other catalog can have: ctid", "row is too big")
+"""Engines fail to inline there what only a file can."""
 _ONLY_IN_FILES = {
     "names of more than 63 bytes": (f"create table lake.t ({_LONG} integer)", "insert into lake.t values (1)"),
+    _NEVER_INLINED[0]: (
+        "create table lake.t (ctid integer, oid integer)",
+        "insert into lake.t values (1, 2)",
+    ),
+    _NEVER_INLINED[1]: (
+        f"create table lake.t ({', '.join(f'c{number} varchar' for number in range(600))})",
+        f"insert into lake.t select {', '.join(['repeat(chr(120), 30)'] * 600)}",
+    ),
     "1653 columns": (f"create table lake.t ({_WIDE})", "insert into lake.t (c0) values (1)"),
     "48 columns": (f"create table lake.t ({_HALF_WIDE})", "insert into lake.t (c0) values (1)"),
     "in column v": ("create table lake.t (v variant)", "insert into lake.t values (42::variant)"),
@@ -167,8 +177,8 @@ _ONLY_IN_FILES = {
 
 @pytest.mark.parametrize(
     ("said", "statements"),
-    [long(*it) if it[0] == "1653 columns" else it for it in _ONLY_IN_FILES.items()],
-    ids=["long", "wide", "wide for few", "variant"],
+    [long(*it) if it[0] in ("1653 columns", "row is too big") else it for it in _ONLY_IN_FILES.items()],
+    ids=["long", "taken", "large", "wide", "wide for few", "variant"],
 )
 def test_refused_rows_can_be_flushed(
     said: str, statements: tuple[str, str], database: str, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
@@ -188,6 +198,9 @@ def test_refused_rows_can_be_flushed(
     assert "ducklake_flush_inlined_data" in refused.stderr
     assert done.exit_code == 0, done.stderr
     assert hash_lake(made, database, "public") == hash_lake(made, str(file), "main")
+    assert ("'data_inlining_row_limit', 0" in done.stderr) == ("ctid" in said)
+    if said in _NEVER_INLINED:
+        made.run(database, "public", ["call lake.set_option('data_inlining_row_limit', 0, table_name => 't')"])
     if "columns" not in said:  # of that width DuckDB 1.5 writes nothing but files there
         made.run(database, "public", [statements[1]])
 

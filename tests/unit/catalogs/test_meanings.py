@@ -5,7 +5,16 @@ import pytest
 from psycopg import errors as pg
 
 from dlbackup.catalogs.postgres.meanings import meaning_of, of_connecting
-from dlbackup.errors import CatalogError, DlbackupError, Locked, MovedOn, NoRight, OtherEncoding, Unreachable
+from dlbackup.errors import (
+    CatalogError,
+    DlbackupError,
+    Locked,
+    MovedOn,
+    NoRight,
+    NotCarried,
+    OtherEncoding,
+    Unreachable,
+)
 
 KNOWN = sorted(
     (kind for kind in vars(pg).values() if isinstance(getattr(kind, "sqlstate", None), str) and kind.sqlstate < "H"),
@@ -50,6 +59,8 @@ def test_what_ends_the_session_is_told_apart() -> None:
         (pg.OutOfMemory("out of memory"), CatalogError, "too little memory"),
         (pg.InsufficientPrivilege("must be owner of table ducklake_tag"), NoRight, "the role that owns it"),
         (pg.InsufficientPrivilege("permission denied for table ducklake_tag"), NoRight, "the role that owns it"),
+        (pg.ProgramLimitExceeded("row is too big: size 10920, maximum size 8160"), NotCarried, "flush_inlined_data"),
+        (pg.ProgramLimitExceeded("target lists can have at most 1664 entries"), CatalogError, "more than PostgreSQL"),
         (pg.InternalError_("cache lookup failed for relation 16384"), MovedOn, "changed in the middle"),
         (pg.InternalError_("missing chunk number 0 for toast value 1"), CatalogError, "storage is damaged"),
         (pg.InternalError_("unexpected"), CatalogError, "inside the server"),
