@@ -62,6 +62,10 @@ _MIGRATE = "migrate the lake to 0.3 or later first, or have DuckDB write these t
 _WITHOUT_INLINING = (
     "CALL lake.set_option('data_inlining_row_limit', 0, schema => ..., table_name => ...) has them write files"
 )
+_CORRECT = (
+    "so it can't flush them either; 1.5 writes quotes and backslashes in lists, structs and maps otherwise than it"
+    r" reads them: correct the text in that table of the catalog ('it\'s' instead of 'it''s'), and DuckDB reads it too"
+)
 _REGISTRY = "ducklake_inlined_data_tables"
 
 
@@ -501,21 +505,25 @@ class _Conversion:
 
     def _refuse_lost(self, side: _Side) -> None:
         """Refuse values that nobody can read, or that the other backend can't hold."""
-        conditions = [
-            f"c{number} is not null and not coalesce({form.holding(f'v{number}')}, false)"
-            for number, form in enumerate(side.forms)
-        ]
-        lost = [
-            name for name, is_lost in zip(side.table.column_names, self._bench.any(conditions), strict=True) if is_lost
-        ]
-        unread = [f"c{number} is not null and v{number} is null" for number in range(len(side.forms))]
-        lost += [name for name, it in zip(side.table.column_names, self._bench.any(unread), strict=True) if it]
-        if lost:
+        table, forms = side.table, list(enumerate(side.forms))
+        unread = ["false" if form.is_empty else f"c{it} is not null and v{it} is null" for it, form in forms]
+        if names := self._fulfilling(table, unread):
             raise NotCarried(
-                f"table {side.table.name} holds inlined values that the other catalog can't hold as they are, in column"
-                f" {listed(list(dict.fromkeys(lost)), separator=', ')}",
+                f"table {table.name} holds inlined values that DuckDB doesn't read, in column"
+                f" {listed(names, separator=', ')}",
+                _CORRECT if _way_out(self._header.spec_version) == _FLUSH else _MIGRATE,
+            )
+        lost = [f"c{it} is not null and not coalesce({form.holding(f'v{it}')}, false)" for it, form in forms]
+        if names := self._fulfilling(table, lost):
+            raise NotCarried(
+                f"table {table.name} holds inlined values that the other catalog can't hold as they are, in column"
+                f" {listed(names, separator=', ')}",
                 _way_out(self._header.spec_version),
             )
+
+    def _fulfilling(self, table: Table, conditions: Sequence[str]) -> list[str]:
+        """Return the columns of which a row fulfils the condition."""
+        return [name for name, it in zip(table.column_names, self._bench.any(conditions), strict=True) if it]
 
 
 def _seen(block: RowBlock, parts: Iterable[TablePart]) -> Block:

@@ -67,6 +67,7 @@ _IN_ARRAYS = frozenset(
     | {"DECIMAL", "VARCHAR", "DATE", "TIMESTAMP", "TIME", "UUID"}
 )
 """Of such values DuckDB 1.3 made arrays of PostgreSQL; DuckDB reads the texts of their elements."""
+_NOTHING = "false"
 _NEVER_MOVED = ("VARIANT", "GEOMETRY")
 """Types of which no text gives the value back; a column of them that holds nothing can be moved."""
 
@@ -97,6 +98,11 @@ class Form:
     def writing(self, value: str) -> str:
         """Return the SQL for the text of a value."""
         return self.write.replace("{v}", value)
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether no value can be held at all."""
+        return self.holds == _NOTHING
 
     def holding(self, value: str) -> str:
         """Return the condition that a value can be held."""
@@ -248,7 +254,7 @@ def _reads_alike(value_type: str) -> str:
 
 def _form_in_duckdb(column: Column, value_type: str) -> Form:
     if value_type in _NEVER_MOVED:
-        return Form(type=column.type, read=_cast(value_type), holds="{v} is null")
+        return Form(type=column.type, read=_cast(value_type), holds=_NOTHING)
     holds = "true" if value_type in ("VARCHAR", "JSON") else _reads_alike(value_type)
     if value_type == "BLOB" or not column.encoded:
         return Form(type=column.type, read=_cast(value_type), holds=holds)
@@ -299,7 +305,7 @@ def _stored_by_postgres(value_type: str, generation: Generation) -> tuple[str, .
 def _form_in_postgres(column: Column, value_type: str) -> Form:
     stored, cast = column.type.partition("(")[0], _cast(value_type)
     if value_type in _NEVER_MOVED:
-        return Form(type=column.type, read=cast, holds="{v} is null")
+        return Form(type=column.type, read=cast, holds=_NOTHING)
     if column.type.endswith("[]"):
         elements = _ELEMENTS
         if value_type in ("DATE[]", "TIMESTAMP[]"):  # DuckDB would leave the BC out
@@ -331,7 +337,7 @@ def _stored_by_sqlite(value_type: str, generation: Generation) -> tuple[str, ...
 def _form_in_sqlite(column: Column, value_type: str) -> Form:
     cast = _cast(value_type)
     if value_type in _NEVER_MOVED:
-        return Form(type=column.type, read=cast, holds="{v} is null")
+        return Form(type=column.type, read=cast, holds=_NOTHING)
     if column.type == "BYTES":
         return Form(type=column.type, read=_BYTES, write="hex({v})", literal="X'{}'".format)
     if column.type == "REAL":

@@ -2,9 +2,11 @@
 
 import os
 import random
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -499,6 +501,28 @@ def test_line_ends_go_along(database: str, tmp_path: Path) -> None:
     execute(database, "drop schema public cascade; create schema public")
     assert dlbackup.copy(places[-1], database).fingerprint == meant
     assert made.run(database, "public", query) == said
+
+
+def test_values_that_nobody_reads_are_refused(tmp_path: Path) -> None:
+    """The advice is no flush, which fails too; with the text corrected, DuckDB reads it, and the lake moves."""
+    made, file, copy = with_sqlite(engine("1.5.5")), tmp_path / "lake.sqlite", str(tmp_path / "copy.ducklake")
+    steps = [
+        "call lake.set_option('data_inlining_row_limit', 100)",
+        """create table lake.t (s struct("it's" varchar))""",
+        """insert into lake.t values ({'it''s': 'a'})""",
+    ]
+    made.run(f"sqlite:{file}", None, steps, data_path=tmp_path / "data")
+
+    with pytest.raises(errors.NotCarried, match="that DuckDB doesn't read, in column s") as refused:
+        dlbackup.copy(f"sqlite:{file}", copy)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("update ducklake_inlined_data_1_1 set s = ?", [r"{'it\'s': 'a'}"])
+        connection.commit()
+    dlbackup.copy(f"sqlite:{file}", copy)
+
+    assert r"'it\'s' instead of 'it''s'" in refused.value.hint
+    query = ["select s::varchar from lake.t"]
+    assert made.run(f"sqlite:{file}", None, query) == made.run(copy, None, query)
 
 
 @pytest.mark.parametrize("kind", ["postgres", "duckdb", "sqlite"])
