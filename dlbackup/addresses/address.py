@@ -120,6 +120,11 @@ def parse_address(given: str | Path) -> Address:
             f"the address is of an object storage ({scheme}:), which holds backups, and no catalog that dlbackup reads",
             "name a backup there, such as s3://BUCKET/PREFIX/NAME.sql.zst; dlbackup list shows which there are",
         )
+    if re.match(r"[~.]{0,2}/", rest) and _names_file(rest):
+        raise UsageError(
+            "the address is a path whose ending doesn't say which kind of file is meant",
+            f"duckdb: or sqlite: before it says so, or an ending such as {', '.join(FILE_ENDINGS[:2])} or .sqlite",
+        )
     raise UsageError(f"the address can't be understood (it begins with {_beginning(rest)!r})", ADDRESS_HINT)
 
 

@@ -7,6 +7,7 @@ else is in the file stays. What was there is kept as a copy, `<name>.replaced-<t
 """
 
 import os
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ from dlbackup.runtime.signals import signals_held
 from dlbackup.stores.files import sync_folder
 from dlbackup.tables.quoting import quote_identifier
 
+_ANOTHER = "name another file, or move that one away"
+
 
 @contextmanager
 def replacing(address: Address, access: Access, terms: Terms) -> Iterator["FileReplacement"]:
@@ -49,6 +52,9 @@ def hold(address: Address, access: Access, path: Path, held: ExitStack) -> tuple
 
     Returns:
         The connection in its transaction, if there is a file, and what is there.
+
+    Raises:
+        NotEmpty: what is there is no SQLite file, and would be lost.
     """
     if not os.path.lexists(path):
         for ending in ("-journal", "-wal"):
@@ -58,9 +64,16 @@ def hold(address: Address, access: Access, path: Path, held: ExitStack) -> tuple
                     "move it away: its file is gone",
                 )
         return None, FileExisting(path=address.path, schema=SCHEMA)
+    if path.is_dir():
+        raise NotEmpty(f"{address.path} is a folder, and would be replaced", _ANOTHER)
     connection = held.enter_context(closing(LiveFile(path, max(access.wait_s, LEAST_WAIT_S))))
-    connection.execute("pragma cache_spill = off")  # what is written early locks readers out, or waits for each
-    connection.execute("begin immediate")
+    try:
+        connection.execute("pragma cache_spill = off")  # what is written early locks readers out, or waits for each
+        connection.execute("begin immediate")
+    except sqlite3.DatabaseError as exc:
+        if "not a database" not in str(exc):
+            raise
+        raise NotEmpty(f"{address} is no SQLite file, or an encrypted one, and would be replaced", _ANOTHER) from exc
     return connection, look_at(connection, address.path)
 
 

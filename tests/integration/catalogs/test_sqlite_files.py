@@ -347,6 +347,22 @@ def _flip(path: Path, at: int) -> None:
     path.write_bytes(content)
 
 
+def test_what_is_no_sqlite_file_is_not_restored_over(backup: Path, tmp_path: Path) -> None:
+    """Words in a file of that name, and a folder: nobody is told to restore a backup of it."""
+    words, folder = tmp_path / "words.sqlite", tmp_path / "folder.sqlite"
+    words.write_text("words of somebody")
+    folder.mkdir()
+    before = set(tmp_path.iterdir())
+
+    for path, said in ((words, "is no SQLite file"), (folder, "is a folder")):
+        with pytest.raises(errors.NotEmpty, match=f"{said}.* would be replaced") as refused:
+            dlbackup.restore(backup, f"sqlite:{path}")
+        assert "name another file" in refused.value.hint
+
+    assert words.read_text() == "words of somebody"
+    assert set(tmp_path.iterdir()) == before
+
+
 def test_what_is_no_catalog_is_refused_in_words(one: FileLake, tmp_path: Path, cli: Cli) -> None:
     """Absent, empty, another kind of file, no catalog, damaged: each is said, and nothing is written."""
     empty, text, other, damaged = (tmp_path / f"{name}.sqlite" for name in ("empty", "text", "other", "damaged"))

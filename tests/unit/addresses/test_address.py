@@ -320,3 +320,13 @@ def test_a_place_for_backups_is_no_catalog(text: str) -> None:
         parse_address(text)
     assert "name a backup there" in refused.value.hint
     assert "hidden" not in refused.value.message + refused.value.hint
+
+
+@pytest.mark.parametrize("path", ["/srv/my lake", "./lake", "../lake.dat", "~/lake"])
+def test_path_without_a_known_ending_is_called_a_path(path: str) -> None:
+    """What helps is said: a word in front, or an ending; nothing of it is repeated."""
+    with pytest.raises(UsageError, match="is a path whose ending") as refused:
+        parse_address(path)
+
+    assert "sqlite:" in refused.value.hint
+    assert "lake" not in refused.value.message
