@@ -2,6 +2,8 @@
 The keys of a lake's encrypted Parquet files, which stand in its catalog in clear, and so in each of its backups.
 """
 
+from dlbackup.backupfile.lineage import rows_in
+from dlbackup.backupfile.reader import BackupReader
 from dlbackup.errors import PlaintextKeys
 from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.runtime.progress import Event, OnEvent
@@ -15,6 +17,11 @@ def holds_file_keys(answers: Answers) -> bool:
         return False
     said = rows_of(answers, "select count(*) from {s}.ducklake_metadata where key = 'encrypted' and value = 'true'")
     return int(said[0][0] or 0) > 0
+
+
+def holds_keys(reader: BackupReader) -> bool:
+    """Tell whether the lake that a backup is of says of itself that its data files are encrypted."""
+    return any((row["key"], row["value"]) == ("encrypted", "true") for row in rows_in(reader, "ducklake_metadata"))
 
 
 def guard_file_keys(*, remote: bool, on_event: OnEvent) -> None:

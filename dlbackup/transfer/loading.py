@@ -15,6 +15,7 @@ from dlbackup.lake.lineage import parting_of
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
+from dlbackup.transfer.file_keys import holds_keys
 from dlbackup.transfer.filling import (
     Job,
     RestoreOptions,
@@ -36,6 +37,10 @@ _NOT_MOVED = (
     "{files} not below the data path, so that --data-path doesn't move {them}: this catalog shares {them} with the one"
     " that the backup is from ({shown}); where that one is still in use, clean up in neither (CHECKPOINT,"
     " ducklake_cleanup_old_files), since each deletes files of the other"
+)
+_WITH_KEYS = (
+    "the keys to the lake's encrypted Parquet files stand in the frozen file in clear, and whoever reads it can read"
+    " those: only its owner may (mode 0400) until chmod lets others"
 )
 
 _WITH_VARIANT = "v1.5.0"
@@ -111,6 +116,7 @@ def restore_fed(
         exact=exact,
         storage_version=options.storage_version or _storage_version(manifest, options),
         frozen=options.frozen,
+        secret=options.frozen and holds_keys(reader),
     )
     with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:
         job.comes_to(replacement.encoding)
@@ -132,6 +138,8 @@ def restore_fed(
                         hand_over(part.place, job, replacement.existing)
     if not scratch and is_copy:
         job.warn(*_shared_files(job))
+    if terms.secret:
+        job.warn(_WITH_KEYS)
     return Loaded(
         replaced=replacement.replaced,
         missing_data_files=job.missing_data_files,

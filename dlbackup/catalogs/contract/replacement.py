@@ -196,6 +196,7 @@ class Terms:
         exact: tables that were kept as by default are, whatever the user's own defaults are.
         storage_version: of a new DuckDB file; empty: one that all DuckDBs read.
         frozen: a new file is for reading only.
+        secret: and for nobody but its owner, since it holds keys.
     """
 
     accept: Callable[[Existing], None]
@@ -207,3 +208,4 @@ class Terms:
     exact: bool = False
     storage_version: str = ""
     frozen: bool = False
+    secret: bool = False

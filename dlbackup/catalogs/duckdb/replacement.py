@@ -24,7 +24,7 @@ from dlbackup.tables.quoting import quote_identifier
 
 OLDEST_STORAGE = "v1.0.0"
 """Every DuckDB since 0.10 reads it."""
-_FROZEN = 0o444
+_FROZEN, _SECRET = 0o444, 0o400
 
 
 @contextmanager
@@ -106,7 +106,7 @@ class FileReplacement(FileTerms):
                 f"DuckDB has left a WAL beside the new file {self._new}", "report it; nothing was changed"
             )
         self._made.__exit__()
-        mode = _FROZEN if self._terms.frozen else None
+        mode = (_SECRET if self._terms.secret else _FROZEN) if self._terms.frozen else None
         if self.existing.is_new:
             take_free_place(self._new, self._path, mode)
         else:

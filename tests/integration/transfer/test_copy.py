@@ -321,6 +321,22 @@ def test_frozen_lake_is_read_from_anywhere(
     assert (again.exit_code, "--replace" in again.stderr) == (4, True)
 
 
+def test_frozen_file_with_keys_is_for_its_owner(tmp_path: Path, cli: Cli) -> None:
+    """Who has it reads the keys to encrypted data files: that is said, and by default nobody else may read it."""
+    made, file = engine("1.5.5"), tmp_path / "lake.ducklake"
+    steps = ["create table lake.t as select range i from range(10)"]
+    made.run(str(file), None, steps, data_path=tmp_path / "data", options={"ENCRYPTED": True})
+
+    for more in ([], ["--snapshot", "1"]):
+        frozen = tmp_path / f"frozen{len(more)}.ducklake"
+        done = cli("copy", file, frozen, "--frozen", *more)
+
+        assert (done.exit_code, frozen.stat().st_mode & 0o777) == (0, 0o400)
+        assert "keys to the lake's encrypted Parquet files" in done.stderr
+        query = ["select sum(i)::int from lake.t"]
+        assert made.run(str(frozen), None, query, options={"READ_ONLY": True}) == [[[45]]]
+
+
 def test_what_is_no_frozen_lake(file_lakes: FileLakes, database: str, tmp_path: Path, cli: Cli) -> None:
     """A lake whose files only some clients find is refused, until it is said where they are; so is a server."""
     file = file_lakes.copy("plain", "1.5.5", tmp_path)
