@@ -207,10 +207,22 @@ def insert_rows(
     Args:
         types: DuckDB's, of all columns that the rows have.
     """
+    insert_made_of(connection, table, ", ".join(map(quote_identifier, kept)), types, rows, handed)
+
+
+def insert_made_of(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    made: str,
+    types: Mapping[str, str],
+    rows: Sequence[bytes | memoryview],
+    handed: Handed,
+) -> None:
+    """Insert what SQL makes of the columns of such rows; see `insert_rows`."""
     line = max(_LINE_BYTES, *(len(row) + 1 for row in rows))
     columns = ", ".join(f"{quote_literal(name)}: {quote_literal(kind)}" for name, kind in types.items())
     insert = (
-        f"INSERT INTO {quote_identifier(table)} SELECT {', '.join(map(quote_identifier, kept))}"
+        f"INSERT INTO {quote_identifier(table)} SELECT {made}"
         f" FROM read_csv({quote_literal(handed.path)}, auto_detect = false, header = false,"
         f" columns = {{{columns}}}, delim = ',', quote = '''', escape = '''', nullstr = 'NULL',"
         f" allow_quoted_nulls = false, new_line = '\\n', parallel = false,"

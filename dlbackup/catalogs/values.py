@@ -10,15 +10,17 @@ from dataclasses import dataclass
 
 import duckdb
 
-from dlbackup.catalogs.loaded_backup import CHUNK_BYTES, MEMORY_KIB, in_process, insert_rows, room
+from dlbackup.catalogs.loaded_backup import CHUNK_BYTES, MEMORY_KIB, in_process, insert_made_of, room
 from dlbackup.runtime.handing import Handed
 from dlbackup.tables.digest import Block
 
 _VALUES_AT_ONCE = 200_000
 """Of as many rows as that makes; at most so many as DuckDB has ready at once."""
 _ROWS_AT_ONCE = 2_000
+_MOST_COLUMNS = 100
+"""A table of more is one of lists: DuckDB reserves 256 KiB for each column of a table, and again for each insert."""
 _COLUMN_KIB = 256
-"""DuckDB reserves 160 to 205 KiB for each column of texts and values, however few rows there are (measured)."""
+"""What it takes for each column of a query, however few rows there are; 130 to 205 KiB were measured."""
 Texts = tuple[str | None, ...]
 """The values of a row, None for NULL."""
 
@@ -48,19 +50,29 @@ class Workbench:
         with room():
             self.connection.execute("drop view if exists value_table; drop table if exists texts")
             self.connection.execute(f"set memory_limit = '{MEMORY_KIB + len(types) * _COLUMN_KIB}KiB'")
-            self.connection.execute(f"create table texts ({', '.join(f'{name} varchar' for name in types)})")
+            columns, made, source = self._layout(list(types))
+            self.connection.execute(f"create table texts ({columns})")
             values = ", ".join(f"try({sql}) as v{number}" for number, sql in enumerate(readings))
-            self.connection.execute(f"create view value_table as select *, {values} from texts")
+            self.connection.execute(f"create view value_table as select *, {values} from {source}")
             pending: list[bytes | memoryview] = []
             size = 0
             for block in blocks:
                 pending += block
                 size += sum(map(len, block))
                 if size >= CHUNK_BYTES:
-                    insert_rows(self.connection, "texts", list(types), types, pending, self.handed)
+                    insert_made_of(self.connection, "texts", made, types, pending, self.handed)
                     pending, size = [], 0
             if pending:
-                insert_rows(self.connection, "texts", list(types), types, pending, self.handed)
+                insert_made_of(self.connection, "texts", made, types, pending, self.handed)
+
+    @staticmethod
+    def _layout(names: Sequence[str]) -> tuple[str, str, str]:
+        """Return how the table of texts is declared, what it takes of their columns, and what gives these back."""
+        made = ", ".join(names)
+        if len(names) <= _MOST_COLUMNS:
+            return ", ".join(f"{name} varchar" for name in names), made, "texts"
+        taken = ", ".join(f"texts[{number}] as {name}" for number, name in enumerate(names, 1))
+        return "texts varchar[]", f"[{made}]", f"(select {taken} from texts)"
 
     def any(self, conditions: Sequence[str]) -> list[bool]:
         """Tell for each condition whether a row fulfils it."""

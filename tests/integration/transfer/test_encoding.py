@@ -157,16 +157,19 @@ def test_what_a_backend_has_no_room_for_is_found(bench: Workbench, value_type: s
         assert bench.any([form.holding("v0")]) == [holds]
 
 
-@pytest.mark.parametrize("columns", [300, 2000])
-def test_wide_tables_have_room(bench: Workbench, columns: int) -> None:
-    """DuckDB reserves memory for each column, also of a table of one row."""
-    texts = tuple(str(number) for number in range(columns))
+@pytest.mark.parametrize(("columns", "rows"), [(300, 6000), (2000, 1)])
+def test_wide_tables_have_room(bench: Workbench, columns: int, rows: int) -> None:
+    """DuckDB reserves memory for each column, also of a table of one row, and for each time that rows come."""
+    texts = (*map(str, range(columns - 1)), None)
+    row = ",".join(text or "NULL" for text in texts).encode() + b"\n"
     names = range(columns)
 
-    bench.load([f"cast(c{name} as double)" for name in names], [[",".join(texts).encode() + b"\n"]])
+    bench.load([f"cast(c{name} as double)" for name in names], [[row] * (rows // 2), [row] * (rows - rows // 2)])
 
-    assert not any(bench.any([f"v{name} is null" for name in names]))
-    assert list(bench.rows([f"cast(cast(v{name} as bigint) as varchar)" for name in names])) == [[texts]]
+    assert bench.any([f"v{name} is null" for name in names]) == [text is None for text in texts]
+    found = list(bench.rows([f"cast(cast(v{name} as bigint) as varchar)" for name in names]))
+    assert {row for some in found for row in some} == {texts}
+    assert sum(map(len, found)) == rows
 
 
 def test_sqlite_has_no_number_for_nan(bench: Workbench) -> None:
