@@ -7,6 +7,7 @@ as long as comparing the two does, a fifth of what SQLite's backup takes. In a p
 any other opening of a file drops the locks that a SQLite or a DuckDB in the same process holds on it.
 """
 
+import errno
 import json
 import os
 import sqlite3
@@ -30,6 +31,8 @@ _AGAIN_S = 0.02
 _PIECE_BYTES = 1 << 18
 _LOCKED = (5, 6)
 """SQLITE_BUSY and SQLITE_LOCKED, which Python 3.11's module doesn't name for this."""
+_NO_ROOM = ("full", "disk I/O", os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+"""What SQLite says of it, and the system."""
 _MAGIC = b"SQLite format 3\0"
 
 
@@ -198,7 +201,7 @@ def failure(address: Address, message: str, kind: str = "") -> DlbackupError:
             f"no right to open {address.path}: {message}",
             "use the account that file and folder belong to; a file in WAL mode also needs its folder to be writable",
         )
-    if "full" in message or "disk I/O" in message:
+    if any(words in message for words in _NO_ROOM):
         return StorageError(f"no room for {address}: {message}", "free some space, or let TMPDIR name a larger place")
     if "encrypted" in message or "not a database" in message:
         return Unsupported(

@@ -16,6 +16,7 @@ import pytest
 import zstandard
 from support.backups import assemble, take_apart
 from support.cli import Cli
+from support.disks import small_disk
 from support.faults.failures import failure
 from support.files import beside, contents, is_healthy
 from support.lakes.in_files import FileLake, FileLakes
@@ -275,6 +276,17 @@ def test_a_file_that_gets_another_journal_while_it_is_copied_is_copied_by_sqlite
 
     with closing(sqlite3.connect(copy)) as copied:
         assert copied.execute("select * from ducklake_snapshot").fetchall() == found
+
+
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_no_room_for_the_copy_is_said(journal: str, one: FileLake, tmp_path: Path, cli: Cli) -> None:
+    """Whoever copies the file: what is full is the folder for temporary files, and the catalog is as it was."""
+    _execute(one.path, f"pragma journal_mode = {journal}", "create table mine as select zeroblob(3000000) as b")
+    with small_disk(tmp_path / "small", 1) as disk:
+        done = cli("dump", one.path, "-o", tmp_path / "b.sql.zst", env={"TMPDIR": str(disk.path)})
+        failure(done, 1, "no room", hint="TMPDIR")
+        assert disk.names() == set()
+    assert not (tmp_path / "b.sql.zst").exists()
 
 
 def test_live_file_is_replaced_for_all_who_have_it_open(one: FileLake, backup: Path, cli: Cli) -> None:
