@@ -26,7 +26,7 @@ from dlbackup.runtime.signals import ASKED
 from support.engines import forked
 from support.waiting import PATIENCE_S
 
-__all__ = ["CAPTURED", "TOGETHER", "Cli", "Finished"]
+__all__ = ["CAPTURED", "TOGETHER", "Cli", "Finished", "signals_kept"]
 
 CAPTURED: Final = -1
 """A stream that is read to its end."""
@@ -180,16 +180,25 @@ def _environment(changes: Mapping[str, str | None] | None) -> dict[str, str]:
 def _in_place(folder: Path, environment: Mapping[str, str], stdin: bytes) -> Iterator[None]:
     """Give this process, for a while, the folder, environment, standard input and signals that a command has."""
     before, variables, words = Path.cwd(), dict(os.environ), sys.stdin
+    with signals_kept():
+        try:
+            os.chdir(folder)
+            _set_environment(environment)
+            sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
+            yield
+        finally:
+            sys.stdin = words
+            _set_environment(variables)
+            os.chdir(before)
+
+
+@contextmanager
+def signals_kept() -> Iterator[None]:
+    """Give the signals that a command takes back at the end of the block."""
     handlers = {number: signal.getsignal(number) for number in ASKED}
     try:
-        os.chdir(folder)
-        _set_environment(environment)
-        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin))
         yield
     finally:
-        sys.stdin = words
-        _set_environment(variables)
-        os.chdir(before)
         for number, handler in handlers.items():
             signal.signal(number, handler)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.backups import row, small, write_backup
-from support.cli import CAPTURED, TOGETHER, Cli, Finished
+from support.cli import CAPTURED, TOGETHER, Cli, Finished, signals_kept
 from support.waiting import wait_until
 
 import dlbackup
@@ -26,10 +26,8 @@ from dlbackup.tables.definition import Column, Table
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
     """Give the signals that a command takes back to pytest."""
-    before = {number: signal.getsignal(number) for number in ASKED}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with signals_kept():
+        yield
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from typing import Any, cast
 import pytest
 from support import sources
 from support.backups import small, write_backup
-from support.cli import Cli
+from support.cli import Cli, signals_kept
 
 import dlbackup
 from dlbackup.cli.command import main
 from dlbackup.errors import Interrupted, NotVerified
-from dlbackup.runtime.signals import ASKED, interrupt
+from dlbackup.runtime.signals import interrupt
 
 COMMANDS = ("dump", "verify", "restore", "migrate", "info")
 
@@ -30,10 +30,8 @@ COMMANDS = ("dump", "verify", "restore", "migrate", "info")
 @pytest.fixture(autouse=True)
 def signals() -> Iterator[None]:
     """Give the signals that a command takes back to pytest."""
-    before = {number: signal.getsignal(number) for number in ASKED}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    with signals_kept():
+        yield
 
 
 @pytest.fixture
