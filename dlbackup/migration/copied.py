@@ -164,14 +164,12 @@ class _Copying:
             replaced = self._walk(remake, backup, made)
         except Interrupted:
             raise  # nothing was changed, and nobody is told that something failed
-        except NeedsPerson as exc:
-            self.run.pause_s = time.monotonic() - since
-            exc.result = self.run.result(OUTCOMES[NeedsPerson], before, before, self.run.snapshot_id)
-            raise
         except Exception as exc:
-            failure = self._failed(remake, backup, exc)
+            failure = exc if isinstance(exc, NeedsPerson) else self._failed(remake, backup, exc)
             self.run.pause_s = time.monotonic() - since
             failure.result = self.run.result(OUTCOMES[type(failure)], before, before, self.run.snapshot_id)
+            if failure is exc:
+                raise
             raise failure from exc
         self.run.pause_s = time.monotonic() - since
         migrated = self.run.result("migrated", before, self.step.to_version, self.run.snapshot_id)

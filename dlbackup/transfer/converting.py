@@ -73,9 +73,9 @@ def _as_it_is(table: Table) -> Table:
     return table
 
 
-def _way_out(version: str) -> str:
+def _way_out(version: str, since_0_3: str = _FLUSH) -> str:
     """Return what to do about inlined rows of a lake of that version."""
-    return _FLUSH if spec.load(version) and not spec.is_older(version, "0.3") else _MIGRATE
+    return since_0_3 if spec.load(version) and not spec.is_older(version, "0.3") else _MIGRATE
 
 
 @contextmanager
@@ -235,10 +235,8 @@ def _is_too_wide(table: Table, dialect: Dialect) -> bool:
 
 def _is_left_out(entry: Entry, dialect: Dialect) -> bool:
     """Tell whether a table is for inlined rows that it hasn't, and that the other catalog can't have: flushed ones."""
-    is_impossible = (
-        _too_long(entry.table, dialect) or _taken(entry.table, dialect) or _is_too_wide(entry.table, dialect)
-    )
-    return entry.kind == "inlined-data" and not entry.rows and bool(is_impossible)
+    impossible = (check(entry.table, dialect) for check in (_too_long, _taken, _is_too_wide))
+    return entry.kind == "inlined-data" and not entry.rows and any(impossible)
 
 
 def _say_what_stays(reader: BackupReader, left_out: Container[str], on_event: OnEvent) -> None:
@@ -511,7 +509,7 @@ class _Conversion:
             raise NotCarried(
                 f"table {table.name} holds inlined values that DuckDB doesn't read, in column"
                 f" {listed(names, separator=', ')}",
-                _CORRECT if _way_out(self._header.spec_version) == _FLUSH else _MIGRATE,
+                _way_out(self._header.spec_version, _CORRECT),
             )
         lost = [f"c{it} is not null and not coalesce({form.holding(f'v{it}')}, false)" for it, form in forms]
         if names := self._fulfilling(table, lost):
