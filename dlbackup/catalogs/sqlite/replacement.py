@@ -68,13 +68,19 @@ def hold(address: Address, access: Access, path: Path, held: ExitStack) -> tuple
         raise NotEmpty(f"{address.path} is a folder, and would be replaced", _ANOTHER)
     connection = held.enter_context(closing(LiveFile(path, max(access.wait_s, LEAST_WAIT_S))))
     try:
-        connection.execute("pragma cache_spill = off")  # what is written early locks readers out, or waits for each
+        if not _is_in_wal_mode(connection):
+            connection.execute("pragma cache_spill = off")  # what is written early locks readers out, or waits for each
         connection.execute("begin immediate")
     except sqlite3.DatabaseError as exc:
         if "not a database" not in str(exc):
             raise
         raise NotEmpty(f"{address} is no SQLite file, or an encrypted one, and would be replaced", _ANOTHER) from exc
     return connection, look_at(connection, address.path)
+
+
+def _is_in_wal_mode(connection: LiveFile) -> bool:
+    """Tell it of a file, which then stays so for as long as the connection is open."""
+    return bool(connection.execute("pragma journal_mode").fetchmany(1)[0][0] == b"wal")
 
 
 def keep(path: Path, live: LiveFile) -> Path:

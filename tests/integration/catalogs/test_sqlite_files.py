@@ -322,25 +322,59 @@ def test_reader_in_a_transaction_keeps_the_old_state(one: FileLake, backup: Path
     assert beside(one.path) == set()
 
 
-def test_readers_go_on_while_much_is_written(one: FileLake, tmp_path: Path) -> None:
-    """More than SQLite keeps in its cache is put in the place of a catalog: who reads meanwhile is not kept out."""
+@pytest.mark.parametrize("journal", ["delete", "wal"])
+def test_readers_go_on_while_much_is_written(journal: str, one: FileLake, tmp_path: Path) -> None:
+    """
+    More than SQLite keeps in its cache is put in the place of a catalog: who reads meanwhile is not kept out.
+
+    In WAL mode it isn't kept in memory for that, but goes to the log, which nobody reads before the commit.
+    """
     _execute(
         one.path,
+        f"pragma journal_mode = {journal}",
         "create table ducklake_inlined_data_900_1"
         " (row_id BIGINT, begin_snapshot BIGINT, end_snapshot BIGINT, t VARCHAR)",
         "insert into ducklake_inlined_data_900_1 with recursive n(i) as (select 0 union all select i + 1 from n"
         " where i < 3999) select i, 1, null, replace(hex(zeroblob(1000)), '0', 'x') from n",
     )
     backup = dlbackup.dump(str(one.path), tmp_path / "b.sql.zst")
-    read = []
+    read, log_sizes = [], [0]
+    log = Path(f"{one.path}-wal")
 
     def look(event: Event) -> None:
+        if log.exists():
+            log_sizes.append(log.stat().st_size)
         with closing(sqlite3.connect(one.path, timeout=0)) as reader:
             read.append(reader.execute("select count(*) from ducklake_inlined_data_900_1").fetchone())
 
-    dlbackup.restore(backup, str(one.path), REPLACE, on_event=look)
+    with closing(sqlite3.connect(one.path)) as keeps_the_log:
+        keeps_the_log.execute("select 1 from ducklake_snapshot").fetchone()
+        dlbackup.restore(backup, str(one.path), REPLACE, on_event=look)
 
     assert set(read) == {(4000,)}
+    assert (max(log_sizes) > 4_000_000) == (journal == "wal")
+
+
+_MANY_STATEMENTS = """
+import pathlib, sys
+from dlbackup.catalogs.sqlite.introspection import opened
+def anonymous():
+    return int(pathlib.Path("/proc/self/status").read_text().partition("RssAnon:")[2].split()[0])
+file = opened(sys.argv[1])
+file.execute("begin")
+file.execute("create table many (a, b, c, d, e, f, g, h, i, j)")
+before = anonymous()
+for number in range(150):
+    file.execute("insert into many values " + ", ".join([f"({number}, 2, 3, 4, 5, 6, 7, 8, 9, 'text')"] * 1000))
+print(anonymous() - before)
+"""
+
+
+def test_statements_are_not_kept(tmp_path: Path) -> None:
+    """A restore executes thousands of long ones, of which sqlite3 would keep 128, which take 80 MB."""
+    command = [sys.executable, "-c", _MANY_STATEMENTS, str(tmp_path / "many.sqlite")]
+    grown_kib = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    assert int(grown_kib) < 20_000
 
 
 def test_writer_is_waited_for_and_named(one: FileLake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
