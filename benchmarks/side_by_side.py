@@ -4,10 +4,11 @@ Run dlbackup and what people would use instead, in turn, on one catalog, and pri
     python benchmarks/side_by_side.py DATABASE FOLDER [--runs 5] [--jobs dump,restore,verify,...] [--json FILE]
 
 Jobs: dump, base (the next backups), restore, verify, check, migrate, start, own (dump, verify and restore without
-most peers), many (dump and restore of a catalog of thousands of tables), files-dump, files-verify, files-restore and
-files-copy (of the lakes that `benchmarks/files.py` made in files beside DATABASE), stores-dump, stores-verify,
-stores-restore and stores-cat (in a folder and at the URL in STORE, which the cloud's own variables let in to, with and
-without age; the first makes what the others read).
+most peers), many (dump and restore of a catalog of thousands of tables), files-dump, files-verify, files-restore,
+files-replace, files-across (restores to other kinds) and files-copy (of the lakes that `benchmarks/files.py` made in
+files beside DATABASE; the first makes the backups), stores-dump, stores-verify, stores-restore and stores-cat (in a
+folder and at the URL in STORE, which the cloud's own variables let in to, with and without age; the first makes what
+the others read).
 libpq's environment says where the server is; DATABASE was made by `benchmarks/catalog.py`, and the scratch
 databases `<DATABASE>_restored` and `<DATABASE>_migrated` are made and dropped here. pg_dump, psql, pg_restore
 and zstd must be on PATH, and pg_dump must not be older than the server.
@@ -24,6 +25,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import permutations
 from pathlib import Path
 
 from dlbackup.stores.age.x25519 import SecretKey
@@ -231,12 +234,36 @@ def files_restore_contenders(database: str, folder: Path) -> Iterator[Contender]
         yield Contender(f"restore: {name}", command, _cleared(database, target))
 
 
+def files_replace_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    """Over the catalog that is there: of a SQLite file into the file itself, so that its clients see it."""
+    for name, (place, backup, target) in _places(database, folder).items():
+        command = f"{sys.executable} -m dlbackup restore -q {backup} {target} --replace --drop-replaced"
+        yield Contender(f"restore --replace: {name}", command, partial(_filled, database, place, target))
+
+
+def _filled(database: str, place: str, target: str) -> None:
+    """Have the catalog of a place at a target, as its own backend copies it."""
+    if place.startswith("postgres:"):
+        psql("postgres", f"drop database if exists {database}_restored")
+        psql("postgres", f"create database {database}_restored template {database}")
+    else:
+        shutil.copyfile(place, target)
+
+
+def files_across_contenders(database: str, folder: Path) -> Iterator[Contender]:
+    """Restores to the other kinds, which an engine reads beside the backup before anything is published."""
+    return _across(database, folder, "restore")
+
+
 def files_copy_contenders(database: str, folder: Path) -> Iterator[Contender]:
-    places = _places(database, folder)
-    server, file = places["PostgreSQL"], places["DuckDB file"]
-    for name, source, target in (("to PostgreSQL", file[0], server[2]), ("to a DuckDB file", server[0], file[2])):
-        command = f"{sys.executable} -m dlbackup copy -q {source} {target}"
-        yield Contender(f"copy: {name}", command, _cleared(database, file[2]))
+    return _across(database, folder, "copy")
+
+
+def _across(database: str, folder: Path, verb: str) -> Iterator[Contender]:
+    for source, to in permutations(_places(database, folder).items(), 2):
+        (name, (place, backup, _)), (other, (_, _, target)) = source, to
+        command = f"{sys.executable} -m dlbackup {verb} -q {place if verb == 'copy' else backup} {target}"
+        yield Contender(f"{verb}: {name} to {other}", command, _cleared(database, target))
 
 
 def _stores(folder: Path) -> dict[str, tuple[str, str, str]]:
@@ -299,6 +326,8 @@ JOBS = {
     "files-dump": files_dump_contenders,
     "files-verify": files_verify_contenders,
     "files-restore": files_restore_contenders,
+    "files-replace": files_replace_contenders,
+    "files-across": files_across_contenders,
     "files-copy": files_copy_contenders,
     "stores-dump": stores_dump_contenders,
     "stores-verify": stores_verify_contenders,
