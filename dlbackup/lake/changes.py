@@ -6,6 +6,8 @@ in `ducklake_schema_versions` and those of the snapshots that are there. Between
 the one before; changes before all of them count back from the first.
 """
 
+from collections.abc import Iterable
+
 NUMBERED = """
 marks as (
     select begins, max(version) as version, max(changed) as changed
@@ -16,7 +18,7 @@ marks as (
         union all
         select begin_snapshot, cast(null as bigint), 1 from {s}.ducklake_column
         union all
-        select begin_snapshot, cast(null as bigint), 1 from {s}.ducklake_table
+        select begin_snapshot, cast(null as bigint), 1 from {s}.ducklake_table{begun}
     ) x
     where begins <= (select max(snapshot_id) from {s}.ducklake_snapshot)
     group by begins
@@ -38,7 +40,11 @@ marks as (
     from places p
     left join places f on f.part = 1 and f.version is not null
 )"""
-"""Common table expressions of which the last, `numbered`, has the schema version of each snapshot that is known of."""
+"""
+Common table expressions of which the last, `numbered`, has the schema version of each snapshot that is known of.
+
+`{begun}` is empty, or what `begun` makes of inlined tables.
+"""
 
 CHANGES_OF_TABLES = """
 (
@@ -47,6 +53,22 @@ CHANGES_OF_TABLES = """
     select table_id, min(begin_snapshot) from {s}.ducklake_table group by table_id
 )"""
 """The snapshots at which columns of each table began, and the table itself."""
+
+
+def begun(tables: Iterable[tuple[int, int]]) -> str:
+    """
+    Return what is known by inlined tables, of which each is made by a commit and takes a version of the lake's.
+
+    Args:
+        tables: (snapshot of the first row, version), of those whose versions no snapshot has.
+    """
+    versions: dict[int, list[int]] = {}
+    for begins, version in sorted(tables):
+        versions.setdefault(begins, []).append(version)
+    marks = (f"({begins}, {found[-1]}, {found[-1] - found[0] + 1})" for begins, found in versions.items())
+    rows = ", ".join(marks)
+    return f"\n        union all\n        select * from (values {rows}) inlined" if rows else ""
+
 
 UNNAMED = f"""
 with {NUMBERED.strip()}
@@ -62,5 +84,6 @@ where n.number is not null
 """
 Changes of tables at which no schema version begins, as rows of `ducklake_schema_versions`.
 
-`{of_table}` is empty before 0.4, where versions are the lake's, and `v.table_id = c.table_id and ` since.
+`{begun}` as in `NUMBERED`; `{of_table}` is empty before 0.4, where versions are the lake's, and
+`v.table_id = c.table_id and ` since.
 """

@@ -15,12 +15,12 @@ join {s}.ducklake_snapshot s on s.snapshot_id = c.snapshot_id
 """
 _CHANGE_MEND = (
     "\nINSERT INTO {s}.ducklake_schema_versions (begin_snapshot, schema_version, table_id)"
-    + UNNAMED.replace("{of_table}", "v.table_id = c.table_id and ")
+    + UNNAMED.replace("{begun}", "").replace("{of_table}", "v.table_id = c.table_id and ")
     + ";\n"
 )
 _LAKE_MEND = f"""
 INSERT INTO {{s}}.ducklake_schema_versions (begin_snapshot, schema_version)
-with {NUMBERED.strip()}
+with {NUMBERED.strip().replace("{begun}", "")}
 select min(n.begins), n.number
 from numbered n
 where n.changed = 1

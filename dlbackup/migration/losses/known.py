@@ -40,7 +40,6 @@ from dlbackup.migration.losses.references import mapped_files, set_is_partition
 from dlbackup.migration.losses.statistics import forget_statistics, unknown_statistics
 from dlbackup.migration.losses.versions import (
     all_columns,
-    changes_named,
     expired_beginnings,
     fill_schema_versions,
     name_changes,
@@ -319,16 +318,6 @@ RULES = (
         mend=fill_schema_versions,
     ),
     KnownLoss(
-        name="inlined-versions",
-        applies=lambda step: step.crosses("1.0"),
-        find=unknown_versions,
-        what="inlined table",
-        message="{count} would have a schema version that is not known of its table: what the table has got since it"
-        " was made would be NULL in its rows",
-        mend=name_versions,
-        adds=versions_named,
-    ),
-    KnownLoss(
         name="schema-version-gaps",
         applies=lambda step: step.crosses("0.4"),
         find=unnamed_changes,
@@ -337,7 +326,18 @@ RULES = (
         " columns from before, and values are lost",
         part="ducklake_schema_versions",
         mend=name_changes,
-        adds=changes_named,
+        adds=versions_named,
+        takes=versions_replaced,
+    ),
+    KnownLoss(
+        name="inlined-versions",
+        applies=lambda step: step.crosses("1.0"),
+        find=unknown_versions,
+        what="inlined table",
+        message="{count} would have a schema version that is not known of its table: what the table has got since it"
+        " was made would be NULL in its rows",
+        mend=name_versions,
+        adds=versions_named,
         takes=versions_replaced,
     ),
     KnownLoss(

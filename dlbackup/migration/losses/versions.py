@@ -5,7 +5,8 @@ from typing import Any
 from dlbackup.catalogs.contract import Mending
 from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.lake.canonical import NULL_TEXT_DEFAULT
-from dlbackup.lake.changes import UNNAMED
+from dlbackup.lake.changes import UNNAMED, begun
+from dlbackup.lake.inlined import begins_right
 from dlbackup.tables.definition import by_name
 from dlbackup.tables.quoting import quote_literal, quote_pairs
 
@@ -62,9 +63,7 @@ def unnamed_changes(answers: Answers) -> list[Any]:
         )
     )
     unnamed = [
-        (begin, version, table)
-        for begin, version, table in rows_of(answers, UNNAMED.format(s="{s}", of_table=""))
-        if table in created
+        (begin, version, table) for begin, version, table in rows_of(answers, _unnamed(answers)) if table in created
     ]
     filled = _filled_versions(answers) if unnamed else {}
     return sorted(
@@ -72,6 +71,38 @@ def unnamed_changes(answers: Answers) -> list[Any]:
         for begin, version, table in unnamed
         if begin > created[table] or version != filled.get(table, 0)
     )
+
+
+def _unnamed(answers: Answers) -> str:
+    inlined = ((begins, version) for begins, version, _ in _inlined_since(answers))
+    return UNNAMED.format(s="{s}", of_table="", begun=begun(inlined))
+
+
+def _inlined_since(answers: Answers) -> list[tuple[int, int, int]]:
+    """
+    Return (snapshot of the first row, schema version, table) of inlined tables with a version that no snapshot has.
+
+    It has expired, or the commit made several inlined tables and has the version of the last.
+    """
+    unknown: dict[Any, int] = dict(
+        rows_of(
+            answers,
+            """
+            select i.table_name, i.schema_version
+            from {s}.ducklake_inlined_data_tables i
+            where not exists (select 1 from {s}.ducklake_snapshot s where s.schema_version = i.schema_version)
+            """,
+        )
+    )
+    tables = [table for table in answers.tables if table.name in unknown and begins_right(table)]
+    queries = answers.inlined(tables, frozenset(unknown)) if tables else ()
+    firsts = "select name, table_id, min(begin_snapshot) from ({rows}) r group by name, table_id"
+    return [
+        (begins, unknown[name], table)
+        for rows in queries
+        for name, table, begins in rows_of(answers, firsts.replace("{rows}", rows))
+        if begins is not None and unknown.get(name) is not None
+    ]
 
 
 def _filled_versions(answers: Answers) -> dict[Any, int]:
@@ -95,6 +126,16 @@ def _filled_versions(answers: Answers) -> dict[Any, int]:
 
 def name_changes(mending: Mending, found: list[Any]) -> int:
     """Give changes of tables their schema versions, and the tables' begins theirs."""
+    return _name(mending, found, "v.begin_snapshot = x.begins")
+
+
+def name_versions(mending: Mending, found: list[Any]) -> int:
+    """Give tables the schema versions of their inlined tables."""
+    return _name(mending, found, "v.schema_version = x.version")
+
+
+def _name(mending: Mending, found: list[Any], is_there: str) -> int:
+    """Replace and add versions, as `unnamed_changes` returns them; `is_there` as `_add_versions` takes it."""
     replaced = ", ".join(
         f"({int(begin)}, {int(version)}, {int(table)}, {int(instead)})"
         for begin, version, table, instead in found
@@ -112,35 +153,49 @@ def name_changes(mending: Mending, found: list[Any]) -> int:
             """
         )
     begins = [(begin, version, table) for begin, version, table, _ in found]
-    return done + _add_versions(mending, begins, "v.begin_snapshot = x.begins")
+    return done + _add_versions(mending, begins, is_there)
 
 
-def changes_named(found: list[Any]) -> dict[str, list[bytes]]:
-    """Return the rows that `name_changes` leaves, by table."""
-    return versions_named([(begin, version, table) for begin, version, table, _ in found])
+def versions_named(found: list[Any]) -> dict[str, list[bytes]]:
+    """Return the rows that `name_changes` and `name_versions` leave, by table."""
+    return _rows_named([(begin, version, table) for begin, version, table, _ in found])
 
 
 def versions_replaced(found: list[Any]) -> dict[str, list[bytes]]:
-    """Return the rows that `name_changes` replaces, by table."""
-    return versions_named([(begin, instead, table) for begin, _, table, instead in found if instead is not None])
+    """Return the rows that they replace, by table."""
+    return _rows_named([(begin, instead, table) for begin, _, table, instead in found if instead is not None])
 
 
 def unknown_versions(answers: Answers) -> list[Any]:
     """
-    Return (begin, schema version, table) that engines will not find for an inlined table of a changed lake table.
+    Return (begin, schema version, table, version that it is instead of) of inlined tables of changed lake tables.
 
-    An inlined table that came with the first small insert has a schema version that no change of a table made. Where
-    no snapshot has that version, since it has expired, or the commit made several inlined tables and has the version of
-    the last, any snapshot between the one before and the insert says the same.
+    They are those that engines will not find: an inlined table that came with the first small insert has a schema
+    version that no change of a table made. Where no snapshot has that version, it begins with its first row; without
+    rows, any snapshot says the same between the one before and the insert. The version of the commit may stand there,
+    which is of another table's change or inlined table.
     """
     by_table = "v.table_id = i.table_id and " if has_versions_by_table(answers) else ""
+    first_rows = ", ".join(f"({begins}, {version}, {table})" for begins, version, table in _inlined_since(answers))
     return rows_of(
         answers,
         f"""
-        select x.begins, x.schema_version, x.table_id
+        select i.begins, i.schema_version, i.table_id, (
+            select max(v.schema_version) from {{s}}.ducklake_schema_versions v
+            where {by_table}v.begin_snapshot = i.begins
+              and not exists (
+                  select 1 from {{s}}.ducklake_inlined_data_tables o
+                  where o.table_id = i.table_id and o.schema_version = v.schema_version
+              )
+              and not exists (
+                  select 1 from {{s}}.ducklake_column c where c.table_id = i.table_id and c.begin_snapshot = i.begins
+              )
+        ) as instead
         from (
             select i.table_id, i.schema_version, t.created, coalesce(
                 (select min(s.snapshot_id) from {{s}}.ducklake_snapshot s where s.schema_version = i.schema_version),
+                (select min(r.begins) from {_FIRST_ROWS.format(rows=first_rows or _NO_ROW)}
+                 where r.table_id = i.table_id and r.version = i.schema_version),
                 greatest(
                     (select max(v.begin_snapshot) from {{s}}.ducklake_schema_versions v
                      where {by_table}v.schema_version < i.schema_version),
@@ -155,25 +210,24 @@ def unknown_versions(answers: Answers) -> list[Any]:
                 select 1 from {{s}}.ducklake_schema_versions v
                 where {by_table}v.schema_version = i.schema_version
             )
-        ) x
+        ) i
         where exists (
             select 1 from {{s}}.ducklake_column c
-            where c.table_id = x.table_id and c.begin_snapshot > x.created and c.begin_snapshot <= x.begins
+            where c.table_id = i.table_id and c.begin_snapshot > i.created and c.begin_snapshot <= i.begins
         )
         order by 1, 2, 3
         """,
     )
 
 
+_FIRST_ROWS = "(values {rows}) r (begins, version, table_id)"
+_NO_ROW = "(cast(null as bigint), cast(null as bigint), cast(null as bigint))"
+
+
 def has_versions_by_table(answers: Answers) -> bool:
     """Tell whether the catalog says of each schema version of which table it is; before 0.4 all are the lake's."""
     table = by_name(answers.tables).get(_SCHEMA_VERSIONS)
     return table is not None and "table_id" in table.column_names
-
-
-def name_versions(mending: Mending, found: list[Any]) -> int:
-    """Give tables the schema versions of their inlined tables."""
-    return _add_versions(mending, found, "v.schema_version = x.version")
 
 
 def _add_versions(mending: Mending, found: list[Any], is_there: str) -> int:
@@ -193,8 +247,7 @@ def _add_versions(mending: Mending, found: list[Any], is_there: str) -> int:
     )
 
 
-def versions_named(found: list[Any]) -> dict[str, list[bytes]]:
-    """Return the rows that `name_versions` adds, by table."""
+def _rows_named(found: list[Any]) -> dict[str, list[bytes]]:
     return {_SCHEMA_VERSIONS: [f"{begin},{version},{table}\n".encode() for begin, version, table in found]}
 
 

@@ -88,6 +88,31 @@ def test_late_inlined_rows_are_read_rightly(
     assert dlbackup.check(address).findings == ()
 
 
+_EXPIRE = "create temp table gone as select * from ducklake_expire_snapshots('lake', older_than => now())"
+
+
+@pytest.mark.parametrize("has_expired", [False, True])
+@pytest.mark.parametrize("address", ["duckdb"], indirect=True)
+def test_late_inlined_rows_of_0_2_are_read_rightly(
+    has_expired: bool, address: str, by: Callable[..., list[Reading]], cli: Cli
+) -> None:
+    """
+    One commit inlined rows into several tables, and made one more; DuckDB 1.3 then fails to read them.
+
+    Each of the tables takes a schema version, and the snapshot has the last; where it has expired, so have all numbers.
+    """
+    by("0.2", *_MADE, limit=0)
+    by("0.2", "begin", "create table lake.new (x int)", *reversed(_FEW), "commit")
+    by("0.2", "create table lake.other (x int)", *([_EXPIRE] if has_expired else []))
+    assert _loss(address, "inlined-versions") == len(_CHANGED) - (not has_expired)
+
+    migrated(cli, address)
+
+    by("1.0", *_MORE, "create table lake.last (x int)")
+    assert by("1.0", *_READ) == [[[1, 11], [2, 22], [3, 33]]] * len(_CHANGED)
+    assert dlbackup.check(address).ok
+
+
 @pytest.mark.parametrize(
     "address",
     ["postgres", *(pytest.param(it, marks=pytest.mark.long) for it in ("duckdb", "sqlite"))],

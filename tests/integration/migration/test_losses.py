@@ -616,8 +616,8 @@ def test_every_known_loss_has_tests_here() -> None:
         "name-mapping-partition",
         "schema-versions-at-one-snapshot",
         "schema-version-holes",
-        "inlined-versions",  # in test_inlined_versions
         "schema-version-gaps",  # in test_expired_changes
+        "inlined-versions",  # in test_inlined_versions
         "unknown-statistics",
         "null-text-defaults",
         "unreadable-defaults",

@@ -678,9 +678,9 @@ def test_inlined_tables_get_their_schema_versions(catalog: Callable[[str], _Cata
     made.put("column", table_id=7, column_id=1, begin_snapshot=1)
     assert made.found("inlined-versions") == []
     made.put("column", table_id=7, column_id=2, begin_snapshot=5)
-    assert made.found("inlined-versions") == [(6, 4, 7), (7, 5, 7)]
+    assert made.found("inlined-versions") == [(6, 4, 7, None), (7, 5, 7, None)]
     made.put("column", table_id=7, column_id=3, begin_snapshot=4)
-    assert made.found("inlined-versions") == [(4, 3, 7), (6, 4, 7), (7, 5, 7)]
+    assert made.found("inlined-versions") == [(4, 3, 7, None), (6, 4, 7, None), (7, 5, 7, None)]
 
     loss = made.loss("inlined-versions")
     if version == "0.3":
@@ -690,6 +690,22 @@ def test_inlined_tables_get_their_schema_versions(catalog: Callable[[str], _Cata
     assert made.mend(loss) == [("inlined-versions", 0)]
     rows = made.run("select begin_snapshot, schema_version, table_id from {s}.ducklake_schema_versions order by 2")
     assert rows == [(1, 1, 7), (3, 2, 7), (4, 3, 7), (6, 4, 7), (7, 5, 7)]
+
+
+def test_inlined_tables_of_one_commit_get_their_schema_versions(catalog: Callable[[str], _Catalog]) -> None:
+    """Their first rows say when it was; what stands there is replaced, unless it is of a change of the table itself."""
+    made = catalog("0.4")
+    made.put("snapshot", snapshot_id=9, schema_version=9)
+    for table in (7, 8):
+        for snapshot, number in ((1, 1), (3, 2), (5, 6)):
+            made.put("schema_versions", begin_snapshot=snapshot, schema_version=number, table_id=table)
+        name = _put_inlined(made, table, 4)
+        made.run(f"insert into {{s}}.{name} values (0, 5, null)")
+        made.put("column", table_id=table, column_id=2, begin_snapshot=3)
+    _put_inlined(made, 7, 5)
+    made.put("column", table_id=8, column_id=3, begin_snapshot=5)
+
+    assert made.found("inlined-versions") == [(4, 5, 7, None), (5, 4, 7, 6), (5, 4, 8, None)]
 
 
 def test_tables_that_an_inlined_table_can_t_hold(catalog: Callable[[str], _Catalog]) -> None:
