@@ -35,7 +35,7 @@ from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.keys import ENDING, of_one_run
 from dlbackup.stores.named import where_named
 from dlbackup.tables.definition import Column, Table
-from dlbackup.tables.digest import Block, digest
+from dlbackup.tables.digest import Block, digest, total
 from dlbackup.tables.quoting import quote_literal
 from dlbackup.tables.rows import parse, statements_of, without_bytes
 from dlbackup.tables.types import Dialect, written_as
@@ -431,19 +431,26 @@ class _Conversion:
         self._bench.load([form.reading(f"c{number}") for number, form in enumerate(ours.forms)], rows)
         theirs = self._other_side(entry, types)
         self._refuse_lost(theirs)
-        normal = self.expected.of(entry.table)
-        loses_signs = not limits_of(self._to).nan_signs
-        for block in (ours.without_nan_signs(types) if loses_signs else ours).texts(self._bench):
-            normal.add(block, digest(block))
-        is_nan = [f"isnan(v{number})" for number, type_ in enumerate(types) if loses_signs and is_float(type_)]
-        if normal.rows != plain.rows and not any(map(is_reworded, types)) and not any(self._bench.any(is_nan)):
-            raise RestoredOtherwise(
-                f"inlined rows in table {entry.table.name} read otherwise when they are written again",
-                "this is a bug in dlbackup: report it; nothing was written",
-            )
+        self._expect(ours, types, plain)
         self._writer.write_table(
             self._dressed(theirs.table), statements_of(theirs.texts(self._bench)), self.written.of(theirs.table)
         )
+
+    def _expect(self, ours: _Side, types: Sequence[str], plain: TablePart) -> None:
+        """Note what the values on the bench mean as one engine would write them, and refuse other texts."""
+        is_nan = [f"isnan(v{number})" for number, type_ in enumerate(types) if is_float(type_)]
+        loses_signs = not limits_of(self._to).nan_signs and any(self._bench.any(is_nan))
+        normal = self.expected.of(ours.table)
+        for block in (ours.without_nan_signs(types) if loses_signs else ours).texts(self._bench):
+            normal.add(block, digest(block))
+        again = normal.rows
+        if loses_signs:
+            again = total(plain.canonical.meaning(block, digest(block)) for block in ours.texts(self._bench))
+        if again != plain.rows and not any(map(is_reworded, types)):
+            raise RestoredOtherwise(
+                f"inlined rows in table {ours.table.name} read otherwise when they are written again",
+                "this is a bug in dlbackup: report it; nothing was written",
+            )
 
     def _plain(self, table: Table, types: Sequence[str]) -> Table:
         """Return an inlined table as an engine makes it: names and types, and nothing else."""

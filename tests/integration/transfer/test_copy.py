@@ -564,6 +564,26 @@ def test_nan_with_a_sign_is_nan(
             assert made.run(target, None, query) == said
 
 
+@pytest.mark.parametrize("number", ["-nan", "2"])
+def test_texts_that_no_engine_writes_are_refused(number: str, database: str, tmp_path: Path) -> None:
+    """They may be values that were read wrongly; that a NaN beside them loses its sign is no excuse."""
+    made, file = with_sqlite(engine("1.5.5")), tmp_path / "lake.sqlite"
+    steps = [
+        "call lake.set_option('data_inlining_row_limit', 100)",
+        "create table lake.t (n double, d date)",
+        f"insert into lake.t values ('{number}', '2020-01-02')",
+    ]
+    made.run(f"sqlite:{file}", None, steps, data_path=tmp_path / "data")
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("update ducklake_inlined_data_1_1 set d = '2020-1-2'")
+        connection.commit()
+
+    with pytest.raises(errors.RestoredOtherwise, match="read otherwise when they are written again"):
+        dlbackup.copy(f"sqlite:{file}", database)
+
+    assert execute(database, "select count(*) from pg_tables where schemaname = 'public'") == [(0,)]
+
+
 def test_what_sqlite_cant_hold_is_refused(lake: LakeFactory, tmp_path: Path) -> None:
     """The number NaN, which 1.4 would store as NULL: by name, and no file is there; nor is it for too many columns."""
     made = lake("plain", "0.3")
