@@ -4,6 +4,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from support.engines.engines import engine
 from support.lakes.in_files import FileLakes
 
 from dlbackup.addresses.address import parse_address
@@ -45,3 +46,40 @@ def test_differences_are_seen(file_lakes: FileLakes, tmp_path: Path) -> None:
         with pytest.raises(AttachFailed, match="gone"):
             read_at(engine, target, at, [LakeTable("main", "gone", False)])
         assert [may_read(engine, version) for version in ("1.0", "0.4", "1.1")] == [True, False, False]
+
+
+_NANS = [
+    ("d", "'nan'", False),
+    ("f", "'nan'", False),
+    ("n", "{'x': ['nan'], 's': '-nan'}", False),
+    ("m", "map {'-nan': 'nan'::double}", False),
+    ("d", "'inf'", True),
+    ("s", "'nan'", True),
+    ("n", "{'x': ['-nan'], 's': 'nan'}", True),
+    ("m", "map {'nan': '-nan'::double}", True),
+]
+"""A column, what is put into it, and whether that is another row."""
+
+
+def test_nan_is_told_from_its_text(tmp_path: Path) -> None:
+    """NaN is one number, with a sign or without, also in lists, structs and maps; texts that read so are two."""
+    path = tmp_path / "lake.ducklake"
+    values = "'-nan', '-nan', '-nan', {'x': ['-nan'], 's': '-nan'}, map {'-nan': '-nan'}"
+    steps = [
+        "call lake.set_option('data_inlining_row_limit', 100)",
+        "create table lake.t (d double, f float, s text, n struct(x double[], s text), m map(text, double))",
+        f"insert into lake.t values ({values})",
+    ]
+    engine("1.5.5").run(str(path), None, steps, data_path=tmp_path / "data")
+    target = Target(address=parse_address(str(path)), schema="main", name="x", lock_timeout_ms=1000)
+    table, kept, seen = LakeTable("main", "t", True), path.read_bytes(), []
+    with probe() as reader:
+        before = read_at(reader, target, 2, [table])
+        for column, value, _ in _NANS:
+            with duckdb.connect(str(path)) as connection:
+                for put in ("null", value):  # an UPDATE leaves what equals the new value, as -nan does nan
+                    connection.execute(f"update ducklake_inlined_data_1_1 set {column} = {put}")
+            seen.append((column, value, bool(differing(before, read_at(reader, target, 2, [table])))))
+            path.write_bytes(kept)
+
+    assert seen == _NANS
