@@ -194,7 +194,7 @@ def failure(address: Address, message: str, kind: str = "") -> DlbackupError:
             f"{address} is locked by a program that writes to it",
             "try again; --wait SECONDS waits longer",
         )
-    if "the process that ha" in message:
+    if kind == "ProcessEnded":
         return CatalogError(f"{address}: {message}; nothing was changed", "try again")
     if kind == "PermissionError" or "unable to open" in message or "readonly" in message:
         return CatalogError(

@@ -117,6 +117,10 @@ def _listen(questions: "queue.SimpleQueue[Any]", server: _Server) -> None:
     os._exit(1)
 
 
+class ProcessEnded(sqlite3.OperationalError):
+    """The process that had the file open has ended."""
+
+
 class LiveFile:
     """
     A connection to a file that others have open. To be closed, which rolls back; no process outlives that.
@@ -159,9 +163,7 @@ class LiveFile:
         ours = _schema_version(self)
         try:
             self.execute("commit")
-        except sqlite3.OperationalError as exc:
-            if self._is_there:
-                raise
+        except ProcessEnded as exc:
             found = self._found_later()
             if found == ours:
                 return
@@ -193,10 +195,11 @@ class LiveFile:
         Return an answer of the process, which ends where somebody doesn't wait for that.
 
         Raises:
+            ProcessEnded: it has ended.
             sqlite3.Error: as SQLite does.
         """
         if not self._is_there:
-            raise sqlite3.OperationalError("the process that had the file open has ended")
+            raise ProcessEnded("the process that had the file open has ended")
         text = marshal.dumps(question)
         is_heard = False
         try:
@@ -207,7 +210,7 @@ class LiveFile:
             if not is_heard:
                 self._is_there = False
         if not answer:
-            raise sqlite3.OperationalError(f"the process that has the file open {self._child.ended()}")
+            raise ProcessEnded(f"the process that has the file open {self._child.ended()}")
         if answer[0] == "E":
             _, kind, message = answer
             raise getattr(sqlite3, kind, sqlite3.OperationalError)(message)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dlbackup.catalogs.sqlite.introspection import opened
-from dlbackup.catalogs.sqlite.live import LiveFile
+from dlbackup.catalogs.sqlite.live import LiveFile, ProcessEnded
 from dlbackup.catalogs.sqlite.rows import ROWS_AT_ONCE, Text
 
 _VALUES = "select 1, -1.5, null, 'ä' || char(0), x'00ff', ''"
@@ -83,7 +83,7 @@ def test_what_is_not_committed_goes_with_it(path: Path) -> None:
         assert live.in_transaction
         live.execute("select 1 union all select i from t")
     assert (_numbers(path), [found.name for found in path.parent.iterdir()]) == (2 * ROWS_AT_ONCE + 1, [path.name])
-    with pytest.raises(sqlite3.OperationalError, match="has ended"):
+    with pytest.raises(ProcessEnded, match="has ended"):
         live.execute("select 1")
     assert not live.in_transaction
 
@@ -94,9 +94,9 @@ def test_end_of_its_process_is_said(live: LiveFile, path: Path) -> None:
     live.execute("delete from t")
     live._child.kill()
 
-    with pytest.raises(sqlite3.OperationalError, match="by SIGKILL"):
+    with pytest.raises(ProcessEnded, match="by SIGKILL"):
         live.commit()
-    with pytest.raises(sqlite3.OperationalError, match="has ended"):
+    with pytest.raises(ProcessEnded, match="has ended"):
         live.execute("select 1")
     assert _numbers(path) == 2 * ROWS_AT_ONCE + 1
 
