@@ -25,7 +25,7 @@ from dlbackup.migration.steps import Step
 from dlbackup.runtime.progress import ignore
 from dlbackup.stores.named import is_url
 from dlbackup.transfer.destination import refuse_place_among_data
-from dlbackup.transfer.file_keys import guard_file_keys, holds_file_keys
+from dlbackup.transfer.file_keys import catalog_holds_file_keys, guard_file_keys
 
 _OF_VERIFY = frozenset({"one-version", "one-head-snapshot", "snapshot-once"})
 """Rules of which a backup's verification sees to it that they hold."""
@@ -90,7 +90,7 @@ def refuse_bars(options: MigrateOptions) -> None:
 
 def _refuse_file_keys(answers: Answers) -> None:
     """Refuse what the dump would: keys to data files in clear on somebody else's machine."""
-    if holds_file_keys(answers):
+    if catalog_holds_file_keys(answers):
         guard_file_keys(remote=True, on_event=ignore)
 
 

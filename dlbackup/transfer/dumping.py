@@ -41,7 +41,7 @@ from dlbackup.tables.digest import Block
 from dlbackup.tables.rows import statements_of
 from dlbackup.transfer.base import Base, opened
 from dlbackup.transfer.destination import destination, refuse_among_data
-from dlbackup.transfer.file_keys import guard_file_keys, holds_file_keys
+from dlbackup.transfer.file_keys import catalog_holds_file_keys, guard_file_keys
 
 ATTEMPTS = 3
 """How often a dump begins again when tables vanish or are rewritten under it."""
@@ -120,7 +120,7 @@ def _dump_once(
             on_event(Event(stage="dump", message=text, warning=True))
         with snapshot.answers() as answers:
             lake = extent_of(answers)
-            if not ring.encrypts and not plaintext_keys and holds_file_keys(answers):
+            if not ring.encrypts and not plaintext_keys and catalog_holds_file_keys(answers):
                 guard_file_keys(remote=is_url(to), on_event=on_event)
             refuse_among_data(to, data_paths(answers))
         begun_ns = time.time_ns()

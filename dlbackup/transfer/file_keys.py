@@ -9,19 +9,21 @@ from dlbackup.lake.answers import Answers, rows_of
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.tables.definition import by_name
 
+_SAYS_SO = ("encrypted", "true")
+"""Key and value of a lake's metadata, whatever scope they have."""
 
-def holds_file_keys(answers: Answers) -> bool:
+
+def catalog_holds_file_keys(answers: Answers) -> bool:
     """Tell whether a lake says of itself that its data files are encrypted."""
     metadata = by_name(answers.tables).get("ducklake_metadata")
     if metadata is None or not {"key", "value"} <= set(metadata.column_names):
         return False
-    said = rows_of(answers, "select count(*) from {s}.ducklake_metadata where key = 'encrypted' and value = 'true'")
-    return int(said[0][0] or 0) > 0
+    return _SAYS_SO in rows_of(answers, "select key, value from {s}.ducklake_metadata")
 
 
-def holds_keys(reader: BackupReader) -> bool:
-    """Tell whether the lake that a backup is of says of itself that its data files are encrypted."""
-    return any((row["key"], row["value"]) == ("encrypted", "true") for row in rows_in(reader, "ducklake_metadata"))
+def backup_holds_file_keys(reader: BackupReader) -> bool:
+    """Tell the same of the lake that a backup is of."""
+    return any((row["key"], row["value"]) == _SAYS_SO for row in rows_in(reader, "ducklake_metadata"))
 
 
 def guard_file_keys(*, remote: bool, on_event: OnEvent) -> None:

@@ -15,7 +15,7 @@ from dlbackup.lake.lineage import parting_of
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.feed import feeding
-from dlbackup.transfer.file_keys import holds_keys
+from dlbackup.transfer.file_keys import backup_holds_file_keys
 from dlbackup.transfer.filling import (
     Job,
     RestoreOptions,
@@ -116,7 +116,7 @@ def restore_fed(
         exact=exact,
         storage_version=options.storage_version or _storage_version(manifest, options),
         frozen=options.frozen,
-        secret=options.frozen and holds_keys(reader),
+        secret=options.frozen and backup_holds_file_keys(reader),
     )
     with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:
         job.comes_to(replacement.encoding)
