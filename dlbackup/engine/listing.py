@@ -22,7 +22,8 @@ from dlbackup.engine.statements import literal
 from dlbackup.engine.storage import extensions_for, installing
 from dlbackup.errors import AttachFailed, DlbackupError, StorageError, UsageError
 from dlbackup.lake.answers import Answers
-from dlbackup.lake.datafiles import SHOWN, Compared, Looked, data_paths, look
+from dlbackup.lake.datafiles import SHOWN, data_paths
+from dlbackup.lake.looking import Compared, Looked, look
 from dlbackup.runtime.scratch import scratch_folder
 
 _LISTED = re.compile(r"(s3|s3a|s3n|gs|gcs|r2|az|azure|abfss)://[^/]+/", re.IGNORECASE)

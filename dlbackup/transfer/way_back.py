@@ -16,8 +16,8 @@ from dlbackup.catalogs.contract import Catalog, Existing
 from dlbackup.catalogs.open import open_catalog
 from dlbackup.engine.listing import LISTING_TIMEOUT_LOCKED_S, look_everywhere
 from dlbackup.errors import DlbackupError, listed
-from dlbackup.lake import datafiles
 from dlbackup.lake.lineage import Known, Lineage, parting_of
+from dlbackup.lake.looking import look
 from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.keys import ENDING, Keyring
@@ -146,7 +146,7 @@ def _needed(
     if barred:
         options.append("--bar-stale-clients")
     with before.snapshot() as snapshot, snapshot.answers() as answers:
-        looked = look_everywhere(answers, secrets, LISTING_TIMEOUT_LOCKED_S) if secrets else datafiles.look(answers)
+        looked = look_everywhere(answers, secrets, LISTING_TIMEOUT_LOCKED_S) if secrets else look(answers)
     if looked.missing or looked.changed:
         options.append("--missing-data-files")
     if secrets:

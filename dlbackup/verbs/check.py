@@ -17,8 +17,9 @@ from dlbackup.errors import UsageError, counted
 from dlbackup.health.checkup import Check, check_backup, check_snapshot
 from dlbackup.health.copies import shared_data_files
 from dlbackup.lake.answers import Answers
-from dlbackup.lake.datafiles import COLUMNS, can_look
+from dlbackup.lake.datafiles import COLUMNS
 from dlbackup.lake.findings import Finding
+from dlbackup.lake.looking import can_look
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.stores.keys import NO_KEYS, Keys
 

@@ -44,8 +44,9 @@ from dlbackup.errors import (
 from dlbackup.inventory import names
 from dlbackup.inventory import record as records
 from dlbackup.inventory.listing import listing_of
-from dlbackup.lake.datafiles import FILE_RULES, SAMPLE_COLUMNS, UNREADABLE, can_look, sample
+from dlbackup.lake.datafiles import FILE_RULES, SAMPLE_COLUMNS, UNREADABLE, sample
 from dlbackup.lake.findings import Finding, first_error
+from dlbackup.lake.looking import can_look
 from dlbackup.migration.outcome import Stage
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.runtime.scratch import scratch_folder

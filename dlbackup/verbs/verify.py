@@ -24,7 +24,7 @@ from dlbackup.errors import (
     UsageError,
 )
 from dlbackup.inventory.publishing import adopt, pins_of
-from dlbackup.lake import datafiles
+from dlbackup.lake.datafiles import COLUMNS
 from dlbackup.lake.findings import Finding
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.runtime.workers import JOBS
@@ -141,7 +141,7 @@ def _data_files(backup: VerifiedBackup, secrets: str | Path | None, on_event: On
     from dlbackup.engine.listing import LISTING_TIMEOUT_S, look_everywhere
 
     on_event(Event(stage="data-files", message="looking for the data files"))
-    with backup.open() as reader, load(reader, lambda table: datafiles.COLUMNS.get(table.name, ())) as content:
+    with backup.open() as reader, load(reader, lambda table: COLUMNS.get(table.name, ())) as content:
         return look_everywhere(content, secrets, LISTING_TIMEOUT_S).findings
 
 
