@@ -1,6 +1,11 @@
 """Facts on inlined tables: which columns hold a type's text or bytes, and how one becomes the other."""
 
+from collections.abc import Iterable, Mapping
+
 from dlbackup.tables.definition import Column, Kind, Table
+
+Row = Mapping[str, object]
+"""Values of a row by column, numbers also as texts."""
 
 _TO_BYTES = "bytea USING convert_to({c}::text, 'UTF8')"
 _TO_TEXT = r"character varying USING regexp_replace({c}::text, '^(\S+)( .*)? BC$', '\1 (BC)\2')"
@@ -64,6 +69,32 @@ def begins_right(table: Table) -> bool:
 def lake_table_id(table: Table) -> int:
     """Return the id of the lake table that an inlined table belongs to, as its name says."""
     return int(table.name.removeprefix("ducklake_inlined_").split("_")[1])
+
+
+def called(table: Table, tables: Iterable[Row], schemas: Iterable[Row]) -> str:
+    """
+    Return what users call a table: an inlined one is the lake's that it is of, as long as that hasn't expired.
+
+    Args:
+        tables: the rows of `ducklake_table`, with its ids, name and begin.
+        schemas: those of `ducklake_schema`.
+    """
+    if table.kind == "fixed":
+        return f"table {table.name}"
+    of = _newest(tables, "table_id", lake_table_id(table))
+    within = of and _newest(schemas, "schema_id", of["schema_id"])
+    return (
+        f"table {within['schema_name']}.{of['table_name']} ({table.name})" if of and within else f"table {table.name}"
+    )
+
+
+def _newest(rows: Iterable[Row], key: str, number: object) -> Row | None:
+    """Return how a table or schema of that number was called at last."""
+    return max(
+        (row for row in rows if str(row[key]) == str(number)),
+        key=lambda row: int(str(row["begin_snapshot"])),
+        default=None,
+    )
 
 
 def text_columns(table: Table) -> tuple[Column, ...]:

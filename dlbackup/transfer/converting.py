@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.frames import packed_by
+from dlbackup.backupfile.lineage import rows_in
 from dlbackup.backupfile.manifest import FORMATS, Entry, Header, Source
 from dlbackup.backupfile.prover import prove_file
 from dlbackup.backupfile.reader import BackupReader
@@ -25,7 +26,7 @@ from dlbackup.errors import NotCarried, RestoredOtherwise, listed
 from dlbackup.lake import spec
 from dlbackup.lake.canonical import is_regular
 from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, TablePart
-from dlbackup.lake.inlined import INLINED_COLUMNS, begins_right, lake_table_id
+from dlbackup.lake.inlined import INLINED_COLUMNS, begins_right, called, lake_table_id
 from dlbackup.lake.layouts import TABLES, Layouts, folded
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, OnEvent, ignore
@@ -189,26 +190,33 @@ def _refuse_strange(reader: BackupReader, dialect: Dialect) -> None:
         has_more = entry.kind == "inlined-delete" and len(table.columns) > len(INLINED_COLUMNS[entry.kind])
         if entry.kind != "fixed" and (has_more or not begins_right(table)):
             raise NotCarried(
-                f"table {table.name} doesn't have DuckLake's own columns, so nobody knows what is in it",
+                f"{_called(reader, table)} doesn't have DuckLake's own columns, so nobody knows what is in it",
                 "dlbackup check says more",
             )
         if long := _too_long(table, dialect):
             raise NotCarried(
-                f"table {table.name} has inlined rows with names of more than {limits.name_bytes} bytes, which the"
-                f" other catalog cuts: {listed(long)}",
+                f"{_called(reader, table)} has inlined rows with names of more than {limits.name_bytes} bytes, which"
+                f" the other catalog cuts: {listed(long)}",
                 _way_out(version),
             )
         if taken := _taken(table, dialect):
             raise NotCarried(
-                f"table {table.name} has inlined rows with names that no column of the other catalog can have:"
+                f"{_called(reader, table)} has inlined rows with names that no column of the other catalog can have:"
                 f" {listed(taken)}",
                 _way_out(version),
             )
         if _is_too_wide(table, dialect):
             raise NotCarried(
-                f"table {table.name} has {len(table.columns)} columns, and the other catalog takes {limits.columns}",
+                f"{_called(reader, table)} has {len(table.columns)} columns, and the other catalog takes"
+                f" {limits.columns}",
                 _way_out(version),
             )
+
+
+def _called(reader: BackupReader, table: Table) -> str:
+    """Return what users call a table in a backup."""
+    tables = rows_in(reader, "ducklake_table", {"table_id", "schema_id", "table_name", "begin_snapshot"})
+    return called(table, tables, rows_in(reader, "ducklake_schema", {"schema_name", "begin_snapshot"}))
 
 
 def _holds_nul(table: Table, columns: Sequence[str]) -> NotCarried:
@@ -448,7 +456,7 @@ class _Conversion:
             again = total(plain.canonical.meaning(block, digest(block)) for block in ours.texts(self._bench))
         if again != plain.rows and not any(map(is_reworded, types)):
             raise RestoredOtherwise(
-                f"inlined rows in table {ours.table.name} read otherwise when they are written again",
+                f"inlined rows of {_called(self._reader, ours.table)} read otherwise when they are written again",
                 "this is a bug in dlbackup: report it; nothing was written",
             )
 
@@ -470,8 +478,8 @@ class _Conversion:
             is_untold = layout is None or (limits_of(self._to).untyped and self._is_untold(table))
             if is_untold and entry.rows and self._layouts.knows(table):
                 raise NotCarried(
-                    f"nobody knows of which types the rows in table {table.name} are: no layout of the lake's table has"
-                    " such columns, or several have",
+                    f"nobody knows of which types the rows of {_called(self._reader, table)} are: no layout of"
+                    " the lake's has such columns, or several have",
                     _way_out(self._header.spec_version),
                 )
             layout = layout or {folded(column.name): values_of(self._from, column) for column in table.columns[_OWN:]}
@@ -480,7 +488,7 @@ class _Conversion:
         unknown = [column.name for column, type_ in zip(table.columns, types, strict=True) if not type_]
         if unknown:
             raise NotCarried(
-                f"table {table.name} has columns of types that this DuckDB doesn't have: {listed(unknown)}",
+                f"{_called(self._reader, table)} has columns of types that this DuckDB doesn't have: {listed(unknown)}",
                 "use a newer DuckDB",
             )
         return [type_ for type_ in types if type_]
@@ -493,8 +501,8 @@ class _Conversion:
         unread = [column.name for column, it in zip(table.columns, stored, strict=True) if not it]
         if unread and entry.rows:
             raise NotCarried(
-                f"table {table.name} holds inlined values of types that DuckDB {generation} doesn't read rightly there,"
-                f" in column {listed(unread, separator=', ')}",
+                f"{_called(self._reader, table)} holds inlined values of types that DuckDB {generation} doesn't read"
+                f" rightly there, in column {listed(unread, separator=', ')}",
                 _way_out(self._header.spec_version),
             )
         stored = [it or stored_in(to, type_, "1.4") for it, type_ in zip(stored, types, strict=True)]
@@ -514,15 +522,15 @@ class _Conversion:
         unread = ["false" if form.is_empty else f"c{it} is not null and v{it} is null" for it, form in forms]
         if names := self._fulfilling(table, unread):
             raise NotCarried(
-                f"table {table.name} holds inlined values that DuckDB doesn't read, in column"
+                f"{_called(self._reader, table)} holds inlined values that DuckDB doesn't read, in column"
                 f" {listed(names, separator=', ')}",
                 _way_out(self._header.spec_version, _CORRECT),
             )
         lost = [f"c{it} is not null and not coalesce({form.holding(f'v{it}')}, false)" for it, form in forms]
         if names := self._fulfilling(table, lost):
             raise NotCarried(
-                f"table {table.name} holds inlined values that the other catalog can't hold as they are, in column"
-                f" {listed(names, separator=', ')}",
+                f"{_called(self._reader, table)} holds inlined values that the other catalog can't hold as they"
+                f" are, in column {listed(names, separator=', ')}",
                 _way_out(self._header.spec_version),
             )
 

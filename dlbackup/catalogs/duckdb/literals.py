@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from dlbackup.catalogs.duckdb.child import ALIAS
 from dlbackup.catalogs.duckdb.process import FileProcess
-from dlbackup.errors import Unsupported, listed
+from dlbackup.errors import DlbackupError, Unsupported, listed
+from dlbackup.lake.inlined import Row, called
 from dlbackup.tables.definition import Column, Table
 from dlbackup.tables.quoting import quote_identifier, quote_literal
 from dlbackup.tables.types import written_as
@@ -59,14 +61,29 @@ def _marked(process: FileProcess, schema: str, tables: Sequence[Table]) -> Itera
         lost = [it.name for it, flag in zip(asked[table.name], flags[1::2], strict=True) if flag == "1"]
         if lost:
             raise Unsupported(
-                f"table {table.name} holds values whose text DuckDB does not read as the same value, in column"
-                f" {listed(lost, separator=', ')}",
+                f"{_called(process, schema, table)} holds values whose text DuckDB does not read as the same value,"
+                f" in column {listed(lost, separator=', ')}",
                 _FLUSH,
             )
         encoded = {it.name for it, flag in zip(asked[table.name], flags[::2], strict=True) if flag == "1"}
         if encoded:
             table = replace(table, columns=tuple(replace(it, encoded=it.name in encoded) for it in table.columns))
         yield table
+
+
+def _called(process: FileProcess, schema: str, table: Table) -> str:
+    """Return what users call a table; the inlined one's own name where the catalog can't be asked."""
+
+    def rows(name: str, columns: str) -> list[Row]:
+        with suppress(DlbackupError):
+            found = process.ask(
+                f"select begin_snapshot::bigint as begin_snapshot, {columns} from {place(schema, name)}"
+            )
+            return [dict(zip(found.columns, row, strict=True)) for row in found.rows]
+        return []
+
+    tables = rows("ducklake_table", "table_id, schema_id, table_name")
+    return called(table, tables, rows("ducklake_schema", "schema_id, schema_name"))
 
 
 def _is_asked(column: Column) -> bool:
