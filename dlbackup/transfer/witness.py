@@ -162,7 +162,8 @@ class Witness:
         return self.backup is not None and is_encrypted(self.backup)
 
     def _say(self, why: str) -> None:
-        self.on_event(Event(stage=_STAGE, message=f"not all was read by an engine for comparison: {why}"))
+        text = f"not all was read by an engine for comparison: {why}"
+        self.on_event(Event(stage=_STAGE, message=text, warning=True))
 
 
 @dataclass(frozen=True, slots=True)
