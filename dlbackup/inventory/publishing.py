@@ -63,17 +63,8 @@ def publish(
         StorageError: it can't be written.
     """
     begun = time.monotonic()
-    manifest = proof.manifest
-    with proof.open() as reader:
-        rows = {entry.table.name: entry.rows for entry in manifest.tables}
-        files, deletes = (rows.get(name, 0) for name in _NUMBERED)
-        uuids = (row["schema_uuid"] for row in rows_in(reader, "ducklake_schema") if row["schema_id"] == "0")
-        lake = next(uuids, None)
-        metadata = rows_in(reader, "ducklake_metadata")
-        paths = (row["value"] for row in metadata if row["key"] == "data_path" and row.get("scope") is None)
-        data_path = next(paths, None)
-        ids = str(file_ids_in(reader)) if files + deletes <= MOST_FILES else None
-    header = manifest.header
+    lake = _lake_in(proof)
+    header = proof.manifest.header
     record = Record(
         backup=where.name,
         created=header.created,
@@ -95,17 +86,47 @@ def publish(
         fingerprint=backup.fingerprint,
         dump_seconds=backup.seconds,
         verify_seconds=round(verify_seconds + time.monotonic() - begun, 3),
-        lake=lake,
-        data_path=data_path,
-        data_files=files,
-        delete_files=deletes,
-        file_ids=ids if ids is not None and len(ids) <= _MOST_TEXT else None,
+        lake=lake.uuid,
+        data_path=lake.data_path,
+        data_files=lake.data_files,
+        delete_files=lake.delete_files,
+        file_ids=lake.file_ids,
         encrypted=where.name.endswith(ENDING),
         recipients=recipients,
     )
     beside = Where(where.store, names.record_of(where.name))
     put(beside, record)
     return beside
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lake:
+    """What a record says of the lake itself; see `Record`."""
+
+    uuid: str | None
+    data_path: str | None
+    data_files: int
+    delete_files: int
+    file_ids: str | None
+
+
+def _lake_in(proof: VerifiedBackup) -> _Lake:
+    """Read it from the backup."""
+    rows = {entry.table.name: entry.rows for entry in proof.manifest.tables}
+    files, deletes = (rows.get(name, 0) for name in _NUMBERED)
+    with proof.open() as reader:
+        uuids = (row["schema_uuid"] for row in rows_in(reader, "ducklake_schema") if row["schema_id"] == "0")
+        metadata = rows_in(reader, "ducklake_metadata")
+        paths = (row["value"] for row in metadata if row["key"] == "data_path" and row.get("scope") is None)
+        uuid, data_path = next(uuids, None), next(paths, None)
+        ids = str(file_ids_in(reader)) if files + deletes <= MOST_FILES else None
+    return _Lake(
+        uuid=uuid,
+        data_path=data_path,
+        data_files=files,
+        delete_files=deletes,
+        file_ids=ids if ids is not None and len(ids) <= _MOST_TEXT else None,
+    )
 
 
 def adopt(where: Where, proof: VerifiedBackup, verify_seconds: float) -> Where:
