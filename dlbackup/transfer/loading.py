@@ -106,18 +106,7 @@ def restore_fed(
     """
     manifest = reader.manifest
     job = Job(catalog.schema, reader, options, Stream(feed, manifest, options, on_event), on_event)
-    terms = Terms(
-        accept=partial(check_place, job=job),
-        replace=options.replace,
-        drop_replaced=options.drop_replaced,
-        scratch=scratch,
-        bar=manifest.header.spec_version if options.bar_stale_clients else "",
-        ends_waiting=options.terminate_clients,
-        exact=exact,
-        storage_version=options.storage_version or _storage_version(manifest, options),
-        frozen=options.frozen,
-        secret=options.frozen and backup_holds_file_keys(reader),
-    )
+    terms = _terms(job, reader, scratch=scratch, exact=exact)
     with catalog.replacement(len(manifest.tables), terms, on_event) as replacement:
         job.comes_to(replacement.encoding)
         job.begin(replacement, scratch=scratch)
@@ -145,6 +134,23 @@ def restore_fed(
         missing_data_files=job.missing_data_files,
         missing_grants=tuple(job.missing_grants),
         came=replacement.came,
+    )
+
+
+def _terms(job: Job, reader: BackupReader, *, scratch: bool, exact: bool) -> Terms:
+    """Return on which terms a backup comes into a place."""
+    options = job.options
+    return Terms(
+        accept=partial(check_place, job=job),
+        replace=options.replace,
+        drop_replaced=options.drop_replaced,
+        scratch=scratch,
+        bar=reader.header.spec_version if options.bar_stale_clients else "",
+        ends_waiting=options.terminate_clients,
+        exact=exact,
+        storage_version=options.storage_version or _storage_version(job.manifest, options),
+        frozen=options.frozen,
+        secret=options.frozen and backup_holds_file_keys(reader),
     )
 
 
