@@ -12,7 +12,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from dlbackup.addresses.address import parse_address
-from dlbackup.catalogs.contract import Access, Client, Locks, Snapshot, clients_connected
+from dlbackup.catalogs.contract import Access, Catalog, Client, Locks, Snapshot, clients_connected
 from dlbackup.catalogs.open import is_in_file, open_catalog, refuse_read_only
 from dlbackup.errors import CannotMigrate, DlbackupError, EngineError, Pooled, StorageError, UnknownVersion
 from dlbackup.lake import spec
@@ -158,7 +158,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
     """
     from dlbackup.engine.engine import probe
     from dlbackup.migration.journal import folder_of
-    from dlbackup.migration.leftovers import cut_off, left_behind
+    from dlbackup.migration.leftovers import left_behind
 
     options = options or MigrateOptions()
     refuse_unknown(options.accept_loss)
@@ -176,17 +176,9 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
             options.refuse_backup_dir()
         with catalog.snapshot() as snapshot:
             seen = _look(snapshot, engine, options, errors)
-        way, version = seen.way, snapshot.head.spec_version
+        way, version = seen.way, seen.version
         left = left_behind(catalog.mark, folder_of(options.backup_dir))
-        if left is not None and left.journal is None and version != left.from_version:
-            errors.append(cut_off(catalog.mark, left))
-        if way or left is not None:  # what is current already, migrate leaves alone
-            with _noted(errors, Pooled):
-                catalog.refuse_pooler()
-        needed = bool(way) or left is not None or bool(errors)
-        clients = catalog.clients()
-        if way and clients and not (options.ignore_clients or options.terminate_clients):
-            errors.append(clients_connected(clients))
+        clients = _look_around(catalog, seen, left, options, errors)
         around, unseen = catalog.surroundings() if way else ([], [])
         locks = catalog.locks(len(snapshot.tables))
         stages = (
@@ -198,7 +190,7 @@ def plan(address: str, options: MigrateOptions | None = None) -> Plan:
         return Plan(
             from_version=version,
             to_version=to_version,
-            needed=needed,
+            needed=bool(way) or left is not None or bool(errors),
             engine=", then ".join(f"DuckDB {step.duckdb_version}" for step in way) or f"DuckDB {engine.duckdb_version}",
             steps=() if errors else stages,
             blockers=tuple(Blocker(type(error).__name__, error.message, error.hint) for error in errors),
@@ -227,6 +219,7 @@ class _Seen:
         seconds: roughly what one step takes.
     """
 
+    version: str
     way: tuple[Step, ...] = ()
     losses: tuple[PlannedLoss, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -238,13 +231,13 @@ def _look(snapshot: Snapshot, engine: "Engine", options: MigrateOptions, errors:
     """Look for the way, and for what stands in it; `errors` gets what a migration is refused for."""
     from dlbackup.migration.route import reach, route
 
-    rows = sum(snapshot.counts(snapshot.tables).values())
+    version, rows = snapshot.head.spec_version, sum(snapshot.counts(snapshot.tables).values())
     seconds = _FIXED_SECONDS + rows * _SECONDS_PER_ROW + _throttled_s(snapshot, options)
     way: tuple[Step, ...] = ()
     with _noted(errors, CannotMigrate, UnknownVersion):
         way = route(snapshot, engine, options)
     if not way:
-        return _Seen(rows=rows, seconds=seconds)
+        return _Seen(version=version, rows=rows, seconds=seconds)
     found, losses = obstacles(snapshot, way, options)
     before = already(snapshot, way)
     errors += [*found, *([before.unverified] if before.unverified else [])]
@@ -255,7 +248,24 @@ def _look(snapshot: Snapshot, engine: "Engine", options: MigrateOptions, errors:
         for loss in chain.from_iterable(losses)
     )
     warnings = (*before.stays, *_unlike(snapshot), *_left_out(snapshot, errors))
-    return _Seen(way=way, losses=planned, warnings=warnings, rows=rows, seconds=seconds)
+    return _Seen(version=version, way=way, losses=planned, warnings=warnings, rows=rows, seconds=seconds)
+
+
+def _look_around(
+    catalog: Catalog, seen: _Seen, left: "Left | None", options: MigrateOptions, errors: list[DlbackupError]
+) -> tuple[Client, ...]:
+    """Look at a migration that was cut off, and who is connected, who is returned; `errors` as for `_look`."""
+    from dlbackup.migration.leftovers import cut_off
+
+    if left is not None and left.journal is None and seen.version != left.from_version:
+        errors.append(cut_off(catalog.mark, left))
+    if seen.way or left is not None:  # what is current already, migrate leaves alone
+        with _noted(errors, Pooled):
+            catalog.refuse_pooler()
+    clients = catalog.clients()
+    if seen.way and clients and not (options.ignore_clients or options.terminate_clients):
+        errors.append(clients_connected(clients))
+    return clients
 
 
 @contextmanager
