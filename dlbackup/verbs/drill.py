@@ -185,32 +185,37 @@ def drill(
     check_secrets(secrets, data_files=wanted.looks)
     if on != EMBEDDED:
         refuse_read_only(parse_address(on))  # what can't be meant is said before anything is read
+    with _meant(backup, pick, wanted, on_event) as (one, name), where_of(one, keys) as where:
+        attempt = _Attempt(where=where, name=name or str(where), wanted=wanted, on_event=on_event)
+        return _made(attempt, deadline, record=record)
+
+
+def _made(attempt: "_Attempt", deadline: float | None, *, record: bool) -> Drill:
+    """Make a drill, and write it down; raises as `drill`."""
 
     def passed() -> DeadlinePassed:
         hint = "give it more by --deadline, or drill a smaller part: --files none"
         return DeadlinePassed(f"the drill took longer than {deadline:g} s and was ended; it proves nothing", hint)
 
-    with _meant(backup, pick, wanted, on_event) as (one, name), where_of(one, keys) as where:
-        attempt = _Attempt(where=where, name=name or str(where), wanted=wanted, on_event=on_event)
-        try:
-            with time_limit(deadline, passed):
-                attempt.run()
-            raise_swallowed()
-            result = attempt.result()
-        except UsageError:
-            raise
-        except DlbackupError as exc:
-            exc.result = result = attempt.result("not-made")
-            if record:
-                _write_down(where, result, on_event, why=exc.message)
-            if isinstance(exc, Interrupted):
-                raise
-            error = DrillNotMade(f"no drill could be made of {attempt.name}: {exc.message}", exc.hint)
-            error.transient, error.result = exc.transient, result
-            raise error from exc
+    try:
+        with time_limit(deadline, passed):
+            attempt.run()
+        raise_swallowed()
+        result = attempt.result()
+    except UsageError:
+        raise
+    except DlbackupError as exc:
+        exc.result = result = attempt.result("not-made")
         if record:
-            _write_down(where, result, on_event)
-        return result
+            _write_down(attempt.where, result, attempt.on_event, why=exc.message)
+        if isinstance(exc, Interrupted):
+            raise
+        error = DrillNotMade(f"no drill could be made of {attempt.name}: {exc.message}", exc.hint)
+        error.transient, error.result = exc.transient, result
+        raise error from exc
+    if record:
+        _write_down(attempt.where, result, attempt.on_event)
+    return result
 
 
 @contextmanager
