@@ -15,7 +15,6 @@ from pathlib import Path
 
 from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.backupfile.frames import packed_by
-from dlbackup.backupfile.lineage import rows_in
 from dlbackup.backupfile.manifest import FORMATS, Entry, Header, Source
 from dlbackup.backupfile.prover import prove_file
 from dlbackup.backupfile.reader import BackupReader
@@ -24,9 +23,8 @@ from dlbackup.backupfile.writer import BackupWriter
 from dlbackup.catalogs.values import Texts, Workbench, workbench
 from dlbackup.errors import NotCarried, RestoredOtherwise, listed
 from dlbackup.lake import spec
-from dlbackup.lake.canonical import is_regular
 from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, TablePart
-from dlbackup.lake.inlined import INLINED_COLUMNS, begins_right, called, lake_table_id
+from dlbackup.lake.inlined import INLINED_COLUMNS, lake_table_id
 from dlbackup.lake.layouts import TABLES, Layouts, folded
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, OnEvent, ignore
@@ -40,6 +38,15 @@ from dlbackup.tables.digest import Block, digest, total
 from dlbackup.tables.quoting import quote_literal
 from dlbackup.tables.rows import parse, statements_of, without_bytes
 from dlbackup.tables.types import Dialect, written_as
+from dlbackup.transfer.carriable import (
+    called_in,
+    holds_nul,
+    is_left_out,
+    refuse_strange,
+    say_what_fails,
+    say_what_stays,
+    way_out,
+)
 from dlbackup.transfer.encoding import (
     Form,
     declared_in,
@@ -58,11 +65,6 @@ from dlbackup.transfer.encoding import (
 
 _LEVEL = 1
 _OWN = len(INLINED_COLUMNS["inlined-data"])
-_FLUSH = "have DuckLake write the inlined rows into files first: CALL ducklake_flush_inlined_data('lake')"
-_MIGRATE = "migrate the lake to 0.3 or later first, or have DuckDB write these tables anew without inlining"
-_WITHOUT_INLINING = (
-    "CALL lake.set_option('data_inlining_row_limit', 0, schema => ..., table_name => ...) has them write files"
-)
 _CORRECT = (
     "so it can't flush them either; 1.5 writes quotes and backslashes in lists, structs and maps otherwise than it"
     r" reads them: correct the text in that table of the catalog ('it\'s' instead of 'it''s'), and DuckDB reads it too"
@@ -72,11 +74,6 @@ _REGISTRY = "ducklake_inlined_data_tables"
 
 def _as_it_is(table: Table) -> Table:
     return table
-
-
-def _way_out(version: str, since_0_3: str = _FLUSH) -> str:
-    """Return what to do about inlined rows of a lake of that version."""
-    return since_0_3 if spec.load(version) and not spec.is_older(version, "0.3") else _MIGRATE
 
 
 @contextmanager
@@ -140,10 +137,10 @@ def converted(
         workbench() as bench,
         collector_paused(),
     ):
-        _refuse_strange(reader, dialect)
+        refuse_strange(reader, dialect)
         conversion = _Conversion(reader, header, bench, writer, dressed)
-        _say_what_stays(reader, conversion.left_out, on_event)
-        _say_what_fails(reader, dialect, on_event)
+        say_what_stays(reader, conversion.left_out, on_event)
+        say_what_fails(reader, dialect, on_event)
         conversion.run()
         writer.finish(reader.manifest.left_out, conversion.written.result())
     made, _ = prove_file(where, on_event=on_event)
@@ -159,125 +156,6 @@ def _prove_meaning(expected: Fingerprint, found: Fingerprint | None) -> None:
             f"converted, the catalog means something else: {listed([what for _, what in differences])}",
             "this is a bug in dlbackup: report it; nothing was written",
         )
-
-
-def _refuse_strange(reader: BackupReader, dialect: Dialect) -> None:
-    """Refuse what the manifest alone says can't be carried."""
-    manifest = reader.manifest
-    version = manifest.header.spec_version
-    if not spec.load(version):
-        raise NotCarried(
-            f"the catalog has spec version {version or 'unknown'}, of which dlbackup doesn't know the tables",
-            "a newer dlbackup may; the same kind of catalog can hold it",
-        )
-    fixed = [entry.table for entry in manifest.tables if entry.kind == "fixed"]
-    strange = [table.name for table in fixed if not is_regular(table, version)]
-    if strange:
-        raise NotCarried(
-            f"tables that DuckLake {version} doesn't have, or not so, can't be carried to another kind of catalog:"
-            f" {listed(strange, separator=', ')}",
-            "drop what doesn't belong to DuckLake, or take it out of the catalog's schema",
-        )
-    limits = limits_of(dialect)
-    may_be_plain = limits_of(manifest.header.dialect).single
-    for entry in manifest.tables:
-        if _is_left_out(entry, dialect):
-            continue
-        table = entry.table
-        encoded = [column.name for column in table.columns if column.encoded]
-        if entry.kind == "fixed" and encoded and not may_be_plain:
-            raise _holds_nul(table, encoded)
-        has_more = entry.kind == "inlined-delete" and len(table.columns) > len(INLINED_COLUMNS[entry.kind])
-        if entry.kind != "fixed" and (has_more or not begins_right(table)):
-            raise NotCarried(
-                f"{_called(reader, table)} doesn't have DuckLake's own columns, so nobody knows what is in it",
-                "dlbackup check says more",
-            )
-        if long := _too_long(table, dialect):
-            raise NotCarried(
-                f"{_called(reader, table)} has inlined rows with names of more than {limits.name_bytes} bytes, which"
-                f" the other catalog cuts: {listed(long)}",
-                _way_out(version),
-            )
-        if taken := _taken(table, dialect):
-            raise NotCarried(
-                f"{_called(reader, table)} has inlined rows with names that no column of the other catalog can have:"
-                f" {listed(taken)}",
-                _way_out(version),
-            )
-        if _is_too_wide(table, dialect):
-            raise NotCarried(
-                f"{_called(reader, table)} has {len(table.columns)} columns, and the other catalog takes"
-                f" {limits.columns}",
-                _way_out(version),
-            )
-
-
-def _called(reader: BackupReader, table: Table) -> str:
-    """Return what users call a table in a backup."""
-    tables = rows_in(reader, "ducklake_table", {"table_id", "schema_id", "table_name", "begin_snapshot"})
-    return called(table, tables, rows_in(reader, "ducklake_schema", {"schema_name", "begin_snapshot"}))
-
-
-def _holds_nul(table: Table, columns: Sequence[str]) -> NotCarried:
-    return NotCarried(
-        f"texts of table {table.name} hold NUL, in column {listed(columns, separator=', ')}: another kind of catalog"
-        " can't have that in what all tables are described by",
-        "change what is named so, and expire the older snapshots",
-    )
-
-
-def _too_long(table: Table, dialect: Dialect) -> list[str]:
-    most = limits_of(dialect).name_bytes
-    return [name for name in table.column_names if most and len(name.encode()) > most]
-
-
-def _taken(table: Table, dialect: Dialect) -> list[str]:
-    return [name for name in table.column_names if name in limits_of(dialect).taken]
-
-
-def _is_too_wide(table: Table, dialect: Dialect) -> bool:
-    most = limits_of(dialect).columns
-    return bool(most) and len(table.columns) > most
-
-
-def _is_left_out(entry: Entry, dialect: Dialect) -> bool:
-    """Tell whether a table is for inlined rows that it hasn't, and that the other catalog can't have: flushed ones."""
-    impossible = (check(entry.table, dialect) for check in (_too_long, _taken, _is_too_wide))
-    return entry.kind == "inlined-data" and not entry.rows and any(impossible)
-
-
-def _say_what_stays(reader: BackupReader, left_out: Container[str], on_event: OnEvent) -> None:
-    """Warn of tables that are left out, and of what hangs on the others beside what DuckLake makes."""
-    stays = []
-    for entry in reader.manifest.tables:
-        table = entry.table
-        if table.name in left_out:
-            stays.append(
-                f"{entry.rows} rows of a table that has expired, in {table.name}, which nobody reads"
-                if entry.rows
-                else f"the empty table {table.name}"
-            )
-            continue
-        stays += [f"index {index.name}" for index in table.indexes]
-        stays += [f"sequence {sequence.name}" for sequence in table.sequences]
-        stays += [f"row-level security of table {table.name}"] if table.row_security else []
-        stays += [f"privileges on table {table.name}"] if table.grants else []
-        if table.comment is not None or any(column.comment is not None for column in table.columns):
-            stays.append(f"comments on table {table.name}")
-    if stays:
-        on_event(Event(stage="convert", message=f"not carried to another kind: {listed(stays)}", warning=True))
-
-
-def _say_what_fails(reader: BackupReader, dialect: Dialect, on_event: OnEvent) -> None:
-    """Warn of lake tables for which engines can't make the tables that they inline rows into."""
-    tables = (entry.table for entry in reader.manifest.tables if entry.kind == "inlined-data")
-    if names := sorted({name for table in tables for name in _taken(table, dialect)}):
-        text = (
-            "there, engines fail to insert a few rows into the lake's tables with a column"
-            f" {listed(names, separator=' or ')}: {_WITHOUT_INLINING}"
-        )
-        on_event(Event(stage="convert", message=text, warning=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +207,7 @@ class _Conversion:
         self._bench, self._writer, self._dressed = bench, writer, dressed
         self._from, self._to = reader.manifest.header.dialect, header.dialect
         inlined = [entry for entry in reader.manifest.tables if entry.kind == "inlined-data"]
-        self.left_out = {it.table.name for it in inlined if _is_left_out(it, self._to)}
+        self.left_out = {it.table.name for it in inlined if is_left_out(it, self._to)}
         """Tables that the new catalog can't have, and nobody misses."""
         if limits_of(self._to).untyped:
             unread = (it for it in inlined if not (it.rows and self._layouts.knows(it.table)))
@@ -414,7 +292,7 @@ class _Conversion:
             values = parse(bytes(row))
             nul = [name for name, value in zip(table.column_names, values, strict=True) if value and "\0" in value]
             if nul:
-                raise _holds_nul(table, nul)
+                raise holds_nul(table, nul)
             texts = ("NULL" if it is None else form.literal(it) for it, form in zip(values, forms, strict=True))
             rows.append(",".join(texts).encode() + b"\n")
         return rows
@@ -456,7 +334,7 @@ class _Conversion:
             again = total(plain.canonical.meaning(block, digest(block)) for block in ours.texts(self._bench))
         if again != plain.rows and not any(map(is_reworded, types)):
             raise RestoredOtherwise(
-                f"inlined rows of {_called(self._reader, ours.table)} read otherwise when they are written again",
+                f"inlined rows of {called_in(self._reader, ours.table)} read otherwise when they are written again",
                 "this is a bug in dlbackup: report it; nothing was written",
             )
 
@@ -478,9 +356,9 @@ class _Conversion:
             is_untold = layout is None or (limits_of(self._to).untyped and self._is_untold(table))
             if is_untold and entry.rows and self._layouts.knows(table):
                 raise NotCarried(
-                    f"nobody knows of which types the rows of {_called(self._reader, table)} are: no layout of"
+                    f"nobody knows of which types the rows of {called_in(self._reader, table)} are: no layout of"
                     " the lake's has such columns, or several have",
-                    _way_out(self._header.spec_version),
+                    way_out(self._header.spec_version),
                 )
             layout = layout or {folded(column.name): values_of(self._from, column) for column in table.columns[_OWN:]}
             found[_OWN:] = [layout[folded(column.name)] for column in table.columns[_OWN:]]
@@ -488,7 +366,8 @@ class _Conversion:
         unknown = [column.name for column, type_ in zip(table.columns, types, strict=True) if not type_]
         if unknown:
             raise NotCarried(
-                f"{_called(self._reader, table)} has columns of types that this DuckDB doesn't have: {listed(unknown)}",
+                f"{called_in(self._reader, table)} has columns of types that this DuckDB doesn't have:"
+                f" {listed(unknown)}",
                 "use a newer DuckDB",
             )
         return [type_ for type_ in types if type_]
@@ -501,9 +380,9 @@ class _Conversion:
         unread = [column.name for column, it in zip(table.columns, stored, strict=True) if not it]
         if unread and entry.rows:
             raise NotCarried(
-                f"{_called(self._reader, table)} holds inlined values of types that DuckDB {generation} doesn't read"
+                f"{called_in(self._reader, table)} holds inlined values of types that DuckDB {generation} doesn't read"
                 f" rightly there, in column {listed(unread, separator=', ')}",
-                _way_out(self._header.spec_version),
+                way_out(self._header.spec_version),
             )
         stored = [it or stored_in(to, type_, "1.4") for it, type_ in zip(stored, types, strict=True)]
         other = self._plain(table, stored)
@@ -522,16 +401,16 @@ class _Conversion:
         unread = ["false" if form.is_empty else f"c{it} is not null and v{it} is null" for it, form in forms]
         if names := self._fulfilling(table, unread):
             raise NotCarried(
-                f"{_called(self._reader, table)} holds inlined values that DuckDB doesn't read, in column"
+                f"{called_in(self._reader, table)} holds inlined values that DuckDB doesn't read, in column"
                 f" {listed(names, separator=', ')}",
-                _way_out(self._header.spec_version, _CORRECT),
+                way_out(self._header.spec_version, _CORRECT),
             )
         lost = [f"c{it} is not null and not coalesce({form.holding(f'v{it}')}, false)" for it, form in forms]
         if names := self._fulfilling(table, lost):
             raise NotCarried(
-                f"{_called(self._reader, table)} holds inlined values that the other catalog can't hold as they"
+                f"{called_in(self._reader, table)} holds inlined values that the other catalog can't hold as they"
                 f" are, in column {listed(names, separator=', ')}",
-                _way_out(self._header.spec_version),
+                way_out(self._header.spec_version),
             )
 
     def _fulfilling(self, table: Table, conditions: Sequence[str]) -> list[str]:

@@ -29,7 +29,7 @@ from dlbackup.engine.engine import probe
 from dlbackup.runtime.progress import Event
 from dlbackup.stores.folder import local
 from dlbackup.tables.definition import Table
-from dlbackup.transfer import converting
+from dlbackup.transfer import carriable
 from dlbackup.transfer.encoding import limits_of
 
 _KILLS = 1
@@ -190,7 +190,7 @@ def test_refused_rows_can_be_flushed(
 ) -> None:
     """What only a file can inline is refused, and after the advice that is given the lake moves, and is written to."""
     if said == "48 columns":
-        monkeypatch.setattr(converting, "limits_of", lambda dialect: replace(limits_of(dialect), columns=_FEW_COLUMNS))
+        monkeypatch.setattr(carriable, "limits_of", lambda dialect: replace(limits_of(dialect), columns=_FEW_COLUMNS))
     made, file = engine("1.5.5"), tmp_path / "lake.ducklake"
     option = "call lake.set_option('data_inlining_row_limit', 100)"
     made.run(str(file), None, [option, *statements], data_path=tmp_path / "data")
