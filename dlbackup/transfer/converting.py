@@ -6,10 +6,9 @@ DuckDB and then what the other backend stores. What can't be carried exactly is 
 proved like every other, and means what the old one does, or nobody gets it.
 """
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -20,12 +19,10 @@ from dlbackup.backupfile.prover import prove_file
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.scanner import RowBlock
 from dlbackup.backupfile.writer import BackupWriter
-from dlbackup.catalogs.values import Texts, Workbench, workbench
-from dlbackup.errors import NotCarried, RestoredOtherwise, listed
+from dlbackup.catalogs.values import Workbench, workbench
+from dlbackup.errors import RestoredOtherwise, listed
 from dlbackup.lake import spec
 from dlbackup.lake.fingerprint import Fingerprint, Fingerprinter, TablePart
-from dlbackup.lake.inlined import INLINED_COLUMNS, lake_table_id
-from dlbackup.lake.layouts import TABLES, Layouts, folded
 from dlbackup.runtime.memory import collector_paused
 from dlbackup.runtime.progress import Event, OnEvent, ignore
 from dlbackup.runtime.scratch import scratch_folder
@@ -33,42 +30,15 @@ from dlbackup.stores.contract import Where
 from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.keys import ENDING, of_one_run
 from dlbackup.stores.named import where_named
-from dlbackup.tables.definition import Column, Table
-from dlbackup.tables.digest import Block, digest, total
-from dlbackup.tables.quoting import quote_literal
-from dlbackup.tables.rows import parse, statements_of, without_bytes
-from dlbackup.tables.types import Dialect, written_as
-from dlbackup.transfer.carriable import (
-    called_in,
-    holds_nul,
-    is_left_out,
-    refuse_strange,
-    say_what_fails,
-    say_what_stays,
-    way_out,
-)
-from dlbackup.transfer.encoding import (
-    Form,
-    declared_in,
-    form_in,
-    generation_of,
-    is_float,
-    is_reworded,
-    limits_of,
-    may_store,
-    schema_in,
-    stored_in,
-    value_type_in,
-    values_of,
-    without_nan_sign,
-)
+from dlbackup.tables.definition import Table
+from dlbackup.tables.digest import Block, digest
+from dlbackup.tables.rows import parse, statements_of
+from dlbackup.tables.types import Dialect
+from dlbackup.transfer.carriable import holds_nul, is_left_out, refuse_strange, say_what_fails, say_what_stays
+from dlbackup.transfer.encoding import declared_in, form_in, limits_of, schema_in
+from dlbackup.transfer.inlined import InlinedRows, plain
 
 _LEVEL = 1
-_OWN = len(INLINED_COLUMNS["inlined-data"])
-_CORRECT = (
-    "so it can't flush them either; 1.5 writes quotes and backslashes in lists, structs and maps otherwise than it"
-    r" reads them: correct the text in that table of the catalog ('it\'s' instead of 'it''s'), and DuckDB reads it too"
-)
 _REGISTRY = "ducklake_inlined_data_tables"
 
 
@@ -158,31 +128,6 @@ def _prove_meaning(expected: Fingerprint, found: Fingerprint | None) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """How one of both catalogs stores the rows of an inlined table."""
-
-    table: Table
-    forms: Sequence[Form]
-
-    def without_nan_signs(self, types: Sequence[str]) -> "_Side":
-        """Return the same with NaN as PostgreSQL prints it; the values are of these DuckDB types."""
-        forms = zip(self.forms, types, strict=True)
-        return _Side(self.table, [without_nan_sign(form) if is_float(type_) else form for form, type_ in forms])
-
-    def texts(self, bench: Workbench) -> Iterator[Block]:
-        """Yield the rows on the bench as they stand in a backup."""
-        queries = [form.writing(f"v{number}") for number, form in enumerate(self.forms)]
-        literals = [form.literal for form in self.forms]
-
-        def text(row: Texts) -> bytes:
-            values = ("NULL" if value is None else way(value) for value, way in zip(row, literals, strict=True))
-            return ",".join(values).encode() + b"\n"
-
-        for rows in bench.rows(queries):
-            yield [text(row) for row in rows]
-
-
 class _Conversion:
     """
     One run over a backup.
@@ -204,26 +149,13 @@ class _Conversion:
         self.written = Fingerprinter(header.spec_version)
         self._as_it_is = Fingerprinter(header.spec_version)
         self._reader, self._header = reader, header
-        self._bench, self._writer, self._dressed = bench, writer, dressed
-        self._from, self._to = reader.manifest.header.dialect, header.dialect
+        self._writer, self._dressed = writer, dressed
+        self._to = header.dialect
         inlined = [entry for entry in reader.manifest.tables if entry.kind == "inlined-data"]
         self.left_out = {it.table.name for it in inlined if is_left_out(it, self._to)}
         """Tables that the new catalog can't have, and nobody misses."""
-        if limits_of(self._to).untyped:
-            unread = (it for it in inlined if not (it.rows and self._layouts.knows(it.table)))
-            self.left_out |= {it.table.name for it in unread if self._is_untold(it.table)}
-
-    def _is_untold(self, table: Table) -> bool:
-        """Tell whether the lake doesn't say of which types the rows in an inlined table are."""
-        return self._layouts.of(table, lambda column, type_: bool(type_)) is None
-
-    @cached_property
-    def _layouts(self) -> Layouts:
-        """What the lake's tables were like, as far as they have inlined rows; many catalogs don't have to say it."""
-        inlined = frozenset(
-            lake_table_id(entry.table) for entry in self._reader.manifest.tables if entry.kind == "inlined-data"
-        )
-        return Layouts({name: _rows_of(self._reader, name) for name in TABLES}, inlined)
+        self._inlined_rows = InlinedRows(reader, self._to, bench)
+        self.left_out |= self._inlined_rows.unread()
 
     def run(self) -> None:
         """Convert all tables."""
@@ -257,7 +189,7 @@ class _Conversion:
         if entry.kind == "fixed":
             table = self._fixed(entry.table.name, encoded)
         else:
-            table = self._plain(entry.table, [column.type for column in entry.table.columns])
+            table = plain(self._to, entry.table, [column.type for column in entry.table.columns])
 
         parts = [fingerprint.of(entry.table) for fingerprint in (self.expected, self._as_it_is)]
         rows = (_seen(block, parts) for block in blocks)
@@ -308,141 +240,13 @@ class _Conversion:
         self._writer.write_table(self._dressed(table), statements_of([rows]), self.written.of(table))
 
     def _inlined(self, entry: Entry, blocks: Iterable[RowBlock]) -> None:
-        types = self._value_types(entry)
-        ours = _Side(entry.table, [form_in(self._from, *each) for each in zip(entry.table.columns, types, strict=True)])
-        plain = self._as_it_is.of(entry.table)
-        rows: Iterable[Block] = (_seen(block, [plain]) for block in blocks)
-        if limits_of(self._from).single:
-            rows = (_readable(entry.table, block) for block in rows)
-        self._bench.load([form.reading(f"c{number}") for number, form in enumerate(ours.forms)], rows)
-        theirs = self._other_side(entry, types)
-        self._refuse_lost(theirs)
-        self._expect(ours, types, plain)
-        self._writer.write_table(
-            self._dressed(theirs.table), statements_of(theirs.texts(self._bench)), self.written.of(theirs.table)
-        )
-
-    def _expect(self, ours: _Side, types: Sequence[str], plain: TablePart) -> None:
-        """Note what the values on the bench mean as one engine would write them, and refuse other texts."""
-        is_nan = [f"isnan(v{number})" for number, type_ in enumerate(types) if is_float(type_)]
-        loses_signs = not limits_of(self._to).nan_signs and any(self._bench.any(is_nan))
-        normal = self.expected.of(ours.table)
-        for block in (ours.without_nan_signs(types) if loses_signs else ours).texts(self._bench):
-            normal.add(block, digest(block))
-        again = normal.rows
-        if loses_signs:
-            again = total(plain.canonical.meaning(block, digest(block)) for block in ours.texts(self._bench))
-        if again != plain.rows and not any(map(is_reworded, types)):
-            raise RestoredOtherwise(
-                f"inlined rows of {called_in(self._reader, ours.table)} read otherwise when they are written again",
-                "this is a bug in dlbackup: report it; nothing was written",
-            )
-
-    def _plain(self, table: Table, types: Sequence[str]) -> Table:
-        """Return an inlined table as an engine makes it: names and types, and nothing else."""
-        columns = (
-            Column(name=name, type=type_, declared=declared_in(self._to, type_))
-            for name, type_ in zip(table.column_names, types, strict=True)
-        )
-        return Table(name=table.name, columns=tuple(columns))
-
-    def _value_types(self, entry: Entry) -> list[str]:
-        """Return DuckDB's types of the values in an inlined table's columns, as DuckDB prints them."""
-        table = entry.table
-        found = [value_type_in(self._from, column) for column in table.columns]
-        found[:_OWN] = ["BIGINT"] * _OWN
-        if None in found:
-            layout = self._layouts.of(table, lambda column, type_: may_store(self._from, column, type_))
-            is_untold = layout is None or (limits_of(self._to).untyped and self._is_untold(table))
-            if is_untold and entry.rows and self._layouts.knows(table):
-                raise NotCarried(
-                    f"nobody knows of which types the rows of {called_in(self._reader, table)} are: no layout of"
-                    " the lake's has such columns, or several have",
-                    way_out(self._header.spec_version),
-                )
-            layout = layout or {folded(column.name): values_of(self._from, column) for column in table.columns[_OWN:]}
-            found[_OWN:] = [layout[folded(column.name)] for column in table.columns[_OWN:]]
-        types = [it and self._bench.printed_type(it) for it in found]
-        unknown = [column.name for column, type_ in zip(table.columns, types, strict=True) if not type_]
-        if unknown:
-            raise NotCarried(
-                f"{called_in(self._reader, table)} has columns of types that this DuckDB doesn't have:"
-                f" {listed(unknown)}",
-                "use a newer DuckDB",
-            )
-        return [type_ for type_ in types if type_]
-
-    def _other_side(self, entry: Entry, types: Sequence[str]) -> _Side:
-        """Return how the values on the bench are stored where they come to."""
-        table = entry.table
-        to, generation = self._to, generation_of(self._header.spec_version)
-        stored = ["bigint"] * _OWN + [stored_in(to, type_, generation) for type_ in types[_OWN:]]
-        unread = [column.name for column, it in zip(table.columns, stored, strict=True) if not it]
-        if unread and entry.rows:
-            raise NotCarried(
-                f"{called_in(self._reader, table)} holds inlined values of types that DuckDB {generation} doesn't read"
-                f" rightly there, in column {listed(unread, separator=', ')}",
-                way_out(self._header.spec_version),
-            )
-        stored = [it or stored_in(to, type_, "1.4") for it, type_ in zip(stored, types, strict=True)]
-        other = self._plain(table, stored)
-        if limits_of(to).nul:
-            condition = limits_of(to).encoded
-            asked = [condition.replace("{v}", f"cast(v{number} as varchar)") for number in range(len(types))]
-            columns = zip(other.columns, types, self._bench.any(asked), strict=True)
-            other = replace(
-                other, columns=tuple(replace(it, encoded=found and type_ != "BLOB") for it, type_, found in columns)
-            )
-        return _Side(other, [form_in(to, *each) for each in zip(other.columns, types, strict=True)])
-
-    def _refuse_lost(self, side: _Side) -> None:
-        """Refuse values that nobody can read, or that the other backend can't hold."""
-        table, forms = side.table, list(enumerate(side.forms))
-        unread = ["false" if form.is_empty else f"c{it} is not null and v{it} is null" for it, form in forms]
-        if names := self._fulfilling(table, unread):
-            raise NotCarried(
-                f"{called_in(self._reader, table)} holds inlined values that DuckDB doesn't read, in column"
-                f" {listed(names, separator=', ')}",
-                way_out(self._header.spec_version, _CORRECT),
-            )
-        lost = [f"c{it} is not null and not coalesce({form.holding(f'v{it}')}, false)" for it, form in forms]
-        if names := self._fulfilling(table, lost):
-            raise NotCarried(
-                f"{called_in(self._reader, table)} holds inlined values that the other catalog can't hold as they"
-                f" are, in column {listed(names, separator=', ')}",
-                way_out(self._header.spec_version),
-            )
-
-    def _fulfilling(self, table: Table, conditions: Sequence[str]) -> list[str]:
-        """Return the columns of which a row fulfils the condition."""
-        return [name for name, it in zip(table.column_names, self._bench.any(conditions), strict=True) if it]
+        as_it_is = self._as_it_is.of(entry.table)
+        rows = (_seen(block, [as_it_is]) for block in blocks)
+        table, others = self._inlined_rows.carried(entry, rows, as_it_is, self.expected.of(entry.table))
+        self._writer.write_table(self._dressed(table), statements_of(others), self.written.of(table))
 
 
 def _seen(block: RowBlock, parts: Iterable[TablePart]) -> Block:
     for part in parts:
         part.add(block.rows, block.digest)
     return block.rows
-
-
-def _readable(table: Table, rows: Block) -> Block:
-    """Return rows as CSV in which bytes, and texts of which some stand as bytes, stand as PostgreSQL prints bytes."""
-    encoded = [column.encoded for column in table.columns]
-    if not any(encoded):
-        return without_bytes(map(bytes, rows))
-    bare = [written_as(column.type) in ("integer", "boolean", "real") for column in table.columns]
-
-    def text(value: str | None, is_bare: bool, as_bytes: bool) -> str:
-        if value is None or is_bare:
-            return value or "NULL"
-        return quote_literal(rf"\x{value.encode().hex()}" if as_bytes else value)
-
-    return [",".join(map(text, parse(bytes(row)), bare, encoded)).encode() + b"\n" for row in rows]
-
-
-def _rows_of(reader: BackupReader, name: str) -> Iterator[dict[str, str | None]]:
-    """Yield the rows of a table, if the backup has it."""
-    for entry in reader.manifest.tables:
-        if entry.table.name == name:
-            for block in reader.scan_table(entry):
-                for row in block.rows:
-                    yield dict(zip(entry.table.column_names, parse(bytes(row)), strict=True))
