@@ -80,7 +80,7 @@ if typing.TYPE_CHECKING:
     from dlbackup.migration.outcome import Mend, Migration, Stage
     from dlbackup.runtime.progress import Event
     from dlbackup.stores.keys import Keys
-    from dlbackup.transfer.filling import RestoreOptions
+    from dlbackup.transfer.options import RestoreOptions
     from dlbackup.transfer.way_back import WayBack
     from dlbackup.verbs.attach import Attached, attach
     from dlbackup.verbs.backups import Inventory, ListedBackup, backups
@@ -238,7 +238,7 @@ _MODULES = {
     "Pinned": "inventory.publishing",
     "Policy": "inventory.retention",
     "Pruned": "verbs.prune",
-    "RestoreOptions": "transfer.filling",
+    "RestoreOptions": "transfer.options",
     "Restored": "verbs.restore",
     "Stage": "migration.outcome",
     "TableRows": "verbs.cat",

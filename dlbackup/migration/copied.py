@@ -33,8 +33,8 @@ from dlbackup.migration.steps import Step
 from dlbackup.migration.unchanged import is_as_in
 from dlbackup.runtime.progress import Event
 from dlbackup.stores.named import where_named
-from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
+from dlbackup.transfer.options import RestoreOptions
 from dlbackup.transfer.way_back import WayBack, found, to_backup
 
 _ATTEMPTS = 3

@@ -8,8 +8,8 @@ from dlbackup.backupfile.backup import VerifiedBackup
 from dlbackup.catalogs.contract import Catalog
 from dlbackup.catalogs.open import trying
 from dlbackup.runtime.progress import OnEvent, ignore
-from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
+from dlbackup.transfer.options import RestoreOptions
 
 
 @contextmanager

@@ -32,8 +32,8 @@ from dlbackup.runtime.progress import Event
 from dlbackup.runtime.signals import signals_held
 from dlbackup.stores.encrypted import keyed
 from dlbackup.stores.named import where_named
-from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
+from dlbackup.transfer.options import RestoreOptions
 from dlbackup.transfer.way_back import in_schema, opening, restoring, to_backup
 
 ENDS: dict[tuple[bool, bool, bool], type[MigrationError]] = {

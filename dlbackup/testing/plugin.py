@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from dlbackup.backupfile.backup import Backup
-    from dlbackup.transfer.filling import RestoreOptions
+    from dlbackup.transfer.options import RestoreOptions
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from dlbackup.backupfile.backup import Backup
-    from dlbackup.transfer.filling import RestoreOptions
+    from dlbackup.transfer.options import RestoreOptions
 
 SERVER = "DLBACKUP_TEST_POSTGRES"
 IMAGE = "DLBACKUP_TEST_IMAGE"

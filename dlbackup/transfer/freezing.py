@@ -28,8 +28,8 @@ from dlbackup.stores.contract import Where
 from dlbackup.tables.quoting import quote_literal
 from dlbackup.transfer.converting import read_as
 from dlbackup.transfer.dumping import dump_catalog
-from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
+from dlbackup.transfer.options import RestoreOptions
 
 _LEVEL = 1
 """Of zstd: nobody keeps the file."""

@@ -18,7 +18,6 @@ from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.file_keys import backup_holds_file_keys
 from dlbackup.transfer.filling import (
     Job,
-    RestoreOptions,
     Stream,
     check_place,
     fill,
@@ -27,6 +26,7 @@ from dlbackup.transfer.filling import (
     read_back,
     settle,
 )
+from dlbackup.transfer.options import RestoreOptions
 
 _A_COPY = (
     "this catalog shares its data files with the one that the backup is from: where that one is still in use, clean up"

@@ -42,8 +42,8 @@ from dlbackup.runtime.progress import Event, OnEvent
 from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.stores.contract import Where
 from dlbackup.stores.encrypted import is_encrypted
-from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import restore_into
+from dlbackup.transfer.options import RestoreOptions
 
 MOST_READINGS = 40
 """

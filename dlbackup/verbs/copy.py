@@ -22,8 +22,8 @@ from dlbackup.runtime.scratch import scratch_folder
 from dlbackup.runtime.workers import JOBS
 from dlbackup.stores.keys import NO_KEYS, Keys
 from dlbackup.transfer.dumping import dump_catalog
-from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.freezing import At, frozen_at
+from dlbackup.transfer.options import RestoreOptions
 from dlbackup.transfer.way_back import WayBack
 from dlbackup.transfer.witness import Origin, Witness
 from dlbackup.verbs.restore import Restored, restore_seen

@@ -32,8 +32,8 @@ from dlbackup.tables.bars import BAR_PREFIX
 from dlbackup.transfer.chunks import Feed
 from dlbackup.transfer.converting import read_as
 from dlbackup.transfer.feed import feeding
-from dlbackup.transfer.filling import RestoreOptions
 from dlbackup.transfer.loading import Loaded, restore_fed
+from dlbackup.transfer.options import RestoreOptions
 from dlbackup.transfer.way_back import WayBack, found, to_kept
 from dlbackup.transfer.witness import Witness
 
