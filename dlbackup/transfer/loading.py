@@ -14,18 +14,12 @@ from dlbackup.lake.datafiles import is_same_folder
 from dlbackup.lake.lineage import parting_of
 from dlbackup.runtime.progress import OnEvent, ignore
 from dlbackup.transfer.chunks import Feed
+from dlbackup.transfer.data_files import settle
 from dlbackup.transfer.feed import feeding
 from dlbackup.transfer.file_keys import backup_holds_file_keys
-from dlbackup.transfer.filling import (
-    Job,
-    Stream,
-    check_place,
-    fill,
-    hand_over,
-    prove_definitions,
-    read_back,
-    settle,
-)
+from dlbackup.transfer.filling import fill, hand_over, prove_definitions, read_back
+from dlbackup.transfer.in_the_way import check_place
+from dlbackup.transfer.job import Job, Stream
 from dlbackup.transfer.options import RestoreOptions
 
 _A_COPY = (
