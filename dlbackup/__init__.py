@@ -71,6 +71,7 @@ if typing.TYPE_CHECKING:
     from dlbackup.backupfile.backup import Backup
     from dlbackup.backupfile.prover import Verification
     from dlbackup.catalogs.contract import Client, Copy
+    from dlbackup.drills.outcome import Drill, DrilledFiles
     from dlbackup.health.checkup import Check
     from dlbackup.inventory.publishing import Pinned
     from dlbackup.inventory.retention import Decision, Policy
@@ -87,7 +88,7 @@ if typing.TYPE_CHECKING:
     from dlbackup.verbs.cat import TableRows, cat
     from dlbackup.verbs.check import check
     from dlbackup.verbs.copy import Copied, copy
-    from dlbackup.verbs.drill import Drill, DrilledFiles, drill
+    from dlbackup.verbs.drill import drill
     from dlbackup.verbs.dump import dump
     from dlbackup.verbs.info import Info, Since, TableChange, info
     from dlbackup.verbs.metrics import metrics
@@ -218,8 +219,8 @@ _MODULES = {
     "Client": "catalogs.contract",
     "Copied": "verbs.copy",
     "Copy": "catalogs.contract",
-    "Drill": "verbs.drill",
-    "DrilledFiles": "verbs.drill",
+    "Drill": "drills.outcome",
+    "DrilledFiles": "drills.outcome",
     "Decision": "inventory.retention",
     "Event": "runtime.progress",
     "Extent": "lake.extent",

@@ -13,12 +13,12 @@ from dlbackup.lake.findings import Finding
 if TYPE_CHECKING:
     from dlbackup.backupfile.backup import Backup
     from dlbackup.backupfile.prover import Verification
+    from dlbackup.drills.outcome import Drill
     from dlbackup.health.checkup import Check
     from dlbackup.lake.extent import Extent
     from dlbackup.migration.outcome import Migration
     from dlbackup.transfer.way_back import WayBack
     from dlbackup.verbs.copy import Copied
-    from dlbackup.verbs.drill import Drill
     from dlbackup.verbs.info import Info, Since
     from dlbackup.verbs.plan import Plan
     from dlbackup.verbs.restore import Restored

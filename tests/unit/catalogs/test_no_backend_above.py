@@ -12,7 +12,7 @@ from support.sources import PACKAGE, SOURCES, nodes_of
 from dlbackup.addresses.address import Kind
 
 ROOT = Path(__file__).parents[3]
-ABOVE = ("health", "inventory", "migration", "transfer", "verbs")
+ABOVE = ("drills", "health", "inventory", "migration", "transfer", "verbs")
 
 
 def _named(nodes: Iterable[ast.AST]) -> Iterator[ast.expr]:
