@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from dlbackup.catalogs.contract import Encoding, Head
 from dlbackup.catalogs.postgres.clients.connected import lock_all
+from dlbackup.catalogs.postgres.head import read_head
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
 from dlbackup.catalogs.postgres.sessions import Session, one, set_ours
-from dlbackup.catalogs.postgres.snapshot import read_head
 from dlbackup.lake.lineage import Lineage
 from dlbackup.tables.definition import Constraint, Table, by_name
 from dlbackup.tables.guarded import LATER_KEY_SINCE, PRIVILEGES_SINCE, later_keys

@@ -17,25 +17,17 @@ from dlbackup.backupfile.origin import Moment, Origin
 from dlbackup.catalogs.contract import Change, Claim, Head, Pages, Snapshot
 from dlbackup.catalogs.postgres.answers import PostgresAnswers, answering
 from dlbackup.catalogs.postgres.bulk.copy_out import Copies, copy_query
+from dlbackup.catalogs.postgres.head import read_head
 from dlbackup.catalogs.postgres.introspection import Definitions, read_definitions
 from dlbackup.catalogs.postgres.locks import LOCKS_PER_TABLE, locks_available, refuse_shared
 from dlbackup.catalogs.postgres.rights import missing_rights, schema_rights
 from dlbackup.catalogs.postgres.sessions import AS_STORED, Session, connect, one, set_ours, translated
 from dlbackup.catalogs.postgres.unchanged import VIEW, View, changes_since, moment_of, nothing_committed, origins_of
-from dlbackup.errors import (
-    CannotMigrate,
-    CatalogError,
-    DlbackupError,
-    MovedOn,
-    TooManyLocks,
-    Unreachable,
-    Unsupported,
-    listed,
-)
+from dlbackup.catalogs.postgres.utf8 import checked, refuse_definitions
+from dlbackup.errors import CannotMigrate, CatalogError, DlbackupError, MovedOn, TooManyLocks, Unreachable, listed
 from dlbackup.tables.definition import ColumnSequence, Table
 from dlbackup.tables.digest import Block
 from dlbackup.tables.quoting import qualified, quote_identifier, quote_literal
-from dlbackup.tables.statements import definition, finishing
 from dlbackup.tables.types import Dialect
 
 ONE_VIEW = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
@@ -102,7 +94,7 @@ class PostgresSnapshot:
             )
         rights = schema_rights(session, schema)
         definitions = read_definitions(session, schema)
-        _refuse_what_is_no_utf8(encoding, database, schema, definitions)
+        refuse_definitions(encoding, database, schema, definitions)
         head = read_head(session, schema, definitions)
         session.execute("ROLLBACK TO SAVEPOINT dlbackup")
         return cls(
@@ -189,7 +181,7 @@ class PostgresSnapshot:
         """Pass rows on; refuse what no backup can hold, nor an engine read."""
         if self.source.encoding == "UTF8" or self.source.converted:  # the server sees to it
             return blocks
-        return _checked(table, self.source.encoding, blocks)
+        return checked(table, self.source.encoding, blocks)
 
     def _weights(self) -> dict[str, int]:
         """Return how many pages each table has, those of long values included."""
@@ -393,41 +385,6 @@ class SharedSnapshot:
             session.close()
 
 
-def _checked(table: Table, encoding: str, blocks: Iterator[Block]) -> Iterator[Block]:
-    for block in blocks:
-        text = b"".join(block)
-        if not text.isascii():
-            try:
-                text.decode()
-            except UnicodeDecodeError as exc:
-                found = text[max(0, exc.start - 20) : exc.end + 20]
-                raise Unsupported(
-                    f"table {table.name} has text that is no UTF-8, which DuckDB would take it for, in a database of"
-                    f" encoding {encoding}: {found!r}",
-                    "correct it; or, where all clients have PGCLIENTENCODING=UTF8, so that the server converts for"
-                    " them, add client_encoding=UTF8 to the address",
-                ) from None
-        yield block
-
-
-def _refuse_what_is_no_utf8(encoding: str, database: str, schema: str, definitions: Definitions) -> None:
-    """Refuse names and comments that no backup can hold; in rows any bytes may stand."""
-    if encoding == "UTF8":  # the server has seen to it
-        return
-    texts = {f"the name of database {database}": database, f"the name of schema {schema}": schema}
-    for table in definitions.tables:
-        texts[f"a name, default or comment of table {table.name}"] = definition(table) + "".join(finishing(table))
-    for what, text in texts.items():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            readable = what.encode(errors="surrogateescape").decode(errors="backslashreplace")
-            raise Unsupported(
-                f"{readable} is no UTF-8, which a backup's definitions are; the database's encoding is {encoding}",
-                "change it, or convert the database to UTF8",
-            ) from None
-
-
 def runs(tables: Sequence[Table], pages: Mapping[str, int], most: int) -> Iterator[list[Table]]:
     """Divide tables, in their order, into runs that are asked for together; those without pages count for none."""
     run: list[Table] = []
@@ -441,26 +398,3 @@ def runs(tables: Sequence[Table], pages: Mapping[str, int], most: int) -> Iterat
         size += count
     if run:
         yield run
-
-
-def read_head(session: Session, schema: str, definitions: Definitions) -> Head:
-    """Read version and newest snapshot in the session's transaction; tolerate what a damaged catalog lacks."""
-    columns = {table.name: table.column_names for table in definitions.tables}
-    versions: tuple[str, ...] = ()
-    if {"key", "value"} <= set(columns.get("ducklake_metadata", ())):
-        scope = " and scope is null" if "scope" in columns["ducklake_metadata"] else ""
-        metadata = qualified(schema, "ducklake_metadata")
-        rows = session.execute(f"select value from {metadata} where key = 'version'{scope} order by 1".encode())
-        versions = tuple(row[0] for row in rows)
-    snapshot_id = snapshot_time = None
-    if {"snapshot_id", "snapshot_time"} <= set(columns.get("ducklake_snapshot", ())):
-        newest = session.execute(
-            f"""
-            select snapshot_id, to_char(snapshot_time at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-            from {qualified(schema, "ducklake_snapshot")}
-            order by snapshot_id desc
-            limit 1
-            """.encode()
-        ).fetchone()
-        snapshot_id, snapshot_time = newest or (None, None)
-    return Head(versions, snapshot_id, snapshot_time)
