@@ -1,9 +1,9 @@
 """
 A bucket of an object storage as a store: S3 and what speaks like it, Google Cloud Storage, Azure Blob Storage.
 
-Credentials come from the environment, as the tools of each cloud take them, and are never part of a name. An object is
-there when its upload is completed and not before; a small one is made by one request that refuses a name that is taken.
-Large ones can't be: there the name is looked up before the upload and again before it is completed.
+Credentials come from the environment (`object_clients`), and are never part of a name. An object is there when its
+upload is completed and not before; a small one is made by one request that refuses a name that is taken. Large ones
+can't be: there the name is looked up before the upload and again before it is completed.
 """
 
 import os
@@ -12,19 +12,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
-from functools import lru_cache, partial
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
-from dlbackup.errors import StorageError, UsageError
+from dlbackup.errors import StorageError
 from dlbackup.stores.contract import Blob, Readable, Sink, goes_on
-from dlbackup.stores.explained import TIMEOUT_VARIABLE, CutOff, explained, is_cut_off, is_first_try
+from dlbackup.stores.explained import CutOff, explained, is_cut_off, is_first_try
+from dlbackup.stores.object_clients import FIRST_PAUSE, client, timeout_s
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
-    from obstore.store import ClientConfig, ObjectStore, RetryConfig
+    from obstore.store import ObjectStore
 
 PART_BYTES = 16 << 20
 """Of an upload: ten thousand of them, the most that S3 takes, are 160 GB."""
@@ -34,12 +33,8 @@ _UPLOADS_AT_ONCE = 2
 _OPENED_BYTES = 16 << 10
 """What comes along when an object is opened: a record has one or two KiB, and is read by one request then."""
 _FIRST_READ_BYTES, _MOST_READ_BYTES = 256 << 10, 8 << 20
-_TIMEOUT_S = 60.0
-_RETRIES = 10
-_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=0.5), timedelta(seconds=8)
 _TRIES = 3
 _Answer = TypeVar("_Answer")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +122,8 @@ class Objects:
     @property
     def client(self) -> "ObjectStore":
         """What makes the requests; one for each process."""
-        return _client(self, os.getpid())
+        with self.errors("use", ""):
+            return client(self.scheme, self.bucket, self.prefix, os.getpid())
 
     @contextmanager
     def errors(self, doing: str, name: str) -> Iterator[None]:
@@ -243,7 +239,7 @@ class _Upload:
         import obstore
         from obstore.exceptions import AlreadyExistsError, GenericError
 
-        until = time.monotonic() + _timeout_s()
+        until = time.monotonic() + timeout_s()
         for attempt in range(1, _TRIES + 1):
             try:
                 obstore.put(self._store.client, self._name, data, mode="create", use_multipart=False)
@@ -253,7 +249,7 @@ class _Upload:
             except GenericError:
                 if attempt == _TRIES or time.monotonic() > until:
                     raise
-                time.sleep(_FIRST_PAUSE.total_seconds())
+                time.sleep(FIRST_PAUSE.total_seconds())
                 continue
             return
 
@@ -328,91 +324,12 @@ def _whole(ask: Callable[[], _Answer]) -> _Answer:
     """Ask the store again for what was cut off, where the library doesn't: it does for the bodies of objects alone."""
     from obstore.exceptions import BaseError
 
-    until = time.monotonic() + 2 * _timeout_s()
+    until = time.monotonic() + 2 * timeout_s()
     for _ in range(_TRIES - 1):
         try:
             return ask()
         except (BaseError, OSError) as exc:
             if not is_cut_off(exc) or time.monotonic() > until:
                 raise
-            time.sleep(_FIRST_PAUSE.total_seconds())
+            time.sleep(FIRST_PAUSE.total_seconds())
     return ask()
-
-
-@lru_cache(maxsize=16)
-def _client(objects: Objects, pid: int) -> "ObjectStore":
-    """Return a client for a process, made by what the environment says."""
-    from obstore.store import AzureStore, GCSStore, S3Store
-
-    prefix = objects.prefix or None
-    seconds = _timeout_s()
-    retries: RetryConfig = {
-        "max_retries": _RETRIES,
-        "backoff": {"init_backoff": _FIRST_PAUSE, "max_backoff": _LONGEST_PAUSE, "base": 2},
-        "retry_timeout": timedelta(seconds=2 * seconds),
-    }
-    options: ClientConfig = {"timeout": timedelta(seconds=seconds), "allow_http": _may_use_http()}
-    with objects.errors("use", ""):
-        if objects.scheme == "gs":
-            return GCSStore(objects.bucket, prefix=prefix, client_options=options, retry_config=retries)
-        if objects.scheme == "az":
-            return AzureStore(objects.bucket, prefix=prefix, client_options=options, retry_config=retries)
-        credentials, region = _profile(objects)
-        config: Any = {"checksum_algorithm": "SHA256"} | region
-        return S3Store(
-            objects.bucket,
-            prefix=prefix,
-            config=config,
-            client_options=options,
-            retry_config=retries,
-            credential_provider=credentials,
-        )
-
-
-def _timeout_s() -> float:
-    """Return how long one request may take; what is given up is given up after that, or after twice as long."""
-    value = os.environ.get(TIMEOUT_VARIABLE, "").strip()
-    if not value:
-        return _TIMEOUT_S
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= 86_400:  # a day, for links of a few bytes a second
-        raise UsageError(
-            f"{TIMEOUT_VARIABLE} is {value!r}, which is no number of seconds", f"leave it away: {_TIMEOUT_S:g}"
-        )
-    return seconds
-
-
-def _may_use_http() -> bool:
-    """Tell whether requests may go unencrypted: to this machine, or where the environment says so."""
-    if os.environ.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true", "yes"):
-        return True
-    named = [os.environ.get(name, "") for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")]
-    endpoints = [urlsplit(url) for url in (*named, os.environ.get("AZURE_STORAGE_ENDPOINT", "")) if url]
-    return bool(endpoints) and all(url.hostname in _LOOPBACK for url in endpoints)
-
-
-def _profile(objects: Objects) -> tuple[Any, dict[str, str]]:
-    """Return what gives the credentials of `AWS_PROFILE`, and its region; nothing where keys are set or none is."""
-    if not os.environ.get("AWS_PROFILE") or os.environ.get("AWS_ACCESS_KEY_ID"):
-        return None, {}
-    if find_spec("boto3") is None:
-        raise StorageError(
-            f"{objects.shown('')}: AWS_PROFILE is set, and profiles are read by boto3, which isn't here",
-            "pip install boto3, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead",
-        )
-    from importlib import import_module
-
-    from obstore.auth.boto3 import Boto3CredentialProvider
-
-    try:
-        session = import_module("boto3").Session()
-        region = session.region_name
-        return Boto3CredentialProvider(session), ({"region": region} if region else {})
-    except Exception as exc:  # noqa: BLE001 - botocore's: there is no such profile, or nothing in it
-        raise StorageError(
-            f"the credentials of AWS_PROFILE={os.environ['AWS_PROFILE']} can't be read: {type(exc).__name__}",
-            "see ~/.aws/config; with single sign-on: aws sso login",
-        ) from None

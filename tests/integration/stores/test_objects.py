@@ -19,7 +19,8 @@ from support.waiting import wait_until
 
 from dlbackup.errors import StorageError, UsageError
 from dlbackup.stores import objects
-from dlbackup.stores.objects import PART_BYTES, Objects, _client
+from dlbackup.stores.object_clients import client
+from dlbackup.stores.objects import PART_BYTES, Objects
 
 _MIB = 1 << 20
 _REQUESTS = 5200
@@ -223,7 +224,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(
             with Failing(weed.port, partial(_asks, listing), half, times=times) as failing:
                 monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{failing.port}")
                 monkeypatch.setenv("DLBACKUP_STORE_TIMEOUT", "0.5")
-                _client.cache_clear()
+                client.cache_clear()
                 if times > 1:
                     with pytest.raises(StorageError, match=r"cut off|doesn't answer") as caught:
                         _all_of(store, listing)
@@ -282,7 +283,7 @@ def test_a_store_that_is_too_slow_is_given_up(weed: Seaweed, monkeypatch: pytest
     with Failing(weed.port, chosen, "slow") as failing:
         for name, value in (weed.environment(failing.port) | {"DLBACKUP_STORE_TIMEOUT": "0.3"}).items():
             monkeypatch.setenv(name, value)
-        _client.cache_clear()
+        client.cache_clear()
         begun = time.monotonic()
         with pytest.raises(StorageError, match="doesn't answer") as caught:
             if chosen is GET:
@@ -293,7 +294,7 @@ def test_a_store_that_is_too_slow_is_given_up(weed: Seaweed, monkeypatch: pytest
         assert "DLBACKUP_STORE_TIMEOUT" in caught.value.hint
         assert time.monotonic() - begun < 20
     monkeypatch.setenv("AWS_ENDPOINT_URL", weed.environment()["AWS_ENDPOINT_URL"])
-    _client.cache_clear()
+    client.cache_clear()
     assert [blob.name for blob in past.list()] == ["some"]
 
 

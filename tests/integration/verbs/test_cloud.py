@@ -18,7 +18,7 @@ from support.servers.seaweed import BUCKET, Seaweed
 from support.waiting import wait_until
 
 from dlbackup.stores.age.x25519 import SecretKey
-from dlbackup.stores.objects import _client
+from dlbackup.stores.object_clients import client
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def read(
     asked = [said.get(word, word) for word in READERS[command]]
 
     def done_by(port: int) -> Finished:
-        _client.cache_clear()  # it has the port of the run before
+        client.cache_clear()  # it has the port of the run before
         execute(database, *(f"drop table {name}" for (name,) in execute(database, TABLES)))
         return cli(*asked, env=weed.environment(port) | {"DLBACKUP_STORE_TIMEOUT": "0.3"})
 

@@ -21,7 +21,7 @@ from support.servers.proxy import Proxy
 from support.servers.seaweed import BUCKET, Seaweed
 from support.waiting import wait_until
 
-from dlbackup.stores.objects import _client
+from dlbackup.stores.object_clients import client
 
 WRITERS: dict[str, tuple[str, ...]] = {
     "dump": ("dump", "ADDRESS", "-o", "PLACE", "--base", "auto", "--json"),
@@ -54,7 +54,7 @@ def place(weed: Seaweed) -> str:
 
 def _listed(cli: Cli, weed: Seaweed, place: str) -> list[dict[str, Any]]:
     """List a place, past every fault; what is not called unlisted is whole."""
-    _client.cache_clear()  # it has the port of the run before
+    client.cache_clear()  # it has the port of the run before
     found: list[dict[str, Any]] = cli("list", place, "--json", env=weed.environment()).json()["backups"]
     for backup in found:
         if backup["state"] != "unlisted":
@@ -75,12 +75,12 @@ def write(
     shared = lake("plain", "0.3")
 
     def done_by(port: int) -> tuple[Finished, list[dict[str, Any]]]:
-        _client.cache_clear()
+        client.cache_clear()
         made = lake("plain", "0.3") if request.param == "migrate" else shared
         own = f"{place}/{secrets.token_hex(4)}"
         for _ in range(_BEFORE.get(words[0], 1)):
             before = cli("dump", made.url, "-o", own, "--json", env=weed.environment()).json()["path"]
-        _client.cache_clear()
+        client.cache_clear()
         said = {"ADDRESS": made.url, "PLACE": own, "BACKUP": before, "DATABASE": database}
         limits = {"DLBACKUP_STORE_TIMEOUT": "0.3", "XDG_STATE_HOME": str(cli.cwd / "state")}
         done = cli(*(said.get(word, word) for word in words), env=weed.environment(port) | limits)
