@@ -18,7 +18,6 @@ from dlbackup.catalogs.open import is_in_file, open_catalog, open_served
 from dlbackup.engine.engine import Engine, probe
 from dlbackup.errors import (
     BackupError,
-    CannotMigrate,
     Corrupt,
     DlbackupError,
     MigrationError,
@@ -30,8 +29,6 @@ from dlbackup.errors import (
 )
 from dlbackup.inventory.names import MIGRATION
 from dlbackup.inventory.publishing import pin
-from dlbackup.lake import spec
-from dlbackup.lake.datafiles import data_paths
 from dlbackup.migration import journal, leftovers
 from dlbackup.migration.backing_up import back_up
 from dlbackup.migration.comparison import strangers
@@ -44,6 +41,7 @@ from dlbackup.migration.options import MigrateOptions
 from dlbackup.migration.outcome import Migration
 from dlbackup.migration.passage import Passage, passage_by
 from dlbackup.migration.rehearsal import rehearse
+from dlbackup.migration.resumed import CutOffMigration, cut_off_in
 from dlbackup.migration.route import goes_on, reach, route
 from dlbackup.migration.run import OUTCOMES, Run
 from dlbackup.migration.staged import opens_where_it_is_put, staged
@@ -115,7 +113,8 @@ def _migrate_once(address: Address, options: MigrateOptions, ring: Keyring, on_e
             left = leftovers.left_behind(catalog.mark, journal.folder_of(options.backup_dir))
             if left is not None:
                 with catalog.turn():
-                    finished = _finish(catalog, engine, engines, options, run)
+                    begun = cut_off_in(catalog, engine, engines, options, run)
+                    finished = _resumed(catalog, begun, options, run).finish(begun.passage) if begun else None
                 if finished is not None:
                     _drop_left(catalog)
                     return finished
@@ -140,49 +139,18 @@ def _drop_left(catalog: Served) -> None:
         catalog.drop_left()
 
 
-def _finish(
-    catalog: Served, engine: Engine, engines: ExitStack, options: MigrateOptions, run: "Run"
-) -> Migration | None:
-    """Deal with what a killed migration left; None when the catalog is as it was before."""
-    left = leftovers.left_behind(catalog.mark, journal.folder_of(options.backup_dir))
-    with catalog.snapshot() as snapshot:
-        version = snapshot.head.spec_version
-    if left is None or (left.journal is None and version == left.from_version):
-        return None
-    if left.journal is None:
-        raise leftovers.cut_off(catalog.mark, left)
-    entry = left.journal
-    run.on_event(
-        Event(stage="look", message=f"an earlier migration was cut off; its journal {left.path} says: {entry.progress}")
-    )
-    log = Log(catalog, left.path, entry, run)
-    if version == entry.from_version:
-        log.note("unchanged")
-        return None
-    if entry.to_version not in spec.opened_by(engine.spec_version) and options.engine is not None:
-        engine = engines.enter_context(probe())
-    if entry.to_version not in spec.opened_by(engine.spec_version):
-        raise CannotMigrate(
-            f"an earlier migration to spec version {entry.to_version} was cut off, and DuckDB {engine.duckdb_version}"
-            f" writes {engine.spec_version}: it can't finish that",
-            "name an environment with the DuckDB of that migration with --engine",
-        )
-    with catalog.snapshot() as snapshot, snapshot.answers() as answers:
-        engine.reach(data_paths(answers))
-    passage = Passage(
-        engine=engine,
-        step=Step(entry.from_version, entry.to_version, engine.duckdb_version),
-        mends=tuple(Loss(**loss) for loss in entry.losses),
-        accepted=frozenset(entry.accepted),
-        bars=entry.bars,
-        schema=catalog.schema,
-        engines=catalog.engines,
-        lock_timeout_s=options.lock_timeout_s,
-        attach_timeout_s=options.attach_timeout_s,
-    )
+def _resumed(catalog: Served, begun: CutOffMigration, options: MigrateOptions, run: Run) -> "_Pipeline":
+    """Return the pipeline of a migration that was cut off, as it was after its engine."""
+    passage = begun.passage
     return _Pipeline(
-        catalog=catalog, engine=engine, steps=(passage.step,), options=options, run=run, losses=passage.mends, log=log
-    ).finish(passage)
+        catalog=catalog,
+        engine=passage.engine,
+        steps=(passage.step,),
+        options=options,
+        run=run,
+        losses=passage.mends,
+        log=begun.log,
+    )
 
 
 @dataclass(slots=True, kw_only=True)
