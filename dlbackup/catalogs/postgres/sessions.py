@@ -83,7 +83,18 @@ class _Interruptible(psycopg.Connection[tuple[Any, ...]]):
 
     psycopg cancels the query that it waits for, and waits for its end; but an interrupt that comes while its own code
     runs has ended what would wait, and the next query fails with "another command is already in progress".
+    It counts the transactions that it is in, too, and one that was interrupted as it ended may still be counted.
     """
+
+    @contextmanager
+    def transaction(
+        self, savepoint_name: str | None = None, force_rollback: bool = False
+    ) -> Iterator[psycopg.Transaction]:
+        """Begin as psycopg does; an idle session is in no transaction."""
+        if self.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._num_transactions = 0
+        with super().transaction(savepoint_name, force_rollback) as transaction:
+            yield transaction
 
     def wait(self, gen: PQGen[T], interval: float = _INTERVAL_S, timeout: float | None = None) -> T:
         """Wait as psycopg does; after an interrupt, to the end of the query."""

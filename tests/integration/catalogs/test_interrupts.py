@@ -2,10 +2,12 @@
 
 import random
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 import pytest
+from psycopg import transaction
 from psycopg.pq import TransactionStatus
 
 from dlbackup.addresses.address import parse_address
@@ -37,6 +39,46 @@ def _ask_in_transaction(session: Session) -> None:
     with session.transaction():
         session.execute("select 1")
         _ask(session)
+
+
+def test_a_transaction_after_one_that_was_interrupted_anywhere(database: str) -> None:
+    """At each call of psycopg's own transactions: a session that is idle begins another one, as if nothing had been."""
+    address = parse_address(database)
+    session = connect(address)
+    calls = 0
+    try:
+        while _is_interrupted_at(calls, session):
+            calls += 1
+            if session.closed or not is_idle(session):
+                session.close()
+                session = connect(address)
+            _ask_in_transaction(session)
+            assert is_idle(session)
+    finally:
+        session.close()
+    assert calls > 20
+
+
+def _is_interrupted_at(call: int, session: Session) -> bool:
+    """Ask in a transaction; tell whether psycopg came to that call in what transactions do, where an interrupt came."""
+    left = call
+
+    def trace(frame: FrameType, event: str, _: object) -> None:
+        nonlocal left
+        if transaction.__file__ in (frame.f_code.co_filename, frame.f_back and frame.f_back.f_code.co_filename):
+            left -= 1
+            if left == -1:
+                raise Interrupted("here")
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        _ask_in_transaction(session)
+    except Interrupted:
+        return True
+    finally:
+        sys.settrace(before)
+    return left < 0
 
 
 # An interrupt also meets what is called when something is deleted, where nobody can catch it.
