@@ -32,9 +32,14 @@ def parse_mysql(text: str) -> dict[str, str]:
     found = {_ALIASES.get(name, name): value for name, value in given.items()}
     if unknown := sorted(found.keys() - _NAMES):
         raise UsageError(f"an address of MySQL has no {', '.join(unknown)}", f"it has {', '.join(sorted(_NAMES))}")
-    if not found.get("port", "1").isdigit():
-        raise UsageError("the port in the address is no number", _HINT)
+    if not is_port(found.get("port", "0")):
+        raise UsageError("the port in the address is no number up to 65535", _HINT)
     return found
+
+
+def is_port(text: str) -> bool:
+    """Tell whether a text is the number of a port; of a greater one the system would take the last 16 bits."""
+    return text.isascii() and text.isdigit() and int(text) < 1 << 16
 
 
 def shown(parameters: dict[str, str]) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlbackup.addresses.address import Address, scrub
+from dlbackup.addresses.mysql import is_port
 from dlbackup.errors import (
     CatalogError,
     DlbackupError,
@@ -165,6 +166,8 @@ def _options(address: Address, schema: str | None, variables: Mapping[str, str])
     found |= {name: value for name, value in address.parameters.items() if value}
     if schema:
         found["database"] = schema
+    if not is_port(found.get("port", "0")):
+        raise UsageError(f"the port in {_VARIABLES['port']} is no number up to 65535")
     if "database" not in found:
         raise UsageError(f"{address} names no database", "mysql:host=... database=NAME, or MYSQL_DATABASE names it")
     return found
@@ -195,7 +198,7 @@ def _connected(address: Address, options: dict[str, str]) -> "Connection[Any]":
             port=int(options.get("port", "0")),
             unix_socket=options.get("socket"),
             user=options.get("user"),
-            password=options.get("password", ""),
+            password=options.get("password", "").encode(),  # a text would have to be of Latin-1
             database=options["database"],
             charset="utf8mb4",
             conv=driver.converters.encoders,
@@ -206,6 +209,8 @@ def _connected(address: Address, options: dict[str, str]) -> "Connection[Any]":
         )
     except RuntimeError as exc:  # it lacks a package for the way in which that user is known
         raise Unreachable(f"{address} lets us not in: {scrub(str(exc), address)}", "install that package") from exc
+    except ValueError as exc:  # no host can have that name, or nobody says a user
+        raise Unreachable(f"{address} can't be reached: {exc}", "check host and user") from exc
     return connection
 
 

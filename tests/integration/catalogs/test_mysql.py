@@ -278,6 +278,10 @@ _WRONG = {
     "certificates": ("ssl_ca=/nowhere.pem", 1, "can't read the certificates"),
     "unknown": ("compression=1", 2, "has no compression"),
     "no number": ("port=x", 2, "no number"),
+    "no port": ("port=99999999", 2, "no number up to 65535"),
+    "no digit": ("port=²", 2, "no number"),
+    "no host": ("host=a..b", 1, "can't be reached"),
+    "not of Latin-1": ("password=€", 1, "lets us not in"),
 }
 
 
@@ -291,6 +295,27 @@ def test_what_goes_wrong_is_said(mysql: MysqlServer, wrong: str, cli: Cli) -> No
     assert words in failure(done, exit_code)
     assert PASSWORD not in done.stdout + done.stderr
     assert list(cli.cwd.iterdir()) == []
+
+
+def test_a_password_may_hold_any_letter(mysql: MysqlServer, plain: FileLake) -> None:
+    """Of Latin-1, of others, and of none."""
+    del plain
+    for number, password in enumerate(("pä", "p€", "пароль 🔑")):
+        user = f"u{number}@'127.0.0.1'"
+        mysql.execute(None, f"create user {user} identified by '{password}'", f"grant select on plain.* to {user}")
+        assert dlbackup.info(f"{mysql.url('plain')} user=u{number} password='{password}'").spec_version == "1.0"
+
+
+def test_a_port_of_the_environment_is_looked_at(
+    mysql: MysqlServer, plain: FileLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of the address is, which comes first."""
+    del plain
+    monkeypatch.setenv("MYSQL_TCP_PORT", "x")
+
+    with pytest.raises(errors.UsageError, match="MYSQL_TCP_PORT"):
+        dlbackup.info(f"mysql:host=127.0.0.1 user=tester password={PASSWORD} database=plain")
+    assert dlbackup.info(mysql.url("plain")).spec_version == "1.0"
 
 
 def test_the_environment_counts(mysql: MysqlServer, plain: FileLake, monkeypatch: pytest.MonkeyPatch) -> None:
