@@ -58,7 +58,6 @@ What a server sets for all its clients: how many rows a SELECT gives, without a 
 long; and whether a backslash means something. MySQL knows one of the times, MariaDB the other.
 """
 _BEGIN = (
-    _LIMITS_OFF,
     "SET SESSION time_zone = '+00:00'",
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
@@ -82,6 +81,7 @@ _KEY = "PRI"
 _FRACTION = re.compile(r"\.?0*$")
 _CHANGED = frozenset({1146, 1412})
 """A table is gone, or was changed, since the snapshot."""
+_GONE = 1146
 _LOST = frozenset({2006, 2013})
 _NOT_CONNECTED = frozenset({2002, 2003, 2005})
 _NOT_LET_IN = frozenset({1044, 1045, 1698, 2059})
@@ -259,10 +259,12 @@ def _copy(server: "Connection[Any]", file: Path) -> frozenset[str]:
     with closing(sqlite3.connect(file, isolation_level=None)) as copy:
         copy.execute("pragma journal_mode = off")
         copy.execute("begin")
-        with server.cursor() as cursor:
-            for statement in _BEGIN:
-                cursor.execute(statement)
+        _execute(server, _LIMITS_OFF)
+        before = _names(server)
+        _execute(server, *_BEGIN)
         tables = _tables(server, copy)
+        if gone := before - _names(server):
+            raise _errors()(_GONE, f"tables were dropped: {listed(sorted(gone))}")
         for table, columns in tables.items():
             names = ", ".join(column.definition for column in columns)
             copy.execute(f"create table {quote_identifier(table)} ({names})")
@@ -274,6 +276,19 @@ def _copy(server: "Connection[Any]", file: Path) -> frozenset[str]:
                     copy.executemany(insert, (_stored(columns, row) for row in rows))
         copy.execute("commit")
     return frozenset(tables)
+
+
+def _execute(server: "Connection[Any]", *statements: str) -> None:
+    with server.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def _names(server: "Connection[Any]") -> frozenset[str]:
+    """Return what tables there are now: no transaction keeps what MySQL says of those that were dropped since."""
+    with server.cursor() as cursor:
+        cursor.execute(_RELATIONS)
+        return frozenset(name for name, *_ in cursor.fetchall())
 
 
 def _stored(columns: Sequence[_Column], row: Sequence[Any]) -> list[object]:

@@ -19,8 +19,10 @@ from support.servers.proxy import Proxy
 import dlbackup
 from dlbackup import errors
 from dlbackup.addresses.address import parse_address
+from dlbackup.backupfile.reader import BackupReader
 from dlbackup.catalogs.mysql import copying
 from dlbackup.engine.engine import probe
+from dlbackup.stores.folder import local
 
 _LAKES: list[tuple[LakeKind, str]] = [("plain", "1.5.5"), ("zoo", "1.4.4")]
 _VALUES = {
@@ -253,12 +255,32 @@ def test_a_table_that_is_made_anew_meanwhile(mysql: MysqlServer, file_lakes: Fil
     assert refused.value.transient
 
 
+def test_a_table_that_is_dropped_meanwhile(mysql: MysqlServer, tmp_path: Path) -> None:
+    """Of one whose rows are in the state that is read MySQL says nothing any more: the copy is begun again."""
+    made = ("create table lake.t (i int)", "insert into lake.t values (1)")
+    options = {"DATA_INLINING_ROW_LIMIT": 10}
+    engine("1.5.5").run(str(tmp_path / "l.ducklake"), "main", made, data_path=tmp_path / "data", options=options)
+    mysql.fill("drops", tmp_path / "l.ducklake")
+    drop = ("drop table if exists ducklake_inlined_data_1_1", "delete from ducklake_inlined_data_tables")
+
+    with _struck(lambda: mysql.execute("drops", *drop), before_listing=True):
+        backup = dlbackup.dump(mysql.url("drops"), tmp_path / "b.sql.zst").path
+
+    with BackupReader(local(Path(backup))) as reader:
+        tables = {entry.table.name: entry.rows for entry in reader.manifest.tables}
+    assert "ducklake_inlined_data_1_1" not in tables
+    assert tables["ducklake_inlined_data_tables"] == 0
+
+
 @contextmanager
-def _struck(strike: Callable[[], object]) -> Iterator[None]:
-    """Have something happen once the transaction has begun, before a table is read."""
+def _struck(strike: Callable[[], object], *, before_listing: bool = False) -> Iterator[None]:
+    """Have something happen once the transaction has begun, before a table is read, or even listed."""
     tables = copying._tables
 
     def meanwhile(server: Any, copy: Any) -> Any:
+        if before_listing:
+            strike()
+            return tables(server, copy)
         found = tables(server, copy)
         strike()
         return found
