@@ -6,18 +6,17 @@ that MySQL has; what DuckDB's connector lost when it wrote (fractions of seconds
 """
 
 import os
-import re
 import secrets
 import sqlite3
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlbackup.addresses.address import Address, scrub
 from dlbackup.addresses.mysql import is_port
+from dlbackup.catalogs.mysql.columns import MysqlColumn, column_of, told
 from dlbackup.errors import (
     CatalogError,
     DlbackupError,
@@ -70,15 +69,6 @@ _COLUMNS = r"""
 SELECT table_name, column_name, data_type, column_type, is_nullable, column_key FROM information_schema.columns
 WHERE table_schema = database() AND table_name LIKE 'ducklake\_%' ORDER BY table_name, ordinal_position
 """
-_INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
-_FLOATS = frozenset({"float", "double"})
-_TIMES = frozenset({"datetime", "timestamp"})
-_TEXTS = frozenset(
-    {"decimal", "char", "varchar", "tinytext", "text", "mediumtext", "longtext", "enum", "json", "time", "date", "uuid"}
-)
-_BYTES = frozenset({"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"})
-_KEY = "PRI"
-_FRACTION = re.compile(r"\.?0*$")
 _CHANGED = frozenset({1146, 1412})
 """A table is gone, or was changed, since the snapshot."""
 _GONE = 1146
@@ -87,42 +77,6 @@ _NOT_CONNECTED = frozenset({2002, 2003, 2005})
 _NOT_LET_IN = frozenset({1044, 1045, 1698, 2059})
 _NO_RIGHT = frozenset({1142, 1143, 1227})
 _NO_DATABASE = frozenset({1046, 1049})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
-    """A column: as MySQL has it, and how DuckDB would have declared it in a SQLite file."""
-
-    name: str
-    type: str
-    declared: str
-    is_key: bool
-    is_nullable: bool
-    has_zone: bool
-
-    @property
-    def definition(self) -> str:
-        key = " PRIMARY KEY" if self.is_key else "" if self.is_nullable else " NOT NULL"
-        return f"{quote_identifier(self.name)} {self.declared}{key}"
-
-    @property
-    def asked(self) -> str:
-        """What is asked for: of a FLOAT all digits, and not six."""
-        name = "`" + self.name.replace("`", "``") + "`"
-        return f"CAST({name} AS DOUBLE)" if self.type == "float" else name
-
-    def stored(self, value: str | bytes | None) -> object:
-        """Return the value as DuckDB would have stored it."""
-        if value is None or self.declared == "BLOB":
-            return value.encode() if isinstance(value, str) else value
-        text = value.decode() if isinstance(value, bytes) else value
-        if self.declared == "BIGINT":
-            return int(text)
-        if self.type in _FLOATS:
-            return repr(float(text))
-        if self.type in _TIMES:
-            return (_FRACTION.sub("", text) if "." in text else text) + ("+00" if self.has_zone else "")
-        return text
 
 
 @contextmanager
@@ -254,8 +208,6 @@ def _refuse_hidden(server: "Connection[Any]", address: Address, database: str) -
 
 def _copy(server: "Connection[Any]", file: Path) -> frozenset[str]:
     """Copy the tables; return their names."""
-    from pymysql.cursors import SSCursor
-
     with closing(sqlite3.connect(file, isolation_level=None)) as copy:
         copy.execute("pragma journal_mode = off")
         copy.execute("begin")
@@ -265,17 +217,26 @@ def _copy(server: "Connection[Any]", file: Path) -> frozenset[str]:
         tables = _tables(server, copy)
         if gone := before - _names(server):
             raise _errors()(_GONE, f"tables were dropped: {listed(sorted(gone))}")
-        for table, columns in tables.items():
-            names = ", ".join(column.definition for column in columns)
-            copy.execute(f"create table {quote_identifier(table)} ({names})")
-            insert = f"insert into {quote_identifier(table)} values ({', '.join('?' * len(columns))})"
-            with server.cursor(SSCursor) as cursor:
-                asked = ", ".join(column.asked for column in columns)
-                cursor.execute(f"SELECT {asked} FROM `{table.replace('`', '``')}`")
-                while rows := cursor.fetchmany(_AT_ONCE):
-                    copy.executemany(insert, (_stored(columns, row) for row in rows))
+        _copy_rows(server, copy, {table: it for table, it in tables.items() if not is_inlined(table)})
+        _copy_rows(server, copy, told(copy, {table: it for table, it in tables.items() if is_inlined(table)}))
         copy.execute("commit")
     return frozenset(tables)
+
+
+def _copy_rows(
+    server: "Connection[Any]", copy: sqlite3.Connection, tables: Mapping[str, Sequence[MysqlColumn]]
+) -> None:
+    from pymysql.cursors import SSCursor
+
+    for table, columns in tables.items():
+        names = ", ".join(column.definition for column in columns)
+        copy.execute(f"create table {quote_identifier(table)} ({names})")
+        insert = f"insert into {quote_identifier(table)} values ({', '.join('?' * len(columns))})"
+        with server.cursor(SSCursor) as cursor:
+            asked = ", ".join(column.asked for column in columns)
+            cursor.execute(f"SELECT {asked} FROM `{table.replace('`', '``')}`")
+            while rows := cursor.fetchmany(_AT_ONCE):
+                copy.executemany(insert, (_stored(columns, row) for row in rows))
 
 
 def _execute(server: "Connection[Any]", *statements: str) -> None:
@@ -291,19 +252,19 @@ def _names(server: "Connection[Any]") -> frozenset[str]:
         return frozenset(name for name, *_ in cursor.fetchall())
 
 
-def _stored(columns: Sequence[_Column], row: Sequence[Any]) -> list[object]:
+def _stored(columns: Sequence[MysqlColumn], row: Sequence[Any]) -> list[object]:
     return [column.stored(value) for column, value in zip(columns, row, strict=True)]
 
 
-def _tables(server: "Connection[Any]", copy: sqlite3.Connection) -> dict[str, list[_Column]]:
+def _tables(server: "Connection[Any]", copy: sqlite3.Connection) -> dict[str, list[MysqlColumn]]:
     """Return the columns of each table; what bears such a name and is none is made one of its kind in the copy."""
-    found: dict[str, list[_Column]] = {}
+    found: dict[str, list[MysqlColumn]] = {}
     with server.cursor() as cursor:
         cursor.execute(_RELATIONS)
         relations = cursor.fetchall()
         cursor.execute(_COLUMNS)
         for table, *described in cursor.fetchall():
-            found.setdefault(table, []).append(_column(table, *described))
+            found.setdefault(table, []).append(column_of(table, *described))
     other = [f"{name} ({engine})" for name, kind, engine in relations if kind == "BASE TABLE" and engine != "InnoDB"]
     if other:
         raise Unsupported(
@@ -315,26 +276,6 @@ def _tables(server: "Connection[Any]", copy: sqlite3.Connection) -> dict[str, li
             copy.execute(f"create view {quote_identifier(name)} as select 1")
     tables = [name for name, kind, _ in relations if kind == "BASE TABLE"]
     return {name: found[name] for name in tables if name.startswith(PREFIX)}
-
-
-def _column(table: str, name: str, kind: str, whole: str, nullable: str, key: str) -> _Column:
-    kind = kind.lower()
-    if kind in _INTEGERS:
-        declared = "VARCHAR" if kind == "bigint" and "unsigned" in whole else "BIGINT"
-    elif kind in _BYTES:
-        declared = "BLOB"
-    elif kind in _TEXTS | _FLOATS | _TIMES:
-        declared = "VARCHAR"
-    else:
-        raise Unsupported(f"column {name} of table {table} is of type {whole}, which no engine makes in MySQL")
-    return _Column(
-        name=name,
-        type=kind,
-        declared=declared,
-        is_key=key == _KEY,
-        is_nullable=nullable == "YES",
-        has_zone=kind in _TIMES and not is_inlined(table),
-    )
 
 
 def _failure(address: Address, code: object, text: str) -> DlbackupError:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.cli import Cli
-from support.engines.engines import engine, with_mysql
+from support.engines.engines import engine, with_mysql, with_sqlite
 from support.faults.failures import failure
 from support.lakes.in_files import FileLake, FileLakes
 from support.lakes.lakes import LakeKind, hash_lake
@@ -142,6 +142,28 @@ def test_as_duckdb_makes_it(mysql: MysqlServer, cli: Cli, tmp_path: Path) -> Non
     assert (*row[8:10], str(row[10])) == ("18446744073709551615", "00FF", "1.250")
     assert PASSWORD not in dumped.stdout + dumped.stderr + restored.stdout + restored.stderr
     assert PASSWORD.encode() not in (cli.cwd / "made.sql.zst").read_bytes()
+
+
+_WITHOUT_A_TYPE = (
+    "create table lake.t (h hugeint, z timestamptz, d double)",
+    "insert into lake.t values (123456789012345678901, '2020-01-02 03:04:05+05', 1e22), (-1, null, -1e-7)",
+)
+
+
+def test_what_mysql_has_no_type_for(mysql: MysqlServer, database: str, tmp_path: Path) -> None:
+    """An engine reads a HUGEINT, which is a double there, and a time with a zone as from MySQL, wherever they go."""
+    mysql.execute(None, "create database typeless character set utf8mb4")
+    address, by, options = mysql.url("typeless"), with_mysql(engine("1.5.5")), {"DATA_INLINING_ROW_LIMIT": 10}
+    by.run(address, None, _WITHOUT_A_TYPE, data_path=tmp_path / "data", options=options)
+    asked = ["select h::varchar, epoch(z), d from lake.t order by rowid"]
+    read = by.run(address, None, asked)
+    meant = dlbackup.info(address, fingerprint=True).fingerprint
+
+    for target in (f"{tmp_path}/away.ducklake", f"sqlite:{tmp_path}/away.sqlite", database):
+        dlbackup.copy(address, target)
+        reader = with_sqlite(engine("1.5.5")) if target.startswith("sqlite:") else engine("1.5.5")
+        assert reader.run(target, None, asked) == read, target
+        assert dlbackup.info(target, fingerprint=True).fingerprint == meant
 
 
 def test_copy_is_read_beside_it(
