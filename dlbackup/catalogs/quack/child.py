@@ -20,9 +20,14 @@ from pathlib import Path
 from typing import Any
 
 EXTENSIONS = ("httpfs", "quack")
+_MEMORY_KIB = 96 << 10
+_COLUMN_KIB = 256
+"""What it takes for each column of a table that rows go into, however few these are."""
+_COLUMNS_AT_ONCE = 1000
+"""After how many columns what was made is written to the file: until then DuckDB keeps it in memory."""
 _SETTINGS = {
     "threads": "1",
-    "memory_limit": "96MiB",
+    "memory_limit": f"{_MEMORY_KIB}KiB",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
@@ -130,7 +135,7 @@ class _Copying:
         here = f"database_name = {_literal(database)}"
         ((path, tags),) = self._asked(f"SELECT path, tags FROM system.main.duckdb_databases() WHERE {here}")
         tables = self._asked(
-            "SELECT schema_name, table_name, sql, comment FROM system.main.duckdb_tables()"
+            "SELECT schema_name, table_name, sql, comment, column_count FROM system.main.duckdb_tables()"
             f" WHERE {here} AND NOT internal"
         )
         aside = [
@@ -152,11 +157,16 @@ class _Copying:
         own = [(of, name) for of, name, *_ in tables if of == chosen and name.startswith(_PREFIX)]
         for of in sorted({of for of, *_ in (*tables, *aside)}):
             self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted('copy', of)}")
-        for of, name, sql, comment in tables:
+        columns = 0
+        for of, name, sql, comment, width in tables:
             target = _quoted("copy", of, name)
             if (of, name) not in own:
                 self._connection.execute(f"CREATE TABLE {target} (i INTEGER)")
                 continue
+            columns += width
+            if columns > _COLUMNS_AT_ONCE:
+                self._write_down(width)
+                columns = width
             self._create_table(sql)
             self._await(f"INSERT INTO {target} {_remote(f'SELECT * FROM {_quoted(database, of, name)}')}")
             if comment is not None:
@@ -181,6 +191,12 @@ class _Copying:
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("USE copy")
         self._connection.execute("BEGIN")
+
+    def _write_down(self, width: int) -> None:
+        """Write to the file what was made, and make room for a table of so many columns."""
+        memory = _MEMORY_KIB + max(0, width - _COLUMNS_AT_ONCE) * _COLUMN_KIB
+        for statement in ("COMMIT", "CHECKPOINT copy", f"SET memory_limit = '{memory}KiB'", "BEGIN"):
+            self._connection.execute(statement)
 
     def _create_table(self, sql: str) -> None:
         import duckdb

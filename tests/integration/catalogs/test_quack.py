@@ -140,6 +140,24 @@ def test_what_hangs_on_tables_and_stands_beside_is_told_as_of_the_file(
     assert len(by_file.left_out) == 9
 
 
+@pytest.mark.parametrize(("tables", "columns"), [(30, 200), long(300, 20), long(1, 1200)])
+def test_many_columns_have_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tables: int, columns: int) -> None:
+    """However many inlined tables there are, and however wide, the copy takes little memory: exact all the same."""
+    names = ", ".join(f"c{number} varchar" for number in range(columns))
+    values = ", ".join("range" for _ in range(columns))
+    made = [f"create table lake.t{number} ({names})" for number in range(tables)]
+    filled = [f"insert into lake.t{number} select {values} from range(2)" for number in range(tables)]
+    path, options = tmp_path / "lake.ducklake", {"DATA_INLINING_ROW_LIMIT": 10}
+    statements = ["begin", *made, *filled, "commit"]
+    engine("1.5.5").run(str(path), "main", statements, data_path=tmp_path / "data", options=options)
+    by_file = _read(Path(dlbackup.dump(path, tmp_path / "file.sql.zst").path))
+    with serving(path, engine("1.5.5")) as quack:
+        _let_in(quack, monkeypatch)
+        served = _read(Path(dlbackup.dump(quack.url, tmp_path / "served.sql.zst").path))
+
+    assert _contents(served) == _contents(by_file)
+
+
 @pytest.mark.parametrize("at", [long(2), 6, 12, long(20)])
 def test_commit_in_the_middle_of_a_dump_is_not_half_seen(quack: QuackServer, tmp_path: Path, at: int) -> None:
     """Whenever a commit over two tables comes while a copy is made, both are as before it, or both as after it."""
