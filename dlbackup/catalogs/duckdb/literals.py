@@ -47,17 +47,20 @@ def with_marks(process: FileProcess, schema: str, tables: Sequence[Table]) -> It
 
 
 def _marked(process: FileProcess, schema: str, tables: Sequence[Table]) -> Iterator[Table]:
-    """Yield some tables, all of which are asked in one query."""
+    """Yield some tables, all of which are asked in one query but for what a wide one has more of columns."""
     asked = {table.name: [column for column in table.columns if _is_asked(column)] for table in tables}
-    queries = [
-        f"select {quote_literal(name)}, concat({', '.join(flag for it in columns for flag in _flags(it))})"
-        f" from {place(schema, name)}"
-        for name, columns in asked.items()
-        if columns
-    ]
-    found: dict[str, str] = dict(process.ask(" union all ".join(queries)).rows) if queries else {}
+    found = dict.fromkeys(asked, "")
+    for first in range(0, max(map(len, asked.values()), default=0), _COLUMNS_AT_ONCE):
+        queries = [
+            f"select {quote_literal(name)}, concat({', '.join(flag for it in some for flag in _flags(it))})"
+            f" from {place(schema, name)}"
+            for name, columns in asked.items()
+            if (some := columns[first : first + _COLUMNS_AT_ONCE])
+        ]
+        for name, flags in process.ask(" union all ".join(queries)).rows:
+            found[name] += flags
     for table in tables:
-        flags = found.get(table.name, "")
+        flags = found[table.name]
         lost = [it.name for it, flag in zip(asked[table.name], flags[1::2], strict=True) if flag == "1"]
         if lost:
             raise Unsupported(

@@ -327,6 +327,31 @@ def test_what_else_is_in_the_file_is_named(one: FileLake, tmp_path: Path) -> Non
     assert dlbackup.check(str(one.path)).ok
 
 
+def test_wide_table_has_room(tmp_path: Path) -> None:
+    """Of one of 1,500 columns each value is asked for what a backup can't hold, in little memory."""
+    path = _lake_of(1, 1500, tmp_path)
+
+    backup = dlbackup.dump(path, tmp_path / "b.sql.zst")
+
+    assert dlbackup.verify(backup).ok
+    execute_in(path, "update ducklake_inlined_data_1_1 set c1499 = 'a' || chr(0) where c0 = '1'")
+    with BackupReader(local(Path(dlbackup.dump(path, tmp_path / "c.sql.zst").path))) as reader:
+        columns = [column for entry in reader.manifest.tables for column in entry.table.columns]
+    assert [column.name for column in columns if column.encoded] == ["c1499"]
+
+
+def _lake_of(tables: int, columns: int, folder: Path) -> Path:
+    """Make a lake of tables with so many columns, of each of which there are two inlined rows."""
+    names = ", ".join(f"c{number} varchar" for number in range(columns))
+    values = ", ".join("range" for _ in range(columns))
+    made = [f"create table lake.t{number} ({names})" for number in range(tables)]
+    filled = [f"insert into lake.t{number} select {values} from range(2)" for number in range(tables)]
+    path, options = folder / "lake.ducklake", {"DATA_INLINING_ROW_LIMIT": 10}
+    statements = ["begin", *made, *filled, "commit"]
+    engine("1.5.5").run(str(path), "main", statements, data_path=folder / "data", options=options)
+    return path
+
+
 def test_two_catalogs_in_one_file(one: FileLake) -> None:
     """Where a file holds several, one has to be named."""
     execute_in(one.path, "create schema b", "create table b.ducklake_metadata as from main.ducklake_metadata")
