@@ -26,9 +26,14 @@ _HEADER_BYTES = 100
 _VERSION_AT, _VERSION_BYTES = 52, 32
 _ROWS_AT_ONCE = 5_000
 _MESSAGE_BYTES = 1 << 20
+_MEMORY_KIB = 48 << 10
+_NARROW, _COLUMN_KIB = 50, 256
+"""Up to how many columns a table's rows go into one with that, and what each further column takes, however few rows."""
+_COLUMNS_AT_ONCE = 500
+"""After how many columns what was made is written to a new file: until then DuckDB keeps it in memory."""
 _SETTINGS = {
     "threads": "1",
-    "memory_limit": "48MiB",
+    "memory_limit": f"{_MEMORY_KIB}KiB",
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
 }
@@ -70,6 +75,7 @@ class _Server:
 
     def __init__(self) -> None:
         self._connection: Any = None
+        self._columns = self._memory_kib = 0
 
     def open(self, path: str, folder: str, exclusively: bool = False) -> dict[str, Any]:
         """
@@ -133,6 +139,18 @@ class _Server:
         for statement in statements:
             found = self._connection.execute(statement).fetchone()
         return {"said": [_plain(value) for value in found or ()]}
+
+    def fill(self, statements: list[str], columns: int) -> dict[str, Any]:
+        """Execute statements for the rows of a table in a new file; return what the last one says."""
+        memory = _MEMORY_KIB + max(0, columns - _NARROW) * _COLUMN_KIB
+        if self._columns and self._columns + columns > _COLUMNS_AT_ONCE:
+            self.execute(["COMMIT", f"CHECKPOINT {ALIAS}", "BEGIN TRANSACTION"])  # nobody knows the file yet
+            self._columns = self._memory_kib = 0
+        if memory > self._memory_kib:
+            self.execute([f"SET memory_limit = '{memory}KiB'"])
+            self._memory_kib = memory
+        self._columns += columns
+        return self.execute(statements)
 
     def finish(self, path: str) -> dict[str, Any]:
         """Commit, close the file and see that all of it is on the disk."""

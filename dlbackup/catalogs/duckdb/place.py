@@ -22,7 +22,7 @@ _TMPDIR = "set TMPDIR to a folder with more room"
 
 @dataclass(frozen=True, slots=True)
 class FilePlace:
-    """A schema of a file to be filled, in an open transaction of the process that made it."""
+    """A schema of a file to be filled, in open transactions of the process that made it, one after the other."""
 
     process: FileProcess
     schema: str
@@ -58,14 +58,16 @@ class FilePlace:
         )
         try:
             with self.process.handed.holding(texts):
-                said = self.process.do("execute", statements=[insert])
+                said = self.process.do("fill", statements=[insert], columns=len(table.columns))
         except OSError as exc:
             raise StorageError(f"no room for rows in {self.process.folder}: {exc.strerror}", _TMPDIR) from exc
         return int(said["said"][0])
 
     def finish(self, tables: Sequence[Table], *, privileges: bool, row_security: bool = False) -> None:
         """Make what encoded texts are, and comments; a file has no owners, grants or row-level security."""
-        self.process.do("execute", statements=[statement for table in tables for statement in finishing(table)])
+        for table in tables:
+            if statements := list(finishing(table)):
+                self.process.do("fill", statements=statements, columns=len(table.columns))
 
     def open_schema(self, statements: Sequence[str]) -> list[int]:
         """Return that none of the statements is taken: nobody owns a schema of a file."""

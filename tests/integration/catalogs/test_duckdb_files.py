@@ -15,6 +15,7 @@ from support.engines.engines import duckdb_cli, engine
 from support.files import contents, execute_in, held, is_healthy
 from support.lakes.in_files import FileLake, FileLakes
 from support.lakes.lakes import LakeKind
+from support.longer import long
 
 import dlbackup
 from dlbackup import errors
@@ -338,6 +339,19 @@ def test_wide_table_has_room(tmp_path: Path) -> None:
     with BackupReader(local(Path(dlbackup.dump(path, tmp_path / "c.sql.zst").path))) as reader:
         columns = [column for entry in reader.manifest.tables for column in entry.table.columns]
     assert [column.name for column in columns if column.encoded] == ["c1499"]
+
+
+@pytest.mark.parametrize(("tables", "columns"), [(30, 100), long(300, 20), long(1, 1500)])
+def test_many_columns_are_restored(tables: int, columns: int, tmp_path: Path) -> None:
+    """However many tables have inlined rows, and however wide they are: a new file takes them in little memory."""
+    path, new = _lake_of(tables, columns, tmp_path), tmp_path / "new" / "lake.ducklake"
+    new.parent.mkdir()
+    execute_in(path, "update ducklake_inlined_data_1_1 set c1 = 'a' || chr(0)")
+
+    dlbackup.restore(dlbackup.dump(path, tmp_path / "b.sql.zst"), str(new))
+
+    assert contents(new) == contents(path)
+    assert sorted(new.parent.iterdir()) == [new]
 
 
 def _lake_of(tables: int, columns: int, folder: Path) -> Path:
