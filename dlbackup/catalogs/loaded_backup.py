@@ -56,6 +56,7 @@ class LoadedBackup:
     connection: duckdb.DuckDBPyConnection
     tables: tuple[Table, ...]
     schema: str = "main"
+    rules_at_once: int = 1
 
     def ask(self, sql: str) -> Answer:
         """Run a query."""

@@ -268,19 +268,22 @@ class _Run:
         return frozenset(str(row[0]) for row in self._content.ask(filled(query, self._names)).rows)
 
     def _ask_inlined(self, scope: Scope, kind: Kind, registered: frozenset[str]) -> None:
-        """Ask all rules of a scope in one query, for as many tables at once as the catalog allows."""
+        """Ask all rules of a scope, for as many tables and of as many rules at once as the catalog allows."""
         rules = [rule for rule in self._rules if rule.scope == scope]
         tables = [table for table in self._inlined if table.kind == kind]
         if not rules or not tables:
             return
         names = self._names | {scope: "inlined"}
-        queries = [
-            f"select * from ({first_rows(filled(rule.sql(self._layout), names), number)}) rule_{number}"
-            for number, rule in enumerate(rules)
-        ]
+        most = self._content.rules_at_once
         for rows in self._content.inlined(tables, registered):
-            query = f"with inlined as ({rows}) select * from ({' union all '.join(queries)}) q order by q"
-            self._take(self._content.ask(query), rules)
+            for first in range(0, len(rules), most):
+                run = rules[first : first + most]
+                queries = [
+                    f"select * from ({first_rows(filled(rule.sql(self._layout), names), number)}) rule_{number}"
+                    for number, rule in enumerate(run)
+                ]
+                query = f"with inlined as ({rows}) select * from ({' union all '.join(queries)}) q order by q"
+                self._take(self._content.ask(query), run)
 
     def _take(self, answer: Answer, rules: Sequence[Rule]) -> None:
         """Note the first rows that break each rule, with the number of all that do in front."""

@@ -12,6 +12,8 @@ from dlbackup.tables.definition import Table
 
 Row = tuple[Any, ...]
 """What a query gave; only the query says of which types."""
+ALL_RULES = 1000
+"""More than there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,10 @@ class Answers(Protocol):
     @property
     def tables(self) -> tuple[Table, ...]:
         """The definitions."""
+
+    @property
+    def rules_at_once(self) -> int:
+        """How many rules about inlined rows one question may hold: each takes memory, a question more takes time."""
 
     def ask(self, sql: str) -> Answer:
         """Return what a query says; no lock of it is held afterwards."""

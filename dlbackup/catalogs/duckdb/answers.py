@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dlbackup.catalogs.duckdb.child import ALIAS
 from dlbackup.catalogs.duckdb.literals import place
 from dlbackup.catalogs.duckdb.process import FileProcess
-from dlbackup.lake.answers import Answer, Row
+from dlbackup.lake.answers import ALL_RULES, Answer, Row
 from dlbackup.lake.inlined import INLINED_COLUMNS, lake_table_id
 from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import quote_identifier, quote_literal
@@ -22,6 +22,7 @@ class FileAnswers:
     process: FileProcess
     in_file: str
     tables: tuple[Table, ...]
+    rules_at_once: int = ALL_RULES
 
     @property
     def schema(self) -> str:

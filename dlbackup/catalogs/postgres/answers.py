@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dlbackup.catalogs.postgres.sessions import Session, one
-from dlbackup.lake.answers import Answer, Row
+from dlbackup.lake.answers import ALL_RULES, Answer, Row
 from dlbackup.lake.inlined import HEXADECIMAL, INLINED_COLUMNS, lake_table_id, text_columns
 from dlbackup.tables.definition import Table
 from dlbackup.tables.quoting import quote_identifier, quote_literal
@@ -38,6 +38,7 @@ class PostgresAnswers:
     session: Session
     schema: str
     tables: tuple[Table, ...]
+    rules_at_once: int = ALL_RULES
 
     def ask(self, sql: str) -> Answer:
         """Return what a query says, and hold no lock of it afterwards."""

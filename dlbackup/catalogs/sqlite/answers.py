@@ -22,6 +22,7 @@ class FileAnswers:
     """A catalog in a SQLite file, its tables loaded as far as they were asked for."""
 
     schema = "main"
+    rules_at_once = 1
 
     def __init__(self, connection: Connection, tables: tuple[Table, ...], loading: Loading) -> None:
         self.tables = tables

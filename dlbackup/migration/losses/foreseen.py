@@ -35,6 +35,11 @@ class AsOf03:
         """The definitions as they are in 0.2."""
         return self._answers.tables
 
+    @property
+    def rules_at_once(self) -> int:
+        """How many rules about inlined rows one question may hold."""
+        return self._answers.rules_at_once
+
     def ask(self, sql: str) -> Answer:
         """Return what a query for 0.3 says."""
         return self._answers.ask(self._for_0_2(sql))

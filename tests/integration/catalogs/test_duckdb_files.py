@@ -354,6 +354,20 @@ def test_many_columns_are_restored(tables: int, columns: int, tmp_path: Path) ->
     assert sorted(new.parent.iterdir()) == [new]
 
 
+def test_backup_with_many_inlined_rows_is_checked(tmp_path: Path) -> None:
+    """All rules about them are asked in little memory, and the file itself is found as good."""
+    path = tmp_path / "lake.ducklake"
+    made = (f"create table lake.t{number} as select * from range(1000)" for number in range(100))
+    options = {"DATA_INLINING_ROW_LIMIT": 10_000}
+    statements = ["begin", *made, "commit"]
+    engine("1.5.5").run(str(path), "main", statements, data_path=tmp_path / "data", options=options)
+
+    stored = dlbackup.check(dlbackup.dump(path, tmp_path / "b.sql.zst").path)
+
+    assert is_healthy(stored)
+    assert stored.findings == dlbackup.check(str(path)).findings
+
+
 def _lake_of(tables: int, columns: int, folder: Path) -> Path:
     """Make a lake of tables with so many columns, of each of which there are two inlined rows."""
     names = ", ".join(f"c{number} varchar" for number in range(columns))

@@ -22,7 +22,7 @@ from dlbackup.health.checkup import _Run
 from dlbackup.health.rules import RULES
 from dlbackup.health.rules.rule import Rule, written_for
 from dlbackup.lake import spec
-from dlbackup.lake.answers import Answer, Answers, Row
+from dlbackup.lake.answers import ALL_RULES, Answer, Answers, Row
 from dlbackup.lake.findings import Finding
 from dlbackup.runtime.progress import ignore
 from dlbackup.tables.definition import Column, Table
@@ -116,6 +116,7 @@ class Stage:
     """A catalog in DuckDB as it is after a scene, read in the way in which one on a server is."""
 
     schema = "main"
+    rules_at_once = ALL_RULES
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, version: str) -> None:
         self._connection, self._version = connection, version
