@@ -155,7 +155,7 @@ class _Server:
     def finish(self, path: str) -> dict[str, Any]:
         """Commit, close the file and see that all of it is on the disk."""
         self._connection.execute("COMMIT")
-        self._connection.execute("USE memory")
+        self._connection.execute("USE memory.main")
         self._connection.execute(f"CHECKPOINT {ALIAS}")
         self._connection.execute(f"DETACH {ALIAS}")
         number = os.open(path, os.O_RDWR)

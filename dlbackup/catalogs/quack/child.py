@@ -167,7 +167,7 @@ class _Copying:
             if columns > _COLUMNS_AT_ONCE:
                 self._write_down(width)
                 columns = width
-            self._create_table(sql)
+            self._create_table(of, sql)
             self._await(f"INSERT INTO {target} {_remote(f'SELECT * FROM {_quoted(database, of, name)}')}")
             if comment is not None:
                 self._connection.execute(f"COMMENT ON TABLE {target} IS {_literal(comment)}")
@@ -198,12 +198,16 @@ class _Copying:
         for statement in ("COMMIT", "CHECKPOINT copy", f"SET memory_limit = '{memory}KiB'", "BEGIN"):
             self._connection.execute(statement)
 
-    def _create_table(self, sql: str) -> None:
+    def _create_table(self, of: str, sql: str) -> None:
+        """Make a table in a schema, which is in the statement unless it is main: one may be called as a database is."""
         import duckdb
 
-        statements = duckdb.extract_statements(sql)
-        if len(statements) != 1 or not sql.startswith(_CREATES):
+        if not sql.startswith(_CREATES):
             raise RuntimeError(f"the server gives something else than a table's definition: {sql[:80]}")
+        place = "copy.main." if of == "main" else "copy."
+        statements = duckdb.extract_statements(_CREATES + place + sql.removeprefix(_CREATES))
+        if len(statements) != 1:
+            raise RuntimeError(f"the server gives more than a table's definition: {sql[:80]}")
         self._connection.execute(statements[0])
 
     def _decorate(self, own: list[tuple[str, str]], here: str) -> None:
@@ -225,7 +229,7 @@ class _Copying:
                 self._connection.execute(f"CREATE INDEX {_quoted(index)} ON {place} (({_quoted(column)} IS NULL))")
 
     def _finish(self) -> None:
-        for statement in ("COMMIT", "USE memory", "CHECKPOINT copy", "DETACH copy"):
+        for statement in ("COMMIT", "USE memory.main", "CHECKPOINT copy", "DETACH copy"):
             self._connection.execute(statement)
 
 

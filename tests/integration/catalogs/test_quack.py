@@ -140,6 +140,22 @@ def test_what_hangs_on_tables_and_stands_beside_is_told_as_of_the_file(
     assert len(by_file.left_out) == 9
 
 
+@pytest.mark.parametrize("schema", ["memory", long("copy"), long("served"), long("system"), long("temp")])
+def test_schema_may_be_called_as_a_database_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, schema: str) -> None:
+    """Also as one of those that the copying has."""
+    path = tmp_path / "lake.ducklake"
+    engine("1.5.5").run(str(path), schema, ["create table lake.t (i integer)"], data_path=tmp_path / "data")
+    by_file = _read(Path(dlbackup.dump(path, tmp_path / "file.sql.zst").path))
+    with serving(path, engine("1.5.5")) as quack:
+        _let_in(quack, monkeypatch)
+        served = _read(Path(dlbackup.dump(quack.url, tmp_path / "served.sql.zst").path))
+
+    assert (_contents(served), served.header.source) == (_contents(by_file), by_file.header.source)
+    dlbackup.restore(str(tmp_path / "served.sql.zst"), str(tmp_path / "again.ducklake"))
+    again = _read(Path(dlbackup.dump(tmp_path / "again.ducklake", tmp_path / "again.sql.zst").path))
+    assert _contents(again) == _contents(by_file)
+
+
 @pytest.mark.parametrize(("tables", "columns"), [(30, 200), long(300, 20), long(1, 1200)])
 def test_many_columns_have_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tables: int, columns: int) -> None:
     """However many inlined tables there are, and however wide, the copy takes little memory: exact all the same."""
