@@ -42,12 +42,6 @@ class MysqlColumn:
     value_type: str
 
     @property
-    def definition(self) -> str:
-        """How it stands in CREATE TABLE."""
-        key = " PRIMARY KEY" if self.is_key else "" if self.is_nullable else " NOT NULL"
-        return f"{quote_identifier(self.name)} {self.declared}{key}"
-
-    @property
     def asked(self) -> str:
         """What is asked for: of a FLOAT all digits, and not six."""
         name = "`" + self.name.replace("`", "``") + "`"
@@ -66,6 +60,16 @@ class MysqlColumn:
             text = _FRACTION.sub("", text) if "." in text else text
             return f"{text}+00" if self.value_type == _WITH_ZONE else text
         return text
+
+
+def definitions_of(columns: Sequence[MysqlColumn]) -> str:
+    """Return what stands in the parentheses of CREATE TABLE."""
+    keys = [quote_identifier(column.name) for column in columns if column.is_key]
+    found = []
+    for column in columns:
+        key = " PRIMARY KEY" if column.is_key and len(keys) == 1 else "" if column.is_nullable else " NOT NULL"
+        found.append(f"{quote_identifier(column.name)} {column.declared}{key}")
+    return ", ".join([*found, *([f"PRIMARY KEY ({', '.join(keys)})"] if len(keys) > 1 else [])])
 
 
 def column_of(table: str, name: str, kind: str, whole: str, nullable: str, key: str) -> MysqlColumn:

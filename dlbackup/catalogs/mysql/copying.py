@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlbackup.addresses.address import Address, scrub
 from dlbackup.addresses.mysql import is_port
-from dlbackup.catalogs.mysql.columns import MysqlColumn, column_of, told
+from dlbackup.catalogs.mysql.columns import MysqlColumn, column_of, definitions_of, told
 from dlbackup.errors import (
     CatalogError,
     DlbackupError,
@@ -67,8 +67,10 @@ WHERE table_schema = database() AND table_name LIKE 'ducklake\_%' ORDER BY table
 """
 _COLUMNS = r"""
 SELECT table_name, column_name, data_type, column_type, is_nullable, column_key FROM information_schema.columns
-WHERE table_schema = database() AND table_name LIKE 'ducklake\_%' ORDER BY table_name, ordinal_position
+WHERE table_schema = database() AND table_name LIKE 'ducklake\_%'
+AND NOT (extra LIKE '%auto_increment%' AND extra LIKE '%INVISIBLE%') ORDER BY table_name, ordinal_position
 """
+"""A server with sql_generate_invisible_primary_key adds a number to each row of a table without a key."""
 _CHANGED = frozenset({1146, 1412})
 """A table is gone, or was changed, since the snapshot."""
 _GONE = 1146
@@ -229,8 +231,7 @@ def _copy_rows(
     from pymysql.cursors import SSCursor
 
     for table, columns in tables.items():
-        names = ", ".join(column.definition for column in columns)
-        copy.execute(f"create table {quote_identifier(table)} ({names})")
+        copy.execute(f"create table {quote_identifier(table)} ({definitions_of(columns)})")
         insert = f"insert into {quote_identifier(table)} values ({', '.join('?' * len(columns))})"
         with server.cursor(SSCursor) as cursor:
             asked = ", ".join(column.asked for column in columns)
@@ -274,8 +275,10 @@ def _tables(server: "Connection[Any]", copy: sqlite3.Connection) -> dict[str, li
     for name, kind, _ in relations:
         if kind != "BASE TABLE":
             copy.execute(f"create view {quote_identifier(name)} as select 1")
-    tables = [name for name, kind, _ in relations if kind == "BASE TABLE"]
-    return {name: found[name] for name in tables if name.startswith(PREFIX)}
+    tables = [name for name, kind, _ in relations if kind == "BASE TABLE" and name.startswith(PREFIX)]
+    if len({name.lower() for name in tables}) < len(tables):
+        raise Unsupported("tables whose names differ by capital letters alone", "DuckLake's own are in small ones")
+    return {name: found[name] for name in tables if name in found}  # one may have been dropped between the questions
 
 
 def _failure(address: Address, code: object, text: str) -> DlbackupError:

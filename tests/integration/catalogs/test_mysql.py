@@ -395,6 +395,24 @@ def test_tables_without_transactions_are_refused(mysql: MysqlServer, file_lakes:
         dlbackup.dump(mysql.url("mixed"), tmp_path / "x.sql.zst")
 
 
+def test_other_keys(mysql: MysqlServer, tmp_path: Path) -> None:
+    """A server may number the rows of tables without keys, out of sight, and another engine make keys of its own."""
+    lake = FileLake(tmp_path / "lake.ducklake", tmp_path / "data", engine("1.5.5"))
+    options = {"DATA_INLINING_ROW_LIMIT": 10}
+    lake.engine.run(str(lake.path), "main", _OF_EVERY_TYPE, data_path=lake.data_path, options=options)
+    mysql.fill("keyed", lake.path, texts=True)
+    number = "add column my_row_id bigint unsigned not null auto_increment invisible primary key first"
+    for table in ("ducklake_tag", "ducklake_table", "ducklake_inlined_data_1_1"):
+        mysql.execute("keyed", f"alter table {table} {number}")
+    mysql.execute("keyed", "alter table ducklake_column add primary key (column_id, table_id, begin_snapshot)")
+
+    _gets_away(mysql.url("keyed"), lake, tmp_path)
+
+    mysql.execute("keyed", "create table ducklake_TAG like ducklake_tag")
+    with pytest.raises(errors.Unsupported, match="differ by capital letters"):
+        dlbackup.dump(mysql.url("keyed"), tmp_path / "x.sql.zst")
+
+
 def test_a_server_that_goes(mysql: MysqlServer, plain: FileLake, cli: Cli) -> None:
     """A connection that is cut while it is read leaves no backup."""
     with Proxy("127.0.0.1", mysql.port) as proxy:
