@@ -21,7 +21,7 @@ _CREATES = re.compile(
     r"""(?!\s*(\w+|"[^"]*")?\s*in\b)""",  # IN a storage: that would be written to a file
     re.IGNORECASE | re.DOTALL,
 )
-_VALUES = re.compile(r"(?:(\w+)(?:\s*:?=\s*|\s+))?'((?:[^']|'')*)'|(\w+)(?:\s*:?=\s*|\s+)([^\s,()'{}]+)")
+_VALUES = re.compile(r"(?:(\w+)(?:\s*:?=\s*|\s+))?'((?:[^']|'')*+)'|(\w+)(?:\s*:?=\s*|\s+)([^\s,()'{}]+)")
 _TELLABLE = {"account_name", "chain", "endpoint", "provider", "region", "scope", "type", "url_style", "use_ssl"}
 """Parameters whose values may be told."""
 _CHAIN_VARIABLES = (

@@ -17,7 +17,7 @@ from dlbackup.tables.definition import Column, Table
 from dlbackup.tables.digest import Block, Rows, digest
 from dlbackup.tables.printing import interval, numeric
 from dlbackup.tables.quoting import quote_literal
-from dlbackup.tables.rows import parse, without_bytes
+from dlbackup.tables.rows import INSIDE, parse, without_bytes
 from dlbackup.tables.types import Stored, stored_as
 
 Form = Callable[[bytes], bytes | None]
@@ -225,7 +225,7 @@ def _data_file(table: Table, newest: Table, row: bytes) -> bytes:
 
 
 def _texts(row: bytes) -> list[str]:
-    return [match[0].decode() for match in re.finditer(rb"[Xx]?'(?:[^']|'')*'|[^',\n]+", row)]
+    return [match[0].decode() for match in re.finditer(rb"[Xx]?'" + INSIDE + rb"'|[^',\n]+", row)]
 
 
 def partial_max(partial_file_info: str) -> str:

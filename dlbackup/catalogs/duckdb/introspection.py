@@ -21,10 +21,10 @@ from dlbackup.tables.quoting import quote_identifier, quote_literal
 DEFAULT_SCHEMA = "main"
 _OF_FILE = f"database_name = '{ALIAS}'"
 _PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
-_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")
+_QUOTED = re.compile(r"""'(?:[^']|'')*+'|"(?:[^"]|"")*+\"""")
 _PLAIN_DEFAULTS = {"CAST('f' AS BOOLEAN)": "false", "CAST('t' AS BOOLEAN)": "true", "NULL": None}
 """What DuckDB prints for defaults that are plain values, beside numbers and texts."""
-_VALUE = re.compile(r"-?[0-9]+|'(?:[^']|'')*'")
+_VALUE = re.compile(r"-?[0-9]+|'(?:[^']|'')*+'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

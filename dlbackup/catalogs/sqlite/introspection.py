@@ -21,9 +21,9 @@ SCHEMA = "main"
 REAL_OF = "real_of"
 """What a connection of ours calls Python's reading of a number: of some thousand SQLite takes one for the next."""
 _PLAIN_NAME = re.compile("[a-z_][a-z0-9_]*")
-_PLAIN_DEFAULT = re.compile(r"-?[0-9]+|NULL|'(?:[^']|'')*'")
+_PLAIN_DEFAULT = re.compile(r"-?[0-9]+|NULL|'(?:[^']|'')*+'")
 _PLAIN: dict[Written, str] = {"integer": "bigint", "boolean": "boolean", "bytes": "BYTES", "real": "REAL"}
-_QUOTED = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\[[^]]*\]|`[^`]*`|--[^\n]*|/\*.*?\*/""", re.DOTALL)
+_QUOTED = re.compile(r"""'(?:[^']|'')*+'|"(?:[^"]|"")*+"|\[[^]]*\]|`[^`]*`|--[^\n]*|/\*.*?\*/""", re.DOTALL)
 _HANGING = re.compile(
     r"\b(?:CHECK|UNIQUE|COLLATE|REFERENCES|GENERATED|AS\s*\(|WITHOUT|STRICT|AUTOINCREMENT|ON\s+CONFLICT)\b",
     re.IGNORECASE,

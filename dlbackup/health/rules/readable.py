@@ -63,7 +63,7 @@ def _is_no_sort_key(row: Values, version: str, reading: Reading) -> bool | None:
 
 def _is_no_list(row: Values, version: str, reading: Reading) -> bool:
     """Tell of a text whether it is no list of names as DuckLake parses it: each in quotes, commas without blanks."""
-    name = '"(?:[^"]|"")*"'
+    name = '"(?:[^"]|"")*+"'
     return row["column_aliases"] is None or not re.fullmatch(f"(?:{name}(?:,{name})*)?", row["column_aliases"])
 
 

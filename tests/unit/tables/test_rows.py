@@ -2,6 +2,7 @@
 
 import re
 import time
+import tracemalloc
 from random import Random
 
 import pytest
@@ -14,7 +15,8 @@ from support.faults.slowly import read_slowly, shown, tables_with_rows, texts
 from dlbackup.errors import BackupError, Corrupt, UnsafeStatement
 from dlbackup.tables.definition import Column, Table
 from dlbackup.tables.digest import add_digests, digest
-from dlbackup.tables.rows import END, SEPARATOR, find_body, insert_header, parse, split, statements_of
+from dlbackup.tables.quoting import quote_literal
+from dlbackup.tables.rows import END, SEPARATOR, find_body, insert_header, parse, split, statements_of, without_bytes
 from dlbackup.tables.shapes import Body, ShapeCheck
 
 
@@ -67,6 +69,22 @@ def test_split_loses_nothing(body: bytes) -> None:
 
     assert SEPARATOR.join(rows) == body
     assert all(text.count(b"'") % 2 == 0 for text in rows)
+
+
+def test_long_literals_take_little_memory() -> None:
+    """A value of megabytes is one, not as many ways back as it has bytes."""
+    text = "it's so" * 200_000
+    row = b"1," + quote_literal(text).encode() + b",NULL,X'" + b"00" * 1_000_000 + b"'\n"
+    tracemalloc.start()
+    try:
+        values = parse(row)
+        csv = without_bytes([row])
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert values == ("1", text, None, "\\x" + "00" * 1_000_000)
+    assert len(csv[0]) == len(row) + 1
+    assert peak < 10 * len(row)
 
 
 def test_an_open_literal_is_refused() -> None:
