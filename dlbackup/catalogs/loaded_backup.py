@@ -20,6 +20,7 @@ import duckdb
 from dlbackup.backupfile.manifest import Entry
 from dlbackup.backupfile.reader import BackupReader
 from dlbackup.backupfile.workload import PROOF_BYTES, RULES, of_backup
+from dlbackup.catalogs.long_rows import LongRows
 from dlbackup.engine.errors import translated
 from dlbackup.errors import CatalogError, StorageError
 from dlbackup.lake.answers import Answer, Row
@@ -181,6 +182,11 @@ def in_process() -> Iterator[tuple[duckdb.DuckDBPyConnection, Handed]]:
             yield connection, handed
 
 
+def allow(connection: duckdb.DuckDBPyConnection, more_kib: int) -> None:
+    """Let a DuckDB take so much memory beside what is enough for most."""
+    connection.execute(f"SET memory_limit = '{MEMORY_KIB + more_kib}KiB'")
+
+
 @contextmanager
 def room() -> Iterator[None]:
     """Turn DuckDB's errors into ours; what it says of memory and files is that there is no room."""
@@ -268,7 +274,7 @@ class _Feed:
     """Hands chunks of CSV to DuckDB, one at a time, on a thread of its own: DuckDB parses while Python reads on."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, handed: Handed) -> None:
-        self._connection, self._handed = connection, handed
+        self._connection, self._handed, self._long = connection, handed, LongRows()
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._running: Future[None] | None = None
 
@@ -298,6 +304,8 @@ class _Feed:
 
     def _insert(self, table: Table, kept: Sequence[str], rows: list[bytes]) -> None:
         types = {column.name: _TYPES[written_as(column.type)] for column in table.columns}
+        self._long.count(rows)
+        allow(self._connection, self._long.memory_kib)
         insert_rows(self._connection, table.name, kept, types, rows, self._handed)
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from dlbackup.catalogs.loaded_backup import CHUNK_BYTES, MEMORY_KIB, in_process, insert_made_of, room
+from dlbackup.catalogs.loaded_backup import CHUNK_BYTES, allow, in_process, insert_made_of, room
+from dlbackup.catalogs.long_rows import LongRows
 from dlbackup.runtime.handing import Handed
 from dlbackup.tables.digest import Block
 
@@ -49,21 +50,16 @@ class Workbench:
         types = {f"c{number}": "VARCHAR" for number in range(len(readings))}
         with room():
             self.connection.execute("drop view if exists value_table; drop table if exists texts")
-            self.connection.execute(f"set memory_limit = '{MEMORY_KIB + len(types) * _COLUMN_KIB}KiB'")
+            allow(self.connection, len(types) * _COLUMN_KIB)
             columns, made, source = self._layout(list(types))
             self.connection.execute(f"create table texts ({columns})")
             values = ", ".join(f"try({sql}) as v{number}" for number, sql in enumerate(readings))
             self.connection.execute(f"create view value_table as select *, {values} from {source}")
-            pending: list[bytes | memoryview] = []
-            size = 0
-            for block in blocks:
-                pending += block
-                size += sum(map(len, block))
-                if size >= CHUNK_BYTES:
-                    insert_made_of(self.connection, "texts", made, types, pending, self.handed)
-                    pending, size = [], 0
-            if pending:
-                insert_made_of(self.connection, "texts", made, types, pending, self.handed)
+            long = LongRows()
+            for rows in _chunks(blocks):
+                long.count(rows)
+                allow(self.connection, len(types) * _COLUMN_KIB + long.memory_kib)
+                insert_made_of(self.connection, "texts", made, types, rows, self.handed)
 
     @staticmethod
     def _layout(names: Sequence[str]) -> tuple[str, str, str]:
@@ -89,6 +85,19 @@ class Workbench:
             found = self.connection.execute(f"select {', '.join(texts)} from value_table")
             while rows := found.fetchmany(most):
                 yield rows
+
+
+def _chunks(blocks: Iterable[Block]) -> Iterator[list[bytes | memoryview]]:
+    pending: list[bytes | memoryview] = []
+    size = 0
+    for block in blocks:
+        pending += block
+        size += sum(map(len, block))
+        if size >= CHUNK_BYTES:
+            yield pending
+            pending, size = [], 0
+    if pending:
+        yield pending
 
 
 @contextmanager

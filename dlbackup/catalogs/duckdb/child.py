@@ -14,6 +14,7 @@ import queue
 import struct
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,8 +30,11 @@ _MESSAGE_BYTES = 1 << 20
 _MEMORY_KIB = 48 << 10
 _NARROW, _COLUMN_KIB = 50, 256
 """Up to how many columns a table's rows go into one with that, and what each further column takes, however few rows."""
-_COLUMNS_AT_ONCE = 500
-"""After how many columns what was made is written to a new file: until then DuckDB keeps it in memory."""
+_COLUMNS_AT_ONCE, _LONG_KIB_AT_ONCE = 500, 256 << 10
+"""After how much what was made is written to a new file: until then DuckDB keeps it in memory."""
+_TIMES_MORE = 4
+"""How much more memory a query gets that had too little for what it reads, as long as the machine has as much."""
+_FEW_ROWS = 20
 _SETTINGS = {
     "threads": "1",
     "memory_limit": f"{_MEMORY_KIB}KiB",
@@ -75,7 +79,10 @@ class _Server:
 
     def __init__(self) -> None:
         self._connection: Any = None
-        self._columns = self._memory_kib = 0
+        self._columns = self._long_kib = self._kept_kib = 0
+        self._memory_kib = _MEMORY_KIB
+        self._begin = ""
+        """What begins the transaction again that is open; empty while it has changes."""
 
     def open(self, path: str, folder: str, exclusively: bool = False) -> dict[str, Any]:
         """
@@ -100,7 +107,8 @@ class _Server:
             raise RuntimeError("another file has come in its place while it was opened: try again")
         if exclusively and has_wal:
             self._connection.execute(f"CHECKPOINT {ALIAS}")
-        self._connection.execute("BEGIN TRANSACTION READ ONLY")
+        self._begin = "BEGIN TRANSACTION READ ONLY"
+        self._connection.execute(self._begin)
         about = f"SELECT tags FROM duckdb_databases() WHERE database_name = '{ALIAS}'"
         (tags,) = self._connection.execute(about).fetchone()
         written_by = first[_VERSION_AT : _VERSION_AT + _VERSION_BYTES].split(b"\0")[0].decode("ascii", "replace")
@@ -135,22 +143,38 @@ class _Server:
 
     def execute(self, statements: list[str]) -> dict[str, Any]:
         """Execute statements; return what the last one says."""
-        found = None
+        found, self._begin = None, ""
         for statement in statements:
             found = self._connection.execute(statement).fetchone()
         return {"said": [_plain(value) for value in found or ()]}
 
-    def fill(self, statements: list[str], columns: int) -> dict[str, Any]:
-        """Execute statements for the rows of a table in a new file; return what the last one says."""
-        memory = _MEMORY_KIB + max(0, columns - _NARROW) * _COLUMN_KIB
-        if self._columns and self._columns + columns > _COLUMNS_AT_ONCE:
-            self.execute(["COMMIT", f"CHECKPOINT {ALIAS}", "BEGIN TRANSACTION"])  # nobody knows the file yet
-            self._columns = self._memory_kib = 0
-        if memory > self._memory_kib:
-            self.execute([f"SET memory_limit = '{memory}KiB'"])
-            self._memory_kib = memory
+    def fill(self, statements: list[str], columns: int, more_kib: int = 0) -> dict[str, Any]:
+        """
+        Execute statements for the rows of a table in a new file; return what the last one says.
+
+        Args:
+            more_kib: what long rows among them take of memory.
+        """
+        is_much = self._columns + columns > _COLUMNS_AT_ONCE or self._kept_kib + more_kib > _LONG_KIB_AT_ONCE
+        if is_much and (self._columns or self._kept_kib):
+            self.settle()
         self._columns += columns
+        self._kept_kib += more_kib
+        self._long_kib = max(self._long_kib, self._kept_kib)  # what a table holds is read again as a whole
+        self._allow(_MEMORY_KIB + max(0, columns - _NARROW) * _COLUMN_KIB + self._long_kib)
         return self.execute(statements)
+
+    def settle(self) -> dict[str, Any]:
+        """Write down what was made in a new file, which nobody knows yet."""
+        self.execute(["COMMIT", f"CHECKPOINT {ALIAS}", "BEGIN TRANSACTION"])
+        self._columns = self._kept_kib = 0
+        self._begin = "BEGIN TRANSACTION"
+        return {}
+
+    def _allow(self, memory_kib: int) -> None:
+        if memory_kib != self._memory_kib:
+            self._connection.execute(f"SET memory_limit = '{memory_kib}KiB'")
+            self._memory_kib = memory_kib
 
     def finish(self, path: str) -> dict[str, Any]:
         """Commit, close the file and see that all of it is on the disk."""
@@ -172,11 +196,33 @@ class _Server:
 
     def ask(self, sql: str) -> dict[str, Any]:
         """Send the rows of a query; return the names of its columns."""
-        found = self._run(sql)
-        columns = [column[0] for column in found.description or ()]
-        while rows := found.fetchmany(_ROWS_AT_ONCE):
+        sql, columns = self._with_plain_times(sql)
+        for rows in self._rows(sql):
             _say(SOME, json.dumps([[_plain(value) for value in row] for row in rows]).encode())
         return {"columns": columns}
+
+    def _rows(self, sql: str) -> Iterator[list[Any]]:
+        """Yield the rows of a query, some at a time; where memory doesn't suffice, the others with more of it."""
+        from duckdb import OutOfMemoryException
+
+        sent = 0
+        while True:
+            try:
+                found = self._connection.execute(f"SELECT * FROM ({sql}) q OFFSET {sent}" if sent else sql)
+                most = _ROWS_AT_ONCE if self._memory_kib == _MEMORY_KIB else _FEW_ROWS
+                while rows := found.fetchmany(most):
+                    yield rows
+                    sent += len(rows)
+            except OutOfMemoryException:
+                memory = self._memory_kib * _TIMES_MORE
+                if not self._begin or memory > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 10:
+                    raise
+                # Nobody else writes to the file while it is open: another transaction reads the same.
+                for statement in ("ROLLBACK", self._begin):
+                    self._connection.execute(statement)
+                self._allow(memory)
+            else:
+                return
 
     def texts(self, queries: list[str]) -> dict[str, Any]:
         """Send the texts of queries of one column, with a NUL between two; after each query an empty message."""
@@ -186,10 +232,9 @@ class _Server:
         return {}
 
     def _texts(self, sql: str) -> None:
-        found = self._connection.execute(sql)
         parts: list[str] = []
         size = 0
-        while rows := found.fetchmany(_ROWS_AT_ONCE):
+        for rows in self._rows(sql):
             for (text,) in rows:
                 parts.append(text)
                 size += len(text)
@@ -199,17 +244,17 @@ class _Server:
         if parts:
             _say(SOME, "\0".join(parts).encode())
 
-    def _run(self, sql: str) -> Any:
-        """Run a query; times with a zone come as texts, since Python needs another package for them."""
-        found = self._connection.execute(sql)
-        names = [(column[0], str(column[1])) for column in found.description or ()]
-        if not any(kind in _ZONED for _, kind in names):
-            return found
-        columns = (
-            f'CAST("{name}" AS VARCHAR) AS "{name}"' if kind in _ZONED else f'"{name}"'
-            for name, kind in ((name.replace('"', '""'), kind) for name, kind in names)
-        )
-        return self._connection.execute(f"SELECT {', '.join(columns)} FROM ({sql}) q")
+    def _with_plain_times(self, sql: str) -> tuple[str, list[str]]:
+        """Return a query and its columns; times with a zone come as texts: Python needs another package for them."""
+        found = self._connection.execute(f"DESCRIBE {sql}").fetchall()
+        names = [(str(name), str(kind)) for name, kind, *_ in found]
+        if any(kind in _ZONED for _, kind in names):
+            columns = (
+                f'CAST("{name}" AS VARCHAR) AS "{name}"' if kind in _ZONED else f'"{name}"'
+                for name, kind in ((name.replace('"', '""'), kind) for name, kind in names)
+            )
+            sql = f"SELECT {', '.join(columns)} FROM ({sql}) q"
+        return sql, [name for name, _ in names]
 
 
 def _plain(value: Any) -> Any:

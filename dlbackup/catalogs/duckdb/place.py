@@ -8,6 +8,7 @@ from dlbackup.catalogs.duckdb.answers import FileAnswers
 from dlbackup.catalogs.duckdb.introspection import read_definitions
 from dlbackup.catalogs.duckdb.literals import place, row_query
 from dlbackup.catalogs.duckdb.process import FileProcess
+from dlbackup.catalogs.long_rows import LongRows
 from dlbackup.errors import StorageError
 from dlbackup.tables.definition import Column, Table, by_name
 from dlbackup.tables.digest import Block
@@ -56,9 +57,13 @@ class FilePlace:
             f" allow_quoted_nulls = false, new_line = '\\n', parallel = false,"
             f" max_line_size = {line}, buffer_size = {2 * line})"
         )
+        long = LongRows()
+        long.count(texts)
         try:
             with self.process.handed.holding(texts):
-                said = self.process.do("fill", statements=[insert], columns=len(table.columns))
+                said = self.process.do(
+                    "fill", statements=[insert], columns=len(table.columns), more_kib=long.memory_kib
+                )
         except OSError as exc:
             raise StorageError(f"no room for rows in {self.process.folder}: {exc.strerror}", _TMPDIR) from exc
         return int(said["said"][0])
@@ -83,6 +88,7 @@ class FilePlace:
 
     def read_back(self, counts: Sequence[tuple[Table, int]]) -> Iterator[tuple[Table, Iterator[Block]]]:
         """Yield tables with their rows; those of each must be read before the next."""
+        self.process.do("settle")
         for table, _ in counts:
             yield table, self.process.texts(row_query(self.schema, table))
 

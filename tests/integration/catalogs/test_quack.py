@@ -174,6 +174,20 @@ def test_many_columns_have_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert _contents(served) == _contents(by_file)
 
 
+def test_long_values_have_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values of some megabytes, which take more than what is enough for other copies."""
+    long_text = "repeat(chr(65 + range::integer), 12_000_000)"
+    path, options = tmp_path / "lake.ducklake", {"DATA_INLINING_ROW_LIMIT": 10}
+    statements = ["create table lake.t (s varchar)", f"insert into lake.t select {long_text} from range(5)"]
+    engine("1.5.5").run(str(path), "main", statements, data_path=tmp_path / "data", options=options)
+    by_file = _read(Path(dlbackup.dump(path, tmp_path / "file.sql.zst").path))
+    with serving(path, engine("1.5.5")) as quack:
+        _let_in(quack, monkeypatch)
+        served = _read(Path(dlbackup.dump(quack.url, tmp_path / "served.sql.zst").path))
+
+    assert _contents(served) == _contents(by_file)
+
+
 @pytest.mark.parametrize("at", [long(2), 6, 12, long(20)])
 def test_commit_in_the_middle_of_a_dump_is_not_half_seen(quack: QuackServer, tmp_path: Path, at: int) -> None:
     """Whenever a commit over two tables comes while a copy is made, both are as before it, or both as after it."""
