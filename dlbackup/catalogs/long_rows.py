@@ -21,10 +21,9 @@ class LongRows:
 
     def count(self, texts: Iterable[bytes | memoryview]) -> None:
         """Take more rows."""
-        for size in map(len, texts):
-            if size > _LONG_BYTES:
-                self.longest = max(self.longest, size)
-                self.all += size
+        if long := [size for size in map(len, texts) if size > _LONG_BYTES]:
+            self.longest = max(self.longest, *long)
+            self.all += sum(long)
 
     @property
     def memory_kib(self) -> int:
