@@ -80,7 +80,7 @@ class _Server:
     def __init__(self) -> None:
         self._connection: Any = None
         self._columns = self._long_kib = self._kept_kib = 0
-        self._memory_kib = _MEMORY_KIB
+        self._memory_kib, self._rows_at_once = _MEMORY_KIB, _ROWS_AT_ONCE
         self._begin = ""
         """What begins the transaction again that is open; empty while it has changes."""
 
@@ -161,6 +161,7 @@ class _Server:
         self._columns += columns
         self._kept_kib += more_kib
         self._long_kib = max(self._long_kib, self._kept_kib)  # what a table holds is read again as a whole
+        self._rows_at_once = _FEW_ROWS if self._long_kib else _ROWS_AT_ONCE
         self._allow(_MEMORY_KIB + max(0, columns - _NARROW) * _COLUMN_KIB + self._long_kib)
         return self.execute(statements)
 
@@ -197,30 +198,36 @@ class _Server:
     def ask(self, sql: str) -> dict[str, Any]:
         """Send the rows of a query; return the names of its columns."""
         sql, columns = self._with_plain_times(sql)
-        for rows in self._rows(sql):
+        for rows in self._rows(sql, in_order=False):
             _say(SOME, json.dumps([[_plain(value) for value in row] for row in rows]).encode())
         return {"columns": columns}
 
-    def _rows(self, sql: str) -> Iterator[list[Any]]:
-        """Yield the rows of a query, some at a time; where memory doesn't suffice, the others with more of it."""
+    def _rows(self, sql: str, *, in_order: bool) -> Iterator[list[Any]]:
+        """
+        Yield the rows of a query, some at a time; where memory doesn't suffice, the others with more of it.
+
+        Args:
+            in_order: they come in the same order if they are asked for again, as those of a table do.
+        """
         from duckdb import OutOfMemoryException
 
         sent = 0
         while True:
             try:
                 found = self._connection.execute(f"SELECT * FROM ({sql}) q OFFSET {sent}" if sent else sql)
-                most = _ROWS_AT_ONCE if self._memory_kib == _MEMORY_KIB else _FEW_ROWS
-                while rows := found.fetchmany(most):
+                while rows := found.fetchmany(self._rows_at_once):
                     yield rows
                     sent += len(rows)
             except OutOfMemoryException:
                 memory = self._memory_kib * _TIMES_MORE
-                if not self._begin or memory > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 10:
+                can_go_on = self._begin and (in_order or not sent)
+                if not can_go_on or memory > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 10:
                     raise
                 # Nobody else writes to the file while it is open: another transaction reads the same.
                 for statement in ("ROLLBACK", self._begin):
                     self._connection.execute(statement)
                 self._allow(memory)
+                self._rows_at_once = _FEW_ROWS
             else:
                 return
 
@@ -234,7 +241,7 @@ class _Server:
     def _texts(self, sql: str) -> None:
         parts: list[str] = []
         size = 0
-        for rows in self._rows(sql):
+        for rows in self._rows(sql, in_order=True):
             for (text,) in rows:
                 parts.append(text)
                 size += len(text)
