@@ -34,7 +34,7 @@ _COLUMNS_AT_ONCE, _LONG_KIB_AT_ONCE = 500, 256 << 10
 """After how much what was made is written to a new file: until then DuckDB keeps it in memory."""
 _TIMES_MORE = 4
 """How much more memory a query gets that had too little for what it reads, as long as the machine has as much."""
-_FEW_ROWS = 20
+_FEW_ROWS = 100
 _SETTINGS = {
     "threads": "1",
     "memory_limit": f"{_MEMORY_KIB}KiB",
