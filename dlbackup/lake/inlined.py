@@ -92,7 +92,7 @@ def _newest(rows: Iterable[Row], key: str, number: object) -> Row | None:
     """Return how a table or schema of that number was called at last."""
     return max(
         (row for row in rows if str(row[key]) == str(number)),
-        key=lambda row: int(str(row["begin_snapshot"])),
+        key=lambda row: int(str(row["begin_snapshot"] or 0)),
         default=None,
     )
 

@@ -86,7 +86,7 @@ def refuse_strange(reader: BackupReader, dialect: Dialect) -> None:
 def called_in(reader: BackupReader, table: Table) -> str:
     """Return what users call a table in a backup."""
     tables = rows_in(reader, "ducklake_table", {"table_id", "schema_id", "table_name", "begin_snapshot"})
-    return called(table, tables, rows_in(reader, "ducklake_schema", {"schema_name", "begin_snapshot"}))
+    return called(table, tables, rows_in(reader, "ducklake_schema", {"schema_id", "schema_name", "begin_snapshot"}))
 
 
 def holds_nul(table: Table, columns: Sequence[str]) -> NotCarried:

@@ -8,6 +8,7 @@ from dlbackup.tables.definition import Table
 _TABLES: list[dict[str, object]] = [
     {"table_id": "7", "schema_id": "1", "table_name": "new", "begin_snapshot": "10"},
     {"table_id": "7", "schema_id": "0", "table_name": "old", "begin_snapshot": "9"},
+    {"table_id": "7", "schema_id": "0", "table_name": "of a damaged row", "begin_snapshot": None},
     {"table_id": 8, "schema_id": 2, "table_name": "other", "begin_snapshot": 11},
 ]
 _SCHEMAS: list[dict[str, object]] = [
