@@ -39,6 +39,9 @@ CHUNK_BYTES = 2 << 20
 """Text that goes into DuckDB at once; 1 MiB took a tenth longer, 4 MiB 15 MiB more memory."""
 MEMORY_KIB = 40 << 10
 """Enough for every query over three million rows; 96 MiB and a second thread took 60 MiB more and no less time."""
+_NO_ROOM = (duckdb.OutOfMemoryException, duckdb.IOException, OSError)
+_TOO_LITTLE = "Out of Memory Error"
+"""What DuckDB says in the middle of an answer, in an error of another type."""
 _LINE_BYTES = 2 << 20
 _ROWS_AT_ONCE = 10_000
 _HEXADECIMAL = re.compile(HEXADECIMAL)
@@ -193,7 +196,9 @@ def room() -> Iterator[None]:
     with translated("asking the backup's rows in DuckDB"):
         try:
             yield
-        except (duckdb.OutOfMemoryException, duckdb.IOException, OSError) as exc:
+        except (duckdb.Error, OSError) as exc:
+            if not isinstance(exc, _NO_ROOM) and _TOO_LITTLE not in str(exc):
+                raise
             raise StorageError(
                 f"no room for the backup's rows in {tempfile.gettempdir()}: {str(exc).splitlines()[0]}",
                 "set TMPDIR to a folder with room for about a tenth of the backup's text",

@@ -34,6 +34,8 @@ _COLUMNS_AT_ONCE, _LONG_KIB_AT_ONCE = 500, 256 << 10
 """After how much what was made is written to a new file: until then DuckDB keeps it in memory."""
 _TIMES_MORE = 4
 """How much more memory a query gets that had too little for what it reads, as long as the machine has as much."""
+TOO_LITTLE = "Out of Memory Error"
+"""What DuckDB says then; in the middle of an answer it is an error of another type that says so."""
 _FEW_ROWS = 100
 _SETTINGS = {
     "threads": "1",
@@ -209,7 +211,7 @@ class _Server:
         Args:
             in_order: they come in the same order if they are asked for again, as those of a table do.
         """
-        from duckdb import OutOfMemoryException
+        from duckdb import Error
 
         sent = 0
         while True:
@@ -218,9 +220,9 @@ class _Server:
                 while rows := found.fetchmany(self._rows_at_once):
                     yield rows
                     sent += len(rows)
-            except OutOfMemoryException:
+            except Error as exc:
                 memory = self._memory_kib * _TIMES_MORE
-                can_go_on = self._begin and (in_order or not sent)
+                can_go_on = TOO_LITTLE in str(exc) and self._begin and (in_order or not sent)
                 if not can_go_on or memory > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >> 10:
                     raise
                 # Nobody else writes to the file while it is open: another transaction reads the same.

@@ -193,7 +193,7 @@ class FileProcess:
                 f"the DuckDB here makes no files of that storage version: {text[:200]}",
                 "name an older one with --storage-version, or the Python of a newer DuckDB with --engine",
             )
-        if type == "OutOfMemoryException" or "No space left" in message:
+        if child.TOO_LITTLE in message or "No space left" in message:
             hint = "free some space in its folder, and in TMPDIR, where what does not fit into memory goes"
             return StorageError(f"no room: {self.address} can't be {self._done}: {text}", hint)
         return CatalogError(f"{self.address} can't be {self._done}: {type}: {text}")

@@ -2,10 +2,15 @@
 
 from pathlib import Path
 
+import duckdb
+import pytest
 from support.engines.engines import engine, with_sqlite
 from support.files import is_healthy
 
 import dlbackup
+from dlbackup.addresses.address import Address
+from dlbackup.catalogs.contract import Access
+from dlbackup.catalogs.duckdb.process import FileProcess
 
 _LONG = "(select string_agg(md5(range::varchar), '') from range({count}))"
 _MADE = (
@@ -49,3 +54,18 @@ def test_long_values_go_everywhere(database: str, tmp_path: Path) -> None:
         assert is_healthy(dlbackup.check(catalog))
     last = dlbackup.dump(again, tmp_path / "last.sql.zst")
     assert last.fingerprint == first.fingerprint
+
+
+@pytest.mark.parametrize("first", [0, 400_000])
+def test_rows_before_long_ones_come_once(first: int, tmp_path: Path) -> None:
+    """Memory ends at once, or after many rows of the table have been given: the others follow them."""
+    path, last = tmp_path / "rows.duckdb", first + 20
+    text = f"case when i < {first} then 'row' else repeat(md5(i::varchar), 125_000) end"
+    with duckdb.connect(str(path)) as file:
+        file.execute(f"create table many (i, s) as select i, {text} from range({last}) r(i)")
+    found = []
+    with FileProcess(Address("duckdb", path=str(path)), Access()) as process:
+        process.open()
+        for texts in process.texts("select concat(i, ' ', s) from catalog_file.main.many"):
+            found += [(int(text.partition(b" ")[0]), len(text) > 100) for text in texts]
+    assert found == [(number, number >= first) for number in range(last)]
