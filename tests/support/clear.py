@@ -1,5 +1,6 @@
 """Looking for what must not stand in a file of a folder, while a command works."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,7 +19,8 @@ _EMPTY_BYTES = 12288
 def in_clear(folder: Path, marker: bytes) -> set[str]:
     """Return the files below a folder that hold a text, in clear or packed; databases of DuckDB's hold anything."""
     found = set()
-    for path in folder.rglob("*"):
+    # Path.rglob fails where a folder goes meanwhile; os.walk passes by.
+    for path in (Path(below, name) for below, _, names in os.walk(folder) for name in names):
         with suppress(OSError):
             data = path.read_bytes()
             is_filled = data[_DUCKDB] == b"DUCK" and len(data) > _EMPTY_BYTES
