@@ -1,5 +1,6 @@
 """Schema versions whose beginnings were expired, and defaults that say NULL as text."""
 
+from bisect import bisect_right
 from typing import Any
 
 from dlbackup.catalogs.contract import Mending
@@ -74,35 +75,48 @@ def unnamed_changes(answers: Answers) -> list[Any]:
 
 
 def _unnamed(answers: Answers) -> str:
-    inlined = ((begins, version) for begins, version, _ in _inlined_since(answers))
-    return UNNAMED.format(s="{s}", of_table="", begun=begun(inlined))
+    marks: list[tuple[int, int]] = []
+    for begins, version, _ in _late_inlined(answers):
+        if not marks or version > marks[-1][1]:  # numbers rise with snapshots
+            marks.append((begins, version))
+    return UNNAMED.format(s="{s}", of_table="", begun=begun(marks))
 
 
-def _inlined_since(answers: Answers) -> list[tuple[int, int, int]]:
+def _late_inlined(answers: Answers) -> list[tuple[int, int, int]]:
     """
-    Return (snapshot of the first row, schema version, table) of inlined tables with a version that no snapshot has.
+    Return (snapshot of the first row, schema version, table) of inlined tables that came with it, in that order.
 
-    It has expired, or the commit made several inlined tables and has the version of the last.
+    Those are meant whose version nothing else has: their snapshot has expired, or their commit made several and has
+    the version of the last. One that came with a change of its table, and got rows later, has that change's number:
+    no more than there were changes until its first row.
     """
+    by_table = _by_table(answers)
     unknown: dict[Any, int] = dict(
         rows_of(
             answers,
-            """
+            f"""
             select i.table_name, i.schema_version
-            from {s}.ducklake_inlined_data_tables i
-            where not exists (select 1 from {s}.ducklake_snapshot s where s.schema_version = i.schema_version)
+            from {{s}}.ducklake_inlined_data_tables i
+            where not exists (select 1 from {{s}}.ducklake_snapshot s where s.schema_version = i.schema_version)
+              and not exists (
+                  select 1 from {{s}}.ducklake_schema_versions v
+                  where {by_table}v.schema_version = i.schema_version
+              )
             """,
         )
     )
     tables = [table for table in answers.tables if table.name in unknown and begins_right(table)]
-    queries = answers.inlined(tables, frozenset(unknown)) if tables else ()
+    if not tables:
+        return []
+    changes = "select begin_snapshot from {s}.ducklake_column union select begin_snapshot from {s}.ducklake_table"
+    changed = sorted(begins for (begins,) in rows_of(answers, changes) if begins is not None)
     firsts = "select name, table_id, min(begin_snapshot) from ({rows}) r group by name, table_id"
-    return [
-        (begins, unknown[name], table)
-        for rows in queries
+    return sorted(
+        (begins, version, table)
+        for rows in answers.inlined(tables, frozenset(unknown))
         for name, table, begins in rows_of(answers, firsts.replace("{rows}", rows))
-        if begins is not None and unknown.get(name) is not None
-    ]
+        if begins is not None and (version := unknown.get(name)) is not None and version > bisect_right(changed, begins)
+    )
 
 
 def _filled_versions(answers: Answers) -> dict[Any, int]:
@@ -175,8 +189,8 @@ def unknown_versions(answers: Answers) -> list[Any]:
     rows, any snapshot says the same between the one before and the insert. The version of the commit may stand there,
     which is of another table's change or inlined table.
     """
-    by_table = "v.table_id = i.table_id and " if has_versions_by_table(answers) else ""
-    first_rows = ", ".join(f"({begins}, {version}, {table})" for begins, version, table in _inlined_since(answers))
+    by_table = _by_table(answers)
+    first_rows = ", ".join(f"({begins}, {version}, {table})" for begins, version, table in _late_inlined(answers))
     return rows_of(
         answers,
         f"""
@@ -222,6 +236,10 @@ def unknown_versions(answers: Answers) -> list[Any]:
 
 _FIRST_ROWS = "(values {rows}) r (begins, version, table_id)"
 _NO_ROW = "(cast(null as bigint), cast(null as bigint), cast(null as bigint))"
+
+
+def _by_table(answers: Answers) -> str:
+    return "v.table_id = i.table_id and " if has_versions_by_table(answers) else ""
 
 
 def has_versions_by_table(answers: Answers) -> bool:

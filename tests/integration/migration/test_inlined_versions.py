@@ -113,6 +113,22 @@ def test_late_inlined_rows_of_0_2_are_read_rightly(
     assert dlbackup.check(address).ok
 
 
+@pytest.mark.parametrize("address", ["duckdb"], indirect=True)
+def test_inlined_tables_of_0_2_that_came_before_their_rows(
+    address: str, by: Callable[..., list[Reading]], cli: Cli
+) -> None:
+    """Each change made one, whose number is the change's: its first row, which came later, says nothing of that."""
+    by("0.2", *_MADE, *_FEW, "create table lake.other (x int)", _EXPIRE)
+
+    migrated(cli, address)
+
+    numbers = by("1.0", "from __ducklake_metadata_lake.ducklake_schema_versions order by all")[0]
+    assert [row[:2] for row in numbers[: len(_MADE)]] == [[number, number] for number in range(1, len(_MADE) + 1)]
+    by("1.0", *_MORE, "create table lake.last (x int)")
+    assert by("1.0", *_READ) == [[[1, 11], [2, 22], [3, 33]]] * len(_CHANGED)
+    assert dlbackup.check(address).ok
+
+
 @pytest.mark.parametrize(
     "address",
     ["postgres", *(pytest.param(it, marks=pytest.mark.long) for it in ("duckdb", "sqlite"))],
